@@ -1,0 +1,37 @@
+from typing import cast
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from api import tokens
+
+
+def caller_of(request: Request) -> tokens.Caller:
+    return cast(tokens.Caller, request.user)
+
+
+class BearerAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[tokens.Caller, None]:
+        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise tokens.BadToken
+        return tokens.read(token.strip()), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class AnyCaller(BasePermission):
+    """A valid token of either grant; BearerAuthentication has seen to it."""
+
+
+class Administrator(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return caller_of(request).is_administrator
+
+
+class ShoppersMayRead(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return request.method in {"GET", "HEAD"} or caller_of(request).is_administrator

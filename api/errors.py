@@ -1,0 +1,223 @@
+"""What is refused, and the one table that says how HTTP words it.
+
+Every app has an `errors.py` with one small class for each situation, of one of these kinds.
+Services raise them; the API answers through `answer_exception`, and the admin shows their message.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+
+class Kind(Enum):
+    """A kind of refusal: HTTP status and title."""
+
+    BAD_REQUEST = 400, "Bad Request"
+    INSUFFICIENT_STOCK = 400, "Insufficient stock"
+    STOCK_EXISTS = 400, "Validation Error"
+    NOT_ADDABLE = 400, "Could not add product"
+    UNAUTHORIZED = 401, "Unauthorized"
+    BAD_TOKEN = 401, "Unable to validate access token"
+    PAYMENT_DECLINED = 402, "Payment declined"
+    FORBIDDEN = 403, "Forbidden"
+    NOT_FOUND = 404, "Not Found"
+    METHOD_NOT_ALLOWED = 405, "Method Not Allowed"
+    NOT_ACCEPTABLE = 406, "Not Acceptable"
+    CONFLICT = 409, "Conflict"
+    UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported Media Type"
+    STOCK_TOO_LOW = 422, "Cannot complete request"
+    INVALID = 422, "Failed Validation"
+    WRONG_STATE = 422, "Unprocessable Entity"
+    UNSUPPORTED_OPERATION = 422, "Unsupported gateway operation"
+    TOO_MANY_REQUESTS = 429, "Too Many Requests"
+    SERVER_ERROR = 500, "Internal Server Error"
+    BUSY = 503, "Service Unavailable"
+
+    @property
+    def status(self) -> int:
+        return self.value[0]
+
+    @property
+    def title(self) -> str:
+        return self.value[1]
+
+
+class Refusal(Exception):
+    """Something asked for that cannot be done, and that the asker can understand.
+
+    `str(refusal)` speaks to people in the admin. API clients read `detail`, which is the same text
+    unless the class fixes one: the shopper, for example, must not learn what is left of what.
+    """
+
+    kind: ClassVar[Kind]
+    code: ClassVar[str]
+    detail: str = ""
+    # The database constraint that says the same, if there is one: see api.transactions.
+    constraint: ClassVar[str] = ""
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(
+        self, message: str = "", *, source: str = "", meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message or self.detail)
+        self.detail = self.detail or message
+        self.source = source
+        self.meta = meta
+
+    @property
+    def title(self) -> str:
+        return self.kind.title
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [
+            entry(
+                self.kind.status,
+                self.title,
+                self.detail,
+                code=self.code,
+                source=self.source,
+                meta=self.meta,
+            )
+        ]
+
+
+def entry(
+    status: int,
+    title: str,
+    detail: str = "",
+    *,
+    code: str,
+    source: str = "",
+    meta: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Make one entry of `errors[]`: what is empty is left out."""
+    optional = {"detail": detail, "source": source, "meta": meta}
+    shown = {name: value for name, value in optional.items() if value}
+    return {"status": status, "title": title, **shown, "code": code}
+
+
+class NotFound(Refusal):
+    kind = Kind.NOT_FOUND
+    code = "not_found"
+
+
+class Forbidden(Refusal):
+    kind = Kind.FORBIDDEN
+    code = "forbidden"
+
+
+class BadRequest(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "bad_request"
+
+
+class Busy(Refusal):
+    kind = Kind.BUSY
+    code = "busy"
+    detail = "The server is busy with the same records. Please try again."
+    retry_after_seconds = 1
+
+
+@dataclass(frozen=True)
+class FieldError:
+    source: str
+    title: str
+    detail: str
+    code: str
+
+
+class Invalid(Refusal):
+    """A body whose fields are missing, of a wrong type (400), or break a rule (422)."""
+
+    kind = Kind.INVALID
+    code = "invalid"
+
+    # What is wrong with the shape of a body rather than with what it says.
+    SHAPE: ClassVar[frozenset[str]] = frozenset(
+        {"required", "null", "invalid", "type", "format", "not_a_list"}
+    )
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
+        self.errors = errors
+
+    def entries(self) -> list[dict[str, Any]]:
+        """One entry a field, all with one status, since a response has only one."""
+        misshapen = any(error.title in self.SHAPE for error in self.errors)
+        kind = Kind.BAD_REQUEST if misshapen else self.kind
+        return [
+            entry(
+                kind.status,
+                error.title if misshapen else kind.title,
+                error.detail,
+                code=error.code,
+                source=error.source,
+            )
+            for error in self.errors
+        ]
+
+
+def invalid_fields(errors: Any, source: str = "data") -> Iterator[FieldError]:
+    """Flatten a serializer's nested errors into one for each field."""
+    if isinstance(errors, Mapping):
+        for name, nested in errors.items():
+            deeper = source if name == "non_field_errors" else f"{source}.{name}"
+            yield from invalid_fields(nested, deeper)
+    elif isinstance(errors, list) and errors and isinstance(errors[0], exceptions.ErrorDetail):
+        code = errors[0].code or "invalid"
+        detail = f"{source.rpartition('.')[2]} is required" if code == "required" else errors[0]
+        yield FieldError(source, code, str(detail), f"field_{code}")
+    elif isinstance(errors, list):
+        for position, nested in enumerate(errors):
+            yield from invalid_fields(nested, f"{source}.{position}")
+
+
+def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """Answer what DRF caught. None means that nobody foresaw it: a 500, loudly."""
+    refusal = exception if isinstance(exception, Refusal) else _as_refusal(exception)
+    return answer(refusal) if refusal else None
+
+
+def answer(refusal: Refusal) -> Response:
+    entries = refusal.entries()
+    response = Response({"errors": entries}, status=entries[0]["status"])
+    if refusal.retry_after_seconds is not None:
+        response["Retry-After"] = str(refusal.retry_after_seconds)
+    if refusal.kind in {Kind.UNAUTHORIZED, Kind.BAD_TOKEN}:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+class _Foreign(Refusal):
+    """What Django or DRF raised, in our words."""
+
+    def __init__(self, kind: Kind, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.__dict__.update(kind=kind, code=code)
+
+
+_FOREIGN: dict[type[Exception], tuple[Kind, str]] = {
+    exceptions.ParseError: (Kind.BAD_REQUEST, "malformed"),
+    exceptions.NotAuthenticated: (Kind.BAD_TOKEN, "bad_token"),
+    exceptions.AuthenticationFailed: (Kind.BAD_TOKEN, "bad_token"),
+    exceptions.PermissionDenied: (Kind.FORBIDDEN, "forbidden"),
+    PermissionDenied: (Kind.FORBIDDEN, "forbidden"),
+    exceptions.NotFound: (Kind.NOT_FOUND, "not_found"),
+    Http404: (Kind.NOT_FOUND, "not_found"),
+    exceptions.MethodNotAllowed: (Kind.METHOD_NOT_ALLOWED, "method_not_allowed"),
+    exceptions.NotAcceptable: (Kind.NOT_ACCEPTABLE, "not_acceptable"),
+    exceptions.UnsupportedMediaType: (Kind.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+}
+
+
+def _as_refusal(exception: Exception) -> Refusal | None:
+    if type(exception) not in _FOREIGN:
+        return None
+    kind, code = _FOREIGN[type(exception)]
+    return _Foreign(kind, code, str(getattr(exception, "detail", "") or kind.title))

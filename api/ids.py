@@ -1,0 +1,17 @@
+import os
+import time
+import uuid
+
+
+def uuid7() -> uuid.UUID:
+    """Make a version 7 UUID (RFC 9562, method 3): one made a microsecond later sorts later.
+
+    Its 62 random bits come from the operating system: whoever knows an order's id may pay it.
+    """
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
+    return uuid.UUID(
+        int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random,
+    )

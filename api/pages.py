@@ -1,0 +1,74 @@
+"""Lists: `page[limit]` and `page[offset]` in records, with `meta` and `links`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.errors import BadRequest
+
+LIMIT_DEFAULT = 25
+LIMIT_MAX = 100
+OFFSET_MAX = 10_000
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page:
+    limit: int
+    offset: int
+
+    @classmethod
+    def of(cls, request: Request) -> "Page":
+        """Raises: BadRequest for anything but whole numbers within the limits."""
+        # 0 stands for the default: one of the SDKs sends it.
+        limit = _number(request, "page[limit]", LIMIT_MAX) or LIMIT_DEFAULT
+        return cls(limit, _number(request, "page[offset]", OFFSET_MAX))
+
+    def envelope(self, request: Request, data: list[dict[str, Any]], total: int) -> Response:
+        pages = max(1, -(-total // self.limit))
+        meta = {
+            "results": {"total": total},
+            "page": {
+                "limit": self.limit,
+                "offset": self.offset,
+                "current": self.offset // self.limit + 1,
+                "total": pages,
+            },
+        }
+        return Response({"data": data, "meta": meta, "links": self._links(request, total, pages)})
+
+    def _links(self, request: Request, total: int, pages: int) -> dict[str, str | None]:
+        def link(offset: int) -> str:
+            query = {**request.query_params.dict(), "page[offset]": offset}
+            query["page[limit]"] = self.limit
+            return f"{request.path}?{urlencode(query, safe='[](),:*')}"
+
+        after, before = self.offset + self.limit, max(0, self.offset - self.limit)
+        return {
+            "current": link(self.offset),
+            "first": link(0),
+            "last": link((pages - 1) * self.limit) if pages > 1 else None,
+            "next": link(after) if after < total else None,
+            "prev": link(before) if self.offset else None,
+        }
+
+
+def _number(request: Request, name: str, most: int) -> int:
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= most):
+        raise BadRequest(f"{name} must be a whole number from 0 to {most}.", source=name)
+    return int(text)
+
+
+def paginated(
+    request: Request, rows: "QuerySet[Any, Row]", represent: Callable[[Row], dict[str, Any]]
+) -> Response:
+    page = Page.of(request)
+    found = [represent(row) for row in rows[page.offset : page.offset + page.limit]]
+    return page.envelope(request, found, rows.count())

@@ -1,0 +1,86 @@
+"""Where a transaction begins, and what happens when the database asks to try again."""
+
+import functools
+import random
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import psycopg.errors
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from api.errors import Busy, Refusal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ATTEMPTS = 3
+_ASKS_TO_TRY_AGAIN = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+)
+
+
+class Stale(Exception):
+    """What was read before the lock no longer holds: begin the transaction again."""
+
+
+def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
+    """Run an entry-point service in one transaction, committed when it returns.
+
+    Tried up to three times where nothing can have been committed: a deadlock, a lock waited for too
+    long, a stale read. Never after a connection lost at COMMIT, when nobody knows. A violated
+    constraint becomes the refusal that names it.
+
+    Raises: Busy, when the last try failed too; whatever the service raises.
+    """
+
+    @functools.wraps(service)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with transaction.atomic(durable=True):
+                    return service(*args, **kwargs)
+            except (OperationalError, Stale) as error:
+                if not _may_try_again(error):
+                    raise
+                if attempt == ATTEMPTS:
+                    raise Busy from error
+            except IntegrityError as error:
+                if refusal := _refusal_of(error):
+                    raise refusal from error
+                raise
+            # The jitter keeps two that collided from colliding again.
+            time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    return run
+
+
+def _may_try_again(error: OperationalError | Stale) -> bool:
+    return isinstance(error, Stale) or isinstance(error.__cause__, _ASKS_TO_TRY_AGAIN)
+
+
+def _refusal_of(error: IntegrityError) -> Refusal | None:
+    """Find the refusal that stands for the violated constraint."""
+    cause = error.__cause__
+    name = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
+    waiting: list[type[Refusal]] = [Refusal]
+    while name and waiting:
+        refusal = waiting.pop()
+        if refusal.constraint == name:
+            return refusal()
+        waiting.extend(refusal.__subclasses__())
+    return None
+
+
+def assert_in_transaction() -> None:
+    """Inner services write inside their caller's transaction and never open one of their own."""
+    assert connection.in_atomic_block, "call this inside a transaction"
+
+
+def assert_no_transaction() -> None:
+    """Lock nothing while somebody outside is asked. A test's own transaction is no lock."""
+    blocks = connection.atomic_blocks
+    assert all(getattr(block, "_from_testcase", False) for block in blocks), "a transaction is open"

@@ -1,0 +1,169 @@
+import functools
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import tokens
+from api.authentication import AnyCaller, BearerAuthentication, caller_of
+from api.errors import FieldError, Invalid, Kind, entry, invalid_fields
+from api.tokens import Caller
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Clients of the source API send any Accept header and read JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class StrictJsonParser(JSONParser):
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("The body is nested too deeply.") from error
+
+
+class ApiView(APIView):
+    """What every endpoint shares: a bearer token, JSON in and out, the `data` envelope."""
+
+    authentication_classes = [BearerAuthentication]
+    permission_classes = [AnyCaller]
+    parser_classes = [StrictJsonParser]
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = AlwaysJson
+    throttle_classes = []
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
+        _ = request.body
+        return super().initialize_request(request, *args, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        finalized = super().finalize_response(request, response, *args, **kwargs)
+        # Tokens, carts and orders are nobody else's business, and stock changes by the moment.
+        finalized["Cache-Control"] = "no-store"
+        return finalized
+
+    @property
+    def caller(self) -> Caller:
+        return caller_of(self.request)
+
+    def data(self) -> Any:
+        """Return what the body holds under `data`.
+
+        Raises: Invalid if there is no body, or none with `data`.
+        """
+        body = self.request.data
+        if not isinstance(body, dict) or "data" not in body:
+            raise Invalid(FieldError("data", "required", "data is required", "field_required"))
+        return body["data"]
+
+    def validated(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """Read `data` through a serializer. Raises: Invalid, with an entry for each field."""
+        return validated(serializer, self.data())
+
+
+def validated(
+    serializer: type[serializers.Serializer[Any]], data: Any, source: str = "data"
+) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = _reader(serializer).run_validation(data)
+    except serializers.ValidationError as error:
+        raise Invalid(*invalid_fields(error.detail, source)) from error
+    return fields
+
+
+@functools.cache
+def _reader(serializer: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """Make one of each: validating changes nothing in it, and making one copies all its fields."""
+    return serializer()
+
+
+def envelope(data: Any, status: int = 200, **beside: Any) -> Response:
+    return Response({"data": data, **beside}, status=status)
+
+
+class _TokenRequest(serializers.Serializer[Any]):
+    grant_type = serializers.ChoiceField(sorted(tokens.SCOPES))
+    client_id = serializers.CharField(max_length=64)
+    client_secret = serializers.CharField(max_length=256, default="")
+
+
+class TokenView(ApiView):
+    """`POST /oauth/access_token`, form-encoded, with a flat answer."""
+
+    authentication_classes = []
+    permission_classes = []
+    parser_classes = [FormParser]
+
+    def post(self, request: Request) -> Response:
+        asked = validated(_TokenRequest, request.data, source="form")
+        return Response(tokens.issue(**asked))
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """The process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """The database answers too, and has every migration: send traffic."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        migrated = _is_migrated()
+    except DatabaseError:
+        return JsonResponse({"status": "the database does not answer"}, status=503)
+    if not migrated:
+        return JsonResponse({"status": "migrations are missing"}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+_migrated = False
+
+
+def _is_migrated() -> bool:
+    """Once every migration is there, a process need not look again: none is taken away."""
+    global _migrated
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _migrated
+
+
+def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
+    body = {"errors": [entry(kind.status, kind.title, detail, code=code)]}
+    return JsonResponse(body, status=kind.status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _error(Kind.BAD_REQUEST, "bad_request", "The request could not be processed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _error(Kind.NOT_FOUND, "not_found", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    request_id = getattr(request, "request_id", "")
+    detail = "Something went wrong on the server."
+    wrong = entry(500, Kind.SERVER_ERROR.title, detail, code="server_error")
+    return JsonResponse({"errors": [{**wrong, "request_id": request_id}]}, status=500)

@@ -1,0 +1,272 @@
+"""Every setting, read once from the environment. Importing this module starts nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import structlog
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Set by `make run`, `make test` and `make bench` only. It allows the embedded database, the demo's
+# credentials, the `test` gateway and the replaceable clock, and so belongs on loopback.
+HOLDFAST_DEMO = env.bool("HOLDFAST_DEMO", default=False)
+DEBUG = False
+
+
+def _secret(name: str) -> str:
+    """Read a secret that has a well-known value in the demo and must be set anywhere else."""
+    return (
+        env.str(name, f"demo-{name.lower()}-good-for-loopback-only")
+        if HOLDFAST_DEMO
+        else env.str(name)
+    )
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+# Access tokens are signed with a key of their own: "kid:secret,kid:secret". The first one signs,
+# all of them verify, so that a key can be replaced while its tokens live.
+TOKEN_KEYS: dict[str, str] = dict(
+    pair.split(":", 1) for pair in env.list("TOKEN_KEYS", default=[f"1:{_secret('TOKEN_KEY')}"])
+)
+TOKEN_LIFETIME_SECONDS = 3600
+# For how long a revoked API client may go on in a process that has just seen it.
+CLIENT_CACHE_SECONDS = 15
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+
+# Who may use the manual gateway: with it on, anybody who knows an order's id can mark it paid.
+MANUAL_GATEWAY_FOR_SHOPPERS = env.bool("MANUAL_GATEWAY_FOR_SHOPPERS", default=HOLDFAST_DEMO)
+SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
+CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
+# How long a request waits for a gateway, and how long after that its charge counts as under way.
+GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "procrastinate.contrib.django",
+    "api",
+    "inventory",
+    "orders",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "api.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "api.middleware.SessionMiddleware",
+    "api.middleware.CommonMiddleware",
+    "api.middleware.CsrfViewMiddleware",
+    "api.middleware.AuthenticationMiddleware",
+    "api.middleware.MessageMiddleware",
+    "api.middleware.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Waiting for ever is how a small fault becomes an outage: a lock, a statement and a forgotten
+# transaction each have an end. Migrations and long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
+_LIMITS = {
+    "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000),
+    "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000),
+    "idle_in_transaction_session_timeout": env.int("DATABASE_IDLE_TIMEOUT_MS", default=15_000),
+}
+# Behind PgBouncer before 1.21 prepared statements must be off.
+_PREPARE = env.bool("DATABASE_PREPARE", default=True)
+# Connections a process keeps open; 0 opens one for each thread and keeps it.
+_POOL = env.int("DATABASE_POOL_SIZE", default=8)
+_database_options: dict[str, Any] = {
+    "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items()),
+    "server_side_binding": _PREPARE,
+    "prepare_threshold": 1 if _PREPARE else None,
+    "application_name": "holdfast",
+}
+if _POOL:
+    _database_options["pool"] = {"min_size": 1, "max_size": _POOL, "timeout": 5}
+
+_database: dict[str, Any] = {
+    **dj_database_url.parse(
+        env.str("DATABASE_URL", default="postgresql://holdfast@127.0.0.1:5432/holdfast")
+    )
+}
+DATABASES = {
+    "default": _database
+    | {
+        "ATOMIC_REQUESTS": False,
+        "CONN_MAX_AGE": 0 if _POOL else None,
+        "DISABLE_SERVER_SIDE_CURSORS": not _PREPARE,
+        # What stands in the address, such as ?sslmode=require, counts for more.
+        "OPTIONS": _database_options | _database.get("OPTIONS", {}),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "api.errors.answer_exception",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Messages stay on the server: one of them shows a new API secret, once.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+
+# The demo runs on plain http; anywhere else cookies travel on TLS only and browsers are told so.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
+# A load balancer asks for health in plain http.
+SECURE_REDIRECT_EXEMPT = ["^health/"]
+SECURE_HSTS_SECONDS = 0 if HOLDFAST_DEMO else env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not HOLDFAST_DEMO
+if env.bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# These two are there, as subclasses in api.middleware that step aside for the API.
+SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
+
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+STATIC_URL = "/static/"
+# Files are served from their packages, so no collectstatic stands before a start; with STATIC_ROOT
+# set, from there.
+STATIC_ROOT = env.str("STATIC_ROOT", default=None)
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
+PROCRASTINATE_READONLY_MODELS = True
+
+_shared_processors: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _shared_processors,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
+                if HOLDFAST_DEMO
+                else structlog.processors.JSONRenderer(),
+            ],
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    # A refused request is the client's affair; only what broke here is told.
+    "loggers": {"django.request": {"level": "ERROR"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}
+structlog.configure(
+    processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+# The look of the admin: a teal whose 600 is dark enough for white letters.
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Holdfast",
+    "SITE_HEADER": "Holdfast",
+    "SITE_SUBHEADER": "Stock that never oversells",
+    "SITE_SYMBOL": "anchor",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#14b8a6",
+            "600": "#0f766e",
+            "700": "#115e59",
+            "800": "#134e4a",
+            "900": "#0f3f3c",
+            "950": "#042f2e",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {
+                "title": group,
+                "separator": bool(position),
+                "items": [
+                    {
+                        "title": title,
+                        "icon": icon,
+                        "link": f"/admin/{model.replace('.', '/')}/",
+                        "permission": lambda request, model=model: request.user.has_perm(
+                            "{}.view_{}".format(*model.split("."))
+                        ),
+                    }
+                    for title, icon, model in items
+                ],
+            }
+            for position, (group, items) in enumerate(
+                {
+                    "Inventory": [
+                        ("Products", "inventory_2", "inventory.product"),
+                        ("Stock log", "receipt_long", "inventory.stocktransaction"),
+                    ],
+                    "Sales": [
+                        ("Orders", "orders", "orders.order"),
+                        ("Carts", "shopping_cart", "orders.cart"),
+                    ],
+                    "Settings": [
+                        ("Gateways", "payments", "payments.gateway"),
+                        ("Currencies", "universal_currency_alt", "inventory.currency"),
+                        ("Locations", "warehouse", "inventory.location"),
+                        ("API clients", "key", "api.apiclient"),
+                        ("Users", "person", "auth.user"),
+                        ("Groups", "group", "auth.group"),
+                    ],
+                }.items()
+            )
+        ],
+    },
+}

@@ -1,0 +1,116 @@
+"""What is written by hand for speed, held against the queryset that it stands for."""
+
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from api import compiled
+from api.compiled import Compiled
+from api.ids import uuid7
+from api.models import ApiClient
+from inventory.models import Currency
+from tests.factories import ApiClientFactory, api_client
+
+pytestmark = pytest.mark.django_db
+
+
+def _fields(row):
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def test_a_compiled_queryset_finds_what_the_queryset_finds():
+    clients = [api_client(active=number % 2 == 0) for number in range(4)]
+    active = Compiled(
+        lambda client_ids: ApiClient.objects.filter(client_id__in=client_ids, active=True).order_by(
+            "client_id"
+        ),
+        client_ids=["?"],
+    )
+    wanted = [client.client_id for client in clients[:3]]
+
+    found = active(client_ids=wanted)
+
+    expected = ApiClient.objects.filter(client_id__in=wanted, active=True).order_by("client_id")
+    assert [_fields(row) for row in found] == [_fields(row) for row in expected]
+    assert len(found) == 2
+    assert not found[0]._state.adding
+    assert active(client_ids=[]) == []
+
+
+def test_a_compiled_queryset_takes_its_values_anew_at_each_call():
+    one, another = api_client(), api_client()
+    named = Compiled(lambda id: ApiClient.objects.filter(pk=id), id=uuid.UUID(int=0))
+
+    assert [named(id=one.pk), named(id=another.pk), named(id=uuid7())] == [[one], [another], []]
+
+
+def test_a_compiled_queryset_forgets_no_value():
+    named = Compiled(lambda id: ApiClient.objects.filter(pk=id), id=uuid.UUID(int=0))
+
+    with pytest.raises(KeyError):
+        named()
+
+
+def test_a_compiled_queryset_reads_every_kind_of_value_as_django_does():
+    by_code = Compiled(lambda code: Currency.objects.filter(code=code), code="?")
+
+    [found] = by_code(code="USD")
+
+    assert _fields(found) == _fields(Currency.objects.get(code="USD"))
+    assert isinstance(found.exchange_rate, Decimal)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_compiled_lock_needs_a_transaction():
+    client = api_client()
+    locked = Compiled(
+        lambda id: ApiClient.objects.filter(pk=id).select_for_update(), id=uuid.UUID(int=0)
+    )
+
+    with transaction.atomic():
+        assert locked(id=client.pk) == [client]
+    with pytest.raises(AssertionError, match="a lock needs a transaction"):
+        locked(id=client.pk)
+
+
+def test_rows_are_inserted_by_one_statement_as_django_would_insert_them():
+    rows = [ApiClientFactory.build(name="Ünï'code") for _ in range(3)]
+
+    with CaptureQueriesContext(connection) as queries:
+        compiled.insert(rows)
+
+    assert len(queries) == 1
+    stored = ApiClient.objects.in_bulk()
+    assert [_fields(stored[row.pk]) for row in rows] == [_fields(row) for row in rows]
+    assert {(row._state.adding, row._state.db) for row in rows} == {(False, "default")}
+
+
+def test_a_row_is_inserted_once():
+    client = api_client()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        compiled.insert([client])
+
+
+def test_an_update_writes_the_given_fields_and_no_others():
+    client = api_client(name="Old", client_id="shop")
+    client.name, client.client_id = "New", "other"
+    client.created_at = datetime(2026, 5, 4, tzinfo=UTC)
+
+    compiled.update(client, "name", "created_at")
+
+    client.refresh_from_db()
+    assert (client.name, client.client_id) == ("New", "shop")
+    assert client.created_at == datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def test_an_update_of_a_row_that_is_gone_is_a_mistake():
+    client = api_client()
+    ApiClient.objects.all().delete()
+
+    with pytest.raises(AssertionError):
+        compiled.update(client, "name")

@@ -1,0 +1,187 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404
+from rest_framework import exceptions, serializers
+
+from api.errors import (
+    Busy,
+    FieldError,
+    Invalid,
+    Kind,
+    NotFound,
+    Refusal,
+    answer,
+    answer_exception,
+    invalid_fields,
+)
+from api.fields import Quantity, Text
+from api.tokens import BadToken
+
+
+def _refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    """Find the refusals of every app; those of the tests are not meant."""
+    for refusal in kind.__subclasses__():
+        if not refusal.__module__.startswith("tests.") and not refusal.__name__.startswith("_"):
+            yield refusal
+        yield from _refusals(refusal)
+
+
+def test_every_refusal_has_its_kind_and_a_code_of_its_own():
+    refusals = set(_refusals())
+    codes = [refusal.code for refusal in refusals]
+
+    assert len(refusals) > 20
+    assert all(isinstance(refusal.kind, Kind) for refusal in refusals)
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.django_db
+def test_every_constraint_that_a_refusal_names_is_in_the_database():
+    named = {refusal.constraint for refusal in _refusals() if refusal.constraint}
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT conname FROM pg_constraint UNION SELECT relname FROM pg_class")
+        known = {name for (name,) in cursor.fetchall()}
+
+    assert "product_sku_once" in named
+    assert named <= known
+
+
+class _TooLate(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "too_late"
+
+
+class _Secret(Refusal):
+    kind = Kind.INSUFFICIENT_STOCK
+    code = "secret"
+    detail = "Not enough."
+
+
+def test_a_refusal_is_answered_with_its_status_title_detail_and_code():
+    response = answer(_TooLate("It is shipped.", source="data.status", meta={"id": "1"}))
+
+    assert response.status_code == 422
+    assert response.data == {
+        "errors": [
+            {
+                "status": 422,
+                "title": "Unprocessable Entity",
+                "detail": "It is shipped.",
+                "source": "data.status",
+                "meta": {"id": "1"},
+                "code": "too_late",
+            }
+        ]
+    }
+
+
+def test_what_people_read_may_say_more_than_what_the_api_says():
+    refusal = _Secret("Only 3 are available; 5 asked for.")
+
+    assert str(refusal) == "Only 3 are available; 5 asked for."
+    assert refusal.entries() == [
+        {
+            "status": 400,
+            "title": "Insufficient stock",
+            "detail": "Not enough.",
+            "code": "secret",
+        }
+    ]
+
+
+def test_whoever_is_told_to_try_again_is_told_when():
+    response = answer(Busy())
+
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+
+
+def test_only_a_bad_token_is_challenged():
+    assert answer(BadToken())["WWW-Authenticate"] == "Bearer"
+    assert "WWW-Authenticate" not in answer(Busy())
+
+
+@pytest.mark.parametrize(
+    ("exception", "status", "code"),
+    [
+        (NotFound(), 404, "not_found"),
+        (Http404(), 404, "not_found"),
+        (exceptions.ParseError(), 400, "malformed"),
+        (exceptions.NotAuthenticated(), 401, "bad_token"),
+        (exceptions.AuthenticationFailed(), 401, "bad_token"),
+        (exceptions.PermissionDenied(), 403, "forbidden"),
+        (PermissionDenied(), 403, "forbidden"),
+        (exceptions.MethodNotAllowed("PATCH"), 405, "method_not_allowed"),
+        (exceptions.UnsupportedMediaType("text/csv"), 415, "unsupported_media_type"),
+    ],
+)
+def test_what_the_framework_raises_is_answered_in_our_words(exception, status, code):
+    response = answer_exception(exception, {})
+
+    assert response is not None
+    assert response.status_code == status
+    [entry] = response.data["errors"]
+    assert (entry["status"], entry["code"]) == (status, code)
+
+
+def test_what_nobody_foresaw_is_not_answered_here():
+    assert answer_exception(ZeroDivisionError(), {}) is None
+
+
+class _Line(serializers.Serializer[Any]):
+    sku = Text()
+    quantity = Quantity()
+
+
+class _Body(serializers.Serializer[Any]):
+    name = Text(max_length=5)
+    lines = _Line(many=True)
+
+
+def _errors(body: object) -> list[FieldError]:
+    checked = _Body(data=body)
+    assert not checked.is_valid()
+    return list(invalid_fields(checked.errors))
+
+
+def test_every_wrong_field_is_named_by_its_place_in_the_body():
+    errors = _errors({"name": "far too long", "lines": [{"sku": "A", "quantity": 1}, {"sku": 1}]})
+
+    assert [(error.source, error.code) for error in errors] == [
+        ("data.name", "field_max_length"),
+        ("data.lines.1.sku", "field_type"),
+        ("data.lines.1.quantity", "field_required"),
+    ]
+    assert errors[2].detail == "quantity is required"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "title"),
+    [
+        ({"name": "far too long", "lines": []}, 422, "Failed Validation"),
+        ({"lines": []}, 400, "required"),
+        ({"name": None, "lines": []}, 400, "null"),
+        ({"name": 1, "lines": []}, 400, "type"),
+        ({"name": "A", "lines": {}}, 400, "not_a_list"),
+        ([], 400, "invalid"),
+    ],
+)
+def test_a_misshapen_body_is_400_and_a_broken_rule_422(body, status, title):
+    response = answer(Invalid(*_errors(body)))
+
+    assert response.status_code == status
+    [entry] = response.data["errors"]
+    assert (entry["status"], entry["title"]) == (status, title)
+
+
+def test_all_entries_of_an_answer_have_one_status():
+    errors = _errors({"name": "far too long", "lines": [{"sku": 1, "quantity": 0}]})
+
+    response = answer(Invalid(*errors))
+
+    assert response.status_code == 400
+    assert [entry["status"] for entry in response.data["errors"]] == [400, 400, 400]

@@ -1,0 +1,929 @@
+"""What every endpoint shares: tokens, who may do what, errors, request ids, idempotency keys."""
+
+import base64
+import http.client
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import jwt
+import psycopg.errors
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+from django.db.migrations.executor import MigrationExecutor
+from django.urls import get_resolver
+
+from api import clock, tokens
+from api.models import ApiClient, IdempotencyKey
+from inventory import services as inventory
+from inventory.models import Product, StockTransaction
+from orders.models import Cart, Order
+from payments import gateways
+from payments import services as payments
+from payments.gateways.answers import Answer
+from payments.models import Attempt, Gateway, Payment
+from payments.services import Request
+from tests.concurrency import PATIENCE_SECONDS, run_together
+from tests.factories import (
+    MERCHANT,
+    api_client,
+    filled_cart,
+    paid_order,
+    product,
+    stock_of,
+    unpaid_order,
+)
+from tests.http import BUYER, SECRET, Api, administrator, ask_for_token, shopper
+from tests.payments.fake_gateway import OK, FakeGateway
+
+pytestmark = pytest.mark.django_db
+
+UNKNOWN = uuid.UUID("01234567-89ab-7def-8123-456789abcdef")
+
+
+# Tokens.
+
+
+def test_a_back_office_gets_a_token_for_its_secret():
+    client = api_client(SECRET)
+
+    answer = ask_for_token(
+        grant_type="client_credentials", client_id=client.client_id, client_secret=SECRET
+    )
+
+    token = answer.json()
+    assert answer.status_code == 200
+    assert set(token) == {"access_token", "token_type", "expires_in", "expires", "identifier"}
+    assert (token["token_type"], token["identifier"]) == ("Bearer", "client_credentials")
+    assert token["expires_in"] == 3600
+    assert isinstance(token["expires"], int)
+    assert abs(token["expires"] - time.time() - 3600) < 60
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_a_storefront_gets_a_token_for_its_id_alone():
+    client = api_client(secret="")
+
+    answer = ask_for_token(grant_type="implicit", client_id=client.client_id)
+
+    assert answer.status_code == 200
+    assert answer.json()["identifier"] == "implicit"
+
+
+def test_a_client_with_a_secret_may_use_both_grants():
+    client = api_client(SECRET)
+
+    answer = ask_for_token(grant_type="implicit", client_id=client.client_id)
+
+    assert answer.json()["identifier"] == "implicit"
+    assert Api(answer.json()["access_token"]).get("/v2/inventories").status_code == 403
+
+
+def test_wrong_credentials_are_a_401_whatever_is_wrong_about_them():
+    back_office, storefront = api_client(SECRET), api_client(secret="")
+    closed = api_client(SECRET, active=False)
+    wrong = [
+        {"grant_type": "implicit", "client_id": "unknown"},
+        {"grant_type": "implicit", "client_id": closed.client_id},
+        {"grant_type": "client_credentials", "client_id": "unknown", "client_secret": SECRET},
+        {"grant_type": "client_credentials", "client_id": back_office.client_id},
+        {"grant_type": "client_credentials", "client_id": storefront.client_id},
+        {
+            "grant_type": "client_credentials",
+            "client_id": storefront.client_id,
+            "client_secret": SECRET,
+        },
+        {
+            "grant_type": "client_credentials",
+            "client_id": back_office.client_id,
+            "client_secret": "wrong",
+        },
+    ]
+
+    answers = [ask_for_token(**form) for form in wrong]
+
+    for answer in answers:
+        assert answer.status_code == 401
+        assert answer["WWW-Authenticate"] == "Bearer"
+        assert answer["Cache-Control"] == "no-store"
+        assert answer.json() == answers[0].json()
+    [error] = answers[0].json()["errors"]
+    assert (error["status"], error["title"], error["code"]) == (
+        401,
+        "Unauthorized",
+        "bad_credentials",
+    )
+
+
+def test_a_malformed_token_request_names_its_fields():
+    answer = ask_for_token(grant_type="password")
+
+    errors = answer.json()["errors"]
+    assert answer.status_code == 400
+    assert {error["source"] for error in errors} == {"form.grant_type", "form.client_id"}
+    assert {error["status"] for error in errors} == {400}
+
+
+def signed(**changed: Any) -> str:
+    """A token with claims of one's own choice, None leaving one out."""
+    kid, secret = next(iter(settings.TOKEN_KEYS.items()))
+    now = int(time.time())
+    claims = {
+        "iss": "holdfast",
+        "sub": api_client(SECRET).client_id,
+        "scope": "admin",
+        "version": 1,
+        "iat": now,
+        "exp": now + 60,
+        **changed,
+    }
+    kept = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(kept, secret, algorithm="HS256", headers={"kid": kid})
+
+
+def in_base64(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def bad_tokens() -> dict[str, str]:
+    good = signed()
+    header, claims, signature = good.split(".")
+    nested = "[" * 3000 + "]" * 3000
+    deep = base64.urlsafe_b64encode(f'{{"alg":"HS256","kid":{nested}}}'.encode()).decode()
+    revoked = api_client(SECRET, active=False)
+    return {
+        "none at all": "",
+        "no JWT": "token",
+        "dots": "..",
+        "letters of elsewhere": "tökén",
+        "another signature": good[:-4] + "AAAA",
+        "no signature": f"{header}.{claims}.",
+        "algorithm none": f"{in_base64({'alg': 'none', 'kid': '1', 'typ': 'JWT'})}.{claims}.",
+        "another algorithm": f"{in_base64({'alg': 'HS512', 'kid': '1'})}.{claims}.{signature}",
+        "another key": f"{in_base64({'alg': 'HS256', 'kid': '99'})}.{claims}.{signature}",
+        "a key that is a list": f"{in_base64({'alg': 'HS256', 'kid': []})}.{claims}.{signature}",
+        "no key": f"{in_base64({'alg': 'HS256'})}.{claims}.{signature}",
+        "a header that is a list": f"{in_base64([])}.{claims}.{signature}",
+        "a deep header": f"{deep}.{claims}.{signature}",
+        "a header of many digits": f"{in_base64({'alg': 'HS256'})[:-3]}{'9' * 6000}.{claims}.x",
+        "expired": signed(exp=int(time.time()) - 1),
+        "without an end": signed(exp=None),
+        "of another issuer": signed(iss="elsewhere"),
+        "of an unknown client": signed(sub="unknown"),
+        "of a closed client": signed(sub=revoked.client_id),
+        "of an older version": signed(version=0),
+        "without a scope": signed(scope=None),
+    }
+
+
+def test_only_a_valid_token_is_let_in():
+    assert Api(signed()).get("/v2/inventories").status_code == 200
+
+    for what, token in bad_tokens().items():
+        answer = Api(token).get("/v2/inventories")
+
+        [error] = answer.json()["errors"]
+        assert answer.status_code == 401, what
+        assert error["status"] == 401
+        assert error["title"] == "Unable to validate access token"
+        assert error["code"] == "bad_token"
+        assert answer["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", ""])
+def test_only_a_bearer_token_counts(scheme):
+    answer = Api().get("/v2/products", Authorization=f"{scheme} {signed()}")
+
+    assert answer.status_code == 401
+
+
+def test_the_word_bearer_may_be_written_in_any_case():
+    assert Api().get("/v2/products", Authorization=f"bearer {signed()}").status_code == 200
+
+
+def test_an_unknown_scope_is_no_administrator():
+    assert Api(signed(scope="admin ")).get("/v2/inventories").status_code == 403
+
+
+def test_revoking_a_client_ends_the_tokens_that_are_out():
+    client = api_client(SECRET)
+    api = Api(signed(sub=client.client_id))
+    assert api.get("/v2/inventories").status_code == 200
+
+    ApiClient.objects.filter(pk=client.pk).update(version=2)
+    tokens.forget_clients()
+
+    assert api.get("/v2/inventories").status_code == 401
+
+
+def test_a_token_call_needs_no_token_and_a_bad_one_does_no_harm():
+    client = api_client(secret="")
+    form = f"grant_type=implicit&client_id={client.client_id}"
+
+    answer = Api("bad").send(
+        "POST", "/oauth/access_token", form, content_type="application/x-www-form-urlencoded"
+    )
+
+    assert answer.status_code == 200
+
+
+# Who may do what.
+
+EVERYBODY, ADMINISTRATORS = "everybody", "administrators"
+
+ROUTES = {
+    "GET /v2/products": EVERYBODY,
+    "POST /v2/products": ADMINISTRATORS,
+    "GET /v2/products/{id}": EVERYBODY,
+    "PUT /v2/products/{id}": ADMINISTRATORS,
+    "DELETE /v2/products/{id}": ADMINISTRATORS,
+    "GET /v2/inventories": ADMINISTRATORS,
+    "POST /v2/inventories/multiple": ADMINISTRATORS,
+    "GET /v2/inventories/{id}": ADMINISTRATORS,
+    "POST /v2/inventories/{id}": ADMINISTRATORS,
+    "DELETE /v2/inventories/{id}": ADMINISTRATORS,
+    "GET /v2/inventories/{id}/transactions": ADMINISTRATORS,
+    "POST /v2/inventories/{id}/transactions": ADMINISTRATORS,
+    "GET /v2/inventories/{id}/transactions/{id}": ADMINISTRATORS,
+    "GET /v2/carts/abc": EVERYBODY,
+    "PUT /v2/carts/abc": EVERYBODY,
+    "DELETE /v2/carts/abc": EVERYBODY,
+    "GET /v2/carts/abc/items": EVERYBODY,
+    "POST /v2/carts/abc/items": EVERYBODY,
+    "DELETE /v2/carts/abc/items": EVERYBODY,
+    "PUT /v2/carts/abc/items/{id}": EVERYBODY,
+    "DELETE /v2/carts/abc/items/{id}": EVERYBODY,
+    "POST /v2/carts/abc/checkout": EVERYBODY,
+    "GET /v2/carts/abc/orders": EVERYBODY,
+    "GET /v2/orders": ADMINISTRATORS,
+    "GET /v2/orders/{id}": ADMINISTRATORS,
+    "PUT /v2/orders/{id}": ADMINISTRATORS,
+    "GET /v2/orders/{id}/items": ADMINISTRATORS,
+    "POST /v2/orders/{id}/payments": EVERYBODY,
+    "GET /v2/orders/{id}/transactions": ADMINISTRATORS,
+    "GET /v2/orders/{id}/transactions/{id}": ADMINISTRATORS,
+    "POST /v2/orders/{id}/transactions/{id}/capture": ADMINISTRATORS,
+    "POST /v2/orders/{id}/transactions/{id}/refund": ADMINISTRATORS,
+    "POST /v2/orders/{id}/transactions/{id}/cancel": ADMINISTRATORS,
+    "GET /v2/gateways": ADMINISTRATORS,
+    "GET /v2/gateways/manual": ADMINISTRATORS,
+    "PUT /v2/gateways/manual": ADMINISTRATORS,
+}
+
+
+@pytest.mark.parametrize(("route", "who"), ROUTES.items())
+def test_f44_who_may_do_what(route, who):
+    method, path = route.replace("{id}", str(UNKNOWN)).split(" ")
+    callers = {
+        "nobody": Api(),
+        "a forger": Api("forged"),
+        "a shopper": shopper(),
+        "an administrator": administrator(),
+    }
+
+    statuses = {name: api.send(method, path).status_code for name, api in callers.items()}
+
+    assert statuses["nobody"] == statuses["a forger"] == 401
+    assert statuses["an administrator"] not in {401, 403, 405}
+    if who == EVERYBODY:
+        assert statuses["a shopper"] not in {401, 403, 405}
+    else:
+        assert statuses["a shopper"] == 403
+
+
+def test_f44_what_is_refused_to_a_shopper_does_not_tell_what_there_is():
+    api, there, order = shopper(), product(stock=3), unpaid_order({product(stock=1): 1})
+
+    known = api.get(f"/v2/inventories/{there.pk}"), api.get(f"/v2/orders/{order.pk}")
+    unknown = api.get(f"/v2/inventories/{UNKNOWN}"), api.get(f"/v2/orders/{UNKNOWN}")
+
+    for answer in (*known, *unknown):
+        assert answer.status_code == 403
+        [error] = answer.json()["errors"]
+        assert (error["status"], error["title"], error["code"]) == (403, "Forbidden", "forbidden")
+        assert "WWW-Authenticate" not in answer
+
+
+def test_every_route_is_in_the_table_of_who_may_do_what():
+    """A new route must say whom it is for."""
+
+    def patterns(resolver: Any, before: str = "") -> list[tuple[str, Any]]:
+        found = []
+        for entry in resolver.url_patterns:
+            path = before + str(entry.pattern)
+            found += patterns(entry, path) if hasattr(entry, "url_patterns") else [(path, entry)]
+        return found
+
+    table = {
+        route.replace("{id}", "").replace("/abc", "/").replace("/manual", "/") for route in ROUTES
+    }
+    for path, entry in patterns(get_resolver()):
+        if path.startswith("v2/"):
+            bare = "/" + re.sub(r"<[^>]*>", "", path)
+            for method in entry.callback.view_class().allowed_methods:
+                assert method == "OPTIONS" or f"{method} {bare}" in table, f"{method} {path}"
+
+
+# Errors.
+
+
+def test_an_address_that_does_not_exist_is_a_json_404():
+    for path in ("/v2/nothing", "/v2", "/v2/", "/nothing", "/v2/products/x/y", "/v2//products"):
+        answer = Api().get(path)
+
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["status"], error["title"]) == (404, 404, "Not Found")
+        assert error["code"] == "not_found"
+        assert answer["Content-Type"] == "application/json"
+        assert answer["X-Request-Id"]
+
+
+def test_a_method_that_does_not_exist_names_those_that_do():
+    answer = administrator().send("PATCH", "/v2/products")
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["status"]) == (405, 405)
+    assert (error["title"], error["code"]) == ("Method Not Allowed", "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer["Allow"].split(", "))
+
+
+def test_the_wire_is_json_whatever_is_asked_for():
+    answer = administrator().get("/v2/products", Accept="text/html, image/*;q=0.8")
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+
+
+def test_an_unforeseen_error_answers_json_and_the_id_to_look_for(monkeypatch):
+    def break_down(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("a secret of the server")
+
+    monkeypatch.setattr(payments, "payments_of", break_down)
+    api = administrator(raises=False)
+
+    answer = api.get(f"/v2/orders/{UNKNOWN}/transactions", X_Request_Id="seen-by-the-client")
+
+    [error] = answer.json()["errors"]
+    assert answer.status_code == error["status"] == 500
+    assert (error["title"], error["code"]) == ("Internal Server Error", "server_error")
+    assert error["request_id"] == answer["X-Request-Id"] == "seen-by-the-client"
+    assert "secret" not in answer.content.decode()
+
+
+def test_a_busy_database_is_a_503_that_says_when_to_come_back(monkeypatch):
+    def wait_in_vain(*args: Any, **kwargs: Any) -> Any:
+        raise OperationalError from psycopg.errors.LockNotAvailable()
+
+    shirt = product(stock=1)
+    monkeypatch.setattr(inventory, "_lock_managed", wait_in_vain)
+    entry = {"action": "decrement", "quantity": 1}
+
+    answer = administrator().post(f"/v2/inventories/{shirt.pk}/transactions", entry)
+
+    [error] = answer.json()["errors"]
+    assert answer.status_code == error["status"] == 503
+    assert error["code"] == "busy"
+    assert int(answer["Retry-After"]) >= 1
+
+
+# Request ids, health, addresses.
+
+
+def test_every_answer_has_a_request_id_of_its_own():
+    api = administrator()
+    answers = [
+        api.get("/v2/products"),
+        api.get("/v2/products"),
+        api.get("/v2/nothing"),
+        Api().get("/v2/products"),
+        Api().get("/health/live"),
+        ask_for_token(grant_type="implicit", client_id="unknown"),
+    ]
+
+    ids = {answer["X-Request-Id"] for answer in answers}
+
+    assert len(ids) == len(answers)
+    assert all(uuid.UUID(request_id).version == 7 for request_id in ids)
+
+
+def test_a_plain_request_id_of_the_client_is_kept():
+    assert Api().get("/v2/products", X_Request_Id="a.b:c_d-1")["X-Request-Id"] == "a.b:c_d-1"
+
+
+@pytest.mark.parametrize("sent", ["two words", "<script>", "x" * 129, "ä", 'a"b'])
+def test_any_other_request_id_is_replaced(sent):
+    given = Api().get("/v2/products", X_Request_Id=sent)["X-Request-Id"]
+
+    assert uuid.UUID(given).version == 7
+
+
+def test_health_says_whether_to_send_traffic():
+    live, ready = Api().get("/health/live"), Api().get("/health/ready")
+
+    assert (live.status_code, live.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+
+
+def test_without_its_migrations_it_is_alive_but_not_ready(monkeypatch):
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
+    monkeypatch.setattr("api.views._migrated", False)
+
+    assert Api().get("/health/live").status_code == 200
+    assert Api().get("/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/v2/products", "/v2/carts/abc", "/v2/carts/abc/items"])
+def test_a_slash_at_the_end_changes_nothing(path):
+    api = shopper()
+
+    plain, slashed = api.get(path), api.get(f"{path}/")
+
+    assert slashed.status_code == 200
+    assert slashed.json()["data"] == plain.json()["data"]
+
+
+def test_a_slash_at_the_end_of_a_change_is_no_redirect():
+    shirt = product(stock=5)
+
+    answer = shopper().post("/v2/carts/abc/items/", {"id": str(shirt.pk), "quantity": 1})
+
+    assert answer.status_code == 201
+
+
+def test_the_headers_of_the_sdks_do_no_harm():
+    answer = shopper().get(
+        "/v2/products",
+        X_MOLTIN_SDK_LANGUAGE="JS",
+        X_MOLTIN_SDK_VERSION="36.0.0",
+        X_MOLTIN_APPLICATION="epcc sdk",
+        X_MOLTIN_CURRENCY="USD",
+        X_MOLTIN_LANGUAGE="en",
+        EP_Inventories_Multi_Location="true",
+        EP_Channel="web",
+    )
+
+    assert answer.status_code == 200
+
+
+def test_nothing_about_carts_orders_and_payments_is_cached():
+    api, cart, order = administrator(), filled_cart({product(stock=1): 1}), UNKNOWN
+    paid = paid_order({product(stock=1): 1})
+    answers = [
+        api.get(f"/v2/carts/{cart}"),
+        api.get(f"/v2/carts/{cart}/items"),
+        api.get(f"/v2/carts/{cart}/orders"),
+        api.check_out(cart),
+        api.check_out("empty"),
+        api.get("/v2/orders"),
+        api.get(f"/v2/orders/{order}"),
+        api.get(f"/v2/orders/{paid.pk}"),
+        api.get(f"/v2/orders/{paid.pk}/items"),
+        api.get(f"/v2/orders/{paid.pk}/transactions"),
+        api.get(f"/v2/orders/{paid.pk}/transactions/{paid.payments.get().pk}"),
+        api.pay(str(paid.pk)),
+        api.delete(f"/v2/carts/{cart}/items"),
+        api.delete(f"/v2/carts/{cart}"),
+    ]
+
+    assert {answer["Cache-Control"] for answer in answers} == {"no-store"}
+
+
+def test_a_buyer_over_real_http(live_server):
+    """The same through sockets: nothing here lives from the test client."""
+    shirt, client = product(stock=2), api_client(secret="")
+    address = live_server.url.removeprefix("http://")
+
+    def call(method: str, path: str, body: str, **headers: str) -> tuple[Any, Any]:
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        read = json.loads(response.read())
+        connection.close()
+        return response, read
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    _, token = call(
+        "POST",
+        "/oauth/access_token",
+        f"grant_type=implicit&client_id={client.client_id}",
+        **form,
+    )
+    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    bearer["Content-Type"] = "application/json"
+    line = json.dumps({"data": {"type": "cart_item", "id": str(shirt.pk), "quantity": 2}})
+    added, _ = call("POST", "/v2/carts/abc/items", line, **bearer)
+    checked_out, order = call(
+        "POST", "/v2/carts/abc/checkout/", json.dumps({"data": BUYER}), **bearer
+    )
+    pay = json.dumps({"data": {"gateway": "manual", "method": "purchase"}})
+    paid, payment = call("POST", f"/v2/orders/{order['data']['id']}/payments", pay, **bearer)
+    refused, errors = call("GET", "/v2/orders", "", **bearer)
+
+    assert [added.status, checked_out.status, paid.status, refused.status] == [201, 201, 200, 403]
+    assert payment["data"]["status"] == "complete"
+    assert errors["errors"][0]["status"] == 403
+    assert paid.headers["X-Request-Id"]
+    assert paid.headers["Cache-Control"] == "no-store"
+    assert stock_of(shirt).allocated == 2
+
+
+# Idempotency keys.
+
+
+class Call(NamedTuple):
+    """A request that changes something, and where to see how often it did."""
+
+    method: str
+    path: str
+    data: Any
+    other_data: Any
+    effect: Callable[[], Any]
+
+
+def adding() -> Call:
+    shirt, cart = product(stock=10), filled_cart({product(stock=1): 1})
+    line = {"type": "cart_item", "id": str(shirt.pk), "quantity": 2}
+
+    def units_in_the_cart() -> int:
+        return sum(item.quantity for item in Cart.objects.get(pk=cart).items.all())
+
+    return Call("POST", f"/v2/carts/{cart}/items", line, {**line, "quantity": 3}, units_in_the_cart)
+
+
+def setting_a_quantity() -> Call:
+    cart = filled_cart({product(stock=10): 1})
+    item = Cart.objects.get(pk=cart).items.get()
+
+    def line() -> Any:
+        return Cart.objects.get(pk=cart).items.values_list("quantity", "updated_at").get()
+
+    path = f"/v2/carts/{cart}/items/{item.pk}"
+    return Call("PUT", path, {"quantity": 2}, {"quantity": 3}, line)
+
+
+def saving_a_cart() -> Call:
+    def cart() -> Any:
+        return Cart.objects.values_list("name", "updated_at").get(pk="mine")
+
+    return Call("PUT", "/v2/carts/mine", {"name": "Mine"}, {"name": "Yours"}, cart)
+
+
+def checking_out() -> Call:
+    cart = filled_cart({product(stock=10): 1})
+    other = {**BUYER, "order_number": "2"}
+    return Call("POST", f"/v2/carts/{cart}/checkout", BUYER, other, Order.objects.count)
+
+
+def checking_out_in_vain() -> Call:
+    other = {**BUYER, "order_number": "2"}
+    return Call("POST", "/v2/carts/empty/checkout", BUYER, other, Order.objects.count)
+
+
+def paying(gateway: str, token: str = "") -> Call:
+    order = unpaid_order({product(stock=2): 2})
+    body = {"gateway": gateway, "method": "purchase", "payment": token, "amount": 100}
+    path = f"/v2/orders/{order.pk}/payments"
+    return Call("POST", path, body, {**body, "amount": 200}, Payment.objects.count)
+
+
+def paying_by_hand() -> Call:
+    return paying("manual")
+
+
+def paying_by_card() -> Call:
+    return paying("test", "ok")
+
+
+def paying_with_a_card_that_is_declined() -> Call:
+    return paying("test", "decline")
+
+
+def paying_without_an_answer() -> Call:
+    return paying("test", "unknown")
+
+
+def paying_through_an_unknown_gateway() -> Call:
+    return paying("unknown")
+
+
+def moving_stock() -> Call:
+    shirt = product(stock=10)
+    entry = {"type": "stock-transaction", "action": "decrement", "quantity": 2}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+    return Call("POST", path, entry, {**entry, "quantity": 3}, StockTransaction.objects.count)
+
+
+def moving_more_stock_than_there_is() -> Call:
+    entry = {"action": "decrement", "quantity": 20}
+    path = f"/v2/inventories/{product(stock=10).pk}/transactions"
+    return Call("POST", path, entry, {**entry, "quantity": 1}, StockTransaction.objects.count)
+
+
+def moving_stock_in_a_wrong_way() -> Call:
+    entry = {"action": "set", "quantity": 20}
+    path = f"/v2/inventories/{product(stock=10).pk}/transactions"
+    return Call(
+        "POST", path, entry, {"action": "decrement", "quantity": 1}, StockTransaction.objects.count
+    )
+
+
+def starting_to_manage() -> Call:
+    path = f"/v2/inventories/{product(managed=False).pk}"
+    return Call("POST", path, {"quantity": 5}, {"quantity": 6}, StockTransaction.objects.count)
+
+
+def creating_a_product() -> Call:
+    body = {
+        "name": "Scarf",
+        "sku": "scarf",
+        "price": [{"amount": 1, "currency": "USD"}],
+        "stock": 4,
+    }
+    return Call("POST", "/v2/products", body, {**body, "sku": "other"}, Product.objects.count)
+
+
+def changing_a_product() -> Call:
+    shirt = product(stock=1)
+
+    def row() -> Any:
+        return Product.objects.values_list("name", "updated_at").get(pk=shirt.pk)
+
+    return Call("PUT", f"/v2/products/{shirt.pk}", {"name": "Coat"}, {"name": "Hat"}, row)
+
+
+def shipping() -> Call:
+    path = f"/v2/orders/{paid_order({product(stock=2): 2}).pk}"
+    ship, cancel = {"shipping": "fulfilled"}, {"status": "cancelled"}
+    return Call("PUT", path, ship, cancel, StockTransaction.objects.count)
+
+
+def cancelling() -> Call:
+    path = f"/v2/orders/{paid_order({product(stock=2): 2}).pk}"
+    ship, cancel = {"shipping": "fulfilled"}, {"status": "cancelled"}
+    return Call("PUT", path, cancel, ship, StockTransaction.objects.count)
+
+
+def changing_an_order() -> Call:
+    order = unpaid_order({product(stock=2): 2})
+
+    def row() -> Any:
+        return Order.objects.values_list("external_ref", "updated_at").get(pk=order.pk)
+
+    path = f"/v2/orders/{order.pk}"
+    return Call("PUT", path, {"external_ref": "A"}, {"external_ref": "B"}, row)
+
+
+def refunding() -> Call:
+    order = paid_order({product(stock=2): 2})
+    path = f"/v2/orders/{order.pk}/transactions/{order.payments.get().pk}/refund"
+    return Call("POST", path, {"amount": 100}, {"amount": 200}, Attempt.objects.count)
+
+
+def capturing() -> Call:
+    order = unpaid_order({product(stock=2): 2})
+    payment = payments.pay(order.pk, Request("manual", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    path = f"/v2/orders/{order.pk}/transactions/{payment.pk}/capture"
+    return Call("POST", path, {}, {"custom_reference": "x"}, Attempt.objects.count)
+
+
+def voiding() -> Call:
+    order = unpaid_order({product(stock=2): 2})
+    payment = payments.pay(order.pk, Request("test", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    path = f"/v2/orders/{order.pk}/transactions/{payment.pk}/cancel"
+    return Call("POST", path, {}, {"reason": "x"}, Attempt.objects.count)
+
+
+DONE = [
+    adding,
+    setting_a_quantity,
+    saving_a_cart,
+    checking_out,
+    paying_by_hand,
+    paying_by_card,
+    paying_without_an_answer,
+    moving_stock,
+    starting_to_manage,
+    creating_a_product,
+    changing_a_product,
+    shipping,
+    cancelling,
+    changing_an_order,
+    refunding,
+    capturing,
+    voiding,
+]
+REFUSED = [
+    checking_out_in_vain,
+    paying_with_a_card_that_is_declined,
+    paying_through_an_unknown_gateway,
+    moving_more_stock_than_there_is,
+    moving_stock_in_a_wrong_way,
+]
+
+
+def name_of(call: Any) -> str:
+    return str(call.__name__)
+
+
+def send(api: Api, call: Call, key: str, data: Any = None) -> Any:
+    body = json.dumps({"data": call.data if data is None else data})
+    return api.send(call.method, call.path, body, key=key)
+
+
+@pytest.mark.parametrize("prepare", [*DONE, *REFUSED], ids=name_of)
+def test_f27_the_same_key_again_is_the_same_answer_and_done_once(prepare):
+    api, call = administrator(), prepare()
+
+    first = send(api, call, "once")
+    done_once = call.effect()
+    again = send(api, call, "once")
+
+    assert (first.status_code >= 400) == (prepare in REFUSED), first.content
+    assert again.status_code == first.status_code
+    assert again.json() == first.json()
+    assert again["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first
+    assert call.effect() == done_once
+
+
+@pytest.mark.parametrize("prepare", DONE, ids=name_of)
+def test_f19_an_answer_that_was_lost_is_made_again(prepare):
+    """Committed, but dead before the answer was stored: the resource tells what happened."""
+    api, call = administrator(), prepare()
+    first = send(api, call, "once")
+    done_once = call.effect()
+    IdempotencyKey.objects.update(status=None, body="")
+
+    again = send(api, call, "once")
+
+    assert again.status_code == first.status_code
+    assert again.json() == first.json()
+    assert again["Idempotent-Replayed"] == "true"
+    assert call.effect() == done_once
+
+
+@pytest.mark.parametrize("prepare", [*DONE, *REFUSED], ids=name_of)
+def test_f27_the_same_key_with_another_body_is_a_mistake(prepare):
+    api, call = administrator(), prepare()
+    send(api, call, "once")
+    done_once = call.effect()
+
+    other = send(api, call, "once", call.other_data)
+
+    [error] = other.json()["errors"]
+    assert (other.status_code, error["code"]) == (422, "idempotency_key_reused")
+    assert "Idempotent-Replayed" not in other
+    assert call.effect() == done_once
+
+
+def test_f27_another_key_another_client_or_another_path_is_another_request():
+    shirt, other = product(stock=10), product(stock=10)
+    entry = {"action": "decrement", "quantity": 1}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+    api = administrator()
+
+    answers = [
+        api.post(path, entry, key="once"),
+        api.post(path, entry, key="twice"),
+        administrator().post(path, entry, key="once"),
+        api.post(f"/v2/inventories/{other.pk}/transactions", entry, key="once"),
+        api.post(path, entry),
+        api.post(path, entry),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert not any("Idempotent-Replayed" in answer for answer in answers)
+    assert (stock_of(shirt).available, stock_of(other).available) == (5, 9)
+
+
+def test_f27_a_slash_at_the_end_does_not_make_it_another_path():
+    shirt, api = product(stock=10), administrator()
+    entry = {"action": "decrement", "quantity": 1}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+
+    api.post(path, entry, key="once")
+    again = api.post(f"{path}/", entry, key="once")
+
+    assert again["Idempotent-Replayed"] == "true"
+    assert stock_of(shirt).available == 9
+
+
+def test_a_key_is_forgotten_after_a_day():
+    shirt, api = product(stock=10), administrator()
+    entry = {"action": "decrement", "quantity": 1}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+    api.post(path, entry, key="once")
+    later = clock.now() + timedelta(hours=25)
+
+    with clock.replaced(lambda: later):
+        again = api.post(path, entry, key="once")
+
+    assert "Idempotent-Replayed" not in again
+    assert stock_of(shirt).available == 8
+
+
+def test_f27_an_error_of_the_server_is_not_remembered(monkeypatch):
+    api, call = administrator(raises=False), adding()
+    with monkeypatch.context() as broken:
+        broken.setattr(inventory, "currency_named", lambda code: 1 / 0)
+        assert send(api, call, "once").status_code == 500
+
+    again = send(api, call, "once")
+
+    assert again.status_code == 201
+    assert "Idempotent-Replayed" not in again
+
+
+def test_f16_a_pending_payment_is_told_again_until_it_is_settled():
+    api, call = administrator(), paying_without_an_answer()
+    first = send(api, call, "once")
+    again = send(api, call, "once")
+    payments.settle_pending()
+    settled = send(api, call, "once")
+
+    assert (first.status_code, again.status_code, settled.status_code) == (202, 202, 200)
+    statuses = [answer.json()["data"]["status"] for answer in (first, again, settled)]
+    assert statuses == ["pending", "pending", "complete"]
+    assert len({answer.json()["data"]["id"] for answer in (first, again, settled)}) == 1
+    assert Payment.objects.count() == 1
+
+
+@pytest.fixture
+def card(books_agree: None, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
+    fake = FakeGateway()
+    monkeypatch.setattr(gateways, "adapters", lambda: {"card": fake})
+    Gateway.objects.create(slug="card", name="Card", enabled=True)
+    return fake
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f27_while_the_charge_runs_the_same_key_is_told_to_wait(card):
+    api, call = administrator(), paying("card")
+    charging, answered = threading.Event(), threading.Event()
+
+    def charge(payment: Payment) -> Answer:
+        charging.set()
+        assert answered.wait(PATIENCE_SECONDS)
+        return OK
+
+    def come_second() -> Any:
+        assert charging.wait(PATIENCE_SECONDS)
+        try:
+            return send(api, call, "once")
+        finally:
+            answered.set()
+
+    card.on_charge = charge
+
+    first, second = run_together(lambda: send(api, call, "once"), come_second)
+    third = send(api, call, "once")
+
+    assert first.status_code == 200
+    assert second.status_code == 409
+    assert second.json()["errors"][0]["code"] == "idempotency_key_in_use"
+    assert int(second["Retry-After"]) >= 1
+    assert third.json() == first.json()
+    assert len(card.charged) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "prepare",
+    [adding, checking_out, paying_by_hand, moving_stock, refunding, shipping],
+    ids=name_of,
+)
+def test_f27_the_same_key_at_the_same_time_is_done_once(prepare):
+    api, call = administrator(), prepare()
+    before = call.effect()
+
+    answers = run_together(*[lambda: send(api, call, "once")] * 4)
+    once = call.effect()
+    after = send(api, call, "once")
+
+    done = [answer for answer in answers if answer.status_code < 300]
+    waiting = [answer for answer in answers if answer.status_code == 409]
+    assert len(done) + len(waiting) == 4
+    assert done
+    assert all(answer.json() == after.json() for answer in done)
+    assert all(int(answer["Retry-After"]) >= 1 for answer in waiting)
+    assert after["Idempotent-Replayed"] == "true"
+    assert call.effect() == once != before
+    assert [("Idempotent-Replayed" in answer) for answer in done].count(False) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f11_a_checkout_clicked_twice_is_one_order():
+    api, call = shopper(), checking_out()
+
+    answers = run_together(*[lambda: send(api, call, "click")] * 8)
+    after = send(api, call, "click")
+
+    assert Order.objects.count() == 1
+    assert after.status_code == 201
+    assert {answer.status_code for answer in answers} <= {201, 409}

@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from api import tokens
+from inventory import services as inventory
+from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
+from orders import audit
+from payments.models import Gateway
+
+
+@pytest.fixture(autouse=True)
+def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test with a database: the log replays to the stock, the stock to the orders."""
+    uses_database = request.node.get_closest_marker("django_db") or {
+        "db",
+        "transactional_db",
+        "live_server",
+    } & set(request.fixturenames)
+    if not uses_database:
+        yield
+        return
+    transactional = _is_transactional(request)
+    request.getfixturevalue("transactional_db" if transactional else "db")
+    lay_the_first_rows()
+    tokens.forget_clients()
+    inventory.forget_currencies()
+    yield
+    if not request.node.get_closest_marker("tampers_with_the_books"):
+        if connection.in_atomic_block:
+            connection.check_constraints()
+        assert audit.differences() == []
+        assert money_differences() == []
+
+
+def _is_transactional(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    if marker and marker.kwargs.get("transaction"):
+        return True
+    return bool({"transactional_db", "live_server"} & set(request.fixturenames))
+
+
+def lay_the_first_rows() -> None:
+    """What the migrations lay, again: a transactional test ends in an empty database."""
+    from api import clock
+
+    now = clock.now()
+    Location.objects.get_or_create(
+        pk=DEFAULT_LOCATION_ID, defaults={"slug": "default", "name": "Default"}
+    )
+    Currency.objects.get_or_create(
+        code="USD",
+        defaults={"format": "${price}", "default": True, "created_at": now, "updated_at": now},
+    )
+    Gateway.objects.update_or_create(slug="manual", defaults={"name": "Manual", "enabled": True})
+    Gateway.objects.update_or_create(slug="test", defaults={"name": "Test", "enabled": True})
+
+
+def money_differences() -> list[str]:
+    """Orders whose sums of money are not what their payments add up to."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT format('order %s: %s', number, what) FROM (
+                SELECT orders.number,
+                    row(orders.captured, orders.refunded, orders.pending)::text || ' but payments '
+                    || row(
+                        coalesce(sum(p.captured_amount) FILTER (WHERE NOT p.late), 0),
+                        coalesce(sum(p.refunded_amount) FILTER (WHERE NOT p.late), 0),
+                        coalesce(sum(p.amount) FILTER (WHERE p.status = 'pending'), 0)
+                    )::text AS what,
+                    (orders.captured, orders.refunded, orders.pending) = (
+                        coalesce(sum(p.captured_amount) FILTER (WHERE NOT p.late), 0),
+                        coalesce(sum(p.refunded_amount) FILTER (WHERE NOT p.late), 0),
+                        coalesce(sum(p.amount) FILTER (WHERE p.status = 'pending'), 0)
+                    ) AS agrees
+                FROM orders_order AS orders
+                LEFT JOIN payments_payment AS p ON p.order_id = orders.id
+                GROUP BY orders.id
+            ) AS books WHERE NOT agrees
+            """
+        )
+        return [row[0] for row in cursor.fetchall()]

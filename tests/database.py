@@ -1,0 +1,48 @@
+"""A pytest plugin: the tests' own PostgreSQL, unless DATABASE_URL names another server.
+
+It must run before pytest-django reads the settings, and so is loaded by `-p` in pyproject.toml.
+"""
+
+import atexit
+import os
+import secrets
+import signal
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from config.embedded import Server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    os.environ["HOLDFAST_DEMO"] = "1"
+    # Tests open and close connections thread by thread; a pool would hand them on.
+    os.environ["DATABASE_POOL_SIZE"] = "0"
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = _start_server()
+
+
+def _start_server() -> str:
+    folder = Path(tempfile.gettempdir(), f"holdfast-tests-{secrets.token_hex(4)}")
+    server = Server(folder, durable=False)
+    # pytest exits in order when it is interrupted, and only then.
+    signal.signal(signal.SIGTERM, _interrupt)
+    atexit.register(_delete, server, owner=os.getpid())
+    server.start()
+    return server.url
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _delete(server: Server, owner: int) -> None:
+    # A process that a test forked must not take the database away from the others.
+    if os.getpid() == owner:
+        # `make` hands a signal on to a test run that has got it already.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        server.delete()

@@ -1,0 +1,115 @@
+"""What tests need to exist. Stock, carts and orders are made through the services, as anywhere."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from factory.base import Factory
+from factory.declarations import LazyAttribute, LazyFunction, Sequence
+from factory.django import DjangoModelFactory
+
+from api import clock
+from api.actors import Actor
+from api.models import ApiClient
+from api.transactions import in_transaction
+from inventory import services as inventory
+from inventory.models import Product, Stock
+from inventory.services import Money
+from orders import services as orders
+from orders.models import Order
+from orders.services import Buyer
+from payments import services as payments
+from payments.services import Request
+
+MERCHANT = Actor("user", "7", "clerk")
+BUYER = Buyer("Ada Buyer", "ada@example.com")
+
+_cart_numbers = itertools.count(1)
+
+
+class ProductFactory(Factory[Product]):
+    """A live product with the stock, price and management asked for."""
+
+    class Meta:
+        model = Product
+
+    class Params:
+        stock = 0
+        managed = True
+        price = 1250
+
+    sku = Sequence("SHIRT-{}".format)
+    name = LazyAttribute(lambda made: f"Shirt {made.sku}")
+    prices = LazyAttribute(lambda made: [Money("USD", made.price)])
+    manage_stock = LazyAttribute(lambda made: made.managed)
+    initial_stock = LazyAttribute(lambda made: made.stock)
+    actor = MERCHANT
+
+    @classmethod
+    def _create(cls, model_class: type[Product], *args: Any, **kwargs: Any) -> Product:
+        return inventory.create_product(**kwargs)
+
+
+class ApiClientFactory(DjangoModelFactory[ApiClient]):
+    """A program that may call the API, as a storefront: it has no secret."""
+
+    class Meta:
+        model = ApiClient
+
+    client_id = Sequence("client-{}".format)
+    name = LazyAttribute(lambda made: f"Program {made.client_id}")
+    created_at = LazyFunction(clock.now)
+
+
+def api_client(secret: str = "back-office-secret", **fields: Any) -> ApiClient:
+    """Make a program that may call the API; without a secret it is a storefront."""
+    client: ApiClient = ApiClientFactory.build(**fields)
+    if secret:
+        client.make_secret(secret)
+    client.save()
+    return client
+
+
+def product(stock: int = 0, *, managed: bool = True, price: int = 1250, **fields: Any) -> Product:
+    """Make a live product; further fields are those of Product (sku, name, status and so on)."""
+    made: Product = ProductFactory.create(stock=stock, managed=managed, price=price, **fields)
+    return made
+
+
+def stock_of(product: Product) -> Stock:
+    """Read the product's stock as it is now, managed or not."""
+    return Stock.objects.get(product=product)
+
+
+def filled_cart(lines: Mapping[Product, int], *, cart_id: str = "", currency: str = "USD") -> str:
+    """Put these quantities into a cart, a new one unless it is named, and return its id."""
+    cart_id = cart_id or f"cart-{next(_cart_numbers)}"
+    for line, quantity in lines.items():
+        orders.add_item(cart_id, product_id=line.pk, quantity=quantity, currency=currency)
+    return cart_id
+
+
+def unpaid_order(lines: Mapping[Product, int], *, buyer: Buyer = BUYER) -> Order:
+    """Check out a new cart with these quantities: nothing is reserved, nothing paid."""
+    order, _ = orders.checkout(filled_cart(lines), buyer)
+    return order
+
+
+def holding_order(lines: Mapping[Product, int]) -> Order:
+    """Make an order that has taken its units and waits for its money."""
+    order = unpaid_order(lines)
+    _take_units(order)
+    return order
+
+
+@in_transaction
+def _take_units(order: Order) -> None:
+    orders.allocate(Order.objects.lock(order.pk), actor=MERCHANT)
+
+
+def paid_order(lines: Mapping[Product, int]) -> Order:
+    """Make an order that is paid in full through the manual gateway."""
+    order = unpaid_order(lines)
+    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    order.refresh_from_db()
+    return order
