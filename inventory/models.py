@@ -1,0 +1,346 @@
+"""How much there is of each product, and the log of every change to it."""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from api.compiled import Compiled
+from api.fields import UNITS_MAX
+from api.ids import uuid7
+from inventory.errors import StockNotFound, StockTooLow, TooManyUnits
+
+# The one location until there are several; a migration makes it.
+DEFAULT_LOCATION_ID = uuid.UUID("00000000-0000-7000-8000-000000000001")
+
+
+class Currency(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    code = models.CharField(max_length=3, unique=True)
+    exchange_rate = models.DecimalField(max_digits=18, decimal_places=8, default=1)
+    format = models.CharField(max_length=20, default="{price}")
+    decimal_point = models.CharField(max_length=1, default=".")
+    thousand_separator = models.CharField(max_length=1, default=",", blank=True)
+    decimal_places = models.PositiveSmallIntegerField(default=2)
+    default = models.BooleanField(default=False)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "currencies"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["default"], condition=Q(default=True), name="currency_one_default"
+            ),
+            models.CheckConstraint(
+                condition=Q(decimal_places__lte=4), name="currency_at_most_4_decimal_places"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def formatted(self, amount: int) -> str:
+        """Write an amount of the smallest unit as people read it: 1250 is $12.50."""
+        sign = "-" if amount < 0 else ""
+        return sign + self.format.replace("{price}", self.major_units(abs(amount)))
+
+    def major_units(self, amount: int) -> str:
+        whole, fraction = divmod(amount, 10**self.decimal_places)
+        grouped = f"{whole:,}".replace(",", self.thousand_separator)
+        if not self.decimal_places:
+            return grouped
+        return f"{grouped}{self.decimal_point}{fraction:0{self.decimal_places}}"
+
+
+class Location(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    enabled = models.BooleanField(default=True)
+    priority = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def kept(self) -> "ProductQuerySet":
+        """Leave out what was deleted, which is only archived."""
+        return self.filter(archived_at=None)
+
+    def live(self) -> "ProductQuerySet":
+        return self.kept().filter(status=Product.Status.LIVE)
+
+
+class Product(models.Model):
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        LIVE = "live"
+
+    class CommodityType(models.TextChoices):
+        PHYSICAL = "physical"
+        DIGITAL = "digital"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=200)
+    sku = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    status = models.CharField(max_length=8, choices=Status, default=Status.LIVE)
+    commodity_type = models.CharField(
+        max_length=8, choices=CommodityType, default=CommodityType.PHYSICAL
+    )
+    barcode = models.CharField(max_length=64, blank=True)
+    image_url = models.CharField(max_length=500, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # An archived product gives its sku and slug free.
+            models.UniqueConstraint(
+                fields=["sku"], condition=Q(archived_at=None), name="product_sku_once"
+            ),
+            models.UniqueConstraint(
+                fields=["slug"], condition=Q(archived_at=None), name="product_slug_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sku})"
+
+
+class Price(models.Model):
+    product = models.ForeignKey(Product, models.CASCADE, related_name="prices")
+    currency = models.ForeignKey(Currency, models.PROTECT, to_field="code", db_column="currency")
+    amount = models.BigIntegerField(help_text="In the currency's smallest unit.")
+    includes_tax = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["product", "currency"], name="price_once_a_currency"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="price_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency_id}"
+
+
+class Action(models.TextChoices):
+    INCREMENT = "increment"
+    DECREMENT = "decrement"
+    ALLOCATE = "allocate"
+    DEALLOCATE = "deallocate"
+
+
+@dataclass(frozen=True)
+class Effect:
+    available: int = 0
+    allocated: int = 0
+    held: int = 0
+
+
+BY_HAND, FOR_ORDER = False, True
+
+# The law of stock: what one unit of each action does to the stored quantities. Total is available
+# plus allocated; held is the part of allocated that a merchant set aside, so that a deallocate by
+# hand can never take the units of an order. Shipping is a deallocate and a decrement, both for the
+# order. The migrations teach the same to the database, and a test holds the two together.
+EFFECTS = {
+    (Action.INCREMENT, BY_HAND): Effect(available=+1),
+    (Action.DECREMENT, BY_HAND): Effect(available=-1),
+    (Action.ALLOCATE, BY_HAND): Effect(available=-1, allocated=+1, held=+1),
+    (Action.DEALLOCATE, BY_HAND): Effect(available=+1, allocated=-1, held=-1),
+    (Action.ALLOCATE, FOR_ORDER): Effect(available=-1, allocated=+1),
+    (Action.DEALLOCATE, FOR_ORDER): Effect(available=+1, allocated=-1),
+    (Action.DECREMENT, FOR_ORDER): Effect(available=-1),
+}
+
+
+class Step(NamedTuple):
+    """One entry of the log to be: what an action did to a stock row, and the numbers after it."""
+
+    stock: "Stock"
+    sequence: int
+    action: Action
+    quantity: int
+    by_order: bool
+    available: int
+    allocated: int
+    held: int
+
+
+class StockQuerySet(models.QuerySet["Stock"]):
+    def lock(self, product_ids: Collection[uuid.UUID]) -> list["Stock"]:
+        """Lock these products' stock until the transaction ends.
+
+        Always in key order, so that no two transactions can each wait for the other. The caller
+        reads nothing more afterwards: it decides, writes and commits.
+        """
+        return _locked_stock(product_ids=list(product_ids))
+
+
+class Stock(models.Model):
+    """The three numbers of a product. Its own row, so that a sale never locks the catalogue.
+
+    Nothing here but what a sale changes, and no index on any of it: every update stays heap-only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="stocks", db_index=False)
+    location = models.ForeignKey(
+        Location, models.PROTECT, default=DEFAULT_LOCATION_ID, db_index=False, related_name="+"
+    )
+    # The one place that says whether stock is managed at all; read it under the row's lock.
+    managed = models.BooleanField(default=True)
+    available = models.IntegerField(db_default=0)
+    allocated = models.IntegerField(db_default=0)
+    held = models.IntegerField(db_default=0)
+    total = models.GeneratedField(
+        expression=F("available") + F("allocated"),
+        output_field=models.IntegerField(),
+        db_persist=True,
+    )
+    # Number of the newest entry of the log.
+    sequence = models.BigIntegerField(db_default=0)
+    last_moved_at = models.DateTimeField(null=True)
+
+    objects = StockQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "stock"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "location"], name="stock_once_a_product_and_location"
+            ),
+            models.CheckConstraint(
+                condition=Q(available__gte=0), name="stock_available_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(held__gte=0, held__lte=F("allocated")),
+                name="stock_held_within_allocated",
+            ),
+            models.CheckConstraint(
+                condition=Q(managed=True) | Q(available=0, allocated=0),
+                name="stock_unmanaged_is_empty",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.total} = {self.available} available + {self.allocated} allocated"
+
+    @property
+    def for_orders(self) -> int:
+        """Units that orders hold: what is allocated and was not set aside by hand."""
+        return self.allocated - self.held
+
+    def require_managed(self) -> None:
+        if not self.managed:
+            raise StockNotFound
+
+    def move(self, action: Action, quantity: int, *, by_order: bool) -> Step:
+        """Apply an action to this row, in memory, and return its entry for the log.
+
+        Raises: StockTooLow, with the numbers for merchants; TooManyUnits.
+        """
+        assert quantity > 0
+        effect = EFFECTS[action, by_order]
+        available = self.available + effect.available * quantity
+        allocated = self.allocated + effect.allocated * quantity
+        held = self.held + effect.held * quantity
+        if available < 0:
+            raise StockTooLow(_only(self.available, "available", quantity))
+        if held < 0:
+            raise StockTooLow(_only(self.held, "set aside by hand", quantity))
+        if allocated < held:
+            raise StockTooLow(_only(self.for_orders, "allocated to orders", quantity))
+        if available + allocated > UNITS_MAX:
+            raise TooManyUnits
+        self.available, self.allocated, self.held = available, allocated, held
+        self.sequence += 1
+        return Step(self, self.sequence, action, quantity, by_order, available, allocated, held)
+
+
+# NO KEY, because the keys never change and others may go on referring to the rows.
+_locked_stock = Compiled(
+    lambda product_ids: (
+        Stock.objects.filter(location_id=DEFAULT_LOCATION_ID, product_id__in=product_ids)
+        .order_by("pk")
+        .select_for_update(no_key=True)
+    ),
+    product_ids=[uuid.UUID(int=1)],
+)
+
+
+def _only(units: int, what: str, asked_for: int) -> str:
+    if not units:
+        return f"None {'is' if what == 'available' else 'are'} {what}; {asked_for} asked for."
+    return f"Only {units} {'is' if units == 1 else 'are'} {what}; {asked_for} asked for."
+
+
+class StockTransaction(models.Model):
+    """One entry of the log. Written once, by the stock service; the database refuses any change."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # No foreign key in the database: the writer holds the row's lock, and a trigger compares them.
+    stock = models.ForeignKey(
+        Stock, models.PROTECT, related_name="log", db_constraint=False, db_index=False
+    )
+    # Numbers a stock's entries from 1 without gaps.
+    sequence = models.BigIntegerField()
+    action = models.CharField(max_length=10, choices=Action)
+    quantity = models.IntegerField(validators=[MinValueValidator(1)])
+    # Whether an order moved the units, or a person or program by hand.
+    by_order = models.BooleanField()
+    # The numbers after this entry.
+    available = models.IntegerField()
+    allocated = models.IntegerField()
+    held = models.IntegerField()
+    # Who: text and no foreign key, so that deleting a user changes no history.
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500, blank=True)
+    order_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stock", "sequence"], name="stock_transaction_numbered"
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, sequence__gt=0), name="stock_transaction_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(action__in=Action.values), name="stock_transaction_known_action"
+            ),
+        ]
+        indexes = [
+            # Stock at a moment: one look-up.
+            models.Index(fields=["stock", "created_at", "sequence"], name="stock_at_a_moment"),
+            models.Index(
+                fields=["order_id"], condition=Q(order_id__isnull=False), name="stock_of_an_order"
+            ),
+            BrinIndex(fields=["created_at"], name="stock_transactions_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.quantity}"
+
+    @property
+    def total(self) -> int:
+        return self.available + self.allocated

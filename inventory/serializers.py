@@ -1,0 +1,181 @@
+"""Products and stock as the wire spells them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from api.fields import Amount, Choice, Flag, Id, Quantity, Text
+from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
+from inventory.services import Money
+
+# As many currencies as a store may have.
+PRICES_MAX = 10
+
+
+class PriceBody(serializers.Serializer[Any]):
+    amount = Amount()
+    currency = Text(min_length=3, max_length=3)
+    includes_tax = Flag(default=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return Money(**super().to_internal_value(data))
+
+
+class ProductChanges(serializers.Serializer[Any]):
+    """Any of a product's fields: what is left out stays as it is."""
+
+    name = Text(max_length=200, required=False)
+    sku = Text(max_length=100, required=False)
+    slug = Text(max_length=200, required=False)
+    description = Text(allow_blank=True, required=False)
+    status = Choice(Product.Status.choices, required=False)
+    commodity_type = Choice(Product.CommodityType.choices, required=False)
+    barcode = Text(max_length=64, allow_blank=True, required=False)
+    image_url = Text(max_length=500, allow_blank=True, required=False)
+    price = serializers.ListField(
+        child=PriceBody(), required=False, source="prices", max_length=PRICES_MAX
+    )
+    manage_stock = Flag(required=False)
+
+    def validate_slug(self, slug: str) -> str:
+        if not re.fullmatch(r"[-a-zA-Z0-9_]+", slug):
+            raise serializers.ValidationError("Letters, digits, - and _ only.", code="slug")
+        return slug
+
+    def validate_price(self, prices: list[Money]) -> list[Money]:
+        currencies = [price.currency for price in prices]
+        if len(set(currencies)) < len(currencies):
+            raise serializers.ValidationError(
+                "A product has one price in each currency.", code="unique"
+            )
+        return prices
+
+
+class ProductBody(ProductChanges):
+    name = Text(max_length=200)
+    sku = Text(max_length=100)
+    price = serializers.ListField(child=PriceBody(), source="prices", max_length=PRICES_MAX)
+    manage_stock = Flag(default=True)
+    stock = Quantity(min_value=0, default=0, source="initial_stock")
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if fields["initial_stock"] and not fields["manage_stock"]:
+            error = "A product whose stock is not managed has none."
+            raise serializers.ValidationError({"stock": error}, code="unmanaged")
+        return fields
+
+
+class StockBody(serializers.Serializer[Any]):
+    quantity = Quantity(min_value=0)
+
+
+class StockTransactionBody(serializers.Serializer[Any]):
+    action = Choice(Action.choices)
+    quantity = Quantity()
+    reason = Text(max_length=500, allow_blank=True, default="")
+
+
+class StockId(serializers.Serializer[Any]):
+    id = Id()
+
+
+def at(moment: datetime) -> str:
+    """RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def price_shown(amount: int, currency: Currency) -> dict[str, Any]:
+    return {
+        "amount": amount,
+        "currency": currency.code,
+        "formatted": currency.formatted(amount),
+    }
+
+
+def stock(row: Stock) -> dict[str, Any]:
+    return {
+        "id": str(row.product_id),
+        "type": "stock",
+        "total": row.total,
+        "available": row.available,
+        "allocated": row.allocated,
+        "stock_id": str(row.pk),
+    }
+
+
+def stock_transaction(entry: StockTransaction, product_id: Any) -> dict[str, Any]:
+    return {
+        "id": str(entry.pk),
+        "type": "stock-transaction",
+        "action": entry.action,
+        "product_id": str(product_id),
+        "quantity": entry.quantity,
+        "reason": entry.reason,
+        "actor": {
+            "type": entry.actor_kind,
+            "id": entry.actor_id,
+            "name": entry.actor_name,
+        },
+        "order_id": str(entry.order_id) if entry.order_id else None,
+        "available": entry.available,
+        "allocated": entry.allocated,
+        "total": entry.total,
+        "timestamps": {"created_at": at(entry.created_at)},
+    }
+
+
+def product(
+    row: Product,
+    prices: Sequence[Price],
+    row_stock: Stock,
+    currencies: Mapping[str, Currency],
+    currency: str,
+) -> dict[str, Any]:
+    shown = [
+        price_shown(price.amount, currencies[price.currency_id])
+        for price in prices
+        if price.currency_id == currency
+    ]
+    meta: dict[str, Any] = {
+        "timestamps": {"created_at": at(row.created_at), "updated_at": at(row.updated_at)},
+        "stock": _availability(row_stock),
+    }
+    if shown:
+        # Tax is shown as included or zero, so the two never differ.
+        meta["display_price"] = {"with_tax": shown[0], "without_tax": shown[0]}
+    return {
+        "type": "product",
+        "id": str(row.pk),
+        "name": row.name,
+        "slug": row.slug,
+        "sku": row.sku,
+        "barcode": row.barcode,
+        "description": row.description,
+        "image_url": row.image_url,
+        "manage_stock": row_stock.managed,
+        "price": [
+            {
+                "amount": price.amount,
+                "currency": price.currency_id,
+                "includes_tax": price.includes_tax,
+            }
+            for price in prices
+        ],
+        "status": row.status,
+        "commodity_type": row.commodity_type,
+        "meta": meta,
+        "relationships": {},
+    }
+
+
+def _availability(row: Stock) -> dict[str, Any]:
+    """Unmanaged stock is never out. How many there are is told only where the store wants it."""
+    in_stock = row.available > 0 or not row.managed
+    shown: dict[str, Any] = {"availability": "in-stock" if in_stock else "out-stock"}
+    if settings.SHOW_STOCK_LEVEL:
+        shown["level"] = row.available
+    return shown

@@ -1,0 +1,366 @@
+"""Every movement of stock. All of it goes through `_move`: one ordered lock, one write, commit.
+
+House rule for locks: Cart, then Order, then Stock; in primary-key order; one query each; once a
+transaction; as late as possible. Whoever changes a product locks it just before its stock.
+"""
+
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from api import clock
+from api.actors import Actor
+from api.idempotency import Key, claim
+from api.ids import uuid7
+from api.transactions import Stale, assert_in_transaction, in_transaction
+from inventory.errors import (
+    CurrencyUnknown,
+    ProductNotFound,
+    StockExists,
+    StockNotFound,
+    StockTransactionNotFound,
+    UnitsAllocated,
+)
+from inventory.models import (
+    BY_HAND,
+    FOR_ORDER,
+    Action,
+    Currency,
+    Price,
+    Product,
+    Stock,
+    StockTransaction,
+)
+from inventory.writing import Cause, write
+
+SLUG_LENGTH_MAX = 200
+INITIAL_STOCK = "initial stock"
+NO_LONGER_MANAGED = "stock no longer managed"
+
+
+def _move(
+    stocks: Sequence[Stock],
+    actions: Sequence[Action],
+    quantities: Mapping[uuid.UUID, int],
+    cause: Cause,
+    *,
+    by_order: bool,
+    first_id: uuid.UUID | None = None,
+) -> None:
+    """Apply the actions, each with the product's quantity, to locked rows: all of them or none."""
+    steps = [
+        stock.move(action, quantities[stock.product_id], by_order=by_order)
+        for stock in stocks
+        for action in actions
+    ]
+    write(steps, cause, first_id=first_id)
+
+
+# By hand: in the admin and at /v2/inventories.
+
+
+@in_transaction
+def record(
+    product_id: uuid.UUID,
+    action: Action,
+    quantity: int,
+    *,
+    actor: Actor,
+    reason: str = "",
+    key: Key | None = None,
+) -> uuid.UUID:
+    """Increment, decrement, allocate or deallocate stock by hand; return the id of the log's entry.
+
+    Raises: StockNotFound; StockTooLow, having changed nothing; TooManyUnits.
+    """
+    entry_id = uuid7()
+    claim(key, entry_id)
+    stock = _lock_managed(product_id)
+    cause = Cause(actor, reason)
+    _move([stock], [action], {product_id: quantity}, cause, by_order=BY_HAND, first_id=entry_id)
+    return entry_id
+
+
+def _lock_managed(product_id: uuid.UUID) -> Stock:
+    stock = _lock_one(product_id)
+    stock.require_managed()
+    return stock
+
+
+def _lock_one(product_id: uuid.UUID) -> Stock:
+    stocks = Stock.objects.lock([product_id])
+    if not stocks:
+        raise StockNotFound
+    return stocks[0]
+
+
+# For orders: inside the transaction of whoever has locked the order.
+
+
+def allocate(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor) -> None:
+    """Take units for an order: every product of `quantities`, which are all managed, or none.
+
+    Raises: StockTooLow; Stale if a product stopped being managed since the caller looked.
+    """
+    stocks = _lock_for_order(quantities)
+    if len(stocks) < len(quantities) or not all(stock.managed for stock in stocks):
+        raise Stale
+    cause = Cause(actor, "payment started", order_id)
+    _move(stocks, [Action.ALLOCATE], quantities, cause, by_order=FOR_ORDER)
+
+
+def deallocate(
+    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+) -> None:
+    """Give back the units that an order holds."""
+    stocks = _lock_for_order(quantities)
+    cause = Cause(actor, reason, order_id)
+    _move(stocks, [Action.DEALLOCATE], quantities, cause, by_order=FOR_ORDER)
+
+
+def ship(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor) -> None:
+    """Take the units that an order holds out of the total.
+
+    Two entries a product, so that the log replays by its public meaning alone.
+    """
+    stocks = _lock_for_order(quantities)
+    cause = Cause(actor, "shipped", order_id)
+    _move(stocks, [Action.DEALLOCATE, Action.DECREMENT], quantities, cause, by_order=FOR_ORDER)
+
+
+def _lock_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:
+    assert_in_transaction()
+    assert quantities
+    return Stock.objects.lock(quantities)
+
+
+# Products, and whether their stock is managed.
+
+
+@dataclass(frozen=True)
+class Money:
+    currency: str
+    amount: int
+    includes_tax: bool = True
+
+
+@in_transaction
+def create_product(
+    *,
+    prices: Collection[Money],
+    manage_stock: bool,
+    initial_stock: int = 0,
+    actor: Actor,
+    product_id: uuid.UUID | None = None,
+    key: Key | None = None,
+    **fields: Any,
+) -> Product:
+    """Create a product with its prices and its stock.
+
+    Raises: SkuTaken, SlugTaken, CurrencyUnknown.
+    """
+    product = Product(id=product_id or uuid7(), **fields)
+    claim(key, product.pk)
+    product.slug = product.slug or _free_slug(product)
+    product.created_at = product.updated_at = clock.now()
+    product.save(force_insert=True)
+    _set_prices(product, prices)
+    Stock.objects.create(product=product, managed=manage_stock)
+    if initial_stock:
+        stock = _lock_managed(product.pk)
+        _increment_initially(stock, initial_stock, actor)
+    return product
+
+
+def _free_slug(product: Product) -> str:
+    """Make the product's part of an address: of its name or, if that is taken, of its sku too."""
+    names = (product.name, f"{product.name[: SLUG_LENGTH_MAX // 2]} {product.sku}")
+    for slug in (slugify(name)[:SLUG_LENGTH_MAX].rstrip("-") for name in names):
+        if slug and not Product.objects.kept().filter(slug=slug).exists():
+            return slug
+    return product.pk.hex
+
+
+@in_transaction
+def update_product(
+    product_id: uuid.UUID,
+    *,
+    actor: Actor,
+    prices: Collection[Money] | None = None,
+    manage_stock: bool | None = None,
+    key: Key | None = None,
+    **fields: Any,
+) -> Product:
+    """Change what is given and leave the rest. Given prices replace all prices.
+
+    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown; UnitsAllocated if stock is to be
+    no longer managed while units are allocated.
+    """
+    claim(key, product_id)
+    product = _lock_product(product_id)
+    for name, value in fields.items():
+        setattr(product, name, value)
+    product.updated_at = clock.now()
+    product.save(update_fields=[*fields, "updated_at"])
+    if prices is not None:
+        product.prices.all().delete()
+        _set_prices(product, prices)
+    if manage_stock is not None:
+        stock = _lock_one(product_id)
+        if manage_stock and not stock.managed:
+            _set_managed(stock, True)
+        elif stock.managed and not manage_stock:
+            _write_off(stock, actor)
+    return product
+
+
+@in_transaction
+def start_managing(
+    product_id: uuid.UUID, quantity: int, *, actor: Actor, key: Key | None = None
+) -> None:
+    """Give a product its first stock: an unmanaged one, or one whose record is still untouched.
+
+    Raises: ProductNotFound; StockExists for any other.
+    """
+    claim(key, product_id)
+    _lock_product(product_id)
+    stock = _lock_one(product_id)
+    if stock.managed and stock.sequence:
+        raise StockExists
+    _set_managed(stock, True)
+    if quantity:
+        _increment_initially(stock, quantity, actor)
+
+
+@in_transaction
+def stop_managing(product_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
+    """Write off what is available and manage the product's stock no longer. The log stays.
+
+    Raises: StockNotFound; UnitsAllocated.
+    """
+    claim(key, product_id)
+    _write_off(_lock_managed(product_id), actor)
+
+
+@in_transaction
+def archive_product(product_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
+    """Delete a product for everybody but the log and the orders that name it.
+
+    Raises: ProductNotFound; UnitsAllocated.
+    """
+    claim(key, product_id)
+    product = _lock_product(product_id)
+    product.archived_at = product.updated_at = clock.now()
+    product.save(update_fields=["archived_at", "updated_at"])
+    stock = _lock_one(product_id)
+    if stock.managed:
+        _write_off(stock, actor)
+
+
+def _write_off(stock: Stock, actor: Actor) -> None:
+    if stock.allocated:
+        raise UnitsAllocated
+    if stock.available:
+        written_off = {stock.product_id: stock.available}
+        cause = Cause(actor, NO_LONGER_MANAGED)
+        _move([stock], [Action.DECREMENT], written_off, cause, by_order=BY_HAND)
+    _set_managed(stock, False)
+
+
+def _set_managed(stock: Stock, managed: bool) -> None:
+    stock.managed = managed
+    stock.save(update_fields=["managed"])
+
+
+def _increment_initially(stock: Stock, quantity: int, actor: Actor) -> None:
+    cause = Cause(actor, INITIAL_STOCK)
+    _move([stock], [Action.INCREMENT], {stock.product_id: quantity}, cause, by_order=BY_HAND)
+
+
+def _lock_product(product_id: uuid.UUID) -> Product:
+    kept = Product.objects.kept().select_for_update(no_key=True)
+    product = kept.filter(pk=product_id).first()
+    if product is None:
+        raise ProductNotFound
+    return product
+
+
+def _set_prices(product: Product, prices: Collection[Money]) -> None:
+    known = currencies()
+    for price in prices:
+        if price.currency not in known or not known[price.currency].enabled:
+            raise CurrencyUnknown(source="data.price")
+    Price.objects.bulk_create(
+        Price(
+            product=product,
+            currency_id=price.currency,
+            amount=price.amount,
+            includes_tax=price.includes_tax,
+        )
+        for price in prices
+    )
+
+
+# Reading.
+
+
+def stock_of(product_id: uuid.UUID) -> Stock:
+    """Raises: StockNotFound for a product that is unknown or unmanaged."""
+    stock = Stock.objects.filter(product_id=product_id, managed=True).first()
+    if stock is None:
+        raise StockNotFound
+    return stock
+
+
+def stock_transaction_of(product_id: uuid.UUID, entry_id: uuid.UUID) -> StockTransaction:
+    """Raises: StockTransactionNotFound."""
+    entries = StockTransaction.objects.select_related("stock")
+    entry = entries.filter(pk=entry_id, stock__product_id=product_id).first()
+    if entry is None:
+        raise StockTransactionNotFound
+    return entry
+
+
+def log_page(
+    stock: Stock, *, offset: int, limit: int, newest_first: bool = False
+) -> list[StockTransaction]:
+    """Read a page of the log as a range of its numbers, which have no gaps: never OFFSET."""
+    if newest_first:
+        last = stock.sequence - offset
+        numbers, order = (last - limit + 1, last), "-sequence"
+    else:
+        numbers, order = (offset + 1, offset + limit), "sequence"
+    return list(stock.log.filter(sequence__range=numbers).order_by(order))
+
+
+# Currency rows change about never, and every answer with money in it needs one: each process looks
+# again after some seconds.
+_currencies: tuple[float, dict[str, Currency]] = (0.0, {})
+
+
+def currencies() -> dict[str, Currency]:
+    """Return the store's currencies by code."""
+    global _currencies
+    until, known = _currencies
+    if until < time.monotonic():
+        known = Currency.objects.in_bulk(field_name="code")
+        _currencies = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, known)
+    return known
+
+
+def forget_currencies() -> None:
+    global _currencies
+    _currencies = (0.0, {})
+
+
+def currency_named(code: str) -> Currency:
+    """Return the currency, or the store's default for "". Raises: CurrencyUnknown."""
+    for currency in currencies().values():
+        if currency.enabled and (currency.code == code or (not code and currency.default)):
+            return currency
+    raise CurrencyUnknown(source="X-MOLTIN-CURRENCY")

@@ -1,0 +1,16 @@
+from django.urls import path
+
+from inventory import views
+
+urlpatterns = [
+    path("products", views.ProductsView.as_view()),
+    path("products/<uuid:product_id>", views.ProductView.as_view()),
+    path("inventories", views.InventoriesView.as_view()),
+    path("inventories/multiple", views.InventoriesMultipleView.as_view()),
+    path("inventories/<uuid:product_id>", views.InventoryView.as_view()),
+    path("inventories/<uuid:product_id>/transactions", views.StockTransactionsView.as_view()),
+    path(
+        "inventories/<uuid:product_id>/transactions/<uuid:entry_id>",
+        views.StockTransactionView.as_view(),
+    ),
+]

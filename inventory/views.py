@@ -1,0 +1,170 @@
+import uuid
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ListSerializer
+
+from api.authentication import Administrator, ShoppersMayRead
+from api.errors import BadRequest, Invalid, invalid_fields
+from api.idempotency import Key, once
+from api.pages import Page, paginated
+from api.views import ApiView, envelope
+from inventory import serializers, services
+from inventory.errors import ProductNotFound
+from inventory.models import DEFAULT_LOCATION_ID, Action, Product, Stock
+
+# How many stocks `POST /v2/inventories/multiple` tells at once.
+MULTIPLE_MAX = 100
+
+
+class _ProductAnswers(ApiView):
+    permission_classes = [ShoppersMayRead]
+
+    def visible(self) -> "QuerySet[Product]":
+        """What this caller may see, with its prices and its stock: three queries for any number."""
+        kept = Product.objects.kept()
+        if not self.caller.is_administrator:
+            kept = kept.filter(status=Product.Status.LIVE)
+        here = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)
+        return kept.prefetch_related("prices", Prefetch("stocks", here))
+
+    def represented(self, product: Product) -> dict[str, Any]:
+        return serializers.product(
+            product,
+            list(product.prices.all()),
+            product.stocks.all()[0],
+            services.currencies(),
+            services.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code,
+        )
+
+    def answered(self, product_id: uuid.UUID | str, status: int = 200) -> Response:
+        product = self.visible().filter(pk=product_id).first()
+        if product is None:
+            raise ProductNotFound
+        return envelope(self.represented(product), status)
+
+
+class ProductsView(_ProductAnswers):
+    def get(self, request: Request) -> Response:
+        return paginated(request, self.visible().order_by("-created_at", "-pk"), self.represented)
+
+    def post(self, request: Request) -> Response:
+        def perform(key: Key | None) -> Response:
+            fields = self.validated(serializers.ProductBody)
+            created = services.create_product(**fields, actor=self.caller.actor, key=key)
+            return self.answered(created.pk, 201)
+
+        return once(request, perform, again=lambda product_id: self.answered(product_id, 201))
+
+
+class ProductView(_ProductAnswers):
+    def get(self, request: Request, product_id: uuid.UUID) -> Response:
+        return self.answered(product_id)
+
+    def put(self, request: Request, product_id: uuid.UUID) -> Response:
+        def perform(key: Key | None) -> Response:
+            fields = self.validated(serializers.ProductChanges)
+            services.update_product(product_id, **fields, actor=self.caller.actor, key=key)
+            return self.answered(product_id)
+
+        return once(request, perform, again=self.answered)
+
+    def delete(self, request: Request, product_id: uuid.UUID) -> Response:
+        services.archive_product(product_id, actor=self.caller.actor)
+        return Response(status=204)
+
+
+class InventoriesView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request) -> Response:
+        return paginated(
+            request, Stock.objects.filter(managed=True).order_by("pk"), serializers.stock
+        )
+
+
+class InventoriesMultipleView(ApiView):
+    permission_classes = [Administrator]
+
+    def post(self, request: Request) -> Response:
+        """Tell the stock of those that exist; of the others, nothing."""
+        asked: ListSerializer[Any] = ListSerializer(
+            data=self.data(), child=serializers.StockId(), max_length=MULTIPLE_MAX
+        )
+        if not asked.is_valid():
+            raise Invalid(*invalid_fields(asked.errors))
+        ids = [entry["id"] for entry in asked.validated_data]
+        rows = Stock.objects.filter(product_id__in=ids, managed=True).order_by("pk")
+        return envelope([serializers.stock(row) for row in rows])
+
+
+class InventoryView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, product_id: uuid.UUID) -> Response:
+        return envelope(serializers.stock(services.stock_of(product_id)))
+
+    def post(self, request: Request, product_id: uuid.UUID) -> Response:
+        def again(product: str) -> Response:
+            return envelope(serializers.stock(services.stock_of(uuid.UUID(product))), 201)
+
+        def perform(key: Key | None) -> Response:
+            quantity = self.validated(serializers.StockBody)["quantity"]
+            services.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
+            return again(str(product_id))
+
+        return once(request, perform, again)
+
+    def delete(self, request: Request, product_id: uuid.UUID) -> Response:
+        services.stop_managing(product_id, actor=self.caller.actor)
+        return Response(status=204)
+
+
+class StockTransactionsView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, product_id: uuid.UUID) -> Response:
+        """Serve a page as a range of the log's own numbers: constant time, however long the log."""
+        stock = services.stock_of(product_id)
+        page = Page.of(request)
+        newest_first = _newest_first(request)
+        entries = services.log_page(
+            stock, offset=page.offset, limit=page.limit, newest_first=newest_first
+        )
+        return page.envelope(
+            request,
+            [serializers.stock_transaction(entry, product_id) for entry in entries],
+            total=stock.sequence,
+        )
+
+    def post(self, request: Request, product_id: uuid.UUID) -> Response:
+        def again(entry_id: str) -> Response:
+            entry = services.stock_transaction_of(product_id, uuid.UUID(entry_id))
+            return envelope(serializers.stock_transaction(entry, product_id))
+
+        def perform(key: Key | None) -> Response:
+            asked = self.validated(serializers.StockTransactionBody)
+            action = Action(asked.pop("action"))
+            actor = self.caller.actor
+            return again(str(services.record(product_id, action, **asked, actor=actor, key=key)))
+
+        return once(request, perform, again)
+
+
+def _newest_first(request: Request) -> bool:
+    sort = request.query_params.get("sort", "created_at")
+    if sort not in {"created_at", "-created_at"}:
+        raise BadRequest(
+            "Stock transactions are sorted by created_at or -created_at.", source="sort"
+        )
+    return sort == "-created_at"
+
+
+class StockTransactionView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, product_id: uuid.UUID, entry_id: uuid.UUID) -> Response:
+        entry = services.stock_transaction_of(product_id, entry_id)
+        return envelope(serializers.stock_transaction(entry, product_id))

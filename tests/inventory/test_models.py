@@ -1,0 +1,229 @@
+import itertools
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from api import clock
+from api.fields import UNITS_MAX
+from inventory.errors import StockTooLow, TooManyUnits
+from inventory.models import (
+    BY_HAND,
+    EFFECTS,
+    FOR_ORDER,
+    Action,
+    Currency,
+    Effect,
+    Stock,
+    StockTransaction,
+)
+from tests.factories import product, stock_of
+
+
+@pytest.mark.django_db
+def test_the_database_knows_the_same_effects_as_the_code():
+    stock = stock_of(product())
+
+    with transaction.atomic():
+        _log_one_entry_of_each_kind(stock, quantity=3)
+        in_the_database = _effects_in_the_database()
+        # No stock moved with these entries, so the database would refuse them in the end.
+        transaction.set_rollback(True)
+
+    assert in_the_database == [
+        Effect(effect.available * 3, effect.allocated * 3, effect.held * 3)
+        for effect in EFFECTS.values()
+    ]
+
+
+def _log_one_entry_of_each_kind(stock: Stock, *, quantity: int) -> None:
+    for number, (action, by_order) in enumerate(EFFECTS, start=1):
+        StockTransaction.objects.create(
+            stock=stock,
+            sequence=number,
+            action=action,
+            quantity=quantity,
+            by_order=by_order,
+            available=0,
+            allocated=0,
+            held=0,
+            created_at=clock.now(),
+        )
+
+
+def _effects_in_the_database() -> list[Effect]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT available, allocated, held FROM inventory_stock_effect ORDER BY sequence"
+        )
+        return [Effect(*row) for row in cursor.fetchall()]
+
+
+def test_every_action_has_an_effect_but_no_order_makes_units():
+    every_key = set(itertools.product(Action, (BY_HAND, FOR_ORDER)))
+
+    assert every_key - set(EFFECTS) == {(Action.INCREMENT, FOR_ORDER)}
+
+
+def _stock(*, available: int = 10, allocated: int = 7, held: int = 3) -> Stock:
+    return Stock(available=available, allocated=allocated, held=held, sequence=5)
+
+
+def _numbers(stock: Stock) -> tuple[int, int, int, int]:
+    return stock.available, stock.allocated, stock.held, stock.sequence
+
+
+@pytest.mark.parametrize(
+    ("action", "by_order", "available", "allocated", "held"),
+    [
+        (Action.INCREMENT, BY_HAND, 12, 7, 3),
+        (Action.DECREMENT, BY_HAND, 8, 7, 3),
+        (Action.ALLOCATE, BY_HAND, 8, 9, 5),
+        (Action.DEALLOCATE, BY_HAND, 12, 5, 1),
+        (Action.ALLOCATE, FOR_ORDER, 8, 9, 3),
+        (Action.DEALLOCATE, FOR_ORDER, 12, 5, 3),
+        (Action.DECREMENT, FOR_ORDER, 8, 7, 3),
+    ],
+)
+def test_an_action_moves_exactly_these_numbers(action, by_order, available, allocated, held):
+    stock = _stock(available=10, allocated=7, held=3)
+
+    step = stock.move(action, 2, by_order=by_order)
+
+    assert _numbers(stock) == (available, allocated, held, 6)
+    assert step == (stock, 6, action, 2, by_order, available, allocated, held)
+
+
+@pytest.mark.parametrize(
+    ("action", "by_order", "quantity", "message"),
+    [
+        (Action.DECREMENT, BY_HAND, 11, "Only 10 are available; 11 asked for."),
+        (Action.ALLOCATE, BY_HAND, 11, "Only 10 are available; 11 asked for."),
+        (Action.ALLOCATE, FOR_ORDER, 11, "Only 10 are available; 11 asked for."),
+        (Action.DECREMENT, FOR_ORDER, 11, "Only 10 are available; 11 asked for."),
+        (Action.DEALLOCATE, FOR_ORDER, 5, "Only 4 are allocated to orders; 5 asked for."),
+        (Action.DEALLOCATE, BY_HAND, 8, "Only 3 are set aside by hand; 8 asked for."),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_not_clamped(action, by_order, quantity, message):
+    stock = _stock(available=10, allocated=7, held=3)
+
+    with pytest.raises(StockTooLow) as refusal:
+        stock.move(action, quantity, by_order=by_order)
+
+    assert str(refusal.value) == message
+    assert _numbers(stock) == (10, 7, 3, 5)
+
+
+def test_f33_a_deallocate_by_hand_cannot_take_the_units_of_orders():
+    stock = _stock(allocated=7, held=3)
+
+    with pytest.raises(StockTooLow, match="Only 3 are set aside by hand; 4 asked for"):
+        stock.move(Action.DEALLOCATE, 4, by_order=BY_HAND)
+
+    assert stock.for_orders == 4
+
+
+def test_an_order_cannot_give_back_the_units_that_were_set_aside_by_hand():
+    stock = _stock(allocated=3, held=3)
+
+    with pytest.raises(StockTooLow, match="None are allocated to orders; 1 asked for"):
+        stock.move(Action.DEALLOCATE, 1, by_order=FOR_ORDER)
+
+
+@pytest.mark.parametrize(
+    ("available", "message"),
+    [(0, "None is available; 2 asked for."), (1, "Only 1 is available; 2 asked for.")],
+)
+def test_a_merchant_reads_in_plain_words_what_is_left(available, message):
+    with pytest.raises(StockTooLow) as refusal:
+        _stock(available=available).move(Action.DECREMENT, 2, by_order=BY_HAND)
+
+    assert str(refusal.value) == message
+
+
+def test_the_total_may_reach_the_largest_number_and_not_pass_it():
+    stock = _stock(available=UNITS_MAX - 8, allocated=7)
+
+    stock.move(Action.INCREMENT, 1, by_order=BY_HAND)
+    with pytest.raises(TooManyUnits):
+        stock.move(Action.INCREMENT, 1, by_order=BY_HAND)
+
+    assert _numbers(stock) == (UNITS_MAX - 7, 7, 3, 6)
+
+
+@pytest.mark.parametrize("quantity", [0, -1])
+def test_a_quantity_below_one_is_the_mistake_of_a_programmer(quantity):
+    stock = _stock()
+
+    with pytest.raises(AssertionError):
+        stock.move(Action.INCREMENT, quantity, by_order=BY_HAND)
+
+
+@pytest.mark.django_db
+def test_f05_twenty_rows_are_locked_by_one_query_in_key_order():
+    products = [product(1) for _ in range(20)]
+    backwards = [made.pk for made in reversed(products)]
+
+    with (
+        transaction.atomic(),
+        CaptureQueriesContext(
+            connection,
+        ) as queries,
+    ):
+        locked = Stock.objects.lock(backwards)
+
+    assert len(queries) == 1
+    assert queries[0]["sql"].endswith('ORDER BY "inventory_stock"."id" ASC FOR NO KEY UPDATE')
+    assert [stock.pk for stock in locked] == sorted(stock.pk for stock in locked)
+    assert {stock.product_id for stock in locked} == set(backwards)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stock_is_locked_only_inside_a_transaction():
+    made = product(1)
+
+    with pytest.raises(AssertionError, match="a lock needs a transaction"):
+        Stock.objects.lock([made.pk])
+
+
+@pytest.mark.django_db
+def test_a_locked_row_is_as_complete_as_any_other():
+    made = product(5)
+
+    with transaction.atomic():
+        [locked] = Stock.objects.lock([made.pk])
+
+    read = stock_of(made)
+    fields = [field.attname for field in Stock._meta.concrete_fields]
+    assert [getattr(locked, name) for name in fields] == [getattr(read, name) for name in fields]
+    assert locked.get_deferred_fields() == set()
+
+
+@pytest.mark.django_db
+def test_total_is_derived_by_the_database():
+    made = product(5)
+
+    stock = stock_of(made)
+
+    assert (stock.total, str(stock)) == (5, "5 = 5 available + 0 allocated")
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "text"),
+    [
+        (Currency(format="${price}"), 1250, "$12.50"),
+        (Currency(format="${price}"), 5, "$0.05"),
+        (Currency(format="${price}"), -1250, "-$12.50"),
+        (Currency(format="${price}"), 123456789, "$1,234,567.89"),
+        (Currency(format="¥{price}", decimal_places=0), 1250, "¥1,250"),
+        (
+            Currency(format="{price} €", decimal_point=",", thousand_separator="."),
+            123456,
+            "1.234,56 €",
+        ),
+        (Currency(format="{price} KD", decimal_places=3), 1250, "1.250 KD"),
+    ],
+)
+def test_an_amount_is_written_as_people_read_it(currency, amount, text):
+    assert currency.formatted(amount) == text

@@ -1,0 +1,162 @@
+"""The SQL that writes stock, held against its twin in plain Django."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from api import clock
+from api.actors import Actor
+from api.ids import uuid7
+from inventory import services as inventory
+from inventory.models import BY_HAND, FOR_ORDER, Action, Product, Stock, StockTransaction
+from inventory.writing import Cause, RowMoved, write, write_plainly
+from tests.factories import MERCHANT, product, stock_of
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+GRACE = Actor("user", "12", 'Grace "O\'Hara" \\ 名前')
+BOTH = pytest.mark.parametrize("write", [write, write_plainly])
+
+
+def _one_line(products: Sequence[Product]) -> None:
+    [made] = products
+    inventory.record(made.pk, Action.DECREMENT, 3, actor=GRACE, reason="dropped; 'broken'")
+
+
+def _every_action_by_hand(products: Sequence[Product]) -> None:
+    for action in (Action.INCREMENT, Action.ALLOCATE, Action.DEALLOCATE, Action.DECREMENT):
+        inventory.record(products[0].pk, action, 2, actor=GRACE)
+
+
+def _an_order(products: Sequence[Product]) -> None:
+    with transaction.atomic():
+        inventory.allocate(_quantities(products), order_id=ORDER_ID, actor=GRACE)
+
+
+def _a_cancelled_order(products: Sequence[Product]) -> None:
+    _an_order(products)
+    with transaction.atomic():
+        inventory.deallocate(
+            _quantities(products), order_id=ORDER_ID, actor=GRACE, reason="order cancelled"
+        )
+
+
+def _a_shipped_order(products: Sequence[Product]) -> None:
+    _an_order(products)
+    with transaction.atomic():
+        inventory.ship(_quantities(products), order_id=ORDER_ID, actor=GRACE)
+
+
+def _a_clock_set_back(products: Sequence[Product]) -> None:
+    with clock.replaced(lambda: NOON - timedelta(days=1)):
+        _one_line(products)
+
+
+ORDER_ID = uuid7()
+
+
+def _quantities(products: Sequence[Product]) -> dict[Any, int]:
+    return {made.pk: position + 1 for position, made in enumerate(products)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "happen"),
+    [
+        (1, _one_line),
+        (1, _every_action_by_hand),
+        (1, _a_clock_set_back),
+        (1, _a_shipped_order),
+        (20, _a_cancelled_order),
+        (20, _a_shipped_order),
+    ],
+)
+def test_both_ways_to_write_leave_the_same_rows_and_the_same_log(lines, happen, monkeypatch):
+    left_behind = []
+
+    for way in (write, write_plainly):
+        with clock.replaced(lambda: NOON):
+            monkeypatch.setattr(inventory, "write", way)
+            products = [product(100) for _ in range(lines)]
+            happen(products)
+            left_behind.append([_everything_but_ids(made) for made in products])
+
+    by_sql, plainly = left_behind
+    assert by_sql == plainly
+    assert len(by_sql) == lines
+    assert all(len(log) > 1 for _, log in by_sql)
+
+
+def _everything_but_ids(made: Product) -> tuple[list[Any], list[list[Any]]]:
+    def values(row: Stock | StockTransaction) -> list[Any]:
+        own = {"id", "product_id", "stock_id"}
+        return [
+            getattr(row, field.attname)
+            for field in row._meta.concrete_fields
+            if field.attname not in own
+        ]
+
+    stock = stock_of(made)
+    return values(stock), [values(entry) for entry in stock.log.order_by("sequence")]
+
+
+@BOTH
+def test_the_first_entry_takes_the_id_it_is_given(write):
+    made = product(10)
+    given = uuid7()
+
+    with transaction.atomic():
+        [stock] = Stock.objects.lock([made.pk])
+        steps = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(3)]
+        write(steps, Cause(MERCHANT), first_id=given)
+
+    ids = list(StockTransaction.objects.order_by("sequence").values_list("pk", flat=True))
+    assert ids[1] == given
+    assert len(set(ids)) == 4
+
+
+@BOTH
+def test_a_row_that_moved_since_it_was_read_is_not_written(write):
+    made = product(10)
+    read_without_lock = stock_of(made)
+    inventory.record(made.pk, Action.DECREMENT, 4, actor=MERCHANT)
+
+    step = read_without_lock.move(Action.DECREMENT, 10, by_order=BY_HAND)
+    with pytest.raises(RowMoved), transaction.atomic():
+        write([step], Cause(MERCHANT))
+
+    assert stock_of(made).available == 6
+    assert stock_of(made).log.count() == 2
+
+
+@BOTH
+def test_nothing_is_written_if_one_of_many_rows_moved_since_it_was_read(write):
+    products = [product(10) for _ in range(3)]
+    read_without_lock = [stock_of(made) for made in products]
+    inventory.record(products[1].pk, Action.INCREMENT, 1, actor=MERCHANT)
+
+    steps = [stock.move(Action.ALLOCATE, 1, by_order=FOR_ORDER) for stock in read_without_lock]
+    with pytest.raises(RowMoved), transaction.atomic():
+        write(steps, Cause(MERCHANT))
+
+    assert [stock_of(made).available for made in products] == [10, 11, 10]
+    assert [stock_of(made).log.count() for made in products] == [1, 2, 1]
+
+
+Way = Callable[..., None]
+
+
+@BOTH
+def test_a_row_that_is_gone_is_not_written(write: Way) -> None:
+    made = product(0)
+    read = stock_of(made)
+    Stock.objects.filter(pk=read.pk).delete()
+
+    step = read.move(Action.INCREMENT, 1, by_order=BY_HAND)
+    with pytest.raises(RowMoved), transaction.atomic():
+        write([step], Cause(MERCHANT))
+
+    assert not StockTransaction.objects.exists()
