@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from inventory.audit import snapshot
+from orders.audit import differences
+
+
+class Command(BaseCommand):
+    help = "Replay the log of every stock and name what differs from the stock, or from the orders."
+
+    def handle(self, **options: Any) -> None:
+        with snapshot():
+            found = differences()
+        for difference in found:
+            self.stdout.write(str(difference))
+        if found:
+            raise CommandError(f"{len(found)} differences between log, stock and orders.")
+        self.stdout.write("The log agrees with the stock, and the stock with the orders.")

@@ -1,0 +1,348 @@
+"""What is wanted: carts, and the orders that they become."""
+
+import uuid
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from django.db import connection, models
+from django.db.models import F, Q
+
+from api import compiled
+from api.compiled import Compiled
+from api.ids import uuid7
+from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
+from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
+
+ITEMS_MAX = 100
+
+
+class CartQuerySet(models.QuerySet["Cart"]):
+    def open(
+        self, cart_id: str, *, currency: str | None, now: datetime, expires_at: datetime
+    ) -> tuple["Cart", bool]:
+        """Lock the cart until the transaction ends, creating it if need be, and put off its expiry.
+
+        One statement, because every change of a cart begins so. `currency` becomes the cart's if it
+        has none yet. A cart that had expired is made a new one, of which the second value
+        tells: the caller deletes the older lines that it still holds.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO orders_cart AS cart
+                    (id, name, description, currency, created_at, updated_at, expires_at)
+                VALUES (%(id)s, 'Cart', '', %(currency)s, %(now)s, %(now)s, %(expires_at)s)
+                ON CONFLICT (id) DO UPDATE SET
+                    updated_at = excluded.updated_at,
+                    expires_at = excluded.expires_at,
+                    name = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.name ELSE excluded.name END,
+                    description = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.description ELSE excluded.description END,
+                    created_at = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.created_at ELSE excluded.created_at END,
+                    currency = CASE WHEN cart.expires_at > %(now)s
+                        THEN coalesce(cart.currency, excluded.currency)
+                        ELSE excluded.currency END
+                RETURNING id, name, description, currency, created_at, updated_at, expires_at,
+                    xmax <> 0 AND created_at = %(now)s
+                """,
+                {"id": cart_id, "currency": currency, "now": now, "expires_at": expires_at},
+            )
+            *row, revived = cursor.fetchone()
+        return Cart.from_db(self.db, [field.attname for field in Cart._meta.fields], row), revived
+
+    def lock(self, cart_id: str, *, now: datetime) -> "Cart | None":
+        """Lock a cart that has not expired until the transaction ends."""
+        return next(iter(_locked_cart(cart_id=cart_id, now=now)), None)
+
+
+class Cart(models.Model):
+    # Chosen by the client, for whom it is a secret: whoever knows it may change the cart.
+    id = models.CharField(primary_key=True, max_length=128)
+    name = models.CharField(max_length=200, default="Cart")
+    description = models.TextField(blank=True)
+    # Fixed by the first item; None until then.
+    currency = models.CharField(max_length=3, null=True)  # noqa: DJ001
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = CartQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+_locked_cart = Compiled(
+    lambda cart_id, now: Cart.objects.filter(pk=cart_id, expires_at__gt=now).select_for_update(
+        no_key=True
+    ),
+    cart_id="cart_id",
+    now=datetime.min.replace(tzinfo=UTC),
+)
+
+
+class CartItem(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    cart = models.ForeignKey(Cart, models.CASCADE, related_name="items", db_index=False)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    quantity = models.IntegerField()
+    custom_inputs = models.JSONField(null=True)
+    # The same product with other custom inputs is another line.
+    line_key = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cart", "line_key"], name="cart_line_once"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="cart_item_quantity_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id}"
+
+    @staticmethod
+    def of_cart(cart_id: str) -> "list[CartItem]":
+        """Return the lines of a cart in the order in which they came."""
+        return _items_of_cart(cart_id=cart_id)
+
+
+_items_of_cart = Compiled(
+    lambda cart_id: CartItem.objects.filter(cart_id=cart_id).order_by("pk"), cart_id="cart_id"
+)
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def lock(self, order_id: uuid.UUID) -> "Order":
+        """Lock the order until the transaction ends: after its cart, before any stock.
+
+        Raises: OrderNotFound.
+        """
+        orders = _locked_order(order_id=order_id)
+        if not orders:
+            raise OrderNotFound
+        return orders[0]
+
+
+class Order(models.Model):
+    class Status(models.TextChoices):
+        INCOMPLETE = "incomplete"
+        PROCESSING = "processing"
+        COMPLETE = "complete"
+        CANCELLED = "cancelled"
+
+    class Payment(models.TextChoices):
+        UNPAID = "unpaid"
+        PARTIALLY_AUTHORIZED = "partially_authorized"
+        AUTHORIZED = "authorized"
+        PARTIALLY_PAID = "partially_paid"
+        PAID = "paid"
+        REFUNDED = "refunded"
+
+    class Shipping(models.TextChoices):
+        UNFULFILLED = "unfulfilled"
+        FULFILLED = "fulfilled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    number = models.BigIntegerField(unique=True)
+    # As text, so that the order can be found by its cart after the cart is gone.
+    cart_id = models.CharField(max_length=128, db_index=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.INCOMPLETE)
+    payment = models.CharField(max_length=20, choices=Payment, default=Payment.UNPAID)
+    shipping = models.CharField(max_length=11, choices=Shipping, default=Shipping.UNFULFILLED)
+    currency = models.ForeignKey(
+        Currency, models.PROTECT, to_field="code", db_column="currency", db_index=False
+    )
+    total = models.BigIntegerField()
+
+    # What this app must know of money to decide alone. Only payments writes these, under the lock.
+    captured = models.BigIntegerField(default=0)
+    authorized = models.BigIntegerField(default=0)
+    pending = models.BigIntegerField(default=0)
+    refunded = models.BigIntegerField(default=0)
+    # Attempts that may still change what is paid, and refunds, that are on their way.
+    attempts_open = models.IntegerField(default=0)
+    refunds_open = models.IntegerField(default=0)
+
+    # Since when the order holds its units; None while it holds none.
+    allocated_at = models.DateTimeField(null=True)
+    fully_paid_at = models.DateTimeField(null=True)
+    shipped_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+
+    customer_name = models.CharField(max_length=200)
+    customer_email = models.CharField(max_length=254, db_index=True)
+    billing_address = models.JSONField(default=dict)
+    shipping_address = models.JSONField(default=dict)
+    # The client's own, if it gave any; ours is `number`.
+    order_number = models.CharField(max_length=64, blank=True)
+    external_ref = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_index=True)
+    updated_at = models.DateTimeField()
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(captured__gte=0, authorized__gte=0, pending__gte=0),
+                name="order_money_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(total__gte=F("captured") + F("authorized") + F("pending")),
+                name="order_never_overpaid",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("captured")),
+                name="order_refunded_within_captured",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts_open__gte=0, refunds_open__gte=0),
+                name="order_attempts_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="cancelled", shipping="fulfilled"),
+                name="order_never_cancelled_and_shipped",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+    def write(self) -> None:
+        """Write what changes in the life of an order. Its row is locked."""
+        compiled.update(self, *_LIFE)
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.status == self.Status.CANCELLED
+
+    @property
+    def is_shipped(self) -> bool:
+        return self.shipping == self.Shipping.FULFILLED
+
+    @property
+    def payable(self) -> int:
+        """What may still be paid: a refund does not reopen it."""
+        return self.total - self.captured - self.authorized - self.pending
+
+    @property
+    def balance_owing(self) -> int:
+        return self.total - self.captured - self.authorized
+
+    def require_shippable(self) -> None:
+        """Raises: OrderNotShippable, PaymentUnderWay."""
+        if self.is_cancelled or self.is_shipped:
+            state = "cancelled" if self.is_cancelled else "shipped"
+            raise OrderNotShippable(f"The order is {state} already.")
+        if self.attempts_open or self.refunds_open:
+            raise PaymentUnderWay
+        if self.payment != self.Payment.PAID:
+            raise OrderNotShippable("Only a paid order can be shipped.")
+
+    def require_cancellable(self) -> None:
+        """Raises: OrderNotCancellable, PaymentUnderWay."""
+        if self.is_cancelled or self.is_shipped:
+            state = "cancelled" if self.is_cancelled else "shipped"
+            raise OrderNotCancellable(f"The order is {state} already.")
+        if self.attempts_open:
+            raise PaymentUnderWay
+
+
+_LIFE = (
+    *("status", "payment", "shipping"),
+    *("captured", "authorized", "pending", "refunded", "attempts_open", "refunds_open"),
+    *("allocated_at", "fully_paid_at", "shipped_at", "cancelled_at", "updated_at"),
+)
+
+_locked_order = Compiled(
+    lambda order_id: Order.objects.filter(pk=order_id).select_for_update(no_key=True),
+    order_id=uuid.UUID(int=1),
+)
+
+
+class OrderItem(models.Model):
+    """A line as it was at checkout: name, sku and price are a copy."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="items", db_index=False)
+    # The line's place in the order, from 0.
+    position = models.PositiveSmallIntegerField()
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    cart_item_id = models.UUIDField()
+    name = models.CharField(max_length=200)
+    sku = models.CharField(max_length=100)
+    quantity = models.IntegerField()
+    unit_price = models.BigIntegerField()
+    includes_tax = models.BooleanField(default=True)
+    custom_inputs = models.JSONField(null=True)
+    # Units that this line holds now, and units that left the warehouse. Both stay 0 where stock was
+    # not managed when the order first took its units.
+    allocated = models.IntegerField(default=0)
+    shipped = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "position"], name="order_line_once"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, unit_price__gte=0), name="order_item_sane"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    allocated__gte=0, shipped__gte=0, quantity__gte=F("allocated") + F("shipped")
+                ),
+                name="order_item_holds_at_most_its_quantity",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.sku}"
+
+    @staticmethod
+    def claim_units(order: Order) -> "list[ClaimedLine]":
+        """Mark every line whose stock is managed as allocated, before any stock is locked.
+
+        Returns those lines, and any whose product is gone. The stock itself is the caller's affair.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM_UNITS, [order.pk, DEFAULT_LOCATION_ID])
+            return [ClaimedLine(*row) for row in cursor.fetchall()]
+
+    @property
+    def value(self) -> int:
+        return self.unit_price * self.quantity
+
+
+class ClaimedLine(NamedTuple):
+    product_id: uuid.UUID
+    quantity: int
+    archived: bool
+
+
+_CLAIM_UNITS = """
+UPDATE orders_orderitem AS item SET allocated = item.quantity
+FROM inventory_product AS product, inventory_stock AS stock
+WHERE item.order_id = %s AND product.id = item.product_id
+    AND stock.product_id = item.product_id AND stock.location_id = %s
+    AND (stock.managed OR product.archived_at IS NOT NULL)
+RETURNING item.product_id, item.quantity, product.archived_at IS NOT NULL
+"""
+
+
+def next_order_number() -> int:
+    """Numbers are unique and rise; one may be missing where a checkout was refused."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('orders_order_number')")
+        number: int = cursor.fetchone()[0]
+    return number
+
+
+def summed(quantities: Collection[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:
+    """Add up the quantities of each product: two lines of one product need both their units."""
+    sums: dict[uuid.UUID, int] = {}
+    for product_id, quantity in quantities:
+        sums[product_id] = sums.get(product_id, 0) + quantity
+    return sums

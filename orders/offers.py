@@ -1,0 +1,75 @@
+"""Products as a shopper may buy them now: read in one query, however many there are."""
+
+import uuid
+from collections.abc import Collection
+from typing import NamedTuple
+
+from django.db import connection
+
+from inventory.models import DEFAULT_LOCATION_ID, Product
+from orders.errors import InsufficientStock, NoPrice
+
+
+class Offer(NamedTuple):
+    product_id: uuid.UUID
+    name: str
+    sku: str
+    slug: str
+    description: str
+    image_url: str
+    # Live and not archived.
+    is_live: bool
+    currency: str
+    # None where the product has no price in this currency.
+    unit_price: int | None
+    includes_tax: bool
+    # None where stock is not managed, and so never short.
+    available: int | None
+
+    @property
+    def is_for_sale(self) -> bool:
+        return self.is_live and self.unit_price is not None
+
+    @property
+    def is_managed(self) -> bool:
+        return self.available is not None
+
+    def value_of(self, quantity: int) -> int:
+        return (self.unit_price or 0) * quantity
+
+    def require_price(self) -> None:
+        """Raises: NoPrice."""
+        if self.unit_price is None:
+            raise NoPrice(
+                f"This product does not have a price for {self.currency}",
+                meta={"id": str(self.product_id), "sku": self.sku},
+            )
+
+    def require_enough(self, quantity: int) -> None:
+        """Raises: InsufficientStock."""
+        if self.available is not None and quantity > self.available:
+            raise InsufficientStock
+
+
+_OFFERS = """
+SELECT product.id, product.name, product.sku, product.slug, product.description, product.image_url,
+       product.status = %s AND product.archived_at IS NULL, %s::text,
+       price.amount, coalesce(price.includes_tax, true), stock.available
+FROM inventory_product AS product
+LEFT JOIN inventory_price AS price
+    ON price.product_id = product.id AND price.currency = %s
+LEFT JOIN inventory_stock AS stock
+    ON stock.product_id = product.id AND stock.location_id = %s AND stock.managed
+WHERE product.id = ANY(%s::uuid[])
+"""
+
+
+def offers(product_ids: Collection[uuid.UUID], currency: str) -> dict[uuid.UUID, Offer]:
+    """Look products up as they are offered in a currency. Takes no lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _OFFERS,
+            [Product.Status.LIVE.value, currency, currency, DEFAULT_LOCATION_ID, list(product_ids)],
+        )
+        found = [Offer(*row) for row in cursor.fetchall()]
+    return {offer.product_id: offer for offer in found}

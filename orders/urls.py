@@ -1,0 +1,27 @@
+from django.urls import path, register_converter
+
+from orders import views
+
+
+class CartId:
+    """Chosen by the client, of characters that are safe in an address."""
+
+    regex = "[0-9A-Za-z_-]{1,128}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(CartId, "cart_id")
+
+urlpatterns = [
+    path("carts/<cart_id:cart_id>", views.CartView.as_view()),
+    path("carts/<cart_id:cart_id>/items", views.CartItemsView.as_view()),
+    path("carts/<cart_id:cart_id>/items/<uuid:item_id>", views.CartItemView.as_view()),
+    path("carts/<cart_id:cart_id>/checkout", views.CheckoutView.as_view()),
+    path("orders", views.OrdersView.as_view()),
+    path("orders/<uuid:order_id>/items", views.OrderItemsView.as_view()),
+]

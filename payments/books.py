@@ -1,0 +1,104 @@
+"""What money does to the books: in memory, on an order and a payment whose row is locked."""
+
+from collections.abc import Callable
+
+from api import clock
+from orders.models import Order
+from payments.gateways.answers import Answer
+from payments.models import Attempt, Payment
+
+
+def stop_waiting(order: Order, payment: Payment) -> None:
+    order.pending -= payment.amount
+    order.attempts_open -= 1
+    order.updated_at = payment.updated_at = clock.now()
+    payment.charging_until = None
+
+
+def take_money(order: Order, payment: Payment, answer: Answer) -> None:
+    payment.status = Payment.Status.COMPLETE
+    payment.failure = ""
+    payment.reference = answer.reference or payment.reference
+    payment.updated_at = order.updated_at = clock.now()
+    if payment.is_authorization:
+        order.authorized += payment.amount
+    else:
+        order.captured += payment.amount
+        payment.captured_amount = payment.amount
+    if not order.total:
+        order.fully_paid_at = payment.updated_at
+    restate(order)
+
+
+def restate(order: Order) -> None:
+    """Name the order's states anew after its money changed."""
+    if order.captured == order.total and order.total and not order.fully_paid_at:
+        order.fully_paid_at = clock.now()
+    order.payment = payment_state(order)
+    if not order.is_cancelled:
+        order.status = _STATUS_WHEN.get(order.payment, Order.Status.INCOMPLETE)
+
+
+_STATUS_WHEN = {
+    Order.Payment.AUTHORIZED: Order.Status.PROCESSING,
+    Order.Payment.PAID: Order.Status.COMPLETE,
+    Order.Payment.REFUNDED: Order.Status.COMPLETE,
+}
+
+
+def payment_state(order: Order) -> Order.Payment:
+    """Name the state that an order's numbers amount to; captured money counts for more."""
+    if order.captured and order.refunded == order.captured and not order.authorized:
+        return Order.Payment.REFUNDED
+    if order.fully_paid_at:
+        return Order.Payment.PAID
+    if order.total and not order.balance_owing:
+        return Order.Payment.AUTHORIZED
+    if order.captured:
+        return Order.Payment.PARTIALLY_PAID
+    return Order.Payment.PARTIALLY_AUTHORIZED if order.authorized else Order.Payment.UNPAID
+
+
+def open_attempt(order: Order, payment: Payment, attempt: Attempt) -> None:
+    """Count a pending attempt in, for as long as it may still change what is paid."""
+    if attempt.kind == Attempt.Kind.REFUND:
+        order.refunds_open += 1
+        payment.refunding_amount += attempt.amount
+    else:
+        order.attempts_open += 1
+
+
+def _conclude_capture(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:
+    order.attempts_open -= 1
+    if succeeded:
+        payment.captured_amount = amount
+        order.authorized -= amount
+        order.captured += amount
+
+
+def _conclude_refund(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:
+    order.refunds_open -= 1
+    payment.refunding_amount -= amount
+    if succeeded:
+        payment.refunded_amount += amount
+        order.refunded += 0 if payment.late else amount
+
+
+def _conclude_void(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:
+    order.attempts_open -= 1
+    if succeeded:
+        payment.status = Payment.Status.CANCELLED
+        order.authorized -= 0 if payment.late else amount
+
+
+def conclude_attempt(order: Order, payment: Payment, attempt: Attempt, succeeded: bool) -> None:
+    """Count a pending attempt out again and, if it succeeded, what it did."""
+    _CONCLUDE[Attempt.Kind(attempt.kind)](order, payment, attempt.amount, succeeded)
+    restate(order)
+
+
+_CONCLUDE: dict[Attempt.Kind, Callable[[Order, Payment, int, bool], None]] = {
+    Attempt.Kind.CAPTURE: _conclude_capture,
+    Attempt.Kind.REFUND: _conclude_refund,
+    Attempt.Kind.VOID: _conclude_void,
+}

@@ -1,0 +1,13 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from payments import services
+
+
+class Command(BaseCommand):
+    help = "Ask the gateways about payments that are still open and settle them by the answer."
+
+    def handle(self, **options: Any) -> None:
+        settled = services.settle_pending()
+        self.stdout.write(f"Settled: {settled}.")

@@ -1,0 +1,192 @@
+"""Has it been paid: every attempt to move money is on record before a gateway hears of it."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from api import compiled
+from api.compiled import Compiled
+from api.ids import uuid7
+from orders.models import Order
+
+
+class Gateway(models.Model):
+    """Whether the store uses a gateway; what it can do is code, in payments.gateways."""
+
+    slug = models.SlugField(primary_key=True)
+    name = models.CharField(max_length=100)
+    enabled = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+enabled_gateway = Compiled(
+    lambda slug: Gateway.objects.filter(slug=slug, enabled=True), slug="slug"
+)
+
+
+class Payment(models.Model):
+    """One part of what an order was paid with; on the wire, the order's transaction."""
+
+    class Method(models.TextChoices):
+        PURCHASE = "purchase"
+        AUTHORIZE = "authorize"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        COMPLETE = "complete"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    # Also the key by which the gateway knows a repetition from a second payment.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="payments")
+    gateway = models.CharField(max_length=50)
+    method = models.CharField(max_length=9, choices=Method)
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    currency = models.CharField(max_length=3)
+    amount = models.BigIntegerField()
+    captured_amount = models.BigIntegerField(default=0)
+    refunded_amount = models.BigIntegerField(default=0)
+    # What refunds that are still on their way would add to the refunded amount.
+    refunding_amount = models.BigIntegerField(default=0)
+    # Money that came when the order could no longer take it: it never counts, and goes back.
+    late = models.BooleanField(default=False)
+    # What the frontend gave us for the gateway to charge.
+    token = models.CharField(max_length=500, blank=True)
+    reference = models.CharField(max_length=200, blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    custom_reference = models.CharField(max_length=200, blank=True)
+    failure = models.CharField(max_length=500, blank=True)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    # Until when some process may be waiting for the gateway's answer.
+    charging_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    amount__gte=0, captured_amount__gte=0, captured_amount__lte=F("amount")
+                ),
+                name="payment_captured_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    refunded_amount__gte=0,
+                    refunding_amount__gte=0,
+                    captured_amount__gte=F("refunded_amount") + F("refunding_amount"),
+                ),
+                name="payment_refunds_within_captured",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.amount} {self.currency} through {self.gateway}"
+
+    def write(self) -> None:
+        """Write what changes in the life of a payment. Its order is locked."""
+        compiled.update(self, *_LIFE)
+
+    @staticmethod
+    def known(payment_id: uuid.UUID) -> "Payment":
+        return _known_payment(payment_id=payment_id)[0]
+
+    @property
+    def transaction_type(self) -> str:
+        """What the wire calls it: the record changes in place when it is captured or refunded."""
+        if self.refunded_amount:
+            return "refund"
+        if self.is_authorization and self.captured_amount:
+            return "capture"
+        return self.method
+
+    @property
+    def is_authorization(self) -> bool:
+        return self.method == self.Method.AUTHORIZE
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status == self.Status.PENDING
+
+    @property
+    def authorized_amount(self) -> int:
+        """Money that is reserved with the buyer's bank and neither taken nor let go."""
+        open_authorization = self.is_authorization and self.status == self.Status.COMPLETE
+        return self.amount if open_authorization and not self.captured_amount else 0
+
+    @property
+    def refundable_amount(self) -> int:
+        return self.captured_amount - self.refunded_amount - self.refunding_amount
+
+
+_LIFE = (
+    *("status", "captured_amount", "refunded_amount", "refunding_amount", "late"),
+    *("reference", "failure", "charging_until", "updated_at"),
+)
+
+_known_payment = Compiled(
+    lambda payment_id: Payment.objects.filter(pk=payment_id), payment_id=uuid.UUID(int=1)
+)
+
+
+class Attempt(models.Model):
+    """A capture, void or refund of a payment, on record before the gateway is asked."""
+
+    class Kind(models.TextChoices):
+        CAPTURE = "capture"
+        VOID = "void"
+        REFUND = "refund"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    # Also the gateway's idempotency key.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="attempts")
+    kind = models.CharField(max_length=7, choices=Kind)
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    amount = models.BigIntegerField()
+    reference = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    failure = models.CharField(max_length=500, blank=True)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    charging_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # A payment is captured once and voided once, and never both at a time.
+            models.UniqueConstraint(
+                fields=["payment"],
+                condition=Q(kind__in=["capture", "void"], status="pending"),
+                name="attempt_one_capture_or_void_at_a_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(status="pending"), name="attempts_pending"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status == self.Status.PENDING

@@ -1,0 +1,120 @@
+"""Payments as the wire spells them: as transactions of an order."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from api.fields import Choice, Flag, Text, WholeNumber
+from inventory.models import Currency
+from inventory.serializers import at, price_shown
+from orders.models import Order, OrderItem
+from orders.serializers import order_items, order_prices
+from payments.models import Attempt, Gateway, Payment
+from payments.services import Request
+
+
+class PaymentMeta(serializers.Serializer[Any]):
+    name = Text(max_length=200, allow_blank=True, default="")
+    custom_reference = Text(max_length=200, allow_blank=True, default="")
+
+
+class PaymentBody(serializers.Serializer[Any]):
+    gateway = Text(max_length=50)
+    method = Choice(Payment.Method.choices)
+    amount = WholeNumber(required=False)
+    payment = Text(max_length=500, allow_blank=True, default="")
+    paymentmethod_meta = PaymentMeta(required=False)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        meta = fields.get("paymentmethod_meta", {})
+        return {
+            "request": Request(
+                fields["gateway"],
+                Payment.Method(fields["method"]),
+                fields.get("amount"),
+                token=fields["payment"],
+                name=meta.get("name", ""),
+                custom_reference=meta.get("custom_reference", ""),
+            )
+        }
+
+
+class CaptureBody(serializers.Serializer[Any]):
+    """An authorization is captured whole: nothing needs to be said, only well-formed."""
+
+
+class RefundBody(serializers.Serializer[Any]):
+    amount = WholeNumber(required=False)
+    reason = Text(max_length=500, allow_blank=True, default="")
+
+
+class VoidBody(serializers.Serializer[Any]):
+    reason = Text(max_length=500, allow_blank=True, default="")
+
+
+class GatewayChanges(serializers.Serializer[Any]):
+    enabled = Flag(required=False)
+    name = Text(max_length=100, required=False)
+
+
+def gateway(row: Gateway) -> dict[str, Any]:
+    return {"type": "gateway", "name": row.name, "slug": row.slug, "enabled": row.enabled}
+
+
+def transaction(
+    payment: Payment, currency: Currency, pending: Attempt | None = None
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": str(payment.pk),
+        "type": "transaction",
+        "reference": payment.reference or payment.gateway,
+        "name": payment.name,
+        "custom_reference": payment.custom_reference,
+        "gateway": payment.gateway,
+        "amount": payment.amount,
+        "refunded_amount": payment.refunded_amount,
+        "currency": payment.currency,
+        "transaction_type": payment.transaction_type,
+        "status": payment.status,
+        "relationships": {"order": {"data": {"type": "order", "id": str(payment.order_id)}}},
+        "meta": {
+            "display_price": price_shown(payment.amount, currency),
+            "display_refunded_amount": {"total": price_shown(payment.refunded_amount, currency)},
+            "timestamps": {
+                "created_at": at(payment.created_at),
+                "updated_at": at(payment.updated_at),
+            },
+        },
+    }
+    if pending:
+        shown["pending_action"] = pending.kind
+    return shown
+
+
+def order_for_its_buyer(
+    order: Order, items: list[OrderItem], payments: list[Payment], currency: Currency
+) -> dict[str, Any]:
+    """What became of an order, for whoever knows its cart: no name, e-mail or address."""
+    return {
+        "type": "order",
+        "id": str(order.pk),
+        "order_number": order.order_number or str(order.number),
+        "status": order.status,
+        "payment": order.payment,
+        "shipping": order.shipping,
+        "meta": {
+            "display_price": order_prices(order, currency),
+            "timestamps": {"created_at": at(order.created_at), "updated_at": at(order.updated_at)},
+        },
+        "items": order_items(items, order, currency),
+        "transactions": [
+            {
+                "id": str(payment.pk),
+                "type": "transaction",
+                "transaction_type": payment.transaction_type,
+                "status": payment.status,
+                "amount": payment.amount,
+            }
+            for payment in payments
+        ],
+    }

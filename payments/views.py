@@ -1,0 +1,203 @@
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import clock
+from api.authentication import Administrator
+from api.idempotency import Key, KeyInUse, once
+from api.pages import paginated
+from api.views import ApiView, envelope, validated
+from inventory import services as inventory
+from orders import services as orders
+from orders import views as orders_views
+from orders.errors import OrderNotChangeable
+from orders.models import Order
+from orders.serializers import OrderChanges
+from payments import gateways, serializers, services
+from payments.models import Attempt, Gateway, Payment
+
+
+def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
+    """Answer with a payment: 202 while something of it is still on its way."""
+    currency = inventory.currencies()[payment.currency]
+    status = 202 if payment.is_pending or pending else 200
+    return envelope(serializers.transaction(payment, currency, pending), status)
+
+
+class PaymentsView(ApiView):
+    """`POST /v2/orders/{id}/payments`: a shopper may pay an order whose id it knows."""
+
+    def post(self, request: Request, order_id: uuid.UUID) -> Response:
+        def perform(key: Key | None) -> Response:
+            asked = self.validated(serializers.PaymentBody)
+            payment = services.pay(
+                order_id,
+                asked["request"],
+                actor=self.caller.actor,
+                by_shopper=not self.caller.is_administrator,
+                key=key,
+            )
+            return _transaction(payment)
+
+        return once(request, perform, again=_paid_before)
+
+
+def _paid_before(payment_id: str) -> Response:
+    """Answer a payment call whose own answer was lost.
+
+    Raises: KeyInUse, PaymentDeclined, PaymentReturned.
+    """
+    payment = services.require_not_refused(Payment.objects.get(pk=payment_id))
+    if payment.is_pending and payment.charging_until and payment.charging_until > clock.now():
+        raise KeyInUse
+    return _transaction(payment, _pending(payment))
+
+
+class TransactionsView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, order_id: uuid.UUID) -> Response:
+        currencies = inventory.currencies()
+        shown = [
+            serializers.transaction(payment, currencies[payment.currency], _pending(payment))
+            for payment in services.payments_of(order_id)
+        ]
+        return envelope(shown)
+
+
+def _pending(payment: Payment) -> Attempt | None:
+    return next((attempt for attempt in payment.attempts.all() if attempt.is_pending), None)
+
+
+class TransactionView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
+        payment = services.payment_of(order_id, payment_id)
+        currency = inventory.currencies()[payment.currency]
+        return envelope(serializers.transaction(payment, currency, _pending(payment)))
+
+
+class _AttemptView(ApiView):
+    """A capture, refund or void: the answer is the transaction as it stands then."""
+
+    permission_classes = [Administrator]
+
+    def attempted(
+        self,
+        request: Request,
+        order_id: uuid.UUID,
+        payment_id: uuid.UUID,
+        attempt: Callable[[Key | None], Attempt],
+    ) -> Response:
+        def perform(key: Key | None) -> Response:
+            attempt(key)
+            return again(str(payment_id))
+
+        def again(_: str) -> Response:
+            payment = services.payment_of(order_id, payment_id)
+            return _transaction(payment, _pending(payment))
+
+        return once(request, perform, again)
+
+    def optional_data(self) -> Any:
+        """The SDKs send no body, or an empty one, where nothing is to be said."""
+        body = self.request.data
+        return body.get("data", {}) if isinstance(body, dict) else body
+
+
+class CaptureView(_AttemptView):
+    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
+        def attempt(key: Key | None) -> Attempt:
+            validated(serializers.CaptureBody, self.optional_data())
+            return services.capture(order_id, payment_id, actor=self.caller.actor, key=key)
+
+        return self.attempted(request, order_id, payment_id, attempt)
+
+
+class RefundView(_AttemptView):
+    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
+        def attempt(key: Key | None) -> Attempt:
+            asked = validated(serializers.RefundBody, self.optional_data())
+            return services.refund(
+                order_id,
+                payment_id,
+                asked.get("amount"),
+                actor=self.caller.actor,
+                reason=asked["reason"],
+                key=key,
+            )
+
+        return self.attempted(request, order_id, payment_id, attempt)
+
+
+class VoidView(_AttemptView):
+    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
+        def attempt(key: Key | None) -> Attempt:
+            reason = validated(serializers.VoidBody, self.optional_data())["reason"]
+            return services.void(
+                order_id, payment_id, actor=self.caller.actor, reason=reason, key=key
+            )
+
+        return self.attempted(request, order_id, payment_id, attempt)
+
+
+class OrderView(orders_views.OrderView):
+    def put(self, request: Request, order_id: uuid.UUID) -> Response:
+        def perform(key: Key | None) -> Response:
+            self._change(order_id, self.validated(OrderChanges), key)
+            return self.answered(order_id)
+
+        return once(request, perform, self.answered)
+
+    def _change(self, order_id: uuid.UUID, asked: dict[str, Any], key: Key | None) -> None:
+        """One call does one thing: ship, cancel, or change what is written on the order."""
+        actor = self.caller.actor
+        if len(asked) > 1 and asked.keys() & {"shipping", "status"}:
+            raise OrderNotChangeable
+        if "shipping" in asked:
+            orders.ship(order_id, actor=actor, key=key)
+        elif "status" in asked:
+            services.cancel(order_id, actor=actor, key=key)
+        else:
+            orders.change(order_id, key=key, **asked)
+
+
+class CartOrdersView(ApiView):
+    """`GET /v2/carts/{cart}/orders`: what became of the orders of a cart whose id one knows."""
+
+    def get(self, request: Request, cart_id: str) -> Response:
+        found = Order.objects.filter(cart_id=cart_id).prefetch_related("items", "payments")
+        currencies = inventory.currencies()
+
+        def represented(order: Order) -> dict[str, Any]:
+            return serializers.order_for_its_buyer(
+                order,
+                sorted(order.items.all(), key=lambda item: item.position),
+                sorted(order.payments.all(), key=lambda payment: payment.created_at),
+                currencies[order.currency_id],
+            )
+
+        return paginated(request, found.order_by("-created_at", "-pk"), represented)
+
+
+class GatewaysView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request) -> Response:
+        known = Gateway.objects.filter(slug__in=gateways.known()).order_by("slug")
+        return paginated(request, known, serializers.gateway)
+
+
+class GatewayView(ApiView):
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, slug: str) -> Response:
+        return envelope(serializers.gateway(services.gateway_named(slug)))
+
+    def put(self, request: Request, slug: str) -> Response:
+        changes = self.validated(serializers.GatewayChanges)
+        return envelope(serializers.gateway(services.set_gateway(slug, **changes)))

@@ -1,0 +1,117 @@
+import pytest
+
+from orders.models import Order
+from payments import gateways
+from payments import services as payments
+from payments.errors import GatewayNotEnabled, GatewayNotFound, PaymentDeclined
+from payments.gateways.answers import Outcome
+from payments.models import Payment
+from payments.services import Request
+from tests.factories import MERCHANT, product, stock_of, unpaid_order
+
+pytestmark = pytest.mark.django_db
+
+AUTHORIZE = Payment.Method.AUTHORIZE
+
+
+@pytest.fixture
+def order() -> Order:
+    return unpaid_order({product(stock=10, price=1000): 1})
+
+
+def pay_with(order: Order, token: str) -> Payment:
+    return payments.pay(order.pk, Request("test", token=token), actor=MERCHANT)
+
+
+@pytest.mark.parametrize("token", ["ok", ""])
+def test_the_test_gateway_succeeds(order, token):
+    payment = pay_with(order, token)
+
+    assert payment.status == "complete"
+    assert payment.reference == f"test_{payment.pk.hex}"
+
+
+@pytest.mark.parametrize("token", ["decline", "a card that it does not know"])
+def test_the_test_gateway_declines(order, token):
+    with pytest.raises(PaymentDeclined):
+        pay_with(order, token)
+
+    assert order.payments.get().failure == "The card was declined."
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "state"),
+    [("unknown", "complete", "paid"), ("unknown_decline", "failed", "unpaid")],
+)
+def test_the_test_gateway_stays_silent_and_tells_when_asked_again(order, token, status, state):
+    payment = pay_with(order, token)
+    silent = payment.status
+
+    payments.settle_pending()
+
+    payment.refresh_from_db()
+    order.refresh_from_db()
+    assert silent == "pending"
+    assert (payment.status, order.payment) == (status, state)
+
+
+def test_the_test_gateway_captures_voids_and_refunds(order):
+    request = Request("test", AUTHORIZE)
+    voided = payments.pay(order.pk, request, actor=MERCHANT)
+    payments.void(order.pk, voided.pk, actor=MERCHANT)
+    captured = payments.pay(order.pk, request, actor=MERCHANT)
+    payments.capture(order.pk, captured.pk, actor=MERCHANT)
+
+    attempt = payments.refund(order.pk, captured.pk, 400, actor=MERCHANT)
+
+    order.refresh_from_db()
+    assert attempt.reference == f"test_{attempt.pk.hex}"
+    assert (order.captured, order.refunded, order.payment) == (1000, 400, "paid")
+
+
+def test_the_test_gateway_is_for_the_demo_and_the_tests_only(order, settings):
+    settings.HOLDFAST_DEMO = False
+
+    with pytest.raises(GatewayNotFound):
+        gateways.adapter("test")
+    with pytest.raises(GatewayNotFound):
+        payments.set_gateway("test", enabled=True)
+    with pytest.raises(GatewayNotEnabled):
+        pay_with(order, "ok")
+
+    assert not order.payments.exists()
+    assert stock_of(order.items.get().product).allocated == 0
+
+
+def test_the_outcomes_are_three():
+    assert {outcome.value for outcome in Outcome} == {"succeeded", "failed", "unknown"}
+
+
+# By hand: nobody is asked, and everything is done at once.
+
+
+def test_money_in_hand_is_captured_and_given_back_at_once(order):
+    payment = payments.pay(order.pk, Request("manual", AUTHORIZE), actor=MERCHANT)
+    order.refresh_from_db()
+    authorized = (order.payment, order.authorized, payment.status)
+
+    captured = payments.capture(order.pk, payment.pk, actor=MERCHANT)
+    refunded = payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+
+    order.refresh_from_db()
+    assert authorized == ("authorized", 1000, "complete")
+    assert (captured.status, refunded.status) == ("succeeded", "succeeded")
+    assert (order.captured, order.refunded) == (1000, 300)
+    assert (order.attempts_open, order.refunds_open) == (0, 0)
+
+
+def test_begin_leaves_nothing_by_hand_for_recovery(order):
+    part = payments.begin(order.pk, Request("manual", AUTHORIZE), actor=MERCHANT)
+    payments.begin_capture(order.pk, part.pk, actor=MERCHANT)
+    payments.begin_refund(order.pk, part.pk, 300, actor=MERCHANT)
+
+    settled = payments.settle_pending()
+
+    order.refresh_from_db()
+    assert settled == 0
+    assert (order.captured, order.refunded) == (1000, 300)

@@ -1,0 +1,336 @@
+"""Every answer to every payment, whenever it comes: settle and settle_attempt."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inventory.models import Product, StockTransaction
+from orders.models import Order, OrderItem
+from payments import services as payments
+from payments.books import payment_state
+from payments.errors import PaymentDeclined
+from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.models import Attempt, Payment
+from payments.services import Request
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
+
+pytestmark = pytest.mark.django_db
+
+AUTHORIZE, PURCHASE = Payment.Method.AUTHORIZE, Payment.Method.PURCHASE
+ANSWERS = {Outcome.SUCCEEDED: OK, Outcome.FAILED: DECLINED, Outcome.UNKNOWN: UNKNOWN}
+
+
+@pytest.fixture
+def shirt() -> Product:
+    return product(stock=10, price=1000)
+
+
+@pytest.fixture
+def order(shirt: Product) -> Order:
+    return unpaid_order({shirt: 1})
+
+
+def begin(order: Order, method: Payment.Method = PURCHASE, amount: int | None = None) -> Payment:
+    return payments.begin(order.pk, Request("fake", method, amount), actor=MERCHANT)
+
+
+def books(order: Order) -> list[Any]:
+    """All that is known of the order, but for when it was last looked at."""
+    tables: list[Any] = [
+        Order.objects.filter(pk=order.pk),
+        OrderItem.objects.filter(order=order),
+        Payment.objects.filter(order=order),
+        Attempt.objects.filter(payment__order=order),
+        StockTransaction.objects.all(),
+    ]
+    rows = [row for table in tables for row in table.order_by("pk").values()]
+    looked_at = {"updated_at", "charging_until"}
+    return [{name: row[name] for name in row.keys() - looked_at} for row in rows]
+
+
+def in_status(order: Order, status: str) -> Payment:
+    """A payment of the order that has come to this status on the usual way."""
+    payment = begin(order, AUTHORIZE if status == "cancelled" else PURCHASE)
+    if status == "failed":
+        payments.settle(payment, DECLINED)
+    elif status in {"complete", "cancelled"}:
+        payments.settle(payment, OK)
+    if status == "cancelled":
+        payments.void(order.pk, payment.pk, actor=MERCHANT)
+    return payment
+
+
+# From which status which answer leads where: to the payment's, the order's, and the units held.
+AFTERWARDS = {
+    ("pending", Outcome.SUCCEEDED): ("complete", "paid", 1),
+    ("pending", Outcome.FAILED): ("failed", "unpaid", 0),
+    ("pending", Outcome.UNKNOWN): ("pending", "unpaid", 1),
+    ("complete", Outcome.SUCCEEDED): ("complete", "paid", 1),
+    ("complete", Outcome.FAILED): ("complete", "paid", 1),
+    ("complete", Outcome.UNKNOWN): ("complete", "paid", 1),
+    ("failed", Outcome.SUCCEEDED): ("complete", "paid", 1),
+    ("failed", Outcome.FAILED): ("failed", "unpaid", 0),
+    ("failed", Outcome.UNKNOWN): ("failed", "unpaid", 0),
+    ("cancelled", Outcome.SUCCEEDED): ("cancelled", "unpaid", 0),
+    ("cancelled", Outcome.FAILED): ("cancelled", "unpaid", 0),
+    ("cancelled", Outcome.UNKNOWN): ("cancelled", "unpaid", 0),
+}
+MOVES = {key for key, after in AFTERWARDS.items() if key[0] != after[0]}
+
+
+def test_the_table_knows_every_status_and_every_outcome():
+    pairs = {(status.value, outcome) for status in Payment.Status for outcome in Outcome}
+
+    assert set(AFTERWARDS) == pairs
+
+
+@pytest.mark.parametrize(("status", "outcome"), AFTERWARDS)
+def test_every_answer_leads_where_the_table_says(gateway, shirt, order, status, outcome):
+    payment = in_status(order, status)
+    before = books(order)
+
+    settled = payments.settle(payment, ANSWERS[outcome])
+
+    order.refresh_from_db()
+    assert (
+        settled.status,
+        order.payment,
+        stock_of(shirt).allocated,
+    ) == AFTERWARDS[status, outcome]
+    assert settled == payments.payment_of(order.pk, payment.pk)
+    if (status, outcome) not in MOVES:
+        assert books(order) == before
+
+
+@pytest.mark.parametrize(("status", "outcome"), AFTERWARDS)
+def test_the_same_answer_again_changes_nothing(gateway, order, status, outcome):
+    payment = in_status(order, status)
+    payments.settle(payment, ANSWERS[outcome])
+    before = books(order)
+
+    payments.settle(payment, ANSWERS[outcome])
+
+    assert books(order) == before
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values())
+def test_money_that_goes_back_goes_back_once(gateway, shirt, order, answer):
+    late = in_status(order, "failed")
+    payments.cancel(order.pk, actor=MERCHANT)
+    payments.settle(late, OK)
+    before = books(order)
+
+    payments.settle(late, answer)
+
+    assert books(order) == before
+    assert late.attempts.count() == 1
+
+
+def test_out_of_order_answers_end_where_ordered_ones_do(gateway, shirt, order):
+    """A failure that is delivered after the success that followed it."""
+    payment = begin(order)
+
+    for answer in (OK, DECLINED, UNKNOWN, OK):
+        payments.settle(payment, answer)
+
+    order.refresh_from_db()
+    assert (order.payment, order.captured, order.attempts_open) == ("paid", 1000, 0)
+    assert StockTransaction.objects.filter(order_id=order.pk).count() == 1
+
+
+def test_a_reference_is_kept_from_whichever_answer_names_it(gateway, order):
+    payment = begin(order)
+
+    payments.settle(payment, Answer(Outcome.UNKNOWN, reference="ch_9"))
+    settled = payments.settle(payment, Answer(Outcome.SUCCEEDED))
+
+    assert settled.reference == "ch_9"
+
+
+def test_f25_success_after_a_cancellation_is_sent_back_and_on_record(gateway, shirt, order):
+    payment = in_status(order, "failed")
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    settled = payments.settle(payment, OK)
+
+    order.refresh_from_db()
+    assert (settled.late, settled.captured_amount, settled.refunding_amount) == (True, 1000, 1000)
+    assert (order.status, order.payment, order.captured) == ("cancelled", "unpaid", 0)
+    assert order.refunds_open == 1
+    attempt = settled.attempts.get()
+    assert (attempt.kind, attempt.amount, attempt.reason) == (
+        "refund",
+        1000,
+        "The payment came too late for the order.",
+    )
+    assert stock_of(shirt).allocated == 0
+
+
+def test_late_money_for_what_another_part_is_paying_goes_back(gateway, shirt, order):
+    late = in_status(order, "failed")
+    begin(order, amount=600)
+
+    settled = payments.settle(late, OK)
+
+    order.refresh_from_db()
+    assert settled.late
+    assert (order.captured, order.pending) == (0, 600)
+    assert stock_of(shirt).allocated == 1
+
+
+# Attempts.
+
+
+def authorized(gateway: FakeGateway, order: Order) -> Payment:
+    return payments.settle(begin(order, AUTHORIZE), OK)
+
+
+def capture(gateway: FakeGateway, order: Order) -> Attempt:
+    payment = authorized(gateway, order)
+    return payments.begin_capture(order.pk, payment.pk, actor=MERCHANT)
+
+
+def void(gateway: FakeGateway, order: Order) -> Attempt:
+    payment = authorized(gateway, order)
+    return payments.begin_void(order.pk, payment.pk, actor=MERCHANT)
+
+
+def refund(gateway: FakeGateway, order: Order) -> Attempt:
+    payment = payments.settle(begin(order), OK)
+    return payments.begin_refund(order.pk, payment.pk, 1000, actor=MERCHANT)
+
+
+ATTEMPTS: list[Callable[[FakeGateway, Order], Attempt]] = [capture, void, refund]
+PAID_WHEN = {
+    (capture, Outcome.SUCCEEDED): ("paid", 1),
+    (capture, Outcome.FAILED): ("authorized", 1),
+    (capture, Outcome.UNKNOWN): ("authorized", 1),
+    (void, Outcome.SUCCEEDED): ("unpaid", 0),
+    (void, Outcome.FAILED): ("authorized", 1),
+    (void, Outcome.UNKNOWN): ("authorized", 1),
+    (refund, Outcome.SUCCEEDED): ("refunded", 1),
+    (refund, Outcome.FAILED): ("paid", 1),
+    (refund, Outcome.UNKNOWN): ("paid", 1),
+}
+
+
+@pytest.mark.parametrize(("attempt_of", "outcome"), PAID_WHEN)
+def test_every_attempt_ends_as_the_gateway_says(gateway, shirt, order, attempt_of, outcome):
+    attempt = attempt_of(gateway, order)
+
+    settled = payments.settle_attempt(attempt, ANSWERS[outcome])
+
+    order.refresh_from_db()
+    assert settled.status == ("pending" if outcome is Outcome.UNKNOWN else outcome.value)
+    assert (order.payment, stock_of(shirt).allocated) == PAID_WHEN[attempt_of, outcome]
+    assert order.attempts_open + order.refunds_open == (outcome is Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize(("attempt_of", "outcome"), PAID_WHEN)
+def test_an_attempt_settled_again_changes_nothing(gateway, order, attempt_of, outcome):
+    attempt = attempt_of(gateway, order)
+    payments.settle_attempt(attempt, ANSWERS[outcome])
+    before = books(order)
+
+    payments.settle_attempt(attempt, ANSWERS[outcome])
+
+    assert books(order) == before
+
+
+@pytest.mark.parametrize("attempt_of", ATTEMPTS)
+@pytest.mark.parametrize("answer", [DECLINED, UNKNOWN])
+def test_what_succeeded_stays_so_whatever_is_heard_later(gateway, order, attempt_of, answer):
+    attempt = attempt_of(gateway, order)
+    payments.settle_attempt(attempt, OK)
+    before = books(order)
+
+    payments.settle_attempt(attempt, answer)
+
+    assert books(order) == before
+
+
+@pytest.mark.parametrize("attempt_of", ATTEMPTS)
+def test_what_was_given_up_and_then_succeeded_is_in_the_books(gateway, shirt, order, attempt_of):
+    attempt = attempt_of(gateway, order)
+    payments.settle_attempt(attempt, DECLINED)
+
+    settled = payments.settle_attempt(attempt, OK)
+
+    order.refresh_from_db()
+    assert (settled.status, settled.failure) == ("succeeded", "")
+    assert (order.payment, stock_of(shirt).allocated) == PAID_WHEN[attempt_of, Outcome.SUCCEEDED]
+    assert order.attempts_open + order.refunds_open == 0
+
+
+def test_f24_a_refund_that_succeeds_after_the_money_went_back_another_way_is_not_counted(
+    gateway, order
+):
+    attempt = refund(gateway, order)
+    payments.settle_attempt(attempt, DECLINED)
+    payments.refund(order.pk, attempt.payment_id, None, actor=MERCHANT)
+
+    payments.settle_attempt(attempt, OK)
+
+    order.refresh_from_db()
+    assert (order.captured, order.refunded, order.refunds_open) == (1000, 1000, 0)
+
+
+def test_the_reference_of_an_attempt_is_kept(gateway, order):
+    settled = payments.settle_attempt(refund(gateway, order), Answer(Outcome.SUCCEEDED, "re_1"))
+
+    assert settled.reference == "re_1"
+    assert payments.payment_of(order.pk, settled.payment_id).reference == "ch_1"
+
+
+# What is called what.
+
+
+def numbered(**numbers: int) -> Order:
+    return Order(total=numbers.pop("total", 1000), **numbers)
+
+
+@pytest.mark.parametrize(
+    ("order", "state"),
+    [
+        (numbered(), "unpaid"),
+        (numbered(pending=1000), "unpaid"),
+        (numbered(authorized=1), "partially_authorized"),
+        (numbered(captured=1), "partially_paid"),
+        (numbered(captured=1, authorized=1), "partially_paid"),
+        (numbered(authorized=1000), "authorized"),
+        (numbered(authorized=1, captured=999), "authorized"),
+        (numbered(captured=500, refunded=500), "refunded"),
+        (numbered(captured=500, refunded=499), "partially_paid"),
+        (numbered(captured=500, refunded=500, authorized=500), "authorized"),
+    ],
+)
+def test_the_state_of_a_payment_follows_the_numbers(order, state):
+    assert payment_state(order) == state
+
+
+def test_a_paid_order_stays_paid_until_all_of_it_is_refunded():
+    shirt = product(stock=2, price=500)
+    order = paid_order({shirt: 2})
+    payment = order.payments.get()
+
+    seen = []
+    for amount in (1, 998, 1):
+        payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)
+        order.refresh_from_db()
+        seen.append((order.status, order.payment))
+
+    assert seen == [("complete", "paid")] * 2 + [("complete", "refunded")]
+
+
+def test_a_declined_second_part_does_not_reset_what_the_first_paid(gateway, order, shirt):
+    payments.settle(begin(order, amount=400), OK)
+
+    gateway.on_charge = lambda payment: DECLINED
+    with pytest.raises(PaymentDeclined):
+        payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+
+    order.refresh_from_db()
+    assert (order.payment, order.captured) == ("partially_paid", 400)
+    assert stock_of(shirt).allocated == 1
