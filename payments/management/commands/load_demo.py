@@ -1,0 +1,28 @@
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from api import clock
+from inventory.models import Product
+from orders.models import Order
+from payments.demo import logins, story
+
+
+class Command(BaseCommand):
+    help = "Fill an empty database with a shop that has a past, and with well-known logins."
+
+    def handle(self, **options: Any) -> None:
+        if not settings.HOLDFAST_DEMO:
+            raise CommandError("The demo's passwords are public: it needs HOLDFAST_DEMO=1.")
+        if Product.objects.exists():
+            raise CommandError("There are products already: the demo goes into an empty database.")
+        began = time.monotonic()
+        story.tell(clock.now())
+        # Last, with a commit that waits for the disk: it brings everything before it there too.
+        logins.create()
+        self.stdout.write(
+            f"  {Product.objects.count()} products and {Order.objects.count()} orders of the last "
+            f"{story.DAYS} days, in {time.monotonic() - began:.0f} s"
+        )

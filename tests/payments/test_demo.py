@@ -1,0 +1,326 @@
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Count, F, Max, Min
+
+from api import clock
+from api.models import ApiClient
+from inventory import services as inventory
+from inventory.models import Product, Stock, StockTransaction
+from orders import audit
+from orders.models import Cart, Order, OrderItem
+from payments.demo.catalogue import PRODUCTS
+from payments.demo.drawings import FOLDER, drawn
+from payments.demo.story import DAYS, written
+from payments.models import Attempt, Gateway, Payment
+from tests.conftest import lay_the_first_rows
+
+NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+LOW = 5
+
+
+@pytest.fixture(scope="module")
+def loaded(django_db_setup, django_db_blocker):
+    """The demo, loaded and committed once for all tests of this module that ask for it."""
+    with django_db_blocker.unblock():
+        lay_the_first_rows()
+        inventory.forget_currencies()
+        with pytest.MonkeyPatch.context() as patch, clock.replaced(lambda: NOW):
+            # The tests have no pool, and so would connect anew after each payment.
+            patch.setattr(connection, "close", lambda: None)
+            call_command("load_demo")
+    yield
+    with django_db_blocker.unblock():
+        call_command("flush", interactive=False, verbosity=0)
+
+
+@pytest.fixture
+def demo(loaded, db):
+    """The loaded demo, as it was before any other test touched it."""
+
+
+# Whether it can be loaded.
+
+
+@pytest.mark.usefixtures("demo")
+def test_demo_goes_into_an_empty_database_only():
+    with pytest.raises(CommandError, match="products already"):
+        call_command("load_demo")
+
+
+def test_demo_is_refused_where_its_passwords_would_be_a_danger(settings):
+    settings.HOLDFAST_DEMO = False
+
+    with pytest.raises(CommandError, match="HOLDFAST_DEMO"):
+        call_command("load_demo")
+
+
+# Who may come in.
+
+
+@pytest.mark.usefixtures("demo")
+def test_demo_logs_in_with_its_password_and_may_do_everything():
+    user = authenticate(username="demo", password="demo")
+
+    assert user is not None
+    assert user.is_superuser
+    assert user.is_staff
+
+
+@pytest.mark.usefixtures("demo")
+def test_back_office_has_its_secret_and_the_storefront_has_none():
+    back_office = ApiClient.objects.get(client_id="demo")
+    storefront = ApiClient.objects.get(client_id="demo-storefront")
+
+    assert back_office.has_secret("demo-secret")
+    assert storefront.secret_sha256 == ""
+
+
+@pytest.mark.usefixtures("demo")
+def test_both_gateways_are_enabled():
+    assert set(Gateway.objects.filter(enabled=True).values_list("slug", flat=True)) == {
+        "manual",
+        "test",
+    }
+
+
+# The shelves.
+
+
+@pytest.mark.usefixtures("demo")
+def test_every_product_ends_with_the_units_that_the_catalogue_says():
+    left = Stock.objects.filter(managed=True).values_list("product__sku", "available")
+
+    assert dict(left) == {p.sku: p.left for p in PRODUCTS.values() if p.is_managed}
+
+
+@pytest.mark.usefixtures("demo")
+def test_every_state_of_stock_can_be_seen():
+    available = list(
+        Stock.objects.filter(managed=True, product__status="live").values_list(
+            "available", flat=True
+        )
+    )
+
+    assert available.count(1) == 1
+    assert available.count(0) >= 2
+    assert len([units for units in available if 1 < units <= LOW]) >= 3
+    assert len([units for units in available if units > 20]) >= 10
+    assert Stock.objects.filter(managed=False, product__status="live").count() >= 2
+    assert Product.objects.filter(status="draft").count() >= 1
+
+
+@pytest.mark.usefixtures("demo")
+def test_navy_shirt_in_m_is_the_example_of_the_inventory_tab():
+    stock = Stock.objects.get(product__sku="SHIRT-NAVY-M")
+
+    assert (stock.total, stock.available, stock.allocated) == (50, 38, 12)
+    assert (stock.for_orders, stock.held) == (9, 3)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_product_that_is_out_is_still_owed_to_orders():
+    assert Stock.objects.filter(available=0, allocated__gt=0).exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_log_tells_of_deliveries_damage_and_things_set_aside_by_several_people():
+    by_hand = StockTransaction.objects.filter(by_order=False)
+
+    assert by_hand.filter(action="increment", reason__startswith="Delivery").count() >= 50
+    assert by_hand.filter(action="decrement").count() >= 5
+    assert by_hand.filter(action="allocate").count() >= 3
+    assert by_hand.filter(action="deallocate").count() >= 2
+    assert {"Maria", "Jonas", "Storefront"} <= set(
+        StockTransaction.objects.values_list("actor_name", flat=True)
+    )
+    assert not by_hand.filter(reason="").exists()
+
+
+# The orders.
+
+
+@pytest.mark.usefixtures("demo")
+def test_orders_are_in_every_state():
+    states = Counter(Order.objects.values_list("status", "payment", "shipping"))
+
+    assert sum(states.values()) >= 300
+    assert states["complete", "paid", "fulfilled"] >= 200
+    assert states["complete", "paid", "unfulfilled"] >= 6
+    assert states["complete", "refunded", "fulfilled"] >= 2
+    assert states["processing", "authorized", "unfulfilled"] >= 2
+    assert states["incomplete", "unpaid", "unfulfilled"] >= 6
+    assert states["incomplete", "partially_paid", "unfulfilled"] >= 2
+    assert states["incomplete", "partially_authorized", "unfulfilled"] >= 1
+    assert states["cancelled", "unpaid", "unfulfilled"] >= 3
+    assert states["cancelled", "refunded", "unfulfilled"] >= 3
+
+
+@pytest.mark.usefixtures("demo")
+def test_dozen_people_bought():
+    customers = Order.objects.values_list("customer_email", flat=True).distinct()
+
+    assert len(customers) >= 12
+    assert all(email.endswith("@example.com") for email in customers)
+
+
+@pytest.mark.usefixtures("demo")
+def test_payments_went_every_way():
+    payments = Payment.objects.all()
+
+    assert payments.filter(status="pending", charging_until=None).count() == 3
+    assert payments.filter(status="failed").count() >= 6
+    assert payments.filter(status="cancelled", method="authorize").count() >= 2
+    assert payments.filter(method="authorize", captured_amount__gt=0).count() >= 10
+    assert payments.filter(gateway="manual", status="complete").count() >= 10
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_declined_buyer_tried_again():
+    declined = Order.objects.filter(payments__status="failed")
+
+    assert declined.filter(payments__status="complete").exists()
+    assert declined.exclude(payments__status="complete").exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_some_orders_were_paid_in_two_parts():
+    paid = Order.objects.filter(payments__status="complete", payment="paid")
+
+    assert paid.annotate(parts=Count("payments")).filter(parts=2).count() >= 3
+
+
+@pytest.mark.usefixtures("demo")
+def test_money_went_back_in_part_in_whole_and_by_hand():
+    refunds = Attempt.objects.filter(kind="refund", status="succeeded")
+
+    assert refunds.filter(amount__lt=F("payment__amount")).count() >= 3
+    assert refunds.filter(amount=F("payment__amount"), payment__gateway="test").count() >= 3
+    assert refunds.filter(reference="").count() == 1
+    assert not refunds.filter(reason="").exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_fraud_was_cancelled_and_refunded_by_a_person():
+    refund = Attempt.objects.get(reason__contains="Fraud")
+
+    assert (refund.actor_kind, refund.actor_name) == ("user", "Maria")
+    assert refund.payment.order.is_cancelled
+    assert refund.payment.refunded_amount == refund.payment.order.total
+
+
+@pytest.mark.usefixtures("demo")
+def test_carts_were_left_behind():
+    ordered = Order.objects.values("cart_id")
+    left_behind = Cart.objects.filter(items__isnull=False).exclude(pk__in=ordered).distinct()
+
+    assert left_behind.filter(expires_at__gt=NOW).count() >= 5
+    assert left_behind.filter(expires_at__lt=NOW).exists()
+
+
+# That it could have happened.
+
+
+@pytest.mark.usefixtures("demo")
+def test_log_stock_and_orders_agree():
+    assert StockTransaction.objects.count() > 1000
+    assert audit.differences() == []
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("model", [Product, StockTransaction, Cart, Order, Payment, Attempt])
+def test_nothing_lies_in_the_future_or_before_the_story(model):
+    times = model.objects.aggregate(first=Min("created_at"), last=Max("created_at"))
+
+    assert times["last"] <= NOW
+    assert times["first"] >= NOW - timedelta(days=DAYS + 1)
+
+
+@pytest.mark.usefixtures("demo")
+def test_last_order_came_minutes_ago():
+    last = Order.objects.aggregate(last=Max("created_at"))["last"]
+
+    assert NOW - last < timedelta(minutes=10)
+
+
+@pytest.mark.usefixtures("demo")
+def test_ids_and_numbers_of_orders_follow_time():
+    by_time = Order.objects.order_by("created_at")
+
+    assert list(by_time) == list(Order.objects.order_by("pk"))
+    assert list(by_time) == list(Order.objects.order_by("number"))
+
+
+@pytest.mark.usefixtures("demo")
+def test_unshipped_orders_hold_what_they_were_paid_for():
+    waiting = OrderItem.objects.filter(
+        order__shipping="unfulfilled", order__payment="paid", product__stocks__managed=True
+    )
+
+    assert waiting.count() >= 6
+    assert not waiting.exclude(allocated=F("quantity")).exists()
+
+
+def test_same_moment_tells_the_same_story():
+    assert repr(written(NOW).events) == repr(written(NOW).events)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC),
+        datetime(2026, 3, 29, 6, 59, 59, tzinfo=UTC),
+        datetime(2028, 2, 29, 12, 0, 0, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    ],
+)
+def test_shelves_are_never_short_whenever_the_demo_is_loaded(now):
+    units = Counter[str]()
+
+    for event in written(now).in_order_of_time():
+        units.update(event.change)
+        assert all(units[sku] >= 0 for sku in event.change if PRODUCTS[sku].is_managed)
+
+    assert {sku: units[sku] for sku in PRODUCTS if PRODUCTS[sku].is_managed} == {
+        product.sku: product.left for product in PRODUCTS.values() if product.is_managed
+    }
+
+
+# The catalogue and its pictures.
+
+
+def test_products_have_names_of_their_own():
+    assert 35 <= len(PRODUCTS) <= 50
+    assert len({product.name for product in PRODUCTS.values()}) == len(PRODUCTS)
+    assert len({product.id for product in PRODUCTS.values()}) == len(PRODUCTS)
+
+
+def test_barcodes_are_true_ean_13():
+    barcodes = [product.barcode for product in PRODUCTS.values() if product.barcode]
+
+    for barcode in barcodes:
+        digits = [int(digit) for digit in barcode]
+        assert len(digits) == 13
+        assert (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
+    assert len(set(barcodes)) == len(barcodes)
+
+
+def test_files_are_what_is_drawn():
+    files = {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+    assert files == dict(drawn())
+
+
+@pytest.mark.usefixtures("demo")
+def test_every_picture_is_served(client):
+    drawings = dict(drawn())
+
+    for image_url in Product.objects.values_list("image_url", flat=True).distinct():
+        answer = client.get(image_url)
+
+        assert answer["Content-Type"] == "image/svg+xml"
+        assert answer.getvalue().decode() == drawings[image_url.rpartition("/")[2]]
