@@ -1,0 +1,74 @@
+# Everything lives in this folder: the environment in .venv, the embedded database in .data.
+# `make help` lists what there is.
+
+PYTHON ?= python3
+UV := uv==0.13.8
+BIN := .venv/bin
+# Once the development tools are there, they stay: `make run` must not take them away again.
+INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.installed)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check format bench reset lock
+
+# Allows the embedded database and the demo's well-known passwords; never set in production.
+run test check bench reset: export HOLDFAST_DEMO := 1
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
+	@$(BIN)/python -m config.supervisor
+
+reset: $(INSTALLED) ## throw away the embedded database, so that the next start loads the demo
+	@$(BIN)/python -m config.supervisor --reset
+
+test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
+	@$(BIN)/python -m pytest
+
+check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	# There is no database yet, of which it would warn after waiting for one.
+	DATABASE_POOL_SIZE=0 $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(MAKE) --no-print-directory test
+
+format: .venv/dev.installed ## write the code the way `make check` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev.installed ## measure purchases, and the stock service beside PostgreSQL's own limit
+	@$(BIN)/python -m benchmarks
+
+COMPILE = $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+lock: $(BIN)/python ## resolve pyproject.toml into the two lock files
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+
+# uv installs in seconds what takes pip a minute. Where it is not to be had, or finds no packages
+# because only pip is configured for the network at hand, pip reads the same lock.
+define install
+	@echo "Installing $< ..."
+	@{ $(BIN)/python -m uv --version && $(BIN)/python -m uv pip sync --quiet --python $(BIN)/python --require-hashes $<; } >/dev/null 2>.venv/uv.log \
+		|| $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+endef
+
+.venv/run.installed: requirements.lock | $(BIN)/python
+	$(install)
+
+.venv/dev.installed: requirements-dev.lock | $(BIN)/python
+	$(install)
+
+# Rebuilt also when the Python it was made with has gone, for then this is a dangling link.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Say which one to use: make PYTHON=/path/to/python3.11"; \
+		exit 1; } >&2
+	@$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV) || true
