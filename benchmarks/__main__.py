@@ -1,0 +1,34 @@
+"""`make bench`: what a purchase costs, and the stock service beside PostgreSQL's own limit.
+
+Everything is measured in one run on one durable server, so that the ratios hold on any machine.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import django
+
+from config.embedded import Server
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
+        folder = Path(name)
+        # PostgreSQL may run as another user, who has to reach its data in here.
+        folder.chmod(0o755)
+        server = Server(folder / "postgres")
+        try:
+            server.start()
+            os.environ.update(DATABASE_URL=server.url, DJANGO_SETTINGS_MODULE="config.settings")
+            django.setup()
+            # Not before: it imports models.
+            from benchmarks.run import bench
+
+            bench(server, folder)
+        finally:
+            server.delete()
+
+
+if __name__ == "__main__":
+    main()
