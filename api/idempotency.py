@@ -20,10 +20,10 @@ from rest_framework.response import Response
 
 from api import clock
 from api.authentication import caller_of
-from api.errors import BadRequest, Kind, Refusal, answer
+from api.errors import BadRequest, Busy, Kind, Refusal, answer
 from api.ids import uuid7
 from api.models import IdempotencyKey
-from api.transactions import assert_in_transaction
+from api.transactions import assert_in_transaction, in_transaction
 
 KEPT_FOR = timedelta(hours=24)
 KEY_LENGTH_MAX = 255
@@ -152,6 +152,7 @@ ON CONFLICT (id) DO UPDATE
 """
 
 
+@in_transaction
 def _store(key: Key, response: Response) -> bool:
     """Remember an answer, and tell whether: the key may belong to another call of this day."""
     body = JSONRenderer().render(response.data).decode()
@@ -190,8 +191,14 @@ def once(
             raise
         response = answer(refusal)
     passing = response.status_code >= 500 or response.status_code in {202, 429}
-    if passing or _store(key, response) or response.status_code < 400:
-        return response
+    try:
+        if passing or _store(key, response) or response.status_code < 400:
+            return response
+    except Busy as refusal:
+        # The work is done, and its answer can be made again; a refusal waits for the key's holder.
+        if response.status_code < 400:
+            return response
+        raise KeyInUse from refusal
     # Refused before it could claim the key, which another call has used: that one's answer counts.
     return _replay(_known(key), again)
 

@@ -358,6 +358,15 @@ def test_a_refusal_never_overwrites_what_a_later_call_achieved(things):
         assert (answer.status_code, answer.data) == (201, {"data": {"name": "thing 1"}})
 
 
+def test_whoever_reuses_a_key_is_told_so_even_if_the_new_request_is_refused_at_sight(things):
+    things.call(_request('{"data": 1}'))
+
+    with pytest.raises(KeyReused):
+        once(_request('{"data": 2}'), _refuse(Refused(), after=lambda key: None), things.again)
+
+    assert things.call(_request('{"data": 1}')).data == {"data": {"name": "thing 1"}}
+
+
 def test_a_late_answer_is_not_stored_under_a_key_that_has_become_another_call_s(things):
     tomorrow = clock.now() + KEPT_FOR + timedelta(seconds=1)
 

@@ -15,11 +15,11 @@ import jwt
 import psycopg.errors
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import get_resolver
 
-from api import clock, tokens
+from api import clock, tokens, views
 from api.models import ApiClient, IdempotencyKey
 from inventory import services as inventory
 from inventory.models import Product, StockTransaction
@@ -431,8 +431,19 @@ def test_health_says_whether_to_send_traffic():
 
 
 def test_without_its_migrations_it_is_alive_but_not_ready(monkeypatch):
+    monkeypatch.setattr(views, "_migrated", False)
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
     monkeypatch.setattr("api.views._migrated", False)
+
+    assert Api().get("/health/live").status_code == 200
+    assert Api().get("/health/ready").status_code == 503
+
+
+def test_without_its_database_it_is_alive_but_not_ready(monkeypatch):
+    def find_nobody(*arguments: Any) -> Any:
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "cursor", find_nobody)
 
     assert Api().get("/health/live").status_code == 200
     assert Api().get("/health/ready").status_code == 503
@@ -471,6 +482,53 @@ def test_the_headers_of_the_sdks_do_no_harm():
     assert answer.status_code == 200
 
 
+def test_the_shortest_way_from_a_token_to_a_shipped_order():
+    """The calls that the SDKs make for it, with the statuses that they expect."""
+    api = administrator()
+    scarf = {
+        "type": "product",
+        "name": "Scarf",
+        "slug": "scarf",
+        "sku": "scarf",
+        "description": "Warm.",
+        "manage_stock": True,
+        "price": [{"amount": 1250, "currency": "USD", "includes_tax": True}],
+        "status": "live",
+        "commodity_type": "physical",
+    }
+    entry = {"action": "increment", "quantity": 5, "type": "stock-transaction"}
+
+    enabled = api.put("/v2/gateways/manual", {"type": "gateway", "enabled": True})
+    created = api.post("/v2/products", scarf)
+    made = created.json()["data"]["id"]
+    stocked = api.post(f"/v2/inventories/{made}", {"quantity": 10})
+    moved = api.post(f"/v2/inventories/{made}/transactions", entry)
+    stock = api.get(f"/v2/inventories/{made}")
+    added = api.add_to_cart("abc", made, 2)
+    too_many = api.add_to_cart("abc", made, 16)
+    checked_out = api.check_out("abc")
+    order = checked_out.json()["data"]["id"]
+    paid = api.pay(order)
+    shown = api.get(f"/v2/orders/{order}")
+    shipped = api.put(f"/v2/orders/{order}", {"type": "order", "shipping": "fulfilled"})
+    log = api.get(f"/v2/inventories/{made}/transactions")
+
+    assert [enabled.status_code, created.status_code, stocked.status_code] == [200, 201, 201]
+    assert [moved.status_code, stock.status_code, log.status_code] == [200, 200, 200]
+    assert [added.status_code, too_many.status_code, checked_out.status_code] == [201, 400, 201]
+    assert [paid.status_code, shown.status_code, shipped.status_code] == [200, 200, 200]
+    assert shown.json()["data"]["payment"] == "paid"
+    assert shipped.json()["data"]["shipping"] == "fulfilled"
+    # Initial stock, one by hand, then the order's: allocated, and shipped in two steps.
+    assert log.json()["meta"]["results"]["total"] == 5
+
+
+def test_a_head_is_a_get_without_its_body():
+    head = shopper().send("HEAD", "/v2/products")
+
+    assert (head.status_code, head.content) == (200, b"")
+
+
 def test_nothing_about_carts_orders_and_payments_is_cached():
     api, cart, order = administrator(), filled_cart({product(stock=1): 1}), UNKNOWN
     paid = paid_order({product(stock=1): 1})
@@ -500,11 +558,11 @@ def test_a_buyer_over_real_http(live_server):
     address = live_server.url.removeprefix("http://")
 
     def call(method: str, path: str, body: str, **headers: str) -> tuple[Any, Any]:
-        connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
+        wire = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
+        wire.request(method, path, body, headers)
+        response = wire.getresponse()
         read = json.loads(response.read())
-        connection.close()
+        wire.close()
         return response, read
 
     form = {"Content-Type": "application/x-www-form-urlencoded"}

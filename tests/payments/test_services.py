@@ -303,6 +303,18 @@ def test_a_free_order_is_paid_with_nothing_by_hand(gateway, settings):
     assert numbers(poster) == (2, 2, 0)
 
 
+def test_a_free_order_is_paid_by_authorizing_nothing_too():
+    poster = product(stock=3, price=0)
+    order = unpaid_order({poster: 1})
+
+    pay(order, gateway="manual", method=AUTHORIZE)
+
+    assert states(order) == ("complete", "paid")
+    payments.cancel(order.pk, actor=MERCHANT)
+    assert states(order) == ("cancelled", "paid")
+    assert numbers(poster) == (3, 3, 0)
+
+
 def test_shoppers_use_the_manual_gateway_only_where_the_store_says_so(shirt, order, settings):
     settings.MANUAL_GATEWAY_FOR_SHOPPERS = False
 
