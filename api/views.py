@@ -4,6 +4,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
@@ -48,10 +49,13 @@ class ApiView(APIView):
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJson
     throttle_classes = []
+    metadata_class = None
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
         _ = request.body
+        # And look at the host before anything is done for a request that names another one.
+        request.get_host()
         return super().initialize_request(request, *args, **kwargs)
 
     def finalize_response(
@@ -119,11 +123,13 @@ class TokenView(ApiView):
         return Response(tokens.issue(**asked))
 
 
+@require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """The database answers too, and has every migration: send traffic."""
     try:

@@ -31,7 +31,7 @@ class ProductChanges(serializers.Serializer[Any]):
     name = Text(max_length=200, required=False)
     sku = Text(max_length=100, required=False)
     slug = Text(max_length=200, required=False)
-    description = Text(allow_blank=True, required=False)
+    description = Text(max_length=20_000, allow_blank=True, required=False)
     status = Choice(Product.Status.choices, required=False)
     commodity_type = Choice(Product.CommodityType.choices, required=False)
     barcode = Text(max_length=64, allow_blank=True, required=False)
