@@ -60,7 +60,7 @@ class Refusal(Exception):
     detail: str = ""
     # The database constraint that says the same, if there is one: see api.transactions.
     constraint: ClassVar[str] = ""
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
     def __init__(
         self, message: str = "", *, source: str = "", meta: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@ import hmac
 import secrets
 
 from django.db import models
+from django.db.models import Q
 
 from api.ids import uuid7
 
@@ -67,3 +68,49 @@ class IdempotencyKey(models.Model):
     @property
     def answered(self) -> bool:
         return self.status is not None
+
+
+class CallCount(models.Model):
+    """How many calls of a kind one address has been allowed lately. See api.limits."""
+
+    pk = models.CompositePrimaryKey("kind", "address")
+    kind = models.CharField(max_length=16)
+    address = models.CharField(max_length=64)
+    # The number of the period since 1970; older counts are over.
+    period = models.BigIntegerField()
+    calls = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.calls} {self.kind} calls from {self.address}"
+
+
+PAGE_LENGTH_MAX = 100
+CART_EXPIRY_DAYS_MAX = 365
+
+
+class StoreSettings(models.Model):
+    """What a merchant sets for the whole store. See api.store."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    page_length = models.PositiveSmallIntegerField(default=25)
+    cart_expiry_days = models.PositiveSmallIntegerField(default=7)
+    # Whether carts that do not say it themselves take more than is available until checkout.
+    defer_inventory_check = models.BooleanField(default=False)
+    # Whether the list of carts shows those that belong to no customer, which is all of them.
+    show_all_carts = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "store settings"
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="store_settings_one_row"),
+            models.CheckConstraint(
+                condition=Q(
+                    page_length__range=(1, PAGE_LENGTH_MAX),
+                    cart_expiry_days__range=(1, CART_EXPIRY_DAYS_MAX),
+                ),
+                name="store_settings_within_limits",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "Store settings"

@@ -9,10 +9,11 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api import store
 from api.errors import BadRequest
+from api.models import PAGE_LENGTH_MAX
 
-LIMIT_DEFAULT = 25
-LIMIT_MAX = 100
+LIMIT_MAX = PAGE_LENGTH_MAX
 OFFSET_MAX = 10_000
 
 Row = TypeVar("Row")
@@ -27,7 +28,7 @@ class Page:
     def of(cls, request: Request) -> "Page":
         """Raises: BadRequest for anything but whole numbers within the limits."""
         # 0 stands for the default: one of the SDKs sends it.
-        limit = _number(request, "page[limit]", LIMIT_MAX) or LIMIT_DEFAULT
+        limit = _number(request, "page[limit]", LIMIT_MAX) or store.current().page_length
         return cls(limit, _number(request, "page[offset]", OFFSET_MAX))
 
     def envelope(self, request: Request, data: list[dict[str, Any]], total: int) -> Response:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import tokens
+from api import limits, tokens
 from api.authentication import AnyCaller, BearerAuthentication, caller_of
 from api.errors import FieldError, Invalid, Kind, entry, invalid_fields
 from api.tokens import Caller
@@ -50,6 +50,12 @@ class ApiView(APIView):
     content_negotiation_class = AlwaysJson
     throttle_classes = []
     metadata_class = None
+    # A kind in settings.LIMITS, if these calls are counted for all processes together.
+    limited_as = ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        limits.count(request._request, self.limited_as)
+        super().initial(request, *args, **kwargs)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
@@ -105,7 +111,7 @@ def envelope(data: Any, status: int = 200, **beside: Any) -> Response:
     return Response({"data": data, **beside}, status=status)
 
 
-class _TokenRequest(serializers.Serializer[Any]):
+class TokenRequest(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(sorted(tokens.SCOPES))
     client_id = serializers.CharField(max_length=64)
     client_secret = serializers.CharField(max_length=256, default="")
@@ -117,9 +123,10 @@ class TokenView(ApiView):
     authentication_classes = []
     permission_classes = []
     parser_classes = [FormParser]
+    limited_as = "token"
 
     def post(self, request: Request) -> Response:
-        asked = validated(_TokenRequest, request.data, source="form")
+        asked = validated(TokenRequest, request.data, source="form")
         return Response(tokens.issue(**asked))
 
 

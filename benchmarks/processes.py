@@ -20,7 +20,7 @@ def cpu_seconds(pid: int) -> float:
 def _ticks(pid: int) -> int:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     # utime, stime, and the same of children that were waited for: fields 14 to 17 of proc(5).
     return sum(int(field) for field in fields[11:15])
@@ -32,5 +32,5 @@ def _children(pid: int) -> list[int]:
         return [
             int(child) for thread in threads for child in (thread / "children").read_text().split()
         ]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []

@@ -60,6 +60,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "django_filters",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
     "api",
     "inventory",
@@ -69,6 +72,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "api.middleware.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.middleware.SessionMiddleware",
@@ -135,7 +139,67 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "api.errors.answer_exception",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
+    "DEFAULT_SCHEMA_CLASS": "api.schema.Schema",
 }
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Holdfast",
+    "VERSION": "2",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Stock, carts, orders and payments that never oversell.",
+    "PREPROCESSING_HOOKS": ["api.schema.read_descriptions"],
+    "POSTPROCESSING_HOOKS": ["api.schema.add_components"],
+    "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+    "PATH_CONVERTER_OVERRIDES": {
+        "cart_id": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,128}$"}
+    },
+    # A view is asked about its operations, and for no request.
+    "GET_MOCK_REQUEST": lambda method, path, view, request: None,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# Which sites' pages may call the API; in the demo, whatever a developer serves on this machine.
+CORS_URLS_REGEX = r"^/(v2|oauth)/"
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = (
+    [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []
+)
+CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "DELETE"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-request-id",
+    # What clients of the source API send with every call; most of it says nothing to us.
+    "x-moltin-application",
+    "x-moltin-auth-store",
+    "x-moltin-currency",
+    "x-moltin-customer-token",
+    "x-moltin-language",
+    "x-moltin-sdk-language",
+    "x-moltin-sdk-version",
+    "ep-account-management-authentication-token",
+    "ep-beta-features",
+    "ep-channel",
+    "ep-context-tag",
+    "ep-disable-beta-filtering",
+    "ep-inventories-multi-location",
+]
+CORS_EXPOSE_HEADERS = ["Retry-After", "Idempotent-Replayed", "X-Request-Id"]
+CORS_PREFLIGHT_MAX_AGE = 7200
+
+# How many calls of each kind one address may make in LIMIT_SECONDS; 0 sets no limit.
+LIMIT_SECONDS = env.int("LIMIT_SECONDS", default=10)
+# Counted in the database, for all processes together.
+LIMITS = {
+    "token": env.int("TOKEN_LIMIT", default=1_000),
+    "checkout": env.int("CHECKOUT_LIMIT", default=1_000),
+    "payment": env.int("PAYMENT_LIMIT", default=1_000),
+}
+# Every other call, counted in each process by itself.
+REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000)
+# How many proxies of our own stand in front, each of which adds to X-Forwarded-For.
+NUM_TRUSTED_PROXIES = env.int("NUM_TRUSTED_PROXIES", default=0)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

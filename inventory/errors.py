@@ -27,6 +27,53 @@ class CurrencyNotFound(NotFound):
     detail = "The requested currency could not be found"
 
 
+class CurrencyTaken(Refusal):
+    kind = Kind.CONFLICT
+    code = "currency_taken"
+    constraint = "inventory_currency_code_key"
+    detail = "The specified currency code already exists for this store"
+
+    @property
+    def title(self) -> str:
+        return "Currency already exists"
+
+
+class CurrencyInUse(Refusal):
+    kind = Kind.CONFLICT
+    code = "currency_in_use"
+    detail = (
+        "Prices or orders are in this currency. It can be disabled; "
+        "it cannot be deleted, nor get another code or other decimal places."
+    )
+
+
+class CurrencyIsDefault(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "currency_is_default"
+    detail = "A store has one default currency, enabled. Make another one the default first."
+
+
+class CurrencyNotEnabled(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "currency_not_enabled"
+    detail = "Only an enabled currency can be the default."
+
+
+class CurrencyAmbiguous(Refusal):
+    kind = Kind.INVALID
+    code = "currency_ambiguous"
+    detail = (
+        "The decimal point and the thousand separator must differ and be no digits: "
+        "an amount must read in one way only."
+    )
+
+
+class TooManyCurrencies(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "too_many_currencies"
+    detail = "A store has at most 10 currencies."
+
+
 class StockTooLow(Refusal):
     """Fewer units than asked for; the message says so to merchants, the API says nothing."""
 
@@ -71,4 +118,5 @@ class SlugTaken(Refusal):
 class CurrencyUnknown(Refusal):
     kind = Kind.INVALID
     code = "currency_unknown"
+    constraint = "inventory_price_currency_861b1313_fk_inventory_currency_code"
     detail = "The store has no such currency enabled."

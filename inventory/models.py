@@ -5,18 +5,25 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.contrib.postgres.indexes import BrinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 
 from api.compiled import Compiled
 from api.fields import UNITS_MAX
 from api.ids import uuid7
-from inventory.errors import StockNotFound, StockTooLow, TooManyUnits
+from inventory.errors import CurrencyAmbiguous, StockNotFound, StockTooLow, TooManyUnits
 
 # The one location until there are several; a migration makes it.
 DEFAULT_LOCATION_ID = uuid.UUID("00000000-0000-7000-8000-000000000001")
+
+
+class CurrencyQuerySet(models.QuerySet["Currency"]):
+    def lock_all(self) -> list["Currency"]:
+        """Lock the store's few currencies, of which exactly one is the default, for a change."""
+        return list(self.order_by("pk").select_for_update(no_key=True))
 
 
 class Currency(models.Model):
@@ -32,6 +39,8 @@ class Currency(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
+    objects = CurrencyQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "currencies"
         constraints = [
@@ -45,6 +54,19 @@ class Currency(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def require_unambiguous(self) -> None:
+        """Raises: CurrencyAmbiguous."""
+        signs = (self.decimal_point, self.thousand_separator)
+        if signs[0] == signs[1] or any(sign.isdigit() for sign in signs):
+            raise CurrencyAmbiguous
+
+    def is_in_use(self) -> bool:
+        """Tell whether any price or order is in it: whatever refers to currencies, in any app."""
+        return any(
+            relation.related_model._base_manager.filter(**{relation.field.name: self}).exists()
+            for relation in self._meta.related_objects
+        )
 
     def formatted(self, amount: int) -> str:
         """Write an amount of the smallest unit as people read it: 1250 is $12.50."""
@@ -116,7 +138,20 @@ class Product(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode")
+            models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode"),
+            models.Index(fields=["created_at", "id"], name="product_by_age"),
+            # Any part of a name or sku, whatever its case: upper() is how Django compares then. No
+            # fast update, because a catalogue is read more than written.
+            GinIndex(
+                OpClass(Upper("name"), name="gin_trgm_ops"),
+                name="product_name_parts",
+                fastupdate=False,
+            ),
+            GinIndex(
+                OpClass(Upper("sku"), name="gin_trgm_ops"),
+                name="product_sku_parts",
+                fastupdate=False,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 
-from api.fields import Amount, Choice, Flag, Id, Quantity, Text
+from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
 from inventory.services import Money
 
@@ -69,6 +70,54 @@ class ProductBody(ProductChanges):
         return fields
 
 
+class ExchangeRate(serializers.Field[Any, Any, Any, Any]):
+    """A positive number; it is kept for clients, and nothing is converted."""
+
+    default_error_messages = {
+        "type": "This must be a number.",
+        "range": "This must be above 0 and below 10000000000.",
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("type")
+        if not 0 < data < 10**10:
+            self.fail("range")
+        rate = Decimal(str(data)).quantize(Decimal("1e-8"))
+        if not rate:
+            self.fail("range")
+        return rate
+
+
+class CurrencyChanges(serializers.Serializer[Any]):
+    """Any of a currency's fields: what is left out stays as it is."""
+
+    code = Text(required=False)
+    exchange_rate = ExchangeRate(required=False)
+    format = Text(max_length=20, trim_whitespace=False, required=False)
+    decimal_point = Text(max_length=1, trim_whitespace=False, required=False)
+    thousand_separator = Text(max_length=1, trim_whitespace=False, allow_blank=True, required=False)
+    decimal_places = WholeNumber(min_value=0, max_value=4, required=False)
+    default = Flag(required=False)
+    enabled = Flag(required=False)
+
+    def validate_code(self, code: str) -> str:
+        if not re.fullmatch("[A-Za-z]{3}", code):
+            raise serializers.ValidationError("A currency code is three letters.", code="code")
+        return code.upper()
+
+    def validate_format(self, written: str) -> str:
+        if written.count("{price}") != 1:
+            raise serializers.ValidationError(
+                "Write {price} once, where the number belongs.", code="price"
+            )
+        return written
+
+
+class CurrencyBody(CurrencyChanges):
+    code = Text()
+
+
 class StockBody(serializers.Serializer[Any]):
     quantity = Quantity(min_value=0)
 
@@ -93,6 +142,25 @@ def price_shown(amount: int, currency: Currency) -> dict[str, Any]:
         "amount": amount,
         "currency": currency.code,
         "formatted": currency.formatted(amount),
+    }
+
+
+def currency(row: Currency, url: str) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "type": "currency",
+        "code": row.code,
+        "exchange_rate": float(row.exchange_rate),
+        "format": row.format,
+        "decimal_point": row.decimal_point,
+        "thousand_separator": row.thousand_separator,
+        "decimal_places": row.decimal_places,
+        "default": row.default,
+        "enabled": row.enabled,
+        "links": {"self": url},
+        "meta": {
+            "timestamps": {"created_at": at(row.created_at), "updated_at": at(row.updated_at)}
+        },
     }
 
 

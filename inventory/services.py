@@ -4,11 +4,12 @@ House rule for locks: Cart, then Order, then Stock; in primary-key order; one qu
 transaction; as late as possible. Whoever changes a product locks it just before its stock.
 """
 
+import functools
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -19,11 +20,17 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import (
+    CurrencyInUse,
+    CurrencyIsDefault,
+    CurrencyNotEnabled,
+    CurrencyNotFound,
+    CurrencyTaken,
     CurrencyUnknown,
     ProductNotFound,
     StockExists,
     StockNotFound,
     StockTransactionNotFound,
+    TooManyCurrencies,
     UnitsAllocated,
 )
 from inventory.models import (
@@ -38,6 +45,10 @@ from inventory.models import (
 )
 from inventory.writing import Cause, write
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CURRENCIES_MAX = 10
 SLUG_LENGTH_MAX = 200
 INITIAL_STOCK = "initial stock"
 NO_LONGER_MANAGED = "stock no longer managed"
@@ -291,10 +302,11 @@ def _lock_product(product_id: uuid.UUID) -> Product:
 
 
 def _set_prices(product: Product, prices: Collection[Money]) -> None:
-    known = currencies()
     for price in prices:
-        if price.currency not in known or not known[price.currency].enabled:
-            raise CurrencyUnknown(source="data.price")
+        try:
+            currency_named(price.currency)
+        except CurrencyUnknown as unknown:
+            raise CurrencyUnknown(source="data.price") from unknown
     Price.objects.bulk_create(
         Price(
             product=product,
@@ -338,29 +350,132 @@ def log_page(
     return list(stock.log.filter(sequence__range=numbers).order_by(order))
 
 
+# Currencies.
+
+
+def _known_anew(service: Callable[P, R]) -> Callable[P, R]:
+    """Let this process see at once what the service has committed."""
+
+    @functools.wraps(service)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        done = service(*args, **kwargs)
+        forget_currencies()
+        return done
+
+    return run
+
+
+@_known_anew
+@in_transaction
+def create_currency(
+    *, currency_id: uuid.UUID | None = None, key: Key | None = None, **fields: Any
+) -> Currency:
+    """Raises: CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled, TooManyCurrencies."""
+    currency = Currency(id=currency_id or uuid7(), created_at=clock.now())
+    claim(key, currency.pk)
+    known = Currency.objects.lock_all()
+    if len(known) >= CURRENCIES_MAX:
+        raise TooManyCurrencies
+    _write_currency(currency, known, fields)
+    return currency
+
+
+@_known_anew
+@in_transaction
+def change_currency(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> Currency:
+    """Change what is given and leave the rest. Another default takes the place of the one before.
+
+    Raises: CurrencyNotFound, CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled;
+    CurrencyIsDefault if there would be none; CurrencyInUse if amounts would come to mean others.
+    """
+    claim(key, currency_id)
+    known = Currency.objects.lock_all()
+    currency = _currency_of(currency_id, known)
+    if currency.default and not (fields.get("default", True) and fields.get("enabled", True)):
+        raise CurrencyIsDefault
+    means_other = any(
+        fields.get(name, getattr(currency, name)) != getattr(currency, name)
+        for name in ("code", "decimal_places")
+    )
+    if means_other and currency.is_in_use():
+        raise CurrencyInUse
+    _write_currency(currency, known, fields)
+    return currency
+
+
+@_known_anew
+@in_transaction
+def delete_currency(currency_id: uuid.UUID) -> None:
+    """Raises: CurrencyNotFound, CurrencyIsDefault, CurrencyInUse."""
+    currency = _currency_of(currency_id, Currency.objects.lock_all())
+    if currency.default:
+        raise CurrencyIsDefault
+    if currency.is_in_use():
+        raise CurrencyInUse
+    currency.delete()
+
+
+def _currency_of(currency_id: uuid.UUID, known: Sequence[Currency]) -> Currency:
+    for currency in known:
+        if currency.pk == currency_id:
+            return currency
+    raise CurrencyNotFound
+
+
+def _write_currency(
+    currency: Currency, known: Sequence[Currency], fields: Mapping[str, Any]
+) -> None:
+    for name, value in fields.items():
+        setattr(currency, name, value)
+    currency.require_unambiguous()
+    if currency.default and not currency.enabled:
+        raise CurrencyNotEnabled
+    if any(other.code == currency.code and other.pk != currency.pk for other in known):
+        raise CurrencyTaken
+    currency.updated_at = clock.now()
+    if currency.default:
+        Currency.objects.exclude(pk=currency.pk).update(default=False)
+    currency.save()
+
+
 # Currency rows change about never, and every answer with money in it needs one: each process looks
 # again after some seconds.
-_currencies: tuple[float, dict[str, Currency]] = (0.0, {})
+class _Currencies(dict[str, Currency]):
+    """By code. What was made since is looked up; what is gone is written as most currencies are."""
+
+    def __missing__(self, code: str) -> Currency:
+        # Kept by nobody: another thread may be reading this dictionary from end to end.
+        return Currency.objects.filter(code=code).first() or Currency(code=code, enabled=False)
 
 
-def currencies() -> dict[str, Currency]:
+_currencies: tuple[float, _Currencies] = (0.0, _Currencies())
+
+
+def currencies() -> Mapping[str, Currency]:
     """Return the store's currencies by code."""
     global _currencies
     until, known = _currencies
     if until < time.monotonic():
-        known = Currency.objects.in_bulk(field_name="code")
+        known = _Currencies(Currency.objects.in_bulk(field_name="code"))
         _currencies = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, known)
     return known
 
 
 def forget_currencies() -> None:
     global _currencies
-    _currencies = (0.0, {})
+    _currencies = (0.0, _Currencies())
 
 
 def currency_named(code: str) -> Currency:
-    """Return the currency, or the store's default for "". Raises: CurrencyUnknown."""
-    for currency in currencies().values():
-        if currency.enabled and (currency.code == code or (not code and currency.default)):
-            return currency
+    """Return the enabled currency, or the store's default for "". Raises: CurrencyUnknown."""
+    for known in (currencies, _currencies_anew):
+        for currency in known().values():
+            if currency.enabled and (currency.code == code or (not code and currency.default)):
+                return currency
     raise CurrencyUnknown(source="X-MOLTIN-CURRENCY")
+
+
+def _currencies_anew() -> Mapping[str, Currency]:
+    """Look again for what another process may just have made."""
+    forget_currencies()
+    return currencies()

@@ -1,6 +1,7 @@
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -8,12 +9,14 @@ from rest_framework.serializers import ListSerializer
 
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
+from api.filtering import conditions, listed
 from api.idempotency import Key, once
 from api.pages import Page, paginated
 from api.views import ApiView, envelope
 from inventory import serializers, services
-from inventory.errors import ProductNotFound
-from inventory.models import DEFAULT_LOCATION_ID, Action, Product, Stock
+from inventory.errors import CurrencyNotFound, ProductNotFound
+from inventory.filters import ProductFilters, PublicProductFilters, StockTransactionFilters
+from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
 
 # How many stocks `POST /v2/inventories/multiple` tells at once.
 MULTIPLE_MAX = 100
@@ -48,7 +51,10 @@ class _ProductAnswers(ApiView):
 
 class ProductsView(_ProductAnswers):
     def get(self, request: Request) -> Response:
-        return paginated(request, self.visible().order_by("-created_at", "-pk"), self.represented)
+        knows_levels = self.caller.is_administrator or settings.SHOW_STOCK_LEVEL
+        filters = ProductFilters if knows_levels else PublicProductFilters
+        products = listed(request, self.visible().order_by("-created_at", "-pk"), filters)
+        return paginated(request, products, self.represented)
 
     def post(self, request: Request) -> Response:
         def perform(key: Key | None) -> Response:
@@ -80,9 +86,8 @@ class InventoriesView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request) -> Response:
-        return paginated(
-            request, Stock.objects.filter(managed=True).order_by("pk"), serializers.stock
-        )
+        rows = listed(request, Stock.objects.filter(managed=True).order_by("pk"))
+        return paginated(request, rows, serializers.stock)
 
 
 class InventoriesMultipleView(ApiView):
@@ -126,10 +131,19 @@ class StockTransactionsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
-        """Serve a page as a range of the log's own numbers: constant time, however long the log."""
+        """Serve a page as a range of the log's own numbers: constant time, however long the log.
+
+        Only a filtered log is counted.
+        """
         stock = services.stock_of(product_id)
         page = Page.of(request)
         newest_first = _newest_first(request)
+        asked = conditions(request, StockTransactionFilters)
+        if asked:
+            found = stock.log.filter(*asked).order_by("-sequence" if newest_first else "sequence")
+            return paginated(
+                request, found, lambda entry: serializers.stock_transaction(entry, product_id)
+            )
         entries = services.log_page(
             stock, offset=page.offset, limit=page.limit, newest_first=newest_first
         )
@@ -168,3 +182,47 @@ class StockTransactionView(ApiView):
     def get(self, request: Request, product_id: uuid.UUID, entry_id: uuid.UUID) -> Response:
         entry = services.stock_transaction_of(product_id, entry_id)
         return envelope(serializers.stock_transaction(entry, product_id))
+
+
+class _CurrencyAnswers(ApiView):
+    permission_classes = [ShoppersMayRead]
+
+    def represented(self, currency: Currency) -> dict[str, Any]:
+        url = self.request.build_absolute_uri(f"/v2/currencies/{currency.pk}")
+        return serializers.currency(currency, url)
+
+    def answered(self, currency_id: uuid.UUID | str, status: int = 200) -> Response:
+        currency = Currency.objects.filter(pk=currency_id).first()
+        if currency is None:
+            raise CurrencyNotFound
+        return envelope(self.represented(currency), status)
+
+
+class CurrenciesView(_CurrencyAnswers):
+    def get(self, request: Request) -> Response:
+        rows = listed(request, Currency.objects.order_by("code"))
+        return paginated(request, rows, self.represented)
+
+    def post(self, request: Request) -> Response:
+        def perform(key: Key | None) -> Response:
+            fields = self.validated(serializers.CurrencyBody)
+            return self.answered(services.create_currency(**fields, key=key).pk, 201)
+
+        return once(request, perform, again=lambda currency_id: self.answered(currency_id, 201))
+
+
+class CurrencyView(_CurrencyAnswers):
+    def get(self, request: Request, currency_id: uuid.UUID) -> Response:
+        return self.answered(currency_id)
+
+    def put(self, request: Request, currency_id: uuid.UUID) -> Response:
+        def perform(key: Key | None) -> Response:
+            fields = self.validated(serializers.CurrencyChanges)
+            services.change_currency(currency_id, **fields, key=key)
+            return self.answered(currency_id)
+
+        return once(request, perform, again=self.answered)
+
+    def delete(self, request: Request, currency_id: uuid.UUID) -> Response:
+        services.delete_currency(currency_id)
+        return Response(status=204)

@@ -15,7 +15,7 @@ from orders.models import Cart, CartItem
 
 class CartItemInline(TabularInline):
     model = CartItem
-    fields = readonly_fields = ["product", "quantity", "choices", "added"]
+    fields = readonly_fields = ["wanted", "quantity", "choices", "added"]
     extra = 0
     can_delete = False
     hide_title = True
@@ -26,6 +26,10 @@ class CartItemInline(TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CartItem]:
         return super().get_queryset(request).select_related("product").order_by("pk")
+
+    @display(description="item")
+    def wanted(self, item: CartItem) -> str:
+        return str(item.product or item.name)
 
     @display(description="custom inputs")
     def choices(self, item: CartItem) -> str:

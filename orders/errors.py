@@ -1,3 +1,7 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
 from api.errors import Kind, NotFound, Refusal
 
 
@@ -9,6 +13,99 @@ class CartNotFound(NotFound):
 class CartItemNotFound(NotFound):
     code = "cart_item_not_found"
     detail = "The Item doesn't exist in the cart"
+
+
+class ItemNotInCart(NotFound):
+    """The same, where one of several items is not there."""
+
+    code = "item_not_in_cart"
+    detail = "Item was not found in the cart"
+
+
+class PromotionNotFound(NotFound):
+    code = "promotion_not_found"
+    detail = "No promotion could be found with the given code."
+
+
+class ReorderUnsupported(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "reorder_unsupported"
+    detail = "The items of an order cannot be put into a cart at once. Add them one by one."
+
+
+class CartExists(Refusal):
+    kind = Kind.CONFLICT
+    code = "cart_exists"
+    detail = "There is a cart with this id already."
+
+
+class CartIntoItself(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "cart_into_itself"
+    detail = "A cart cannot be merged into itself."
+
+
+class CartCurrencyDiffers(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "cart_currency_differs"
+    detail = "A cart can only be merged into a cart of the same currency."
+
+
+class CurrencyGone(Refusal):
+    """The currency was deleted while somebody bought in it."""
+
+    kind = Kind.CONFLICT
+    code = "currency_gone"
+    constraint = "orders_order_currency_c2d78d0f_fk_inventory_currency_code"
+    detail = "The store no longer has the currency of this cart."
+
+
+class NegativeAmount(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "negative_amount"
+    detail = "Must be greater than or equal to 0"
+
+    @property
+    def title(self) -> str:
+        return "number_gte"
+
+
+@dataclass(frozen=True)
+class RefusedEntry:
+    """One of several things asked for at once, and why it cannot be."""
+
+    position: int
+    refusal: Refusal
+    # What the client itself called it.
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "source": f"data.{self.position}",
+                **entry,
+                "meta": {**self.named, **entry.get("meta", {})},
+            }
+            for entry in self.refusal.entries()
+        ]
+
+
+class SeveralRefused(Refusal):
+    """Some of several things cannot be done, and so none was: each is named with its reason."""
+
+    kind = Kind.BAD_REQUEST
+    code = "several_refused"
+
+    def __init__(self, refused: Sequence[RefusedEntry]) -> None:
+        super().__init__("; ".join(str(entry.refusal) for entry in refused))
+        self.refused = refused
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All with one status, since a response has only one."""
+        entries = [shown for entry in self.refused for shown in entry.entries()]
+        statuses = {entry["status"] for entry in entries}
+        status = statuses.pop() if len(statuses) == 1 else self.kind.status
+        return [{**entry, "status": status} for entry in entries]
 
 
 class OrderNotFound(NotFound):

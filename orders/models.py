@@ -15,6 +15,8 @@ from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
 from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
 
 ITEMS_MAX = 100
+# What a cart's id may be: characters that are safe in an address.
+CART_ID = "[0-9A-Za-z_-]{1,128}"
 
 
 class CartQuerySet(models.QuerySet["Cart"]):
@@ -44,9 +46,11 @@ class CartQuerySet(models.QuerySet["Cart"]):
                         THEN cart.created_at ELSE excluded.created_at END,
                     currency = CASE WHEN cart.expires_at > %(now)s
                         THEN coalesce(cart.currency, excluded.currency)
-                        ELSE excluded.currency END
-                RETURNING id, name, description, currency, created_at, updated_at, expires_at,
-                    xmax <> 0 AND created_at = %(now)s
+                        ELSE excluded.currency END,
+                    defer_inventory_check = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.defer_inventory_check END
+                RETURNING id, name, description, currency, defer_inventory_check, created_at,
+                    updated_at, expires_at, xmax <> 0 AND created_at = %(now)s
                 """,
                 {"id": cart_id, "currency": currency, "now": now, "expires_at": expires_at},
             )
@@ -57,6 +61,11 @@ class CartQuerySet(models.QuerySet["Cart"]):
         """Lock a cart that has not expired until the transaction ends."""
         return next(iter(_locked_cart(cart_id=cart_id, now=now)), None)
 
+    def lock_all(self, cart_ids: Collection[str]) -> "list[Cart]":
+        """Lock carts until the transaction ends, expired ones too, in key order in one query."""
+        carts = self.filter(pk__in=cart_ids).order_by("pk")
+        return list(carts.select_for_update(no_key=True))
+
 
 class Cart(models.Model):
     # Chosen by the client, for whom it is a secret: whoever knows it may change the cart.
@@ -65,6 +74,8 @@ class Cart(models.Model):
     description = models.TextField(blank=True)
     # Fixed by the first item; None until then.
     currency = models.CharField(max_length=3, null=True)  # noqa: DJ001
+    # Whether only checkout checks the stock; None leaves it to the store's settings.
+    defer_inventory_check = models.BooleanField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
@@ -85,13 +96,23 @@ _locked_cart = Compiled(
 
 
 class CartItem(models.Model):
+    """A product, shown as it is offered today, or something that only has a name and a price."""
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     cart = models.ForeignKey(Cart, models.CASCADE, related_name="items", db_index=False)
-    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, related_name="+", db_index=False
+    )
     quantity = models.IntegerField()
     custom_inputs = models.JSONField(null=True)
     # The same product with other custom inputs is another line.
     line_key = models.CharField(max_length=80)
+    # Of what is no product, such as gift wrapping. A product has its own.
+    name = models.CharField(max_length=200, blank=True)
+    sku = models.CharField(max_length=100, blank=True)
+    description = models.TextField(blank=True)
+    unit_price = models.BigIntegerField(null=True)
+    includes_tax = models.BooleanField(default=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -99,16 +120,41 @@ class CartItem(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["cart", "line_key"], name="cart_line_once"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="cart_item_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(product__isnull=False, unit_price__isnull=True)
+                | Q(product__isnull=True, unit_price__gte=0),
+                name="cart_item_is_product_or_priced",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} of {self.product_id}"
+        return f"{self.quantity} of {self.product_id or self.name}"
 
     @staticmethod
     def of_cart(cart_id: str) -> "list[CartItem]":
         """Return the lines of a cart in the order in which they came."""
         return _items_of_cart(cart_id=cart_id)
 
+    @staticmethod
+    def write(items: "Collection[CartItem]") -> None:
+        """Insert the new ones, and write the quantities of the others: two statements at most."""
+        new = [item for item in items if item._state.adding]
+        changed = [item for item in items if not item._state.adding]
+        if new:
+            compiled.insert(new)
+        if changed:
+            quantities = [item.quantity for item in changed]
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    _SET_QUANTITIES,
+                    [changed[0].updated_at, [item.pk for item in changed], quantities],
+                )
+
+
+_SET_QUANTITIES = """
+UPDATE orders_cartitem AS item SET quantity = changed.quantity, updated_at = %s
+FROM unnest(%s::uuid[], %s::integer[]) AS changed (id, quantity) WHERE item.id = changed.id
+"""
 
 _items_of_cart = Compiled(
     lambda cart_id: CartItem.objects.filter(cart_id=cart_id).order_by("pk"), cart_id="cart_id"
@@ -271,7 +317,10 @@ class OrderItem(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="items", db_index=False)
     # The line's place in the order, from 0.
     position = models.PositiveSmallIntegerField()
-    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    # None for what is no product: it has no stock, and holds no units.
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, related_name="+", db_index=False
+    )
     cart_item_id = models.UUIDField()
     name = models.CharField(max_length=200)
     sku = models.CharField(max_length=100)
@@ -295,6 +344,10 @@ class OrderItem(models.Model):
                     allocated__gte=0, shipped__gte=0, quantity__gte=F("allocated") + F("shipped")
                 ),
                 name="order_item_holds_at_most_its_quantity",
+            ),
+            models.CheckConstraint(
+                condition=Q(product__isnull=False) | Q(allocated=0, shipped=0),
+                name="order_item_without_product_holds_none",
             ),
         ]
 

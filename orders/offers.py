@@ -8,10 +8,13 @@ from django.db import connection
 
 from inventory.models import DEFAULT_LOCATION_ID, Product
 from orders.errors import InsufficientStock, NoPrice
+from orders.models import CartItem
 
 
 class Offer(NamedTuple):
-    product_id: uuid.UUID
+    """A product, or something that is none and has the name and price that its line gives it."""
+
+    product_id: uuid.UUID | None
     name: str
     sku: str
     slug: str
@@ -51,6 +54,22 @@ class Offer(NamedTuple):
             raise InsufficientStock
 
 
+def custom_offer(item: CartItem, currency: str) -> Offer:
+    return Offer(
+        product_id=None,
+        name=item.name,
+        sku=item.sku,
+        slug="",
+        description=item.description,
+        image_url="",
+        is_live=True,
+        currency=currency,
+        unit_price=item.unit_price,
+        includes_tax=item.includes_tax,
+        available=None,
+    )
+
+
 _OFFERS = """
 SELECT product.id, product.name, product.sku, product.slug, product.description, product.image_url,
        product.status = %s AND product.archived_at IS NULL, %s::text,
@@ -66,10 +85,12 @@ WHERE product.id = ANY(%s::uuid[])
 
 def offers(product_ids: Collection[uuid.UUID], currency: str) -> dict[uuid.UUID, Offer]:
     """Look products up as they are offered in a currency. Takes no lock."""
+    if not product_ids:
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(
             _OFFERS,
             [Product.Status.LIVE.value, currency, currency, DEFAULT_LOCATION_ID, list(product_ids)],
         )
         found = [Offer(*row) for row in cursor.fetchall()]
-    return {offer.product_id: offer for offer in found}
+    return {offer.product_id: offer for offer in found if offer.product_id}

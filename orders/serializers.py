@@ -1,16 +1,40 @@
 """Carts and orders as the wire spells them."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rest_framework import serializers
 
-from api.fields import Amount, Choice, Email, Id, Quantity, Text, storable_json
+from api.errors import FieldError, Invalid
+from api.fields import (
+    AMOUNT_MAX,
+    Amount,
+    Choice,
+    Email,
+    Flag,
+    Id,
+    Quantity,
+    Text,
+    WholeNumber,
+    storable_json,
+)
+from api.views import validated
 from inventory.models import Currency
 from inventory.serializers import at, price_shown
-from orders.models import Order, OrderItem
-from orders.services import Buyer, CartContents, CartLine
+from orders.carts import (
+    CartContents,
+    CartLine,
+    CustomItem,
+    Entry,
+    OtherCart,
+    ProductWanted,
+    defers_inventory_check,
+)
+from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
+from orders.models import CART_ID, Order, OrderItem
+from orders.services import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000
 CUSTOM_INPUTS_LEVELS_MAX = 10
@@ -29,7 +53,7 @@ class CustomInputs(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
-class CartItemBody(serializers.Serializer[Any]):
+class ProductBody(serializers.Serializer[Any]):
     id = Id(required=False, source="product_id")
     sku = Text(required=False, max_length=100)
     quantity = Quantity()
@@ -38,16 +62,133 @@ class CartItemBody(serializers.Serializer[Any]):
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if ("product_id" in fields) == ("sku" in fields):
             raise serializers.ValidationError({"id": "Name the product by its id or by its sku."})
-        return fields
+        return {"entry": ProductWanted(**fields)}
+
+
+class NotNegativeAmount(WholeNumber):
+    """An amount that is refused as the source API does it, if it is negative."""
+
+    def to_internal_value(self, data: Any) -> int:
+        amount = super().to_internal_value(data)
+        if amount < 0:
+            raise NegativeAmount(meta={"value": amount})
+        return amount
+
+
+class CustomPrice(serializers.Serializer[Any]):
+    amount = NotNegativeAmount(max_value=AMOUNT_MAX)
+    includes_tax = Flag(default=True)
+
+
+class CustomItemBody(serializers.Serializer[Any]):
+    name = Text(max_length=200)
+    quantity = Quantity()
+    price = CustomPrice()
+    sku = Text(max_length=100, allow_blank=True, default="")
+    description = Text(max_length=2000, allow_blank=True, default="")
+    custom_inputs = CustomInputs(required=False, allow_null=True)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        price = fields.pop("price")
+        item = CustomItem(unit_price=price["amount"], includes_tax=price["includes_tax"], **fields)
+        return {"entry": item}
+
+
+class CartId(Text):
+    """Chosen by the client, of characters that are safe in an address."""
+
+    default_error_messages = {"unsafe": "1 to 128 letters, digits, - and _ only."}
+
+    def to_internal_value(self, data: Any) -> str:
+        cart_id = super().to_internal_value(data)
+        if not re.fullmatch(CART_ID, cart_id):
+            self.fail("unsafe")
+        return cart_id
+
+
+class OtherCartBody(serializers.Serializer[Any]):
+    cart_id = CartId()
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {"entry": OtherCart(**fields)}
+
+
+class PromotionBody(serializers.Serializer[Any]):
+    """There are no promotions, so that no code is known."""
+
+    code = Text(max_length=200)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        raise PromotionNotFound(meta=fields)
+
+
+class OrderItemsBody(serializers.Serializer[Any]):
+    order_id = Id()
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        raise ReorderUnsupported
+
+
+# What may be put into a cart, by its `type`.
+ENTRIES: dict[str, type[serializers.Serializer[Any]]] = {
+    "cart_item": ProductBody,
+    "custom_item": CustomItemBody,
+    "cart_items": OtherCartBody,
+    "promotion_item": PromotionBody,
+    "order_items": OrderItemsBody,
+}
+
+
+def entry(data: Any, source: str = "data") -> Entry:
+    """Read one thing to be put into a cart: a product, unless its `type` says otherwise.
+
+    Raises: Invalid, NegativeAmount, PromotionNotFound, ReorderUnsupported.
+    """
+    kind = data.get("type", "cart_item") if isinstance(data, dict) else "cart_item"
+    if not isinstance(kind, str):
+        raise Invalid(FieldError(f"{source}.type", "type", "This must be a string.", "field_type"))
+    if kind not in ENTRIES:
+        known = f"This must be one of: {', '.join(ENTRIES)}."
+        raise Invalid(FieldError(f"{source}.type", "choice", known, "field_invalid_choice"))
+    found: Entry = validated(ENTRIES[kind], data, source)["entry"]
+    return found
 
 
 class CartItemChanges(serializers.Serializer[Any]):
+    id = Id(required=False)
     quantity = Quantity(min_value=0)
+
+
+class CartItemChange(serializers.Serializer[Any]):
+    """One of several changes."""
+
+    id = Id()
+    quantity = Quantity(min_value=0)
+
+
+class AddOptions(serializers.Serializer[Any]):
+    add_all_or_nothing = Flag(default=True)
+
+
+class UpdateOptions(serializers.Serializer[Any]):
+    update_all_or_nothing = Flag(default=True)
+
+
+class InventorySettings(serializers.Serializer[Any]):
+    defer_inventory_check = Flag(required=False)
 
 
 class CartBody(serializers.Serializer[Any]):
     name = Text(max_length=200, required=False)
     description = Text(max_length=2000, allow_blank=True, required=False)
+    inventory_settings = InventorySettings(required=False)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields.pop("inventory_settings", {}), **fields}
+
+
+class NewCartBody(CartBody):
+    id = CartId(required=False, source="cart_id")
 
 
 class Address(serializers.Serializer[Any]):
@@ -139,12 +280,18 @@ def cart(contents: CartContents, currency: Currency | None, url: str) -> dict[st
         "name": row.name if row else "Cart",
         "description": row.description if row else "",
         "discount_settings": {"custom_discounts_enabled": False, "use_rule_promotions": False},
-        "inventory_settings": {"defer_inventory_check": False},
+        "inventory_settings": {"defer_inventory_check": defers_inventory_check(row)},
         "links": {"self": url},
         "meta": cart_meta(contents, currency),
         "relationships": {
             "items": {
-                "data": [{"type": "cart_item", "id": str(line.item.pk)} for line in contents.lines]
+                "data": [
+                    {
+                        "type": "cart_item" if line.item.product_id else "custom_item",
+                        "id": str(line.item.pk),
+                    }
+                    for line in contents.lines
+                ]
             },
             "customers": {},
         },
@@ -172,8 +319,7 @@ def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:
     unit_price = offer.unit_price or 0
     shown: dict[str, Any] = {
         "id": str(item.pk),
-        "type": "cart_item",
-        "product_id": str(item.product_id),
+        "type": "cart_item" if item.product_id else "custom_item",
         "name": offer.name,
         "description": offer.description,
         "sku": offer.sku,
@@ -183,7 +329,7 @@ def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:
         "manage_stock": offer.is_managed,
         "unit_price": _price(unit_price, currency, offer.includes_tax),
         "value": _price(line.value, currency, offer.includes_tax),
-        "links": {"product": f"/v2/products/{item.product_id}"},
+        "links": {},
         "meta": {
             "display_price": _unit_and_value(unit_price, line.value, currency),
             "timestamps": {
@@ -192,6 +338,9 @@ def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:
             },
         },
     }
+    if item.product_id:
+        shown["product_id"] = str(item.product_id)
+        shown["links"] = {"product": f"/v2/products/{item.product_id}"}
     if item.custom_inputs:
         shown["custom_inputs"] = item.custom_inputs
     return shown
@@ -242,7 +391,6 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> dict[str, Any
     shown: dict[str, Any] = {
         "type": "order_item",
         "id": str(item.pk),
-        "product_id": str(item.product_id),
         "name": item.name,
         "sku": item.sku,
         "quantity": item.quantity,
@@ -257,6 +405,8 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> dict[str, Any
             "cart_item": {"data": {"type": "cart_item", "id": str(item.cart_item_id)}}
         },
     }
+    if item.product_id:
+        shown["product_id"] = str(item.product_id)
     if item.custom_inputs:
         shown["custom_inputs"] = item.custom_inputs
     return shown

@@ -1,12 +1,13 @@
 from django.urls import path, register_converter
 
 from orders import views
+from orders.models import CART_ID
 
 
 class CartId:
     """Chosen by the client, of characters that are safe in an address."""
 
-    regex = "[0-9A-Za-z_-]{1,128}"
+    regex = CART_ID
 
     def to_python(self, value: str) -> str:
         return value
@@ -18,6 +19,7 @@ class CartId:
 register_converter(CartId, "cart_id")
 
 urlpatterns = [
+    path("carts", views.CartsView.as_view()),
     path("carts/<cart_id:cart_id>", views.CartView.as_view()),
     path("carts/<cart_id:cart_id>/items", views.CartItemsView.as_view()),
     path("carts/<cart_id:cart_id>/items/<uuid:item_id>", views.CartItemView.as_view()),

@@ -1,52 +1,105 @@
 import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from api.authentication import Administrator
+from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
+from api.filtering import included, listed
 from api.idempotency import Key, once
-from api.pages import paginated
-from api.views import ApiView, envelope
+from api.pages import Page, paginated
+from api.views import ApiView, envelope, validated
 from inventory import services as inventory
 from inventory.models import Currency
-from orders import serializers, services
-from orders.errors import OrderNotFound
+from orders import carts, serializers, services
+from orders.carts import CartContents, Changed, Entry, OtherCart
+from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
+from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
+
+# How many entries a call may have that changes several items of a cart.
+ENTRIES_MAX = 100
 
 
 class _CartView(ApiView):
     def currency_asked_for(self) -> str:
         return inventory.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
 
-    def currency_of(self, contents: services.CartContents) -> Currency | None:
+    def currency_of(self, contents: CartContents) -> Currency | None:
         if contents.cart is None or contents.cart.currency is None:
             return None
         return inventory.currencies()[contents.cart.currency]
 
-    def whole_cart(self, cart_id: str) -> Response:
-        contents = services.contents(cart_id)
-        currency = self.currency_of(contents)
-        url = self.request.build_absolute_uri(f"/v2/carts/{cart_id}")
+    def shown(self, contents: CartContents) -> dict[str, Any]:
+        url = self.request.build_absolute_uri(f"/v2/carts/{contents.id}")
+        return serializers.cart(contents, self.currency_of(contents), url)
+
+    def whole_cart(self, cart_id: str, status: int = 200) -> Response:
+        contents = carts.contents(cart_id)
         beside: dict[str, Any] = {}
-        if "items" in self.request.query_params.get("include", "").split(","):
-            beside["included"] = {"items": _items(contents, currency)}
-        return envelope(serializers.cart(contents, currency, url), **beside)
+        if "items" in included(self.request):
+            beside["included"] = {"items": _items(contents, self.currency_of(contents))}
+        return envelope(self.shown(contents), status, **beside)
 
     def items(self, cart_id: str, status: int = 200) -> Response:
         """Answer as every call about items does: with all of them."""
-        return self.items_of(services.contents(cart_id), status)
+        return self.items_of(carts.contents(cart_id), status)
 
-    def items_of(self, contents: services.CartContents, status: int = 200) -> Response:
+    def items_of(
+        self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
+    ) -> Response:
         currency = self.currency_of(contents)
-        meta = serializers.cart_meta(contents, currency)
-        return envelope(_items(contents, currency), status, meta=meta)
+        beside: dict[str, Any] = {"meta": serializers.cart_meta(contents, currency)}
+        if refused:
+            beside["errors"] = [shown for entry in refused for shown in entry.entries()]
+        return envelope(_items(contents, currency), status, **beside)
+
+    def all_or_nothing(self, serializer: type[Serializer[Any]]) -> bool:
+        """Tell what is to be done of several entries if some cannot be."""
+        body: Any = self.request.data
+        options = validated(serializer, body.get("options", {}), "options")
+        return all(options.values())
 
 
-def _items(contents: services.CartContents, currency: Currency | None) -> list[dict[str, Any]]:
+def _items(contents: CartContents, currency: Currency | None) -> list[dict[str, Any]]:
     if currency is None:
         return []
     return [serializers.cart_item(line, currency) for line in contents.lines]
+
+
+def _entries(data: list[Any], read: Callable[[Any, str], Any]) -> list[Any]:
+    """Read each entry by itself, so that one that is wrong need not spoil the others."""
+    if not 1 <= len(data) <= ENTRIES_MAX:
+        told = f"This must have 1 to {ENTRIES_MAX} entries."
+        raise Invalid(FieldError("data", "length", told, "field_length"))
+    return [_entry(entry, f"data.{position}", read) for position, entry in enumerate(data)]
+
+
+class CartsView(_CartView):
+    def get(self, request: Request) -> Response:
+        """List the carts that have not expired, the one that changed last first."""
+        if not self.caller.is_administrator:
+            raise Forbidden("Only an administrator may list carts.")
+        page = Page.of(request)
+        found = listed(request, carts.newest_first(), CartFilters)
+        shown = carts.contents_of(found[page.offset : page.offset + page.limit])
+        return page.envelope(request, [self.shown(contents) for contents in shown], found.count())
+
+    def post(self, request: Request) -> Response:
+        def perform(key: Key | None) -> Response:
+            fields = self.validated(serializers.NewCartBody)
+            # Whoever knows the id may change the cart, so that all of it is random.
+            cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
+            carts.create_cart(cart_id, key=key, **fields)
+            return again(cart_id)
+
+        def again(cart_id: str) -> Response:
+            return self.whole_cart(cart_id, 201)
+
+        return once(request, perform, again)
 
 
 class CartView(_CartView):
@@ -56,13 +109,13 @@ class CartView(_CartView):
     def put(self, request: Request, cart_id: str) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CartBody)
-            services.save_cart(cart_id, key=key, **fields)
+            carts.save_cart(cart_id, key=key, **fields)
             return self.whole_cart(cart_id)
 
         return once(request, perform, self.whole_cart)
 
     def delete(self, request: Request, cart_id: str) -> Response:
-        services.delete_cart(cart_id)
+        carts.delete_cart(cart_id)
         return Response(status=204)
 
 
@@ -72,34 +125,90 @@ class CartItemsView(_CartView):
 
     def post(self, request: Request, cart_id: str) -> Response:
         def perform(key: Key | None) -> Response:
-            asked = self.validated(serializers.CartItemBody)
+            data = _unwrapped(self.data())
+            if isinstance(data, list):
+                return self._add(cart_id, _entries(data, serializers.entry), key)
+            entry = serializers.entry(data)
+            if isinstance(entry, OtherCart):
+                return self._add(cart_id, [entry], key)
             currency = self.currency_asked_for()
-            return self.items_of(
-                services.add_item(cart_id, **asked, currency=currency, key=key), 201
-            )
+            return self.items_of(carts.add_one(cart_id, entry, currency=currency, key=key), 201)
 
         return once(request, perform, lambda cart: self.items(cart, 201))
 
+    def _add(self, cart_id: str, entries: Sequence[Entry | Refusal], key: Key | None) -> Response:
+        all_or_nothing = self.all_or_nothing(serializers.AddOptions)
+        currency = self.currency_asked_for()
+        try:
+            changed = carts.add(
+                cart_id, entries, all_or_nothing=all_or_nothing, currency=currency, key=key
+            )
+        except SeveralRefused as nothing_added:
+            if all_or_nothing:
+                raise
+            changed = Changed(carts.contents(cart_id), nothing_added.refused)
+        return self.items_of(changed.contents, 201, changed.refused)
+
+    def put(self, request: Request, cart_id: str) -> Response:
+        def perform(key: Key | None) -> Response:
+            data = _unwrapped(self.data())
+            entries = _entries(data if isinstance(data, list) else [data], _change)
+            all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
+            try:
+                refused = carts.set_quantities(
+                    cart_id, entries, all_or_nothing=all_or_nothing, key=key
+                )
+            except SeveralRefused as nothing_set:
+                if all_or_nothing:
+                    raise
+                refused = nothing_set.refused
+            return self.items_of(carts.contents(cart_id), refused=refused)
+
+        return once(request, perform, self.items)
+
     def delete(self, request: Request, cart_id: str) -> Response:
-        services.remove_items(cart_id)
+        carts.remove_items(cart_id)
         return Response(status=204)
+
+
+def _unwrapped(data: Any) -> Any:
+    """One of the SDKs' methods wraps a list twice."""
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        return data["data"]
+    return data
+
+
+def _entry(data: Any, source: str, read: Callable[[Any, str], Any]) -> Any:
+    try:
+        return read(data, source)
+    except Refusal as refusal:
+        return refusal
+
+
+def _change(data: Any, source: str) -> tuple[uuid.UUID, int]:
+    change = validated(serializers.CartItemChange, data, source)
+    return change["id"], change["quantity"]
 
 
 class CartItemView(_CartView):
     def put(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
-            quantity = self.validated(serializers.CartItemChanges)["quantity"]
-            services.set_quantity(cart_id, item_id, quantity, key=key)
+            asked = self.validated(serializers.CartItemChanges)
+            if asked.get("id", item_id) != item_id:
+                raise BadRequest("The address names another item.", source="data.id")
+            carts.set_quantity(cart_id, item_id, asked["quantity"], key=key)
             return self.items(cart_id)
 
         return once(request, perform, self.items)
 
     def delete(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
-        services.remove_item(cart_id, item_id)
+        carts.remove_item(cart_id, item_id)
         return self.items(cart_id)
 
 
 class CheckoutView(ApiView):
+    limited_as = "checkout"
+
     def post(self, request: Request, cart_id: str) -> Response:
         def perform(key: Key | None) -> Response:
             asked = self.validated(serializers.CheckoutBody)
@@ -140,13 +249,19 @@ class OrdersView(ApiView):
     def get(self, request: Request) -> Response:
         orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
         currencies = inventory.currencies()
+        all_items: list[dict[str, Any]] = []
 
         def represented(order: Order) -> dict[str, Any]:
+            currency = currencies[order.currency_id]
             items = sorted(order.items.all(), key=lambda item: item.position)
-            ids = [item.pk for item in items]
-            return serializers.order(order, ids, currencies[order.currency_id])
+            if "items" in included(request):
+                all_items.extend(serializers.order_items(items, order, currency))
+            return serializers.order(order, [item.pk for item in items], currency)
 
-        return paginated(request, orders, represented)
+        answer = paginated(request, listed(request, orders, OrderFilters), represented)
+        if "items" in included(request):
+            answer.data["included"] = {"items": all_items}
+        return answer
 
 
 class OrderView(ApiView):
@@ -158,9 +273,8 @@ class OrderView(ApiView):
         return self.answered(order_id)
 
     def answered(self, order_id: uuid.UUID | str) -> Response:
-        include = self.request.query_params.get("include", "").split(",")
         order, items = _order_and_items(uuid.UUID(str(order_id)))
-        return order_answer(order, items, include_items="items" in include)
+        return order_answer(order, items, include_items="items" in included(self.request))
 
 
 class OrderItemsView(ApiView):

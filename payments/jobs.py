@@ -3,7 +3,7 @@
 import structlog
 from procrastinate.contrib.django import app
 
-from api import idempotency
+from api import idempotency, limits
 from inventory.audit import snapshot
 from orders.audit import differences
 from payments import services
@@ -20,9 +20,11 @@ def settle_pending_payments(timestamp: int) -> None:
 
 
 @app.periodic(cron="17 * * * *")
-@app.task(queueing_lock="purge_idempotency_keys", pass_context=False)
-def purge_idempotency_keys(timestamp: int) -> None:
+@app.task(queueing_lock="purge_what_has_lapsed", pass_context=False)
+def purge_what_has_lapsed(timestamp: int) -> None:
+    """Forget yesterday's idempotency keys, and the calls of addresses that have gone quiet."""
     idempotency.purge()
+    limits.purge()
 
 
 @app.periodic(cron="47 * * * *")

@@ -496,7 +496,7 @@ def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
     attempt = Attempt.objects.get(pk=attempt.pk)
     attempt.payment = payment
     if attempt.status == Attempt.Status.FAILED and answer.outcome is Outcome.SUCCEEDED:
-        _reopen(order, payment, attempt)
+        _reopen(order, payment, attempt, answer)
     if attempt.is_pending:
         _conclude(order, payment, attempt, answer)
         actor = Actor(attempt.actor_kind, attempt.actor_id, attempt.actor_name)
@@ -504,12 +504,15 @@ def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
     return attempt
 
 
-def _reopen(order: Order, payment: Payment, attempt: Attempt) -> None:
+def _reopen(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
     """Take up an attempt again that was given up and then turned out to have succeeded."""
     is_refund = attempt.kind == Attempt.Kind.REFUND
     left = payment.refundable_amount if is_refund else payment.authorized_amount
     if attempt.amount > left:
+        # What it moved can no longer be booked; its name at the gateway lets a person find it.
         log.error("attempt_succeeded_too_late", attempt_id=str(attempt.pk))
+        attempt.reference = answer.reference
+        attempt.save(update_fields=["reference"])
         return
     attempt.status = Attempt.Status.PENDING
     attempt.failure = ""

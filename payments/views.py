@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from api import clock
 from api.authentication import Administrator
+from api.filtering import listed
 from api.idempotency import Key, KeyInUse, once
 from api.pages import paginated
 from api.views import ApiView, envelope, validated
@@ -29,6 +30,8 @@ def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
 
 class PaymentsView(ApiView):
     """`POST /v2/orders/{id}/payments`: a shopper may pay an order whose id it knows."""
+
+    limited_as = "payment"
 
     def post(self, request: Request, order_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
@@ -181,7 +184,8 @@ class CartOrdersView(ApiView):
                 currencies[order.currency_id],
             )
 
-        return paginated(request, found.order_by("-created_at", "-pk"), represented)
+        orders = listed(request, found.order_by("-created_at", "-pk"))
+        return paginated(request, orders, represented)
 
 
 class GatewaysView(ApiView):
@@ -189,7 +193,7 @@ class GatewaysView(ApiView):
 
     def get(self, request: Request) -> Response:
         known = Gateway.objects.filter(slug__in=gateways.known()).order_by("slug")
-        return paginated(request, known, serializers.gateway)
+        return paginated(request, listed(request, known), serializers.gateway)
 
 
 class GatewayView(ApiView):

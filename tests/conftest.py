@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from api import tokens
+from api import store, tokens
 from inventory import services as inventory
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from orders import audit
@@ -26,6 +26,7 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
     lay_the_first_rows()
     tokens.forget_clients()
     inventory.forget_currencies()
+    store.forget()
     yield
     if not request.node.get_closest_marker("tampers_with_the_books"):
         if connection.in_atomic_block:

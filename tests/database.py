@@ -21,6 +21,9 @@ def pytest_load_initial_conftests() -> None:
     os.environ["HOLDFAST_DEMO"] = "1"
     # Tests open and close connections thread by thread; a pool would hand them on.
     os.environ["DATABASE_POOL_SIZE"] = "0"
+    # All tests come from one address; those of the limits set them.
+    for limit in ("TOKEN_LIMIT", "CHECKOUT_LIMIT", "PAYMENT_LIMIT", "REQUEST_LIMIT"):
+        os.environ[limit] = "0"
     if not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = _start_server()
 

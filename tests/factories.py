@@ -15,6 +15,7 @@ from api.transactions import in_transaction
 from inventory import services as inventory
 from inventory.models import Product, Stock
 from inventory.services import Money
+from orders import carts
 from orders import services as orders
 from orders.models import Order
 from orders.services import Buyer
@@ -76,7 +77,7 @@ def product(stock: int = 0, *, managed: bool = True, price: int = 1250, **fields
     return made
 
 
-def stock_of(product: Product) -> Stock:
+def stock_of(product: Product | None) -> Stock:
     """Read the product's stock as it is now, managed or not."""
     return Stock.objects.get(product=product)
 
@@ -85,7 +86,7 @@ def filled_cart(lines: Mapping[Product, int], *, cart_id: str = "", currency: st
     """Put these quantities into a cart, a new one unless it is named, and return its id."""
     cart_id = cart_id or f"cart-{next(_cart_numbers)}"
     for line, quantity in lines.items():
-        orders.add_item(cart_id, product_id=line.pk, quantity=quantity, currency=currency)
+        carts.add_item(cart_id, product_id=line.pk, quantity=quantity, currency=currency)
     return cart_id
 
 

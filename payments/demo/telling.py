@@ -12,6 +12,7 @@ from api import clock
 from api.actors import Actor
 from inventory import services as inventory
 from inventory.models import Action
+from orders import carts
 from orders import services as orders
 from payments import services as payments
 from payments.demo.catalogue import PRODUCTS
@@ -105,7 +106,7 @@ class Purchase:
         self.holds_units = False
         for position, (sku, quantity) in enumerate(reversed(list(lines.items()))):
             add = partial(
-                orders.add_item,
+                carts.add_item,
                 self.cart_id,
                 product_id=PRODUCTS[sku].id,
                 quantity=quantity,

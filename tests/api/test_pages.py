@@ -7,6 +7,8 @@ from rest_framework.test import APIRequestFactory
 from api.errors import BadRequest
 from api.pages import Page
 
+pytestmark = pytest.mark.django_db
+
 
 def _request(query: str = "") -> Request:
     return Request(APIRequestFactory().get(f"/v2/things{query}"))

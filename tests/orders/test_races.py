@@ -2,16 +2,18 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Product, StockTransaction
-from orders import audit
+from orders import audit, carts
 from orders import services as orders
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
@@ -59,7 +61,7 @@ def read_instead_of_locking(monkeypatch: pytest.MonkeyPatch, parties: int) -> No
 
 
 def add(wanted: Product) -> Callable[[], Any]:
-    return lambda: orders.add_item("ada", product_id=wanted.pk, quantity=1, currency="USD")
+    return lambda: carts.add_item("ada", product_id=wanted.pk, quantity=1, currency="USD")
 
 
 def test_f10_twenty_adds_of_one_product_to_a_new_cart_all_count():
@@ -110,21 +112,56 @@ def test_deleting_a_cart_while_others_change_it_never_fails():
         add(shirt)()
         item_id = CartItem.objects.get().pk
         outcomes = run_together(
-            lambda: orders.delete_cart("ada"),
+            lambda: carts.delete_cart("ada"),
             add(shirt),
-            partial(orders.set_quantity, "ada", item_id, 5),
+            partial(carts.set_quantity, "ada", item_id, 5),
         )
 
         assert set(kinds(outcomes)) <= {"done", "CartItemNotFound"}
         assert kinds(outcomes[:2]) == ["done", "done"]
-        orders.delete_cart("ada")
+        carts.delete_cart("ada")
+
+
+def test_a_cart_is_deleted_after_the_add_that_holds_it(monkeypatch):
+    shirt = product(stock=10)
+    add(shirt)()
+    held = threading.Event()
+    of_cart = CartItem.of_cart
+
+    def hold_until_somebody_waits(cart_id: str) -> list[CartItem]:
+        held.set()
+        wait_until_somebody_waits()
+        return of_cart(cart_id)
+
+    def delete_meanwhile() -> None:
+        assert held.wait(PATIENCE_SECONDS)
+        carts.delete_cart("ada")
+
+    monkeypatch.setattr(CartItem, "of_cart", hold_until_somebody_waits)
+    mug = product(stock=10)
+
+    outcomes = run_together(add(mug), delete_meanwhile)
+
+    assert kinds(outcomes) == ["done", "done"]
+    assert not Cart.objects.exists()
+
+
+def wait_until_somebody_waits() -> None:
+    """Return when another connection waits for a lock."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            if cursor.fetchone() == (True,):
+                return
+    raise AssertionError("nobody waits")
 
 
 def test_checkout_sees_all_of_an_add_or_nothing_of_it():
     shirt, mug = product(stock=10, price=100), product(stock=10, price=1)
 
     for _ in range(5):
-        orders.delete_cart("ada")
+        carts.delete_cart("ada")
         add(shirt)()
         checked_out, _ = run_together(lambda: orders.checkout("ada", BUYER), add(mug))
         order, items = checked_out

@@ -20,7 +20,7 @@ from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory import services as inventory
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
-from orders import audit
+from orders import audit, carts
 from orders import services as orders
 from orders.errors import InsufficientStock, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
@@ -181,7 +181,7 @@ def test_f02_many_orders_of_several_units_sell_what_there_is_and_no_more(gateway
 def test_f03_orders_of_two_lines_of_one_product_are_allocated_as_wholes(gateway):
     mug = product(stock=10)
     for text in ("Hi", "Ho"):
-        orders.add_item(
+        carts.add_item(
             "ada", product_id=mug.pk, quantity=3, custom_inputs={"text": text}, currency="USD"
         )
     waiting = [orders.checkout("ada", BUYER)[0] for _ in range(4)]
@@ -678,6 +678,31 @@ def test_late_money_and_the_last_unit_sold_at_once(gateway):
             assert settled.refunding_amount == 1000
         assert numbers(shirt) == (1, 0, 1)
         payments.cancel((late if isinstance(bought, Exception) else other).pk, actor=MERCHANT)
+
+
+def test_late_money_that_two_hear_of_at_once_goes_back_once(gateway, monkeypatch):
+    shirt = product(stock=1, price=1000)
+    late = [unpaid_order({shirt: 1}) for _ in range(5)]
+    sold = unpaid_order({shirt: 1})
+    failed = [payments.settle(beginning(order)(), DECLINED) for order in late]
+    paying(sold)()
+    give_back = payments._settle_by_giving_back
+
+    for payment in failed:
+        all_are_there = threading.Barrier(4, timeout=PATIENCE_SECONDS)
+
+        def give_back_together(
+            *known: Any, all_are_there: threading.Barrier = all_are_there
+        ) -> Payment:
+            all_are_there.wait()
+            return give_back(*known)
+
+        monkeypatch.setattr(payments, "_settle_by_giving_back", give_back_together)
+        outcomes = run_together(*[partial(payments.settle, payment, OK)] * 4)
+
+        assert kinds(outcomes) == ["done"] * 4
+        assert payment.attempts.count() == 1
+        assert Order.objects.get(pk=payment.order_id).refunds_open == 1
 
 
 # Keys, and connections that are lost at COMMIT.

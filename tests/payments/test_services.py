@@ -14,6 +14,7 @@ from api.idempotency import Answered, Key, KeyReused
 from api.ids import uuid7
 from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from orders import carts
 from orders import services as orders
 from orders.errors import (
     InsufficientStock,
@@ -175,7 +176,7 @@ def test_f04_of_two_lines_all_are_allocated_or_none(gateway, shirt):
 def test_f03_two_lines_of_one_product_are_allocated_together(gateway):
     mug = product(stock=6)
     for text in ("Hi", "Ho"):
-        orders.add_item(
+        carts.add_item(
             "ada", product_id=mug.pk, quantity=3, custom_inputs={"text": text}, currency="USD"
         )
     first, _ = orders.checkout("ada", BUYER)

@@ -1,0 +1,179 @@
+"""How often one address may call: nobody's flood may slow the shop down for everybody else.
+
+Counted by remote address, never by API client, for all the shoppers of a storefront share one.
+"""
+
+import ipaddress
+import math
+import threading
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest
+
+from api.errors import Kind, Refusal
+
+# Into how many blocks the permits of a period are divided.
+BLOCKS = 50
+# How many addresses a process holds permits for. Dropping them costs each of them a block at most.
+ADDRESSES_MAX = 10_000
+
+
+class TooManyRequests(Refusal):
+    kind = Kind.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    detail = "Too many requests from this address. Please wait and try again."
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, math.ceil(seconds))
+
+
+def count(request: HttpRequest, kind: str = "") -> None:
+    """Count a call: of a kind in settings.LIMITS, or one like any other.
+
+    Raises: TooManyRequests.
+    """
+    address = address_of(request)
+    if kind:
+        _shared.count(kind, address)
+    else:
+        _own.count(address)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Tell who calls. Of X-Forwarded-For only what our own proxies wrote is believed."""
+    address: str = request.META.get("REMOTE_ADDR", "")
+    proxies = settings.NUM_TRUSTED_PROXIES
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if proxies and forwarded:
+        hops = forwarded.split(",")
+        address = hops[-min(proxies, len(hops))].strip()
+    return _network(address) if ":" in address else address[:64]
+
+
+def _network(address: str) -> str:
+    """Whoever has one address of IPv6 has the other 2^64 of its network, too."""
+    try:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    except ValueError:
+        return address[:64]
+
+
+class _OwnCounts:
+    """Counts of this process, which cost no statement."""
+
+    def __init__(self) -> None:
+        self._ends = 0.0
+        self._calls: dict[str, int] = {}
+
+    def count(self, address: str) -> None:
+        limit = settings.REQUEST_LIMIT
+        if not limit:
+            return
+        now = time.monotonic()
+        if now >= self._ends:
+            self._ends, self._calls = now + settings.LIMIT_SECONDS, {}
+        # Two threads may count as one here: this limit is a generous one.
+        calls = self._calls[address] = self._calls.get(address, 0) + 1
+        if calls > limit:
+            raise TooManyRequests(self._ends - now)
+
+
+@dataclass
+class _Permits:
+    until: float
+    left: int = 0
+    # There is no more to be had for this address until the period ends.
+    last: bool = False
+
+
+class _SharedCounts:
+    """Counts of all processes together, in the database.
+
+    A process takes permits by the block, so that most calls cost no statement, and asks for no more
+    once they have run out: a flood costs the database nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], _Permits] = {}
+
+    def count(self, kind: str, address: str) -> None:
+        limit = settings.LIMITS[kind]
+        if limit and not self._spend(kind, address):
+            self._take(kind, address, limit)
+
+    def _spend(self, kind: str, address: str) -> bool:
+        """Use a permit that this process holds, and tell whether there was one."""
+        now = time.monotonic()
+        with self._lock:
+            permits = self._held.get((kind, address))
+            if permits is None or permits.until <= now:
+                return False
+            if permits.left:
+                permits.left -= 1
+                return True
+            if permits.last:
+                raise TooManyRequests(permits.until - now)
+            return False
+
+    def _take(self, kind: str, address: str, limit: int) -> None:
+        """Take the next block of permits and use one of them."""
+        block = max(1, limit // BLOCKS)
+        taken, seconds = _take_from_database(kind, address, block)
+        granted = min(max(limit - (taken - block), 0), block)
+        until = time.monotonic() + seconds
+        with self._lock:
+            permits = self._held.get((kind, address))
+            if permits is None or permits.until <= time.monotonic():
+                if len(self._held) >= ADDRESSES_MAX:
+                    self._held.clear()
+                permits = self._held[kind, address] = _Permits(until)
+            permits.left += granted
+            permits.last = granted < block
+            if not permits.left:
+                raise TooManyRequests(seconds)
+            permits.left -= 1
+
+
+# The database's clock says which period it is, so that processes on several hosts agree.
+_TAKE = """
+WITH moment AS MATERIALIZED (SELECT extract(epoch FROM statement_timestamp()) AS seconds)
+INSERT INTO api_callcount AS known (kind, address, period, calls)
+SELECT %s, %s, floor(seconds / %s), %s FROM moment
+ON CONFLICT (kind, address) DO UPDATE SET
+    calls = CASE known.period WHEN excluded.period THEN known.calls ELSE 0 END + excluded.calls,
+    period = excluded.period
+RETURNING calls, (SELECT %s - mod(seconds, %s) FROM moment)
+"""
+
+
+def _take_from_database(kind: str, address: str, permits: int) -> tuple[int, float]:
+    """Return how many permits are taken in this period, and how many seconds of it are left."""
+    seconds = settings.LIMIT_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [kind, address, seconds, permits, seconds, seconds])
+        taken, left = cursor.fetchone()
+    return taken, float(left)
+
+
+def forget() -> None:
+    """Drop what this process has counted and holds."""
+    global _own, _shared
+    _own, _shared = _OwnCounts(), _SharedCounts()
+
+
+def purge() -> int:
+    """Delete the counts of periods that are over, and return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM api_callcount WHERE period < extract(epoch FROM now()) / %s - 1",
+            [settings.LIMIT_SECONDS],
+        )
+        return int(cursor.rowcount)
+
+
+_own, _shared = _OwnCounts(), _SharedCounts()

@@ -1,0 +1,436 @@
+"""What the API's description (OpenAPI) says, told apart from the views that do it.
+
+Each app's `schema.py` describes its operations with `describe`: what they take, answer and refuse.
+What holds for every one of them, such as tokens, limits and idempotency keys, is added here.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from django.utils.module_loading import autodiscover_modules
+from drf_spectacular.drainage import warn
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from api.authentication import Administrator, ShoppersMayRead
+from api.errors import BadRequest, Busy, Forbidden, Invalid, NotFound, Refusal
+from api.fields import AMOUNT_MAX, UNITS_MAX
+from api.filtering import (
+    FilterCharacters,
+    FilterNotParsed,
+    FilterNotSupported,
+    FilterTooLong,
+    FilterValueWrong,
+    ListFilters,
+    SortNotSupported,
+)
+from api.idempotency import KEPT_FOR, KEY_LENGTH_MAX, KeyInUse, KeyReused
+from api.limits import TooManyRequests
+from api.pages import LIMIT_MAX, OFFSET_MAX
+from api.settings_views import (
+    CartSettingsChanges,
+    CartSettingsView,
+    ExpiresTooLate,
+    SettingsChanges,
+    SettingsView,
+)
+from api.tokens import BadCredentials, BadToken
+from api.views import TokenRequest, TokenView
+
+# A piece of JSON Schema. A serializer class stands for the body that it reads.
+Piece = dict[str, Any]
+
+TEXT: Piece = {"type": "string"}
+FLAG: Piece = {"type": "boolean"}
+ID: Piece = {"type": "string", "format": "uuid"}
+MOMENT: Piece = {"type": "string", "format": "date-time"}
+NUMBER: Piece = {"type": "integer"}
+UNITS: Piece = {"type": "integer", "minimum": 0, "maximum": UNITS_MAX}
+AMOUNT: Piece = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": AMOUNT_MAX,
+    "description": "In the currency's smallest unit.",
+}
+EMPTY: Piece = {"type": "object", "maxProperties": 0}
+
+_components: dict[str, Piece] = {}
+
+
+def an_object(properties: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> Piece:
+    """Describe an object: what it always has, and what it may have."""
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "required": list(properties),
+    }
+
+
+def a_list(of: Any, **limits: int) -> Piece:
+    return {"type": "array", "items": of, **limits}
+
+
+def one_of(*values: str) -> Piece:
+    return {"type": "string", "enum": list(values)}
+
+
+def component(name: str, piece: Piece) -> Piece:
+    """Give a piece a name in the description, and return the reference to it."""
+    _components[name] = piece
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def data(piece: Any, **beside: Any) -> Piece:
+    return an_object({"data": piece, **beside})
+
+
+def page_of(piece: Any, **beside: Any) -> Piece:
+    described = data(a_list(piece), meta=PAGE, links=LINKS)
+    described["properties"].update(beside)
+    return described
+
+
+PAGE = component(
+    "Page",
+    an_object(
+        {
+            "results": an_object({"total": NUMBER}),
+            "page": an_object(
+                {
+                    "limit": NUMBER,
+                    "offset": NUMBER,
+                    "current": {"type": "integer", "description": "The page's number, from 1."},
+                    "total": {"type": "integer", "description": "How many pages there are."},
+                }
+            ),
+        }
+    ),
+)
+_LINK = {"type": ["string", "null"]}
+LINKS = component(
+    "Links",
+    an_object({"current": TEXT, "first": TEXT, "last": _LINK, "next": _LINK, "prev": _LINK}),
+)
+ERROR = component(
+    "Error",
+    an_object(
+        {
+            "status": {"type": "integer", "description": "The HTTP status, again."},
+            "title": TEXT,
+            "code": {"type": "string", "description": "The reason, in a word to branch on."},
+        },
+        {
+            "detail": {"type": "string", "description": "For people."},
+            "source": {"type": "string", "description": "The field or parameter at fault."},
+            "meta": {"type": "object"},
+            "request_id": TEXT,
+        },
+    ),
+)
+ERRORS = component("Errors", an_object({"errors": a_list(ERROR, minItems=1)}))
+TIMESTAMPS = component("Timestamps", an_object({"created_at": MOMENT, "updated_at": MOMENT}))
+
+_HEADERS = {
+    "X-Request-Id": "The request's id, as the logs have it; one that the request brought is kept.",
+    "Retry-After": "After so many seconds the same request may pass.",
+    "Idempotent-Replayed": "`true` if this is the answer that the first request with the key got.",
+}
+LIST_REFUSALS = (
+    FilterCharacters,
+    FilterNotParsed,
+    FilterNotSupported,
+    FilterTooLong,
+    FilterValueWrong,
+    SortNotSupported,
+)
+CURRENCY_HEADER = "X-Moltin-Currency", "The currency of prices; unsaid, the store's default."
+
+
+@dataclass(frozen=True)
+class Operation:
+    summary: str
+    description: str = ""
+    # The whole body, or the serializer of what stands under its `data`.
+    takes: "Piece | type[Serializer[Any]] | None" = None
+    body_required: bool = True
+    form: bool = False
+    # By status; None for an answer without a body.
+    answers: Mapping[int, Piece | None] = field(default_factory=dict)
+    refuses: Sequence[type[Refusal]] = ()
+    lists: bool = False
+    filters: type[ListFilters] = ListFilters
+    includes: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    takes_idempotency_key: bool = True
+
+
+_operations: dict[tuple[type[APIView], str], tuple[str, Operation]] = {}
+
+
+def describe(tag: str, view: type[APIView], **operations: Operation) -> None:
+    """Describe a view's operations, by their HTTP methods."""
+    for method, operation in operations.items():
+        _operations[view, method.upper()] = tag, operation
+
+
+def read_descriptions(endpoints: Any) -> Any:
+    autodiscover_modules("schema")
+    return endpoints
+
+
+def add_components(result: Piece, **_: Any) -> Piece:
+    result["components"]["schemas"].update(_components)
+    result["components"]["headers"] = {
+        name: {"description": text, "schema": TEXT} for name, text in _HEADERS.items()
+    }
+    return result
+
+
+@cache
+def document() -> Piece:
+    """Make the description once in each process."""
+    made: Piece = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return made
+
+
+class Schema(AutoSchema):
+    """Puts a described operation into the words of OpenAPI."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
+    ) -> Piece | None:
+        self.path, self.path_regex, self.path_prefix = path, path_regex, path_prefix
+        self.method, self.registry = method.upper(), registry
+        if (type(self.view), self.method) not in _operations:
+            warn(f"nobody has described {self.method} {path}")
+            return None
+        tag, operation = _operations[type(self.view), self.method]
+        return {
+            "operationId": _camel(operation.summary),
+            "tags": [tag],
+            "summary": operation.summary,
+            "description": " ".join(filter(None, [operation.description, self._who_may()])),
+            "parameters": list(self._parameters(operation)),
+            **self._request_body(operation),
+            "security": [{"bearer": []}] if self.view.authentication_classes else [],
+            "responses": {**self._answers(operation), **self._refusals(operation)},
+        }
+
+    def get_serializer_name(self, serializer: Any, direction: str) -> str:
+        return type(serializer).__name__
+
+    def _needs_administrator(self) -> bool:
+        permissions = set(self.view.permission_classes)
+        reads = self.method == "GET"
+        return Administrator in permissions or (ShoppersMayRead in permissions and not reads)
+
+    def _who_may(self) -> str:
+        return "Administrators only." if self._needs_administrator() else ""
+
+    def _is_idempotent(self, operation: Operation) -> bool:
+        return self.method in {"POST", "PUT"} and operation.takes_idempotency_key
+
+    def _parameters(self, operation: Operation) -> Iterator[Piece]:
+        variables = re.findall(r"{(\w+)}", self.path)
+        yield from self._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]
+        if self._is_idempotent(operation):
+            key = {"type": "string", "maxLength": KEY_LENGTH_MAX, "pattern": "^[ -~]*$"}
+            hours = KEPT_FOR.days * 24
+            told = f"The same request with the same key happens once, within {hours} hours."
+            yield _parameter("Idempotency-Key", told, key, place="header")
+        for name, text in operation.headers:
+            yield _parameter(name, text, TEXT, place="header")
+        if operation.lists:
+            yield from _list_parameters(operation.filters)
+        if operation.includes:
+            yield _parameter("include", f"What to tell as well: `{operation.includes}`.", TEXT)
+
+    def _request_body(self, operation: Operation) -> Piece:
+        if operation.takes is None:
+            return {}
+        takes = operation.takes
+        if isinstance(takes, type) and not operation.form:
+            takes = data(takes) if operation.body_required else an_object({}, {"data": takes})
+        kind = "application/x-www-form-urlencoded" if operation.form else "application/json"
+        content = {kind: {"schema": self._resolved(takes)}}
+        return {"requestBody": {"content": content, "required": operation.body_required}}
+
+    def _resolved(self, piece: Any) -> Any:
+        """Put references in the place of serializers."""
+        if isinstance(piece, type):
+            # One without fields gets no name of its own.
+            named = self.resolve_serializer(piece, "request")
+            return named.ref if named else {"type": "object"}
+        if isinstance(piece, dict):
+            return {name: self._resolved(nested) for name, nested in piece.items()}
+        if isinstance(piece, list):
+            return [self._resolved(nested) for nested in piece]
+        return piece
+
+    def _answers(self, operation: Operation) -> Piece:
+        replayed = ("Idempotent-Replayed",) if self._is_idempotent(operation) else ()
+        return {
+            str(status): _response(_STATUSES[status], piece, *replayed)
+            for status, piece in operation.answers.items()
+        }
+
+    def _refusals(self, operation: Operation) -> Piece:
+        reasons: defaultdict[int, dict[str, str]] = defaultdict(dict)
+        for refusal in self._refuses(operation):
+            reasons[refusal.kind.status][refusal.code] = refusal.detail or refusal.kind.title
+        if operation.takes is not None:
+            reasons[400]["field_…"] = "A field is missing or of the wrong type."
+            reasons[422]["field_…"] = "A field breaks a rule."
+            reasons[400]["malformed"] = "The body is no JSON."
+        return {
+            str(status): _response(
+                "\n".join(f"- `{code}`: {text}" for code, text in sorted(told.items())),
+                ERRORS,
+                *(("Retry-After",) if status in {409, 429, 503} else ()),
+            )
+            for status, told in sorted(reasons.items())
+        }
+
+    def _refuses(self, operation: Operation) -> Iterator[type[Refusal]]:
+        """What the operation refuses by itself, and what every one of its sort refuses."""
+        yield from operation.refuses
+        yield BadRequest
+        yield TooManyRequests
+        if self.view.authentication_classes:
+            yield BadToken
+        if self._needs_administrator():
+            yield Forbidden
+        if "{" in self.path:
+            yield NotFound
+        if operation.lists:
+            yield from LIST_REFUSALS
+        if self._is_idempotent(operation):
+            yield from (KeyInUse, KeyReused)
+        if self.method != "GET":
+            yield Busy
+
+
+_STATUSES = {200: "Done", 201: "Created", 202: "Under way: not settled yet", 204: "Done"}
+
+
+def _camel(summary: str) -> str:
+    words: list[str] = re.findall(r"[a-z]+", summary.lower())
+    return words[0] + "".join(word.title() for word in words[1:])
+
+
+def _response(description: str, piece: Piece | None, *headers: str) -> Piece:
+    told: Piece = {
+        "description": description,
+        "headers": {
+            name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *headers)
+        },
+    }
+    if piece is not None:
+        told["content"] = {"application/json": {"schema": piece}}
+    return told
+
+
+def _parameter(name: str, description: str, schema: Piece, *, place: str = "query") -> Piece:
+    return {"name": name, "in": place, "description": description, "schema": schema}
+
+
+def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
+    limit = f"How many; 0 stands for the store's page length, and at most {LIMIT_MAX}."
+    yield _parameter("page[limit]", limit, {"type": "integer", "minimum": 0, "maximum": LIMIT_MAX})
+    yield _parameter(
+        "page[offset]",
+        "After how many records to begin. Filter and sort to go further.",
+        {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX},
+    )
+    if filters.takes:
+        known = "; ".join(
+            f"`{name}`: {', '.join(takes.operators)}" for name, takes in filters.takes.items()
+        )
+        told = f"Terms such as `eq(name,value)`, joined by `:`, all of which must hold. {known}."
+        yield _parameter("filter", told, TEXT)
+    if filters.sorts:
+        known = ", ".join(f"`{name}`" for name in filters.sorts)
+        yield _parameter("sort", f"One of {known}, or the same after a `-`.", TEXT)
+
+
+describe(
+    "Tokens",
+    TokenView,
+    post=Operation(
+        "Get a token",
+        "With a secret for an administrator, without one for a shopper. A token lives an hour.",
+        takes=TokenRequest,
+        form=True,
+        answers={
+            200: component(
+                "Token",
+                an_object(
+                    {
+                        "access_token": TEXT,
+                        "token_type": one_of("Bearer"),
+                        "expires_in": NUMBER,
+                        "expires": NUMBER,
+                        "identifier": one_of("client_credentials", "implicit"),
+                    }
+                ),
+            )
+        },
+        refuses=[BadCredentials, Invalid],
+        takes_idempotency_key=False,
+    ),
+)
+_SETTINGS = component(
+    "Settings",
+    an_object(
+        {
+            "type": one_of("settings"),
+            "page_length": NUMBER,
+            "list_child_products": FLAG,
+            "additional_languages": a_list(TEXT),
+            "calculation_method": one_of("line", "simple"),
+            "page_offset_limit": NUMBER,
+            "currency_limit": NUMBER,
+            "filter_limit": NUMBER,
+            "tax_item_limit": NUMBER,
+            "promotions_limit": NUMBER,
+            "integration_limit": NUMBER,
+            "event_limit": NUMBER,
+        }
+    ),
+)
+describe(
+    "Settings",
+    SettingsView,
+    get=Operation("Get the settings", answers={200: data(_SETTINGS)}),
+    put=Operation("Change the settings", takes=SettingsChanges, answers={200: data(_SETTINGS)}),
+    delete=Operation("Reset the settings", answers={204: None}),
+)
+_CART_SETTINGS = component(
+    "CartSettings",
+    an_object(
+        {
+            "type": one_of("settings"),
+            "cart_expiry_days": NUMBER,
+            "discounts": an_object({"custom_discounts_enabled": FLAG, "use_rule_promotions": FLAG}),
+            "inventories": an_object({"defer_inventory_check": FLAG}),
+            "show_all_carts": FLAG,
+        }
+    ),
+)
+describe(
+    "Settings",
+    CartSettingsView,
+    get=Operation("Get the settings of carts", answers={200: data(_CART_SETTINGS)}),
+    put=Operation(
+        "Change the settings of carts",
+        takes=CartSettingsChanges,
+        answers={200: data(_CART_SETTINGS)},
+        refuses=[ExpiresTooLate],
+    ),
+)

@@ -1,0 +1,113 @@
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import store
+from api.authentication import Administrator
+from api.errors import Kind, Refusal
+from api.fields import Flag, WholeNumber
+from api.idempotency import Key, once
+from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX
+from api.pages import OFFSET_MAX
+from api.views import ApiView, envelope
+
+
+class ExpiresTooLate(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "cart_expires_too_late"
+    detail = f"Must be less than or equal to {CART_EXPIRY_DAYS_MAX}"
+
+    @property
+    def title(self) -> str:
+        return "number_lte"
+
+
+class CartExpiryDays(WholeNumber):
+    def to_internal_value(self, data: Any) -> int:
+        days = super().to_internal_value(data)
+        if days > CART_EXPIRY_DAYS_MAX:
+            raise ExpiresTooLate(source="data.cart_expiry_days", meta={"value": days})
+        return days
+
+
+# What the source API has beside these is fixed here, and writing it changes nothing.
+
+
+class SettingsChanges(serializers.Serializer[Any]):
+    page_length = WholeNumber(min_value=1, max_value=PAGE_LENGTH_MAX, required=False)
+
+
+class InventoriesChanges(serializers.Serializer[Any]):
+    defer_inventory_check = Flag(required=False)
+
+
+class CartSettingsChanges(serializers.Serializer[Any]):
+    cart_expiry_days = CartExpiryDays(min_value=1, required=False)
+    show_all_carts = Flag(required=False)
+    inventories = InventoriesChanges(required=False)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields.pop("inventories", {}), **fields}
+
+
+class _SettingsAnswers(ApiView):
+    permission_classes = [Administrator]
+    changes: type[serializers.Serializer[Any]]
+
+    def answered(self, _: str = "") -> Response:
+        raise NotImplementedError
+
+    def get(self, request: Request) -> Response:
+        return self.answered()
+
+    def put(self, request: Request) -> Response:
+        def perform(key: Key | None) -> Response:
+            store.change(key=key, **self.validated(self.changes))
+            return self.answered()
+
+        return once(request, perform, self.answered)
+
+
+class SettingsView(_SettingsAnswers):
+    changes = SettingsChanges
+
+    def answered(self, _: str = "") -> Response:
+        return envelope(
+            {
+                "type": "settings",
+                "page_length": store.current().page_length,
+                "list_child_products": False,
+                "additional_languages": [],
+                "calculation_method": "line",
+                "page_offset_limit": OFFSET_MAX,
+                "currency_limit": 10,
+                "filter_limit": 10,
+                "tax_item_limit": 0,
+                "promotions_limit": 0,
+                "integration_limit": 0,
+                "event_limit": 0,
+            }
+        )
+
+    def delete(self, request: Request) -> Response:
+        """Go back to the defaults."""
+        store.reset_page_length()
+        return Response(status=204)
+
+
+class CartSettingsView(_SettingsAnswers):
+    changes = CartSettingsChanges
+
+    def answered(self, _: str = "") -> Response:
+        known = store.current()
+        return envelope(
+            {
+                "type": "settings",
+                "cart_expiry_days": known.cart_expiry_days,
+                "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
+                "inventories": {"defer_inventory_check": known.defer_inventory_check},
+                "show_all_carts": known.show_all_carts,
+            }
+        )

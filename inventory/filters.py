@@ -1,0 +1,65 @@
+"""What products and the log can be filtered and sorted by."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+
+from api.filtering import COMPARISONS, EQ, IN, LIKE, Flag, Id, ListFilters, Moment, Number, Text
+from inventory.models import DEFAULT_LOCATION_ID, Stock
+
+
+def _stock(column: str, lookup: str, value: Any) -> Q:
+    return Q(stocks__location_id=DEFAULT_LOCATION_ID, **{f"stocks__{column}__{lookup}": value})
+
+
+def _managed(lookup: str, value: Any) -> Q:
+    return _stock("managed", lookup, value)
+
+
+def _available(lookup: str, value: Any) -> Q:
+    return _stock("available", lookup, value)
+
+
+_IS_MANAGED = Exists(
+    Stock.objects.filter(product=OuterRef("pk"), location_id=DEFAULT_LOCATION_ID, managed=True)
+)
+
+
+class PublicProductFilters(ListFilters):
+    """For a storefront that must not learn how many are left: it could ask until it knows."""
+
+    takes = {
+        "id": Id("id", IN),
+        "sku": Text("sku", EQ, LIKE, IN),
+        "name": Text("name", EQ, LIKE),
+        "slug": Text("slug", EQ, LIKE),
+        "status": Text("status", EQ, LIKE),
+        "description": Text("description", LIKE),
+        "commodity_type": Text("commodity_type", EQ),
+        "manage_stock": Flag(_managed, EQ),
+        "barcode": Text("barcode", EQ),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+        "updated_at": Moment("updated_at", EQ, *COMPARISONS),
+    }
+    sorts = {
+        "commodity_type": ["commodity_type"],
+        "created_at": ["created_at"],
+        "description": ["description"],
+        "manage_stock": [_IS_MANAGED],
+        "name": ["name"],
+        "sku": ["sku"],
+        "slug": ["slug"],
+        "status": ["status"],
+        "updated_at": ["updated_at"],
+    }
+
+
+class ProductFilters(PublicProductFilters):
+    takes = {**PublicProductFilters.takes, "stock": Number(_available, EQ, *COMPARISONS)}
+
+
+class StockTransactionFilters(ListFilters):
+    takes = {
+        "action": Text("action", EQ, IN),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+    }

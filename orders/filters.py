@@ -1,0 +1,83 @@
+"""What carts and orders can be filtered and sorted by."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import CharField, Exists, Expression, OuterRef, Q, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Concat
+
+from api.filtering import (
+    COMPARISONS,
+    EQ,
+    IN,
+    LIKE,
+    Condition,
+    Id,
+    ListFilters,
+    Moment,
+    Number,
+    Text,
+    compared,
+)
+from orders.models import OrderItem
+
+
+def _has_item(column: str) -> Callable[[str, Any], Condition]:
+    def condition(lookup: str, value: Any) -> Condition:
+        items = OrderItem.objects.filter(order=OuterRef("pk"))
+        return Exists(items.filter(**{f"{column}__{lookup}": value}))
+
+    return condition
+
+
+def _full_name(address: str) -> Expression:
+    first, last = KT(f"{address}__first_name"), KT(f"{address}__last_name")
+    return Concat(first, Value(" "), last, output_field=CharField())
+
+
+_OUR_NUMBER = Cast("number", CharField())
+
+
+def _either_number(lookup: str, value: Any) -> Condition:
+    """The client's number of the order, or ours: 1001, which people write #1001."""
+    ours = compared(_OUR_NUMBER, lookup, value.removeprefix("#"))
+    return Q(**{f"order_number__{lookup}": value}) | ours
+
+
+class CartFilters(ListFilters):
+    takes = {"name": Text("name", EQ, LIKE)}
+
+
+class OrderFilters(ListFilters):
+    takes = {
+        "status": Text("status", EQ, IN),
+        "payment": Text("payment", EQ, IN),
+        "shipping": Text("shipping", EQ, IN),
+        "currency": Text("currency_id", EQ),
+        "product_id": Id(_has_item("product_id"), EQ),
+        "product_sku": Text(_has_item("sku"), EQ),
+        "name": Text("customer_name", EQ, LIKE),
+        "email": Text("customer_email", EQ, LIKE),
+        "shipping_postcode": Text("shipping_address__postcode", EQ, LIKE),
+        "billing_postcode": Text("billing_address__postcode", EQ, LIKE),
+        "shipping_name": Text(_full_name("shipping_address"), EQ, LIKE),
+        "billing_name": Text(_full_name("billing_address"), EQ, LIKE),
+        "external_ref": Text("external_ref", EQ, LIKE),
+        "order_number": Text(_either_number, EQ, LIKE),
+        # Tax is shown as included or zero, so the two never differ.
+        "with_tax": Number("total", *COMPARISONS),
+        "without_tax": Number("total", *COMPARISONS),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+        "updated_at": Moment("updated_at", EQ, *COMPARISONS),
+    }
+    sorts = {
+        "created_at": ["created_at"],
+        "updated_at": ["updated_at"],
+        "payment": ["payment"],
+        "shipping": ["shipping"],
+        "status": ["status"],
+        "with_tax": ["total"],
+        # Ours are numbers and come first; a client's are text.
+        "order_number": ["order_number", "number"],
+    }

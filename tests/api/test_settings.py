@@ -1,0 +1,195 @@
+"""/v2/settings: what a merchant sets for the whole store."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from api import store
+from api.models import StoreSettings
+from tests.concurrency import run_together
+from tests.factories import filled_cart, product
+from tests.http import Api, administrator, shopper, statements
+
+pytestmark = pytest.mark.django_db
+
+SETTINGS, CART_SETTINGS = "/v2/settings", "/v2/settings/cart"
+
+
+@pytest.fixture
+def back_office() -> Api:
+    return administrator()
+
+
+def test_the_defaults_in_the_shape_of_the_contract(back_office):
+    general = back_office.get(SETTINGS).json()["data"]
+    cart = back_office.get(CART_SETTINGS).json()["data"]
+
+    assert general == {
+        "type": "settings",
+        "page_length": 25,
+        "list_child_products": False,
+        "additional_languages": [],
+        "calculation_method": "line",
+        "page_offset_limit": 10_000,
+        "currency_limit": 10,
+        "filter_limit": 10,
+        "tax_item_limit": 0,
+        "promotions_limit": 0,
+        "integration_limit": 0,
+        "event_limit": 0,
+    }
+    assert cart == {
+        "type": "settings",
+        "cart_expiry_days": 7,
+        "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
+        "inventories": {"defer_inventory_check": False},
+        "show_all_carts": True,
+    }
+    assert not StoreSettings.objects.exists()
+
+
+def test_the_page_length_is_what_a_list_shows_unless_asked_otherwise(back_office):
+    for _ in range(3):
+        product()
+
+    answer = back_office.put(SETTINGS, {"type": "settings", "page_length": 2})
+
+    assert (answer.status_code, answer.json()["data"]["page_length"]) == (200, 2)
+    assert len(back_office.get("/v2/products").json()["data"]) == 2
+    assert len(back_office.get("/v2/products?page[limit]=0").json()["data"]) == 2
+    assert len(back_office.get("/v2/products?page[limit]=3").json()["data"]) == 3
+
+
+def test_what_is_fixed_is_left_as_it_is_without_a_word(back_office):
+    before = back_office.get(SETTINGS).json()
+    fixed = {"currency_limit": 99, "list_child_products": True, "colour": "teal", "id": 7}
+
+    answer = back_office.put(SETTINGS, fixed)
+
+    assert (answer.status_code, answer.json()) == (200, before)
+
+
+def test_deleting_the_settings_restores_the_page_length_and_no_more(back_office):
+    back_office.put(SETTINGS, {"page_length": 2})
+    back_office.put(CART_SETTINGS, {"cart_expiry_days": 30})
+
+    answer = back_office.delete(SETTINGS)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert back_office.get(SETTINGS).json()["data"]["page_length"] == 25
+    assert back_office.get(CART_SETTINGS).json()["data"]["cart_expiry_days"] == 30
+
+
+def test_cart_settings_change_one_by_one(back_office):
+    for change in (
+        {"cart_expiry_days": 365},
+        {"inventories": {"defer_inventory_check": True}},
+        {"show_all_carts": False},
+        {"inventories": {}, "discounts": {"custom_discounts_enabled": True}},
+    ):
+        answer = back_office.put(CART_SETTINGS, change)
+        assert answer.status_code == 200
+
+    assert answer.json()["data"] == {
+        "type": "settings",
+        "cart_expiry_days": 365,
+        "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
+        "inventories": {"defer_inventory_check": True},
+        "show_all_carts": False,
+    }
+
+
+def test_more_than_365_days_are_refused_in_the_words_of_the_contract(back_office):
+    answer = back_office.put(CART_SETTINGS, {"cart_expiry_days": 366})
+
+    [error] = answer.json()["errors"]
+    assert answer.status_code == error["status"] == 400
+    assert (error["title"], error["detail"], error["source"], error["meta"]) == (
+        "number_lte",
+        "Must be less than or equal to 365",
+        "data.cart_expiry_days",
+        {"value": 366},
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        (SETTINGS, {"page_length": 0}, 422),
+        (SETTINGS, {"page_length": 101}, 422),
+        (SETTINGS, {"page_length": "25"}, 400),
+        (SETTINGS, {"page_length": 2.5}, 400),
+        (SETTINGS, {"page_length": None}, 400),
+        (SETTINGS, [], 400),
+        (CART_SETTINGS, {"cart_expiry_days": 0}, 422),
+        (CART_SETTINGS, {"cart_expiry_days": -1}, 422),
+        (CART_SETTINGS, {"cart_expiry_days": 10**30}, 400),
+        (CART_SETTINGS, {"cart_expiry_days": True}, 400),
+        (CART_SETTINGS, {"cart_expiry_days": None}, 400),
+        (CART_SETTINGS, {"show_all_carts": "no"}, 400),
+        (CART_SETTINGS, {"inventories": 7}, 400),
+        (CART_SETTINGS, {"inventories": {"defer_inventory_check": 1}}, 400),
+    ],
+)
+def test_wrong_settings_change_nothing(back_office, path, fields, status):
+    answer = back_office.put(path, fields)
+
+    assert answer.status_code == answer.json()["errors"][0]["status"] == status
+    assert not StoreSettings.objects.exists()
+
+
+@pytest.mark.parametrize("path", [SETTINGS, CART_SETTINGS])
+def test_shoppers_neither_read_nor_change_settings(path):
+    storefront = shopper()
+
+    for answer in (storefront.get(path), storefront.put(path, {"page_length": 1})):
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "forbidden")
+
+
+def test_the_same_key_changes_settings_once(back_office):
+    body = json.dumps({"data": {"page_length": 2}})
+    answers = [back_office.send("PUT", SETTINGS, body, key="click") for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert answers[1]["Idempotent-Replayed"] == "true"
+
+
+def test_the_environment_says_how_long_a_cart_lives_until_a_merchant_does(settings):
+    settings.CART_EXPIRY_DAYS = 14
+    assert store.current().cart_expiry_days == 14
+
+    store.change(page_length=50)
+    assert store.current().cart_expiry_days == 14
+
+    store.change(cart_expiry_days=3)
+    assert store.current().cart_expiry_days == 3
+
+
+def test_the_settings_cost_a_statement_now_and_then_only(monkeypatch):
+    api, cart = shopper(), filled_cart({product(stock=9): 1})
+    made = product(stock=9)
+
+    def add() -> Any:
+        return api.add_to_cart(cart, str(made.pk), 1)
+
+    add()
+    usual = statements(add)
+    later = time.monotonic() + 16
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+
+    assert statements(add) == usual + 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_changes_at_once_all_count():
+    outcomes = run_together(
+        lambda: store.change(page_length=50),
+        lambda: store.change(cart_expiry_days=30),
+        lambda: store.change(show_all_carts=False),
+    )
+
+    assert outcomes == [None] * 3
+    row = StoreSettings.objects.get()
+    assert (row.page_length, row.cart_expiry_days, row.show_all_carts) == (50, 30, False)

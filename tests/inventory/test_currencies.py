@@ -1,0 +1,300 @@
+"""/v2/currencies: read by everybody, changed by administrators."""
+
+import itertools
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from api import clock
+from inventory import services as inventory
+from inventory.models import Currency
+from inventory.services import Money
+from tests.concurrency import run_together
+from tests.factories import product, unpaid_order
+from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements
+
+pytestmark = pytest.mark.django_db
+
+UNKNOWN = uuid.UUID("01234567-89ab-7def-8123-456789abcdef")
+YEN = {
+    "code": "JPY",
+    "exchange_rate": 151.2,
+    "format": "¥{price}",
+    "decimal_point": ".",
+    "thousand_separator": ",",
+    "decimal_places": 0,
+    "default": False,
+    "enabled": True,
+}
+
+
+@pytest.fixture
+def back_office() -> Api:
+    return administrator()
+
+
+def dollar() -> Currency:
+    return Currency.objects.get(code="USD")
+
+
+def path(currency: Currency) -> str:
+    return f"/v2/currencies/{currency.pk}"
+
+
+def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["status"], error["code"]) == (status, status, code)
+    return dict(error)
+
+
+@pytest.mark.parametrize("more", [{}, {"type": "currency"}])
+def test_a_currency_is_made_and_shown_in_the_shape_of_the_contract(back_office, more):
+    answer = back_office.post("/v2/currencies", {**YEN, **more})
+
+    shown = answer.json()["data"]
+    assert answer.status_code == 201
+    assert set(shown) == {*YEN, "id", "type", "links", "meta"}
+    assert_shape(
+        shown,
+        {
+            **YEN,
+            "id": an_id,
+            "type": "currency",
+            "links": {"self": str},
+            "meta": {"timestamps": {"created_at": a_moment, "updated_at": a_moment}},
+        },
+    )
+    assert shown["links"]["self"].endswith(f"/v2/currencies/{shown['id']}")
+    assert shopper().get(f"/v2/currencies/{shown['id']}").json()["data"] == shown
+
+
+def test_only_the_code_is_needed(back_office):
+    shown = back_office.post("/v2/currencies", {"code": "eur"}).json()["data"]
+
+    assert (shown["code"], shown["decimal_places"], shown["default"]) == ("EUR", 2, False)
+
+
+def test_shoppers_read_currencies_and_change_none(back_office):
+    storefront = shopper()
+    inventory.create_currency(code="EUR")
+
+    listed = storefront.get("/v2/currencies").json()
+
+    assert [shown["code"] for shown in listed["data"]] == ["EUR", "USD"]
+    assert listed["meta"]["results"]["total"] == 2
+    refused(storefront.post("/v2/currencies", YEN), 403, "forbidden")
+    refused(storefront.put(path(dollar()), {"enabled": False}), 403, "forbidden")
+    refused(storefront.delete(path(dollar())), 403, "forbidden")
+
+
+def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office):
+    for number in range(9):
+        inventory.create_currency(code=f"AA{chr(65 + number)}")
+    back_office.get("/v2/currencies")
+
+    short = statements(lambda: back_office.get("/v2/currencies?page[limit]=1"))
+    assert statements(lambda: back_office.get("/v2/currencies")) == short
+
+
+def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_office):
+    for answer in (
+        back_office.post("/v2/currencies", {"code": "usd"}),
+        back_office.put(path(inventory.create_currency(code="EUR")), {"code": "USD"}),
+    ):
+        error = refused(answer, 409, "currency_taken")
+        assert error["title"] == "Currency already exists"
+        assert error["detail"] == "The specified currency code already exists for this store"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"code": None}, 400),
+        ({"code": "US"}, 422),
+        ({"code": "ÄÖÜ"}, 422),
+        ({"code": 7}, 400),
+        ({"exchange_rate": "1"}, 400),
+        ({"exchange_rate": True}, 400),
+        ({"exchange_rate": 0}, 422),
+        ({"exchange_rate": -1}, 422),
+        ({"exchange_rate": 1e-9}, 422),
+        ({"exchange_rate": 1e10}, 422),
+        ({"exchange_rate": 10**400}, 422),
+        ({"format": "$"}, 422),
+        ({"format": "{price}{price}"}, 422),
+        ({"format": "{price}" + "x" * 20}, 422),
+        ({"format": 7}, 400),
+        ({"decimal_point": ""}, 422),
+        ({"decimal_point": ".."}, 422),
+        ({"decimal_point": "1"}, 422),
+        ({"decimal_point": ","}, 422),
+        ({"thousand_separator": "."}, 422),
+        ({"thousand_separator": None}, 400),
+        ({"decimal_places": -1}, 422),
+        ({"decimal_places": 5}, 422),
+        ({"decimal_places": 1.5}, 400),
+        ({"default": "yes"}, 400),
+        ({"enabled": 1}, 400),
+    ],
+)
+def test_a_wrong_currency_is_neither_made_nor_changed_to(back_office, fields, status):
+    made = inventory.create_currency(code="EUR")
+    before = Currency.objects.values().get(code="EUR")
+
+    for answer in (
+        back_office.post("/v2/currencies", {**YEN, **fields}),
+        back_office.put(path(made), fields),
+    ):
+        assert answer.status_code == answer.json()["errors"][0]["status"] == status
+
+    assert set(Currency.objects.values_list("code", flat=True)) == {"EUR", "USD"}
+    assert Currency.objects.values().get(code="EUR") == before
+
+
+def test_a_separator_may_be_a_space_or_nothing(back_office):
+    made = inventory.create_currency(code="EUR")
+
+    spaced = back_office.put(path(made), {"decimal_point": ",", "thousand_separator": " "})
+    joined = back_office.put(path(made), {"thousand_separator": ""})
+
+    assert spaced.json()["data"]["thousand_separator"] == " "
+    assert joined.json()["data"]["thousand_separator"] == ""
+    assert inventory.currencies()["EUR"].formatted(123456) == "1234,56"
+
+
+def test_an_unknown_currency_is_not_found(back_office):
+    unknown = f"/v2/currencies/{UNKNOWN}"
+
+    for answer in (
+        back_office.get(unknown),
+        back_office.put(unknown, {"enabled": True}),
+        back_office.delete(unknown),
+    ):
+        refused(answer, 404, "currency_not_found")
+
+
+def test_another_default_takes_the_place_of_the_one_before(back_office):
+    euro = inventory.create_currency(code="EUR")
+    shirt = product(prices=[Money("EUR", 900), Money("USD", 1000)])
+
+    answer = back_office.put(path(euro), {"default": True})
+
+    assert answer.json()["data"]["default"] is True
+    assert list(Currency.objects.filter(default=True)) == [euro]
+    shown = back_office.get(f"/v2/products/{shirt.pk}").json()["data"]
+    assert shown["meta"]["display_price"]["with_tax"]["currency"] == "EUR"
+    made = back_office.post("/v2/currencies", {**YEN, "default": True})
+    assert made.json()["data"]["default"] is True
+    assert Currency.objects.get(default=True).code == "JPY"
+
+
+@pytest.mark.parametrize("change", [{"default": False}, {"enabled": False}])
+def test_the_default_is_neither_given_up_nor_disabled(back_office, change):
+    refused(back_office.put(path(dollar()), change), 422, "currency_is_default")
+    refused(back_office.delete(path(dollar())), 422, "currency_is_default")
+    assert (dollar().default, dollar().enabled) == (True, True)
+
+
+def test_a_disabled_currency_does_not_become_the_default(back_office):
+    euro = inventory.create_currency(code="EUR", enabled=False)
+
+    for answer in (
+        back_office.put(path(euro), {"default": True}),
+        back_office.post("/v2/currencies", {**YEN, "enabled": False, "default": True}),
+    ):
+        refused(answer, 422, "currency_not_enabled")
+    assert dollar().default
+    assert back_office.put(path(euro), {"default": True, "enabled": True}).status_code == 200
+
+
+def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
+    euro = inventory.create_currency(code="EUR")
+    back_office.put(path(euro), {"enabled": False})
+
+    answer = back_office.get(f"/v2/products/{product().pk}", X_MOLTIN_CURRENCY="EUR")
+
+    refused(answer, 422, "currency_unknown")
+
+
+def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
+    priced = inventory.create_currency(code="EUR")
+    product(prices=[Money("EUR", 1)])
+    unpaid_order({product(stock=1): 1})
+    inventory.create_currency(code="CHF", default=True)
+
+    for used in (priced, dollar()):
+        refused(back_office.delete(path(used)), 409, "currency_in_use")
+        for change in ({"code": "XXX"}, {"decimal_places": 0}):
+            refused(back_office.put(path(used), change), 409, "currency_in_use")
+        same = {"code": used.code, "decimal_places": 2, "format": "{price} !", "enabled": False}
+        assert back_office.put(path(used), same).status_code == 200
+
+
+def test_a_currency_nobody_uses_is_renamed_and_deleted(back_office):
+    euro = inventory.create_currency(code="EUR")
+
+    renamed = back_office.put(path(euro), {"code": "CHF", "decimal_places": 4})
+    deleted = back_office.delete(path(euro))
+
+    assert renamed.json()["data"]["code"] == "CHF"
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    refused(back_office.get(path(euro)), 404, "currency_not_found")
+
+
+def test_a_store_has_at_most_10_currencies(back_office):
+    for number in range(9):
+        inventory.create_currency(code=f"AA{chr(65 + number)}")
+
+    refused(back_office.post("/v2/currencies", YEN), 422, "too_many_currencies")
+
+
+def test_the_same_key_makes_one_currency(back_office):
+    answers = [back_office.post("/v2/currencies", YEN, key="click") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+
+
+def test_what_another_process_made_is_known_at_once():
+    inventory.currencies()
+    now = clock.now()
+    Currency.objects.create(code="EUR", created_at=now, updated_at=now)
+
+    assert inventory.currencies()["EUR"].enabled
+    inventory.forget_currencies()
+    inventory.currencies()
+    Currency.objects.create(code="CHF", created_at=now, updated_at=now)
+    assert inventory.currency_named("CHF").code == "CHF"
+
+
+def test_every_change_is_dated(back_office):
+    euro = inventory.create_currency(code="EUR")
+
+    with clock.replaced(itertools.repeat(clock.now() + timedelta(minutes=5)).__next__):
+        inventory.change_currency(euro.pk, format="€{price}")
+
+    changed = Currency.objects.get(pk=euro.pk)
+    assert changed.updated_at > changed.created_at == euro.created_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_currencies_made_the_default_at_once_one_is():
+    made = [inventory.create_currency(code=code) for code in ("AAA", "BBB", "CCC", "DDD")]
+
+    def make_default(currency: Currency) -> Any:
+        return lambda: inventory.change_currency(currency.pk, default=True)
+
+    outcomes = run_together(*map(make_default, made))
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert Currency.objects.filter(default=True).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_codes_made_at_once_one_is():
+    outcomes = run_together(*[lambda: inventory.create_currency(code="EUR")] * 4)
+
+    assert len([made for made in outcomes if isinstance(made, Currency)]) == 1
+    assert {type(one).__name__ for one in outcomes} == {"Currency", "CurrencyTaken"}

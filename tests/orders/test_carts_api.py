@@ -1,0 +1,885 @@
+"""Carts beyond one product at a time: made and listed, custom items, bulk, merge, expiry."""
+
+import itertools
+import json
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from api import clock, store
+from inventory import services as inventory
+from inventory.models import Currency, Product
+from inventory.services import Money
+from orders import carts, jobs
+from orders.errors import CurrencyGone
+from orders.models import Cart, CartItem, Order, OrderItem
+from tests.concurrency import run_together
+from tests.factories import MERCHANT, filled_cart, product, stock_of
+from tests.http import (
+    PRICE,
+    Api,
+    a_moment,
+    administrator,
+    an_id,
+    assert_shape,
+    shopper,
+    statements,
+)
+from tests.orders.statements import sql_of, statements_of
+
+pytestmark = pytest.mark.django_db
+
+UNKNOWN = "01234567-89ab-7def-8123-456789abcdef"
+WRAPPING = {
+    "type": "custom_item",
+    "name": "Gift wrapping",
+    "quantity": 2,
+    "price": {"amount": 350},
+}
+
+
+@pytest.fixture
+def storefront() -> Api:
+    return shopper()
+
+
+@pytest.fixture
+def back_office() -> Api:
+    return administrator()
+
+
+def euro() -> Currency:
+    return inventory.create_currency(code="EUR", format="€{price}")
+
+
+def wanted(made: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
+    return {"type": "cart_item", "id": str(made.pk), "quantity": quantity, **more}
+
+
+def lines(api: Api, cart: str) -> list[tuple[str, int]]:
+    """Name and quantity of each line."""
+    shown = api.get(f"/v2/carts/{cart}/items").json()["data"]
+    return [(line["name"], line["quantity"]) for line in shown]
+
+
+def bulk(api: Api, cart: str, entries: list[Any], *, all_or_nothing: bool | None = None) -> Any:
+    return _sent(api, "POST", cart, entries, "add_all_or_nothing", all_or_nothing)
+
+
+def bulk_update(
+    api: Api, cart: str, entries: list[Any], *, all_or_nothing: bool | None = None
+) -> Any:
+    return _sent(api, "PUT", cart, entries, "update_all_or_nothing", all_or_nothing)
+
+
+def _sent(
+    api: Api, method: str, cart: str, entries: list[Any], option: str, chosen: bool | None
+) -> Any:
+    body: dict[str, Any] = {"data": entries}
+    if chosen is not None:
+        body["options"] = {option: chosen}
+    return api.send(method, f"/v2/carts/{cart}/items", json.dumps(body))
+
+
+def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
+    errors: list[dict[str, Any]] = answer.json()["errors"]
+    assert (answer.status_code, errors[0]["status"], errors[0]["code"]) == (status, status, code)
+    return errors[0]
+
+
+# Carts themselves.
+
+
+def test_a_cart_is_created_with_an_id_of_ours(storefront):
+    answer = storefront.post("/v2/carts", {"name": "Mine", "description": "For Ada"})
+
+    shown = answer.json()["data"]
+    assert answer.status_code == 201
+    assert (shown["type"], shown["name"], shown["description"]) == ("cart", "Mine", "For Ada")
+    assert len(shown["id"]) == 32
+    assert shown["inventory_settings"] == {"defer_inventory_check": False}
+    assert storefront.get(f"/v2/carts/{shown['id']}").json()["data"] == shown
+
+
+def test_a_cart_is_created_with_the_clients_id_once(storefront):
+    body = {"id": "Ada_s-cart", "inventory_settings": {"defer_inventory_check": True}}
+    first = storefront.post("/v2/carts", body)
+    again = storefront.post("/v2/carts", {**body, "name": "Another's"})
+
+    assert first.json()["data"]["id"] == "Ada_s-cart"
+    assert first.json()["data"]["inventory_settings"] == {"defer_inventory_check": True}
+    refused(again, 409, "cart_exists")
+    assert Cart.objects.get().name == "Cart"
+
+
+def test_the_same_key_creates_one_cart(storefront):
+    answers = [storefront.post("/v2/carts", {"name": "Mine"}, key="click") for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert answers[1]["Idempotent-Replayed"] == "true"
+    assert Cart.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({"id": "a b"}, "data.id"),
+        ({"id": ""}, "data.id"),
+        ({"id": "x" * 129}, "data.id"),
+        ({"id": 7}, "data.id"),
+        ({"name": ""}, "data.name"),
+        ({"inventory_settings": None}, "data.inventory_settings"),
+        ({"inventory_settings": 1}, "data.inventory_settings"),
+        (
+            {"inventory_settings": {"defer_inventory_check": "yes"}},
+            "data.inventory_settings.defer_inventory_check",
+        ),
+    ],
+)
+def test_a_wrong_cart_is_not_created(storefront, fields, source):
+    answer = storefront.post("/v2/carts", fields)
+
+    assert answer.status_code in {400, 422}
+    assert [error["source"] for error in answer.json()["errors"]] == [source]
+    assert not Cart.objects.exists()
+
+
+def test_an_administrator_lists_carts_newest_change_first(back_office, storefront):
+    shirt = product(stock=5, price=1250)
+    old, new = filled_cart({shirt: 1}), filled_cart({shirt: 2})
+    storefront.put(f"/v2/carts/{old}", {"name": "Changed"})
+
+    body = back_office.get("/v2/carts").json()
+    second = back_office.get("/v2/carts?page[limit]=1&page[offset]=1").json()
+
+    assert [cart["id"] for cart in body["data"]] == [old, new]
+    assert body["data"][0] == storefront.get(f"/v2/carts/{old}").json()["data"]
+    assert body["meta"]["results"]["total"] == 2
+    assert [cart["id"] for cart in second["data"]] == [new]
+
+
+def test_a_list_of_carts_leaves_out_what_has_expired(back_office):
+    filled_cart({product(stock=5): 1})
+
+    with clock.replaced(itertools.repeat(clock.now() + timedelta(days=8)).__next__):
+        assert back_office.get("/v2/carts").json()["data"] == []
+
+
+def test_a_store_may_list_only_the_carts_of_customers_of_which_there_are_none(back_office):
+    filled_cart({product(stock=5): 1})
+    store.change(show_all_carts=False)
+
+    assert back_office.get("/v2/carts").json()["data"] == []
+
+
+def test_a_shopper_cannot_list_carts(storefront):
+    filled_cart({product(stock=5): 1})
+
+    refused(storefront.get("/v2/carts"), 403, "forbidden")
+
+
+def test_a_long_list_of_carts_costs_as_many_statements_as_a_short_one(back_office):
+    shelf = [product(stock=9) for _ in range(3)]
+    for _ in range(25):
+        filled_cart(dict.fromkeys(shelf, 1))
+    back_office.get("/v2/carts")
+
+    short = statements(lambda: back_office.get("/v2/carts?page[limit]=1"))
+    assert statements(lambda: back_office.get("/v2/carts?page[limit]=25")) == short
+
+
+def test_customers_are_not_there_yet(storefront):
+    path = f"/v2/carts/{filled_cart({product(stock=5): 1})}/relationships/customers"
+    customer = [{"type": "customer", "id": UNKNOWN}]
+
+    for answer in (storefront.post(path, customer), storefront.delete(path)):
+        refused(answer, 404, "not_found")
+
+
+# Custom items.
+
+
+def test_a_custom_item_in_the_shape_of_the_contract(storefront):
+    answer = storefront.post(
+        "/v2/carts/mine/items", {**WRAPPING, "sku": "WRAP", "description": "With a bow"}
+    )
+
+    [shown] = answer.json()["data"]
+    assert answer.status_code == 201
+    assert_shape(
+        shown,
+        {
+            "id": an_id,
+            "type": "custom_item",
+            "name": "Gift wrapping",
+            "description": "With a bow",
+            "sku": "WRAP",
+            "slug": "",
+            "image": {"mime_type": "", "file_name": "", "href": ""},
+            "quantity": 2,
+            "manage_stock": False,
+            "unit_price": PRICE,
+            "value": PRICE,
+            "meta": {"timestamps": {"created_at": a_moment, "updated_at": a_moment}},
+        },
+    )
+    assert "product_id" not in shown
+    assert shown["value"] == {"amount": 700, "currency": "USD", "includes_tax": True}
+    assert answer.json()["meta"]["display_price"]["with_tax"]["amount"] == 700
+
+
+def test_equal_custom_items_add_up_and_different_ones_do_not(storefront):
+    for more in ({}, {}, {"price": {"amount": 351}}, {"sku": "W"}, {"custom_inputs": {"to": "Bo"}}):
+        answer = storefront.post("/v2/carts/mine/items", {**WRAPPING, **more})
+        assert answer.status_code == 201
+
+    shown = storefront.get("/v2/carts/mine/items").json()["data"]
+    assert [line["quantity"] for line in shown] == [4, 2, 2, 2]
+
+
+def test_a_custom_item_takes_the_carts_currency(storefront):
+    euro()
+    shirt = product(stock=5, prices=[Money("EUR", 1000)])
+    storefront.post("/v2/carts/mine/items", wanted(shirt), X_MOLTIN_CURRENCY="EUR")
+
+    answer = storefront.post("/v2/carts/mine/items", WRAPPING)
+
+    assert [line["value"]["currency"] for line in answer.json()["data"]] == ["EUR", "EUR"]
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"name": ""}, 422),
+        ({"name": None}, 400),
+        ({"name": "x" * 201}, 422),
+        ({"name": "a\x00b"}, 400),
+        ({"quantity": 0}, 422),
+        ({"quantity": 1.5}, 400),
+        ({"quantity": 2**31}, 422),
+        ({"price": None}, 400),
+        ({"price": 350}, 400),
+        ({"price": []}, 400),
+        ({"price": {}}, 400),
+        ({"price": {"amount": "350"}}, 400),
+        ({"price": {"amount": 2**53}}, 422),
+        ({"price": {"amount": 1, "includes_tax": "no"}}, 400),
+        ({"sku": 7}, 400),
+        ({"custom_inputs": [1]}, 400),
+        ({"price": {"amount": 2**53 - 1}, "quantity": 2}, 422),
+        ({"type": "subscription_item"}, 422),
+        ({"type": 7}, 400),
+    ],
+)
+def test_a_wrong_custom_item_is_refused(storefront, more, status):
+    answer = storefront.post("/v2/carts/mine/items", {**WRAPPING, **more})
+
+    assert answer.status_code == answer.json()["errors"][0]["status"] == status
+    assert not Cart.objects.exists()
+
+
+def test_a_negative_amount_is_refused_in_the_words_of_the_contract(storefront):
+    answer = storefront.post("/v2/carts/mine/items", {**WRAPPING, "price": {"amount": -1}})
+
+    error = refused(answer, 400, "negative_amount")
+    assert (error["title"], error["detail"], error["meta"]) == (
+        "number_gte",
+        "Must be greater than or equal to 0",
+        {"value": -1},
+    )
+
+
+def test_a_custom_item_is_bought_with_a_product_and_moves_no_stock(storefront, back_office):
+    shirt = product(stock=5, price=1000)
+    bulk(storefront, "mine", [wanted(shirt), {**WRAPPING, "sku": "WRAP"}])
+
+    order = storefront.check_out("mine").json()
+    paid = storefront.pay(order["data"]["id"])
+    shipped = back_office.put(f"/v2/orders/{order['data']['id']}", {"shipping": "fulfilled"})
+
+    first, second = order["included"]["items"]
+    assert order["data"]["meta"]["display_price"]["with_tax"]["amount"] == 1700
+    assert "product_id" not in second
+    assert (second["name"], second["sku"], second["quantity"]) == ("Gift wrapping", "WRAP", 2)
+    assert second["unit_price"]["amount"] == 350
+    assert first["product_id"] == str(shirt.pk)
+    assert (paid.status_code, shipped.status_code) == (200, 200)
+    assert stock_of(shirt).total == 4
+    assert OrderItem.objects.get(product=None).shipped == 0
+    items = back_office.get(f"/v2/orders/{order['data']['id']}/items").json()["data"]
+    assert [item["name"] for item in items] == [shirt.name, "Gift wrapping"]
+    assert storefront.get("/v2/carts/mine/orders").json()["data"][0]["items"] == items
+
+
+def test_an_order_of_custom_items_alone_is_paid_and_cancelled(storefront, back_office):
+    storefront.post("/v2/carts/mine/items", WRAPPING)
+
+    order = storefront.check_out("mine").json()["data"]["id"]
+
+    assert storefront.pay(order).status_code == 200
+    assert back_office.put(f"/v2/orders/{order}", {"status": "cancelled"}).status_code == 200
+
+
+def test_the_admin_shows_what_is_no_product(storefront, admin_client):
+    storefront.post("/v2/carts/mine/items", WRAPPING)
+    storefront.check_out("mine")
+    order = Order.objects.get()
+
+    cart_page = admin_client.get("/admin/orders/cart/mine/change/")
+    order_page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
+
+    assert (cart_page.status_code, order_page.status_code) == (200, 200)
+    assert "Gift wrapping" in cart_page.content.decode()
+    assert "Gift wrapping" in order_page.content.decode()
+
+
+# What cannot be put into a cart.
+
+
+def test_no_promotion_code_is_known(storefront):
+    answer = storefront.post("/v2/carts/mine/items", {"type": "promotion_item", "code": "SPRING"})
+
+    error = refused(answer, 404, "promotion_not_found")
+    assert (error["title"], error["meta"]) == ("Not Found", {"code": "SPRING"})
+    assert error["detail"] == "No promotion could be found with the given code."
+
+
+def test_an_order_is_not_put_into_a_cart_again(storefront):
+    answer = storefront.post("/v2/carts/mine/items", {"type": "order_items", "order_id": UNKNOWN})
+
+    assert "one by one" in refused(answer, 422, "reorder_unsupported")["detail"]
+
+
+# Several at once.
+
+
+@pytest.mark.parametrize("all_or_nothing", [None, True, False])
+def test_several_things_are_added_in_one_call(storefront, all_or_nothing):
+    shirt, mug = product(stock=5, name="Shirt"), product(stock=5, name="Mug")
+    storefront.post("/v2/carts/mine/items", wanted(shirt))
+    named_by_sku = {"type": "cart_item", "sku": mug.sku, "quantity": 3}
+
+    answer = bulk(
+        storefront,
+        "mine",
+        [wanted(shirt, 2), named_by_sku, WRAPPING, wanted(mug)],
+        all_or_nothing=all_or_nothing,
+    )
+
+    body = answer.json()
+    assert answer.status_code == 201
+    assert "errors" not in body
+    assert lines(storefront, "mine") == [("Shirt", 3), ("Mug", 4), ("Gift wrapping", 2)]
+    assert body == storefront.get("/v2/carts/mine/items").json()
+
+
+def test_a_list_that_is_wrapped_twice_is_unwrapped(storefront):
+    answer = storefront.post("/v2/carts/mine/items", {"data": [wanted(product(stock=1))]})
+
+    assert (answer.status_code, len(answer.json()["data"])) == (201, 1)
+
+
+def spoilt(shirt: Product) -> list[Any]:
+    """One good entry and one of each kind of bad one."""
+    unpriced, short = product(stock=5, prices=[]), product(stock=1, name="Short")
+    return [
+        wanted(shirt, 2),
+        wanted(short, 2),
+        {"sku": "unknown", "quantity": 1},
+        wanted(unpriced),
+        {"quantity": 1},
+        {**WRAPPING, "price": {"amount": -1}},
+        {"type": "promotion_item", "code": "SPRING"},
+        7,
+        {**wanted(shirt), "quantity": "many"},
+    ]
+
+
+CODES = [
+    "insufficient_stock",
+    "product_not_found",
+    "no_price",
+    "field_invalid",
+    "negative_amount",
+    "promotion_not_found",
+    "field_invalid",
+    "field_type",
+]
+
+
+def test_nothing_is_added_if_any_entry_fails_and_each_is_named(storefront):
+    shirt = product(stock=5)
+    entries = spoilt(shirt)
+
+    answer = bulk(storefront, "mine", entries)
+
+    errors = answer.json()["errors"]
+    assert answer.status_code == 400
+    assert {error["status"] for error in errors} == {400}
+    assert [error["code"] for error in errors] == CODES
+    assert [error["source"].split(".")[1] for error in errors] == list("12345678")
+    assert errors[0]["meta"] == {"id": entries[1]["id"]}
+    assert errors[1]["meta"] == {"sku": "unknown"}
+    assert errors[5]["meta"] == {"code": "SPRING"}
+    assert "Short" not in str(errors)
+    assert not Cart.objects.exists()
+
+
+def test_what_can_be_added_is_added_if_the_client_says_so(storefront):
+    shirt = product(stock=5, name="Shirt")
+
+    answer = bulk(storefront, "mine", spoilt(shirt), all_or_nothing=False)
+
+    body = answer.json()
+    assert answer.status_code == 201
+    assert [error["code"] for error in body["errors"]] == CODES
+    assert [error["status"] for error in body["errors"]] == [400, 404, 400, 400, 400, 404, 400, 400]
+    assert [(line["name"], line["quantity"]) for line in body["data"]] == [("Shirt", 2)]
+    assert body["meta"]["display_price"]["with_tax"]["amount"] == 2500
+    assert lines(storefront, "mine") == [("Shirt", 2)]
+
+
+def test_if_nothing_can_be_added_no_cart_is_made(storefront):
+    answer = bulk(storefront, "mine", [wanted(product(stock=0))], all_or_nothing=False)
+
+    assert (answer.status_code, answer.json()["data"]) == (201, [])
+    assert answer.json()["errors"][0]["code"] == "insufficient_stock"
+    assert not Cart.objects.exists()
+
+
+def test_entries_of_all_the_same_failing_answer_with_that_status(storefront):
+    answer = bulk(storefront, "mine", [{"sku": "a", "quantity": 1}, {"sku": "b", "quantity": 1}])
+
+    assert answer.status_code == 404
+    assert [error["status"] for error in answer.json()["errors"]] == [404, 404]
+
+
+def test_the_units_of_one_call_are_checked_together(storefront):
+    shirt = product(stock=5, name="Shirt")
+    engraved = wanted(shirt, 3, custom_inputs={"text": "Ada"})
+
+    together = bulk(storefront, "mine", [wanted(shirt, 3), engraved])
+    apart = bulk(storefront, "mine", [wanted(shirt, 3), engraved], all_or_nothing=False)
+
+    refused(together, 400, "insufficient_stock")
+    assert [error["source"] for error in apart.json()["errors"]] == ["data.1"]
+    assert lines(storefront, "mine") == [("Shirt", 3)]
+
+
+@pytest.mark.parametrize("entries", [[], [7] * 101])
+def test_a_call_has_1_to_100_entries(storefront, entries):
+    for send in (bulk, bulk_update):
+        answer = send(storefront, "mine", entries)
+
+        assert refused(answer, 422, "field_length")["source"] == "data"
+
+
+@pytest.mark.parametrize("options", [None, 7, [], {"add_all_or_nothing": "yes"}])
+def test_wrong_options_are_refused(storefront, options):
+    body = {"data": [wanted(product(stock=1))], "options": options}
+
+    answer = storefront.send("POST", "/v2/carts/mine/items", json.dumps(body))
+
+    assert answer.status_code == answer.json()["errors"][0]["status"] == 400
+    assert answer.json()["errors"][0]["source"].startswith("options")
+
+
+def test_a_bulk_add_stops_at_100_lines(storefront):
+    shelf = [product(stock=1) for _ in range(3)]
+    bulk(storefront, "mine", [{**WRAPPING, "name": str(number)} for number in range(98)])
+
+    over = bulk(storefront, "mine", [wanted(made) for made in shelf])
+    some = bulk(storefront, "mine", [wanted(made) for made in shelf], all_or_nothing=False)
+
+    assert refused(over, 400, "too_many_items")["source"] == "data.2"
+    assert len(some.json()["data"]) == 100
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bulk_add_takes_as_many_statements_for_20_lines_as_for_1():
+    shelf = [product(stock=9) for _ in range(20)]
+
+    def add(cart: str, count: int) -> list[str]:
+        entries = [carts.ProductWanted(1, each.pk) for each in shelf[:count]]
+        return statements_of(lambda: carts.add(cart, entries, currency="USD"))
+
+    add("warm", 1)
+    few, many = add("few", 1), add("many", 20)
+    few_again, many_again = add("few", 1), add("many", 20)
+
+    assert few == many
+    assert few_again == many_again
+    assert len(few) == len(few_again) == 6
+
+
+def test_the_same_key_adds_a_list_once(storefront):
+    shirt = product(stock=5, name="Shirt")
+    body = json.dumps({"data": [wanted(shirt, 2)]})
+    path = "/v2/carts/mine/items"
+    answers = [storefront.send("POST", path, body, key="click") for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert lines(storefront, "mine") == [("Shirt", 2)]
+
+
+# Several changes at once.
+
+
+def filled(storefront: Api, *quantities: int) -> tuple[str, list[str]]:
+    """Make a cart of lines of 9 in stock, and return its id and theirs."""
+    cart = filled_cart({product(stock=9): quantity for quantity in quantities})
+    shown = storefront.get(f"/v2/carts/{cart}/items").json()["data"]
+    return cart, [line["id"] for line in shown]
+
+
+def change(item: str, quantity: Any) -> dict[str, Any]:
+    return {"type": "cart_item", "id": item, "quantity": quantity}
+
+
+def quantities(storefront: Api, cart: str) -> list[int]:
+    return [quantity for _, quantity in lines(storefront, cart)]
+
+
+def test_several_lines_are_changed_in_one_call(storefront):
+    cart, [first, second, third] = filled(storefront, 1, 2, 3)
+
+    answer = bulk_update(storefront, cart, [change(third, 9), change(first, 0), change(second, 5)])
+
+    assert answer.status_code == 200
+    assert [line["quantity"] for line in answer.json()["data"]] == [5, 9]
+    assert answer.json() == storefront.get(f"/v2/carts/{cart}/items").json()
+
+
+def test_an_unknown_line_changes_nothing_and_is_named(storefront):
+    cart, [first, _] = filled(storefront, 1, 2)
+
+    answer = bulk_update(storefront, cart, [change(first, 4), change(UNKNOWN, 1)])
+
+    error = refused(answer, 404, "item_not_in_cart")
+    assert (error["title"], error["detail"]) == ("Not Found", "Item was not found in the cart")
+    assert (error["meta"], error["source"]) == ({"id": UNKNOWN}, "data.1")
+    assert quantities(storefront, cart) == [1, 2]
+
+
+def test_what_can_be_changed_is_changed_if_the_client_says_so(storefront):
+    cart, [first, second] = filled(storefront, 1, 2)
+    entries = [change(first, 10), change(UNKNOWN, 1), change(second, 3), change(first, -1), 7]
+
+    answer = bulk_update(storefront, cart, entries, all_or_nothing=False)
+
+    assert answer.status_code == 200
+    assert [(error["code"], error["status"]) for error in answer.json()["errors"]] == [
+        ("insufficient_stock", 400),
+        ("item_not_in_cart", 404),
+        ("field_min_value", 422),
+        ("field_invalid", 400),
+    ]
+    assert answer.json()["errors"][0]["meta"] == {"id": first}
+    assert quantities(storefront, cart) == [1, 3]
+
+
+def test_if_nothing_can_be_changed_the_cart_stays_as_it_was(storefront):
+    answer = bulk_update(storefront, "mine", [change(UNKNOWN, 1)], all_or_nothing=False)
+
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
+    assert len(answer.json()["errors"]) == 1
+    assert not Cart.objects.exists()
+
+
+def test_emptying_a_cart_by_changes_lets_the_next_item_choose_the_currency(storefront):
+    euro()
+    cart, items = filled(storefront, 1, 2)
+
+    answer = bulk_update(storefront, cart, [change(item, 0) for item in items])
+
+    assert answer.json()["data"] == []
+    added = storefront.post(f"/v2/carts/{cart}/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
+    assert added.json()["data"][0]["value"]["currency"] == "EUR"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changing_20_lines_takes_as_many_statements_as_changing_1():
+    cart = filled_cart({product(stock=9): 1 for _ in range(20)})
+    items = [item.pk for item in CartItem.of_cart(cart)]
+
+    few = statements_of(lambda: carts.set_quantities(cart, [(items[0], 2)]))
+    many = statements_of(lambda: carts.set_quantities(cart, [(item, 3) for item in items]))
+
+    assert few == many
+    assert len(few) == 6
+
+
+def test_a_line_whose_id_differs_in_address_and_body_is_refused(storefront):
+    cart, [first, second] = filled(storefront, 1, 2)
+
+    answer = storefront.put(f"/v2/carts/{cart}/items/{first}", change(second, 3))
+
+    assert refused(answer, 400, "bad_request")["source"] == "data.id"
+    assert quantities(storefront, cart) == [1, 2]
+
+
+# Merging.
+
+
+def merge(api: Api, cart: str, other: str, **more: str) -> Any:
+    return api.post(f"/v2/carts/{cart}/items", {"type": "cart_items", "cart_id": other}, **more)
+
+
+@pytest.mark.parametrize("wrap", [lambda entry: entry, lambda entry: [entry]])
+def test_another_cart_is_merged_in_and_equal_lines_add_up(storefront, wrap):
+    shirt, mug = product(stock=9, name="Shirt"), product(stock=9, name="Mug")
+    bulk(storefront, "mine", [wanted(shirt, 1), WRAPPING])
+    engraved = wanted(shirt, 1, custom_inputs={"text": "Ada"})
+    bulk(storefront, "other", [wanted(mug, 4), wanted(shirt, 2), WRAPPING, engraved])
+
+    answer = storefront.post(
+        "/v2/carts/mine/items", wrap({"type": "cart_items", "cart_id": "other"})
+    )
+
+    assert answer.status_code == 201
+    expected = [("Shirt", 3), ("Gift wrapping", 4), ("Mug", 4), ("Shirt", 1)]
+    assert lines(storefront, "mine") == expected
+    assert answer.json() == storefront.get("/v2/carts/mine/items").json()
+    assert len(lines(storefront, "other")) == 4
+
+
+def test_merging_checks_what_adding_checks(storefront):
+    shirt, gone = product(stock=9, name="Shirt"), product(stock=9)
+    filled_cart({shirt: 2, gone: 1}, cart_id="other")
+    inventory.update_product(gone.pk, actor=MERCHANT, status="draft")
+
+    answer = merge(storefront, "mine", "other")
+    some = bulk(
+        storefront, "mine", [{"type": "cart_items", "cart_id": "other"}], all_or_nothing=False
+    )
+
+    assert refused(answer, 404, "product_not_found")["meta"] == {"id": str(gone.pk)}
+    assert some.json()["errors"][0]["meta"] == {"id": str(gone.pk)}
+    assert lines(storefront, "mine") == [("Shirt", 2)]
+
+
+def test_merging_more_than_there_is_is_refused(storefront):
+    shirt = product(stock=9)
+    for _ in range(2):
+        storefront.add_to_cart("other", str(shirt.pk), 6)
+
+    refused(merge(storefront, "mine", "other"), 400, "insufficient_stock")
+    assert not Cart.objects.filter(pk="mine").exists()
+
+
+def test_an_unknown_or_expired_cart_merged_in_adds_nothing(storefront):
+    filled_cart({product(stock=9): 1}, cart_id="old")
+    later = clock.now() + timedelta(days=8)
+
+    with clock.replaced(itertools.repeat(later).__next__):
+        answers = [merge(storefront, "mine", other) for other in ("unknown", "old")]
+
+    assert [(answer.status_code, answer.json()["data"]) for answer in answers] == [(201, [])] * 2
+    assert not Cart.objects.filter(pk="mine").exists()
+
+
+def test_a_cart_is_not_merged_into_itself(storefront):
+    cart = filled_cart({product(stock=9, name="Shirt"): 1})
+
+    refused(merge(storefront, cart, cart), 400, "cart_into_itself")
+    assert lines(storefront, cart) == [("Shirt", 1)]
+
+
+def test_a_cart_of_another_currency_is_not_merged_in(storefront):
+    euro()
+    shirt = product(stock=9, prices=[Money("USD", 1), Money("EUR", 2)])
+    mine = filled_cart({shirt: 1})
+    other = filled_cart({shirt: 1}, currency="EUR")
+
+    refused(merge(storefront, mine, other), 400, "cart_currency_differs")
+    into_an_empty_one = merge(storefront, "new", other)
+    assert into_an_empty_one.json()["data"][0]["value"]["currency"] == "EUR"
+
+
+@pytest.mark.parametrize("cart_id", [None, 7, "", "a b", "x" * 129, "a\x00", []])
+def test_a_cart_that_cannot_be_is_not_merged_in(storefront, cart_id):
+    answer = storefront.post("/v2/carts/mine/items", {"type": "cart_items", "cart_id": cart_id})
+
+    assert answer.status_code in {400, 422}
+    assert answer.json()["errors"][0]["source"] == "data.cart_id"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_carts_merged_into_each_other_at_once_never_deadlock():
+    shirt = product(stock=100)
+
+    def merged(into: str, other: str) -> Any:
+        return partial(carts.add, into, [carts.OtherCart(other)], currency="USD")
+
+    for round_ in range(10):
+        one, two = filled_cart({shirt: 1}), filled_cart({shirt: 2})
+        outcomes = run_together(merged(one, two), merged(two, one), merged(one, two))
+
+        assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)], round_
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_merge_locks_its_carts_in_key_order_before_anything_else():
+    shirt = product(stock=9)
+    filled_cart({shirt: 1}, cart_id="b")
+    filled_cart({shirt: 1}, cart_id="a")
+    entries = [carts.OtherCart("a")]
+
+    sql = sql_of(lambda: carts.add("b", entries, currency="USD"))
+
+    assert sql[0] == "BEGIN"
+    assert 'ORDER BY "orders_cart"."id" ASC FOR NO KEY UPDATE' in sql[1]
+    assert len([text for text in sql if "FOR NO KEY UPDATE" in text]) == 1
+
+
+# The inventory check, put off to checkout.
+
+
+@pytest.mark.parametrize("whose", ["cart", "store"])
+def test_a_check_that_is_deferred_comes_at_checkout(storefront, whose):
+    shirt = product(stock=1)
+    if whose == "cart":
+        settings = {"inventory_settings": {"defer_inventory_check": True}}
+        storefront.post("/v2/carts", {"id": "mine", **settings})
+    else:
+        store.change(defer_inventory_check=True)
+
+    added = storefront.add_to_cart("mine", str(shirt.pk), 5)
+    item = added.json()["data"][0]["id"]
+    changed = storefront.put(f"/v2/carts/mine/items/{item}", {"quantity": 7})
+
+    assert (added.status_code, changed.status_code) == (201, 200)
+    shown = storefront.get("/v2/carts/mine").json()["data"]
+    assert shown["inventory_settings"] == {"defer_inventory_check": True}
+    refused(storefront.check_out("mine"), 400, "insufficient_stock")
+
+
+def test_a_cart_may_check_where_the_store_defers(storefront):
+    store.change(defer_inventory_check=True)
+    put = {"inventory_settings": {"defer_inventory_check": False}}
+
+    storefront.put("/v2/carts/mine", put)
+
+    answer = storefront.add_to_cart("mine", str(product(stock=1).pk), 2)
+    refused(answer, 400, "insufficient_stock")
+
+
+def test_a_cart_that_expired_forgets_that_it_deferred_the_check(storefront):
+    put = {"inventory_settings": {"defer_inventory_check": True}}
+    storefront.put("/v2/carts/mine", put)
+
+    with clock.replaced(itertools.repeat(clock.now() + timedelta(days=8)).__next__):
+        answer = storefront.add_to_cart("mine", str(product(stock=1).pk), 2)
+
+    refused(answer, 400, "insufficient_stock")
+
+
+# Expiry.
+
+
+def test_a_cart_lives_as_long_as_the_store_says(storefront):
+    store.change(cart_expiry_days=30)
+    cart = filled_cart({product(stock=5): 1})
+
+    with clock.replaced(itertools.repeat(clock.now() + timedelta(days=29)).__next__):
+        assert len(lines(storefront, cart)) == 1
+
+
+def test_expired_carts_are_purged_and_their_orders_still_know_them(storefront, monkeypatch):
+    monkeypatch.setattr(carts, "PURGED_AT_ONCE", 2)
+    shirt = product(stock=50)
+    old = [filled_cart({shirt: 1}) for _ in range(5)]
+    storefront.check_out(old[0])
+
+    with clock.replaced(itertools.repeat(clock.now() + timedelta(days=8)).__next__):
+        kept = filled_cart({shirt: 2})
+        jobs.purge_carts(0)
+        assert carts.purge_carts() == 0
+
+    assert [cart.pk for cart in Cart.objects.all()] == [kept]
+    assert CartItem.objects.get().quantity == 2
+    assert len(storefront.get(f"/v2/carts/{old[0]}/orders").json()["data"]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_purging_at_once_and_beside_shoppers_does_no_harm():
+    shirt = product(stock=500)
+    old = [filled_cart({shirt: 1}) for _ in range(20)]
+    later = clock.now() + timedelta(days=8)
+
+    with clock.replaced(itertools.repeat(later).__next__):
+        outcomes = run_together(
+            carts.purge_carts,
+            carts.purge_carts,
+            *[partial(filled_cart, {shirt: 3}, cart_id=cart) for cart in old[:4]],
+        )
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert set(Cart.objects.values_list("pk", flat=True)) == set(old[:4])
+    assert list(CartItem.objects.values_list("quantity", flat=True)) == [3] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_purge_passes_over_a_cart_that_somebody_holds():
+    cart = filled_cart({product(stock=5): 1})
+    later = clock.now() + timedelta(days=8)
+    with clock.replaced(itertools.repeat(later).__next__):
+        with transaction.atomic():
+            Cart.objects.lock_all([cart])
+            [purged] = run_together(carts.purge_carts)
+
+        assert purged == 0
+        assert carts.purge_carts() == 1
+
+
+# Currencies.
+
+
+def test_products_and_carts_show_the_currency_that_is_asked_for(storefront):
+    euro()
+    shirt = product(stock=9, prices=[Money("USD", 1250), Money("EUR", 1100)])
+
+    shown = storefront.get(f"/v2/products/{shirt.pk}", X_MOLTIN_CURRENCY="EUR").json()["data"]
+    added = storefront.post("/v2/carts/mine/items", wanted(shirt), X_MOLTIN_CURRENCY="EUR")
+    read = storefront.get("/v2/carts/mine/items", X_MOLTIN_CURRENCY="USD")
+    checked_out = storefront.check_out("mine", X_MOLTIN_CURRENCY="USD")
+
+    assert shown["meta"]["display_price"]["with_tax"]["formatted"] == "€11.00"
+    assert added.json()["data"][0]["value"]["amount"] == 1100
+    assert read.json() == added.json()
+    refused(checked_out, 400, "currency_differs")
+    assert storefront.check_out("mine", X_MOLTIN_CURRENCY="EUR").status_code == 201
+
+
+def test_a_product_without_a_price_in_the_carts_currency_is_refused(storefront):
+    euro()
+    both, dollars_only = product(stock=9, prices=[Money("EUR", 1)]), product(stock=9)
+    storefront.post("/v2/carts/mine/items", wanted(both), X_MOLTIN_CURRENCY="EUR")
+
+    answer = storefront.post("/v2/carts/mine/items", wanted(dollars_only))
+
+    error = refused(answer, 400, "no_price")
+    assert error["title"] == "Could not add product"
+    assert error["detail"] == "This product does not have a price for EUR"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cart_whose_currency_was_deleted_is_shown_and_cannot_be_checked_out():
+    gone = euro()
+    storefront = shopper()
+    storefront.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
+    inventory.delete_currency(gone.pk)
+
+    shown = storefront.get("/v2/carts/mine/items")
+    checked_out = storefront.check_out("mine")
+
+    assert shown.json()["data"][0]["value"] == {
+        "amount": 700,
+        "currency": "EUR",
+        "includes_tax": True,
+    }
+    refused(checked_out, 409, CurrencyGone.code)
+    assert not Order.objects.exists()

@@ -1,0 +1,194 @@
+"""Writes the list of refusals in docs/api.md from the classes themselves.
+
+HOLDFAST_DEMO=1 .venv/bin/python -m tests.refusals
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from api.errors import Refusal
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "api.md"
+MARKER = "<!-- refusals -->"
+AFTER = "<!-- end of refusals -->"
+
+AGAIN = "Send the same call again after `Retry-After` seconds."
+MISTAKE = "A mistake in the program: correct the call. `detail` says what is wrong."
+SHOW_CART = "Read the cart again and show it."
+SHOW_ORDER = "Read the order again and show its state."
+GONE = "Stop showing it."
+MERCHANT = "Show `detail` to the merchant."
+
+# What a frontend should do. Where the API words a case anew each time, also what it means.
+ADVICE: dict[str, str | tuple[str, str]] = {
+    "amount_not_payable": (
+        "The amount is not above zero, or is more than is owing.",
+        "Leave `amount` out to pay all that is owing.",
+    ),
+    "bad_request": ("The call makes no sense as it stands.", MISTAKE),
+    "cart_currency_differs": "Keep the carts apart.",
+    "cart_empty": SHOW_CART,
+    "cart_expires_too_late": MERCHANT,
+    "cart_into_itself": MISTAKE,
+    "currency_differs": "Leave `X-Moltin-Currency` out, or begin a new cart.",
+    "filter_characters": MISTAKE,
+    "filter_not_parsed": MISTAKE,
+    "filter_not_supported": ("The list has no such filter.", MISTAKE),
+    "filter_too_long": "Ask in several calls.",
+    "filter_value_wrong": ("The field wants another sort of value.", MISTAKE),
+    "insufficient_stock": "Say that there is not enough, find out [which line is short]"
+    "(frontend.md#which-line-is-short), and let the shopper change the quantity.",
+    "negative_amount": MISTAKE,
+    "no_price": ("The product has no price in the cart's currency.", "Do not offer it there."),
+    "not_for_sale": (
+        "A line's product is no longer offered, or has lost its price.",
+        f"{SHOW_CART} `meta` names the product, which has to be removed.",
+    ),
+    "sort_not_supported": ("The list cannot be sorted like that.", MISTAKE),
+    "stock_exists": (
+        "The product's stock is managed already, and has moved.",
+        "Move it with a stock transaction.",
+    ),
+    "too_many_items": "Ask the shopper to check out first.",
+    "bad_credentials": "Check the client's id and secret. Do not repeat the call by itself.",
+    "bad_token": "Get a token, once, and send the call again.",
+    "payment_declined": "Nothing is lost: let the shopper choose another way to pay, and pay the "
+    "same order again, with a new key.",
+    "payment_returned": "Say that the money is on its way back. " + SHOW_ORDER,
+    "forbidden": ("The token is good, and not for this.", "Do not repeat the call."),
+    "manual_gateway_not_for_shoppers": "Offer another gateway.",
+    "cart_item_not_found": SHOW_CART,
+    "cart_not_found": "Begin a new cart.",
+    "currency_not_found": GONE,
+    "gateway_not_found": GONE,
+    "item_not_in_cart": SHOW_CART,
+    "not_found": ("There is nothing at this address.", "Correct the address."),
+    "order_not_found": "Check the id; a shopper finds its orders through their cart.",
+    "product_not_found": GONE,
+    "promotion_not_found": "Say that the code is unknown.",
+    "stock_not_found": "Treat the product as always in stock: its stock is not managed.",
+    "stock_transaction_not_found": GONE,
+    "transaction_not_found": GONE,
+    "cart_exists": "Use it, or leave the id out.",
+    "currency_gone": "Begin a new cart.",
+    "currency_in_use": MERCHANT,
+    "currency_taken": MERCHANT,
+    "idempotency_key_in_use": AGAIN + " The key sees to it that it happens once.",
+    "payment_pending": "Wait: read the order until its payment is settled.",
+    "payment_under_way": AGAIN,
+    "sku_taken": MERCHANT,
+    "slug_taken": MERCHANT,
+    "total_changed": "Show the cart with its new total, and let the shopper confirm it.",
+    "currency_ambiguous": MERCHANT,
+    "currency_is_default": MERCHANT,
+    "currency_not_enabled": MERCHANT,
+    "currency_unknown": "Offer the currencies of `GET /v2/currencies` only.",
+    "gateway_not_enabled": "Offer another gateway.",
+    "gateway_refused": MERCHANT,
+    "idempotency_key_reused": "Make a new key for each new thing to be done.",
+    "order_not_cancellable": ("It is shipped, or cancelled already.", SHOW_ORDER),
+    "order_not_changeable": SHOW_ORDER,
+    "order_not_payable": SHOW_ORDER,
+    "order_not_shippable": ("It is not paid, or shipped or cancelled already.", SHOW_ORDER),
+    "quantity_too_large": "Let the shopper change the quantity.",
+    "reorder_unsupported": "Add the products one by one.",
+    "stock_too_low": "Read the stock again, show it, and let the merchant decide.",
+    "too_many_currencies": MERCHANT,
+    "too_many_units": MERCHANT,
+    "total_too_large": "Let the shopper change the quantity.",
+    "transaction_not_cancellable": SHOW_ORDER,
+    "transaction_not_capturable": SHOW_ORDER,
+    "transaction_not_refundable": SHOW_ORDER,
+    "units_allocated": MERCHANT,
+    "unsupported_gateway_operation": "Refund or cancel the order instead.",
+    "too_many_requests": AGAIN,
+    "busy": AGAIN,
+    "malformed": ("The body cannot be read as JSON.", MISTAKE),
+    "method_not_allowed": ("This address does not take the method.", MISTAKE),
+    "server_error": (
+        "Something broke on the server, which has logged it.",
+        "Apologize and show `request_id`. Repeat a call that changes something only with its "
+        "`Idempotency-Key`.",
+    ),
+    "field_…": (
+        "A field is missing or of the wrong type (400), or breaks a rule (422). There is one entry "
+        "for each field; the rest of the code names the rule, such as `field_required`, "
+        "`field_max_length` or `field_min_value`.",
+        "Show `detail` beside the field that `source` names.",
+    ),
+}
+# Never sent: the first two consist of entries with codes of their own, the third is met in the
+# admin only, and whatever media types a call names, it gets JSON.
+UNSEEN = {
+    "invalid",
+    "several_refused",
+    "client_id_taken",
+    "not_acceptable",
+    "unsupported_media_type",
+}
+
+
+class Row(NamedTuple):
+    status: int
+    code: str
+    title: str
+    detail: str
+
+
+def rows() -> list[Row]:
+    """Return every refusal that a client can meet, by status and code."""
+    # All the apps' modules are loaded with it.
+    import config.urls  # noqa: F401
+    from api.errors import _FOREIGN, Kind, Refusal
+
+    found = {
+        Row(Kind.SERVER_ERROR.status, "server_error", Kind.SERVER_ERROR.title, ""),
+        Row(Kind.INVALID.status, "field_…", "the rule, or Failed Validation", ""),
+    }
+    for kind, code in _FOREIGN.values():
+        found.add(Row(kind.status, code, kind.title, _words_of(code, Refusal)))
+    for refusal in _below(Refusal):
+        if not refusal.__module__.startswith("tests") and hasattr(refusal, "code"):
+            title = refusal.__new__(refusal).title
+            found.add(Row(refusal.kind.status, refusal.code, title, refusal.detail))
+    return sorted(row for row in found if row.code not in UNSEEN)
+
+
+def _words_of(code: str, refusal: "type[Refusal]") -> str:
+    """What DRF raises is answered like the class of our own that has the code, if there is one."""
+    same = [known.detail for known in _below(refusal) if getattr(known, "code", "") == code]
+    return same[0] if same else ""
+
+
+def _below(refusal: "type[Refusal]") -> "Iterator[type[Refusal]]":
+    for child in refusal.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def table() -> str:
+    lines = ["| `code` | Status and title | What it means | What to do |", "|---|---|---|---|"]
+    for row in rows():
+        told = ADVICE[row.code]
+        means, advice = (row.detail, told) if isinstance(told, str) else told
+        lines.append(f"| `{row.code}` | {row.status} {row.title} | {means} | {advice} |")
+    return "\n".join(lines)
+
+
+def written() -> str:
+    """Return the document as it should be."""
+    document = DOCUMENT.read_text()
+    before, _, rest = document.partition(MARKER)
+    after = rest.partition(AFTER)[2]
+    return f"{before}{MARKER}\n{table()}\n{AFTER}{after}"
+
+
+if __name__ == "__main__":
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    DOCUMENT.write_text(written())

@@ -1,0 +1,232 @@
+"""The description of the API, and the server held against it."""
+
+import copy
+import uuid
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.test import Client
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api.schema import document
+from inventory import services as inventory
+from inventory.models import Currency, StockTransaction
+from orders.models import CartItem
+from payments import services as payments
+from payments.models import Payment
+from payments.services import Request
+from tests import factories
+from tests.factories import MERCHANT
+from tests.http import BUYER, Api, administrator, shopper
+
+SEED = 20261121
+EXAMPLES = 15
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Within a tag, what deletes comes last.
+METHODS = ["get", "post", "put", "delete"]
+TAGS = sorted(
+    {
+        operation["tags"][0]
+        for operations in document()["paths"].values()
+        for operation in operations.values()
+    }
+)
+
+
+def test_the_description_is_valid_and_nothing_is_left_out(tmp_path: Any):
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "api.yaml")
+    )
+
+
+def test_the_description_is_told_to_anybody(db: None):
+    answer = Client().get("/v2/openapi.json")
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+    assert answer.json()["openapi"].startswith("3.1")
+    assert "/v2/carts/{cart_id}/checkout" in answer.json()["paths"]
+
+
+def test_the_page_loads_nothing_from_elsewhere():
+    answer = Client().get("/v2/docs")
+    page = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "default-src 'none'; script-src 'self';" in answer["Content-Security-Policy"]
+
+
+def test_the_files_of_the_page_are_served_from_here():
+    page = Client().get("/v2/docs").content.decode()
+    files = [part.split('"')[0] for part in page.split('"/static/')[1:]]
+
+    assert len(files) == 3
+    for file in files:
+        assert Client().get(f"/static/{file}").status_code == 200
+
+
+def test_every_operation_tells_how_it_is_refused():
+    for path, operations in document()["paths"].items():
+        for operation in operations.values():
+            assert {"400", "429"} <= operation["responses"].keys()
+            if operation["security"]:
+                assert "401" in operation["responses"]
+            if "{" in path:
+                assert "404" in operation["responses"]
+
+
+@pytest.fixture
+def shop(transactional_db: None) -> dict[str, list[str]]:
+    """Make a little of everything, and tell its ids by the parameters that want them."""
+    shirt, cap = factories.product(stock=1000), factories.product(stock=3)
+    factories.product(managed=False)
+    draft = factories.product(status="draft", stock=1)
+    cart = factories.filled_cart({shirt: 2, cap: 1}, cart_id="shirts-and-caps")
+    unpaid = factories.unpaid_order({shirt: 1})
+    paid = factories.paid_order({shirt: 2, cap: 1})
+    authorized = factories.unpaid_order({shirt: 1})
+    payments.pay(
+        authorized.pk, Request("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
+    )
+    inventory.create_currency(code="EUR", format="€{price}")
+    unknown = str(uuid.UUID(int=1))
+    return {
+        "product_id": [str(shirt.pk), str(cap.pk), str(draft.pk), unknown],
+        "cart_id": [cart, "nobody-s"],
+        "item_id": [*_ids(CartItem), unknown],
+        "order_id": [str(unpaid.pk), str(paid.pk), str(authorized.pk), unknown],
+        "payment_id": [*_ids(Payment), unknown],
+        "entry_id": [*_ids(StockTransaction)[:3], unknown],
+        "currency_id": [*_ids(Currency), unknown],
+        "slug": ["manual", "test", "unknown"],
+    }
+
+
+def _ids(model: Any) -> list[str]:
+    return [str(pk) for pk in model.objects.values_list("pk", flat=True)]
+
+
+def closed(piece: Any) -> Any:
+    """Forbid what a description of an answer does not name."""
+    if isinstance(piece, list):
+        return [closed(nested) for nested in piece]
+    if not isinstance(piece, dict):
+        return piece
+    nested = {name: closed(value) for name, value in piece.items()}
+    return {**nested, "additionalProperties": False} if "required" in nested else nested
+
+
+def strict(ids: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the description, as strict as it can be read, for a shop with these ids."""
+    described = copy.deepcopy(document())
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            operation["responses"] = closed(operation["responses"])
+            for parameter in operation["parameters"]:
+                if parameter["in"] == "path":
+                    parameter["schema"] = {"type": "string", "enum": ids[parameter["name"]]}
+    pieces = described["components"]["schemas"]
+    for name, piece in pieces.items():
+        if not name.endswith("Request"):
+            pieces[name] = closed(piece)
+    return described
+
+
+def operations_of(described: dict[str, Any], tag: str) -> list[tuple[str, str]]:
+    found = [
+        (path, method)
+        for path, operations in described["paths"].items()
+        for method, operation in operations.items()
+        if tag in operation["tags"]
+    ]
+    return sorted(found, key=lambda operation: METHODS.index(operation[1]))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_the_server_does_what_the_description_says(
+    tag: str, shop: dict[str, list[str]], live_server: Any
+):
+    """Generated calls, right and wrong: no server error, and no answer but those described."""
+    callers = administrator(), administrator(), shopper()
+    described = strict(shop)
+    schema = schemathesis.openapi.from_dict(described)
+
+    for path, method in operations_of(described, tag):
+        operation = schema[path][method.upper()]
+        cases = hypothesis.strategies.one_of(
+            operation.as_strategy(GenerationMode.POSITIVE),
+            operation.as_strategy(GenerationMode.NEGATIVE),
+        )
+
+        @hypothesis.seed(SEED)
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            database=None,
+            deadline=None,
+            phases=[hypothesis.Phase.generate],
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        @hypothesis.given(case=cases, caller=hypothesis.strategies.sampled_from(callers))
+        def call(case: "schemathesis.Case[Any]", caller: Api) -> None:
+            case.call_and_validate(base_url=live_server.url, headers=caller.headers, checks=CHECKS)
+
+        call()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_from_cart_to_refund_is_answered_as_described(
+    shop: dict[str, list[str]], live_server: Any
+):
+    """What no generator guesses: the calls that succeed one after the other."""
+    described = strict(shop)
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                parameter["schema"] = {"type": "string"}
+    schema = schemathesis.openapi.from_dict(described)
+    headers = administrator().headers
+
+    def call(method: str, path: str, ids: dict[str, str], body: Any = None, **query: str) -> Any:
+        case = schema[path][method].Case(path_parameters=ids, query=query)
+        if body:
+            case.body, case.media_type = {"data": body}, "application/json"
+        answer = case.call_and_validate(base_url=live_server.url, headers=headers, checks=CHECKS)
+        assert answer.status_code < 300, answer.text
+        return answer.json()["data"]
+
+    cart = {"cart_id": "a-story"}
+    line: dict[str, Any] = {"type": "cart_item", "id": shop["product_id"][0], "quantity": 2}
+    engraved = {"name": "Engraving", "quantity": 1, "price": {"amount": 300}}
+    call("POST", "/v2/carts/{cart_id}/items", cart, {**line, "custom_inputs": {"for": "Ada"}})
+    call("POST", "/v2/carts/{cart_id}/items", cart, {"type": "custom_item", **engraved})
+    call("GET", "/v2/carts/{cart_id}", cart, include="items")
+    order = {"order_id": call("POST", "/v2/carts/{cart_id}/checkout", cart, BUYER)["id"]}
+    by_card = {"gateway": "test", "method": "authorize", "payment": "ok"}
+    paid = call("POST", "/v2/orders/{order_id}/payments", order, by_card)
+    payment = {**order, "payment_id": paid["id"]}
+    path = "/v2/orders/{order_id}/transactions/{payment_id}"
+    call("POST", f"{path}/capture", payment)
+    call("POST", f"{path}/refund", payment, {"amount": 100})
+    call("GET", path, payment)
+    call("GET", "/v2/carts/{cart_id}/orders", cart)
+    call("GET", "/v2/orders", {}, include="items")
+    call("PUT", "/v2/orders/{order_id}", order, {"shipping": "fulfilled"}, include="items")
+    call("GET", "/v2/inventories/{product_id}/transactions", {"product_id": line["id"]})
