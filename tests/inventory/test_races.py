@@ -236,6 +236,18 @@ def test_f02_nothing_is_oversold_and_nothing_refused_that_fitted(monkeypatch):
     assert [(number, asked) for number, asked in refusals if asked <= left_after[number]] == []
 
 
+@pytest.mark.usefixtures("orders_let_go")
+def test_f02_control_without_the_lock_a_buyer_whose_wish_fits_meets_an_error(monkeypatch):
+    made = product(100)
+
+    with monkeypatch.context() as patched:
+        _without_the_lock(patched, readers=2)
+        outcomes = run_together(partial(_allocate, {made.pk: 5}), partial(_allocate, {made.pk: 3}))
+
+    assert _count(outcomes) == {None: 1, RowMoved: 1}
+    assert _numbers(made) in {(100, 95, 5), (100, 97, 3)}
+
+
 def _note_refusals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Note of each refusal the newest entry of the log at its moment, and what was asked for."""
     refusals: list[tuple[int, int]] = []
@@ -264,6 +276,19 @@ def test_f04_buyers_of_two_products_get_both_or_neither():
     assert _count(outcomes) == {None: 3, StockTooLow: BUYERS - 3}
     assert _numbers(plenty) == (100, 97, 3)
     assert _numbers(short) == (3, 0, 3)
+
+
+@pytest.mark.usefixtures("orders_let_go")
+def test_f04_control_without_the_lock_a_buyer_of_two_products_meets_an_error(monkeypatch):
+    plenty, short = product(100), product(3)
+
+    with monkeypatch.context() as patched:
+        _without_the_lock(patched, readers=2)
+        outcomes = run_together(*[partial(_allocate, {plenty.pk: 1, short.pk: 1})] * 2)
+
+    assert _count(outcomes) == {None: 1, RowMoved: 1}
+    assert _numbers(plenty) == (100, 99, 1)
+    assert _numbers(short) == (3, 2, 1)
 
 
 # F5: the order of locks.
