@@ -266,9 +266,7 @@ def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -
 
 @in_transaction
 def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Payment:
-    order = Order.objects.lock(payment.order_id)
-    payment = Payment.objects.get(pk=payment.pk)
-    payment.order = order
+    order, payment = _lock(payment.order_id, payment.pk)
     if payment.status == Payment.Status.FAILED:
         _give_back(order, payment, answer, actor)
     return payment
