@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware, PolicyParts
+from csp.utils import build_policy
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
@@ -15,8 +18,10 @@ from django.middleware.common import CommonMiddleware as DjangoCommon
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 
 from api.ids import uuid7
+from api.policies import ADMIN
 
 API_PATHS = ("/v2/", "/oauth/", "/health/")
+ADMIN_PATH = "/admin/"
 _PLAIN_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
@@ -37,6 +42,33 @@ class RequestMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+class ContentPolicyMiddleware(CSPMiddleware):
+    """Tell browsers what a page may load: the admin what Unfold needs, any other its own policy.
+
+    An answer of the API, of which there are many, gets the default in one piece.
+    """
+
+    get_response: Any
+    _default = build_policy()
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if not request.path_info.startswith(API_PATHS):
+            return super().__call__(request)
+        response: HttpResponseBase = self.get_response(request)
+        if hasattr(response, "_csp_config"):
+            return self.process_response(request, response)
+        response.headers[HEADER] = self._default
+        return response
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        parts = super().get_policy_parts(request, response, report_only)
+        if not report_only and parts.config is None and request.path_info.startswith(ADMIN_PATH):
+            parts.config = ADMIN
+        return parts
 
 
 class _ForPeople:

@@ -5,6 +5,7 @@ from typing import Any
 
 import dj_database_url
 import structlog
+from csp.constants import NONE
 from environs import Env
 
 env = Env()
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "corsheaders",
+    "csp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
@@ -72,6 +74,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "api.middleware.RequestMiddleware",
+    "api.middleware.ContentPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -219,6 +222,18 @@ SECURE_HSTS_SECONDS = 0 if HOLDFAST_DEMO else env.int("SECURE_HSTS_SECONDS", def
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not HOLDFAST_DEMO
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# What a response may load that names no policy of its own: nothing. api.policies has the others.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "form-action": [NONE],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+# Where product images may come from, beside this server.
+IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
 
 # These two are there, as subclasses in api.middleware that step aside for the API.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
