@@ -385,6 +385,36 @@ RETURNING item.product_id, item.quantity, product.archived_at IS NOT NULL
 """
 
 
+class OrderEvent(models.Model):
+    """Something that was done to an order, by whom and why. Written once, never changed.
+
+    Only what has no record of its own: payments and stock transactions tell of themselves. Nothing
+    of an address is kept here, for nobody could ever take it out again.
+    """
+
+    class Kind(models.TextChoices):
+        SHIPPED = "shipped"
+        SHIP_UNDONE = "ship_undone", "Ship undone"
+        CANCELLED = "cancelled"
+        CHANGED = "changed"
+        NOTE = "note"
+        PAYMENT_SETTLED_BY_HAND = "payment_settled_by_hand", "Payment settled by hand"
+        MONEY_CAME_LATE = "money_came_late", "Money came late"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=32, choices=Kind)
+    # What a person said of it: the parcel's number, a reason, a note.
+    text = models.TextField(blank=True)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.text}" if self.text else self.get_kind_display()
+
+
 def next_order_number() -> int:
     """Numbers are unique and rise; one may be missing where a checkout was refused."""
     with connection.cursor() as cursor:

@@ -24,7 +24,7 @@ from orders.errors import (
     OrderNotChangeable,
     TotalChanged,
 )
-from orders.models import Cart, Order, OrderItem, next_order_number, summed
+from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
 
 # Checkout.
 
@@ -162,12 +162,13 @@ def cancel(order: Order, *, actor: Actor) -> None:
     assert not order.is_shipped
     order.status = Order.Status.CANCELLED
     order.cancelled_at = order.updated_at = clock.now()
+    note_event(order, OrderEvent.Kind.CANCELLED, actor=actor)
     release(order, actor=actor, reason="order cancelled")
 
 
 @in_transaction
-def ship(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
-    """Take the units of a paid order out of the total.
+def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | None = None) -> None:
+    """Take the units of a paid order out of the total. `tracking` is kept with the event.
 
     Raises: OrderNotFound, OrderNotShippable, PaymentUnderWay.
     """
@@ -180,6 +181,7 @@ def ship(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
     order.allocated_at = None
     OrderItem.objects.filter(order=order).update(shipped=F("allocated"), allocated=0)
     order.write()
+    note_event(order, OrderEvent.Kind.SHIPPED, actor=actor, text=tracking)
     if held:
         inventory.ship(held, order_id=order_id, actor=actor)
 
@@ -192,7 +194,7 @@ def _held(order: Order) -> dict[uuid.UUID, int]:
 
 
 @in_transaction
-def change(order_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> None:
+def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **fields: Any) -> None:
     """Change the address or the client's own numbers of an order that has not been shipped.
 
     Raises: OrderNotFound, OrderNotChangeable.
@@ -201,7 +203,41 @@ def change(order_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> Non
     order = Order.objects.lock(order_id)
     if order.is_shipped:
         raise OrderNotChangeable
+    changed = _changes(order, fields)
     for name, value in fields.items():
         setattr(order, name, value)
     order.updated_at = clock.now()
     order.save(update_fields=[*fields, "updated_at"])
+    if changed:
+        note_event(order, OrderEvent.Kind.CHANGED, actor=actor, text=changed)
+
+
+def _changes(order: Order, fields: Mapping[str, Any]) -> str:
+    """Name what becomes different: the numbers from what to what, of an address only that it is."""
+    changes = []
+    for name, value in fields.items():
+        before = getattr(order, name)
+        if before == value:
+            continue
+        label = str(Order._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+        is_address = isinstance(value, Mapping)
+        changes.append(label if is_address else f'{label} from "{before}" to "{value}"')
+    return ", ".join(changes)
+
+
+# What is told of an order.
+
+
+def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str = "") -> None:
+    """Put on record what was done to the locked order, before any stock is locked."""
+    assert_in_transaction()
+    event = OrderEvent(
+        order=order,
+        kind=kind,
+        text=text,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        created_at=clock.now(),
+    )
+    compiled.insert([event])

@@ -506,21 +506,19 @@ def timeline(order: Order, payments: Sequence[Payment], names: Mapping[str, str]
     """What happened to an order, oldest first: the order, its money and its stock in one list."""
     entries = StockTransaction.objects.filter(order_id=order.pk).select_related("stock__product")
     moved = list(entries.order_by("created_at", "pk"))
-    # The order does not keep who; its stock does, if it moved any.
-    who = {entry.reason: entry.actor_name for entry in moved}
+    told = order.events.order_by("created_at", "pk")
     happened = [
         Event(order.created_at, "Order placed", order.customer_name),
         *_money_events(order, payments, names),
+        *(
+            Event(each.created_at, each.get_kind_display(), each.actor_name, each.text)
+            for each in told
+        ),
         *_stock_events(moved),
-        *_at(order.fully_paid_at, "Fully paid"),
-        *_at(order.shipped_at, "Shipped", who.get("shipped", "")),
-        *_at(order.cancelled_at, "Cancelled", who.get("order cancelled", "")),
     ]
+    if order.fully_paid_at:
+        happened.append(Event(order.fully_paid_at, "Fully paid"))
     return sorted(happened, key=lambda event: event.at)
-
-
-def _at(moment: datetime | None, what: str, who: str = "") -> list[Event]:
-    return [Event(moment, what, who)] if moment else []
 
 
 def _money_events(

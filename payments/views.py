@@ -166,7 +166,7 @@ class OrderView(orders_views.OrderView):
         elif "status" in asked:
             services.cancel(order_id, actor=actor, key=key)
         else:
-            orders.change(order_id, key=key, **asked)
+            orders.change(order_id, actor=actor, key=key, **asked)
 
 
 class CartOrdersView(ApiView):

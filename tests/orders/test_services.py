@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from api import clock
 from inventory import services as inventory
@@ -29,7 +30,7 @@ from orders.errors import (
     TotalChanged,
     TotalTooLarge,
 )
-from orders.models import Cart, CartItem, Order, OrderItem
+from orders.models import Cart, CartItem, Order, OrderEvent, OrderItem
 from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.models import Payment
@@ -713,13 +714,70 @@ def test_a_line_that_was_unmanaged_at_a_failed_payment_is_looked_at_anew():
 def test_an_order_is_changed_until_it_is_shipped():
     order = paid_order({product(stock=10): 1})
 
-    orders.change(order.pk, external_ref="erp-9", shipping_address={"city": "Ulm"})
+    orders.change(order.pk, actor=MERCHANT, external_ref="erp-9", shipping_address={"city": "Ulm"})
 
     order.refresh_from_db()
     assert (order.external_ref, order.shipping_address) == ("erp-9", {"city": "Ulm"})
     orders.ship(order.pk, actor=MERCHANT)
     with pytest.raises(OrderNotChangeable):
-        orders.change(order.pk, external_ref="erp-10")
+        orders.change(order.pk, actor=MERCHANT, external_ref="erp-10")
+
+
+# What is told of an order.
+
+
+def told(order: Order) -> list[tuple[str, str, str]]:
+    events = order.events.order_by("pk")
+    return list(events.values_list("kind", "text", "actor_name"))
+
+
+def test_the_order_tells_who_shipped_it_and_with_which_parcel():
+    order = paid_order({product(stock=10): 1})
+
+    orders.ship(order.pk, actor=MERCHANT, tracking="00340434161094042557")
+
+    assert told(order) == [("shipped", "00340434161094042557", "clerk")]
+
+
+def test_the_order_tells_who_cancelled_it_though_it_moved_no_stock():
+    order = unpaid_order({product(stock=10): 1})
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert told(order) == [("cancelled", "", "clerk")]
+
+
+def test_the_order_tells_what_was_changed_but_keeps_no_address_for_ever():
+    order = unpaid_order({product(stock=10): 1})
+
+    orders.change(order.pk, actor=MERCHANT, external_ref="erp-9", shipping_address={"city": "Ulm"})
+    orders.change(order.pk, actor=MERCHANT, external_ref="erp-9")
+
+    assert told(order) == [
+        ("changed", 'external ref from "" to "erp-9", shipping address', "clerk")
+    ]
+
+
+def test_what_was_refused_is_not_told():
+    order = unpaid_order({product(stock=10): 1})
+
+    with pytest.raises(OrderNotShippable):
+        orders.ship(order.pk, actor=MERCHANT)
+
+    assert told(order) == []
+
+
+@pytest.mark.parametrize(
+    "change", [lambda events: events.update(actor_name="another"), lambda events: events.delete()]
+)
+def test_the_database_keeps_what_was_told(change):
+    order = paid_order({product(stock=10): 1})
+    orders.ship(order.pk, actor=MERCHANT)
+
+    with pytest.raises(IntegrityError, match="kept as they are"), transaction.atomic():
+        change(OrderEvent.objects.all())
+
+    assert told(order) == [("shipped", "", "clerk")]
 
 
 # Statements.
@@ -765,7 +823,12 @@ def test_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
     many = statements_of(lambda: orders.ship(large.pk, actor=MERCHANT))
 
     assert few == many
-    assert len(few) == 8, few
+    assert len(few) == 9, few
     assert few[1] == "lock orders_order"
-    assert few[-3:] == ["lock inventory_stock", "write inventory_stock", "COMMIT"]
+    assert few[-4:] == [
+        "insert orders_orderevent",
+        "lock inventory_stock",
+        "write inventory_stock",
+        "COMMIT",
+    ]
     assert len([statement for statement in few if statement.startswith("lock")]) == 2

@@ -1377,7 +1377,7 @@ def test_cancel_takes_as_many_statements_for_twenty_lines_as_for_one():
     many = statements_of(lambda: payments.cancel(large.pk, actor=MERCHANT))
 
     assert few == many
-    assert len(few) == 9, few
+    assert len(few) == 10, few
     assert few[1] == "lock orders_order"
     assert few[-3:] == ["lock inventory_stock", "write inventory_stock", "COMMIT"]
     assert len([entry for entry in few if entry.startswith("lock")]) == 2
