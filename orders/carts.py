@@ -4,12 +4,10 @@ import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeGuard
-
-from django.db.models import QuerySet
 
 from api import clock, store
 from api.errors import Refusal
@@ -18,6 +16,7 @@ from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from inventory.errors import ProductNotFound
 from inventory.models import Product
+from orders import reading
 from orders.errors import (
     CartCurrencyDiffers,
     CartExists,
@@ -32,104 +31,10 @@ from orders.errors import (
 )
 from orders.models import ITEMS_MAX, Cart, CartItem
 from orders.offers import Offer, custom_offer, offers
+from orders.reading import CartContents
 
 # How many expired carts are deleted at once.
 PURGED_AT_ONCE = 1000
-
-
-# Reading.
-
-
-@dataclass(frozen=True)
-class CartLine:
-    item: CartItem
-    offer: Offer
-
-    @property
-    def value(self) -> int:
-        return self.offer.value_of(self.item.quantity)
-
-
-@dataclass(frozen=True)
-class CartContents:
-    """A cart with its lines at today's prices. `cart` is None while nothing was ever added."""
-
-    id: str
-    cart: Cart | None
-    lines: list[CartLine]
-
-    @property
-    def total(self) -> int:
-        return sum(line.value for line in self.lines)
-
-
-def contents(cart_id: str) -> CartContents:
-    """Read a cart. One that is unknown or expired is empty."""
-    cart = Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).first()
-    return CartContents(cart_id, cart, lines_of(cart) if cart else [])
-
-
-def newest_first() -> "QuerySet[Cart]":
-    """Return the carts that a list shows, the one that changed last first.
-
-    None belongs to a customer, so that a list of those of customers alone is empty.
-    """
-    known = Cart.objects.filter(expires_at__gt=clock.now()).order_by("-updated_at", "-pk")
-    return known if store.current().show_all_carts else known.none()
-
-
-def contents_of(carts: Collection[Cart]) -> list[CartContents]:
-    """Read many carts at once: a query for their items, and one for each of their currencies."""
-    items: dict[str, list[CartItem]] = {cart.pk: [] for cart in carts}
-    for item in CartItem.objects.filter(cart__in=carts).order_by("pk"):
-        items[item.cart_id].append(item)
-    offered = {
-        currency: offers(
-            _product_ids(
-                item for cart in carts if cart.currency == currency for item in items[cart.pk]
-            ),
-            currency,
-        )
-        for currency in {cart.currency for cart in carts if cart.currency}
-    }
-    return [
-        CartContents(
-            cart.pk,
-            cart,
-            _lines(items[cart.pk], offered[cart.currency], cart.currency) if cart.currency else [],
-        )
-        for cart in carts
-    ]
-
-
-def lines_of(cart: Cart) -> list[CartLine]:
-    if cart.currency is None:
-        return []
-    items = CartItem.of_cart(cart.pk)
-    return _lines(items, offers(_product_ids(items), cart.currency), cart.currency)
-
-
-def _lines(
-    items: Collection[CartItem], offered: Mapping[uuid.UUID, Offer], currency: str
-) -> list[CartLine]:
-    return [CartLine(item, _offer_of(item, offered, currency)) for item in items]
-
-
-def _offer_of(item: CartItem, offered: Mapping[uuid.UUID, Offer], currency: str) -> Offer:
-    if item.product_id is None:
-        return custom_offer(item, currency)
-    return offered[item.product_id]
-
-
-def _product_ids(items: "Collection[CartItem] | Iterator[CartItem]") -> set[uuid.UUID]:
-    return {item.product_id for item in items if item.product_id}
-
-
-def defers_inventory_check(cart: Cart | None) -> bool:
-    """Tell whether only checkout checks the stock: as the cart says, or else the store."""
-    if cart is None or cart.defer_inventory_check is None:
-        return store.current().defer_inventory_check
-    return cart.defer_inventory_check
 
 
 # Adding.
@@ -253,15 +158,15 @@ def add(
     claim(key, cart_id)
     first_currency, wanted, refused = _spread(cart_id, entries, currency)
     if not wanted and not refused:
-        return Changed(contents(cart_id))
+        return Changed(reading.contents(cart_id))
     cart = _open_cart(cart_id, first_currency)
     cart_currency = cart.currency or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     wanted = _with_products(wanted)
     wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
-    product_ids = _product_ids(items.values()) | {each for each in wanted_ids if each}
+    product_ids = reading.product_ids(items.values()) | {each for each in wanted_ids if each}
     offered = offers(product_ids, cart_currency)
-    filling = _Filling(cart, items, offered, check=not defers_inventory_check(cart))
+    filling = _Filling(cart, items, offered, check=not reading.defers_inventory_check(cart))
     for position, each in wanted:
         try:
             filling.add(each)
@@ -271,7 +176,7 @@ def add(
     if refused and (all_or_nothing or not filling.changed):
         raise SeveralRefused(refused)
     CartItem.write(filling.changed.values())
-    lines = _lines(items.values(), offered, cart_currency)
+    lines = reading.lines_at(items.values(), offered, cart_currency)
     return Changed(CartContents(cart_id, cart, lines), refused)
 
 
@@ -450,8 +355,8 @@ def set_quantities(
     asked_for = [
         items[entry[0]] for entry in entries if isinstance(entry, tuple) and entry[0] in items
     ]
-    offered = offers(_product_ids(asked_for), cart.currency or "")
-    changing = _Changing(cart, items, offered, check=not defers_inventory_check(cart))
+    offered = offers(reading.product_ids(asked_for), cart.currency or "")
+    changing = _Changing(cart, items, offered, check=not reading.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
         named = {} if isinstance(entry, Refusal) else {"id": str(entry[0])}
@@ -483,7 +388,7 @@ class _Changing:
             raise ItemNotInCart
         item = self.items[item_id]
         if quantity:
-            offer = _offer_of(item, self.offered, str(self.cart.currency))
+            offer = reading.offer_of(item, self.offered, str(self.cart.currency))
             if self.check:
                 offer.require_enough(quantity)
             _set(item, quantity, offer, self.cart)

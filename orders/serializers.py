@@ -23,17 +23,10 @@ from api.fields import (
 from api.views import validated
 from inventory.models import Currency
 from inventory.serializers import at, price_shown
-from orders.carts import (
-    CartContents,
-    CartLine,
-    CustomItem,
-    Entry,
-    OtherCart,
-    ProductWanted,
-    defers_inventory_check,
-)
+from orders.carts import CustomItem, Entry, OtherCart, ProductWanted
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Order, OrderItem
+from orders.reading import CartContents, CartLine, defers_inventory_check
 from orders.services import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000

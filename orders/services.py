@@ -14,8 +14,7 @@ from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory import services as inventory
 from inventory.errors import StockTooLow
-from orders import carts
-from orders.carts import CartLine
+from orders import carts, reading
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
@@ -25,6 +24,7 @@ from orders.errors import (
     TotalChanged,
 )
 from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
+from orders.reading import CartLine
 
 # Checkout.
 
@@ -57,7 +57,7 @@ def checkout(
     claim(key, order_id)
     now = clock.now()
     cart = Cart.objects.lock(cart_id, now=now)
-    lines = carts.lines_of(cart) if cart else []
+    lines = reading.lines_of(cart) if cart else []
     if cart is None or not lines or cart.currency is None:
         raise CartEmpty
     if currency and currency != cart.currency:

@@ -14,11 +14,12 @@ from api.pages import Page, paginated
 from api.views import ApiView, envelope, validated
 from inventory import services as inventory
 from inventory.models import Currency
-from orders import carts, serializers, services
-from orders.carts import CartContents, Changed, Entry, OtherCart
+from orders import carts, reading, serializers, services
+from orders.carts import Changed, Entry, OtherCart
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
+from orders.reading import CartContents
 
 # How many entries a call may have that changes several items of a cart.
 ENTRIES_MAX = 100
@@ -38,7 +39,7 @@ class _CartView(ApiView):
         return serializers.cart(contents, self.currency_of(contents), url)
 
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
-        contents = carts.contents(cart_id)
+        contents = reading.contents(cart_id)
         beside: dict[str, Any] = {}
         if "items" in included(self.request):
             beside["included"] = {"items": _items(contents, self.currency_of(contents))}
@@ -46,7 +47,7 @@ class _CartView(ApiView):
 
     def items(self, cart_id: str, status: int = 200) -> Response:
         """Answer as every call about items does: with all of them."""
-        return self.items_of(carts.contents(cart_id), status)
+        return self.items_of(reading.contents(cart_id), status)
 
     def items_of(
         self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
@@ -84,8 +85,8 @@ class CartsView(_CartView):
         if not self.caller.is_administrator:
             raise Forbidden("Only an administrator may list carts.")
         page = Page.of(request)
-        found = listed(request, carts.newest_first(), CartFilters)
-        shown = carts.contents_of(found[page.offset : page.offset + page.limit])
+        found = listed(request, reading.newest_first(), CartFilters)
+        shown = reading.contents_of(found[page.offset : page.offset + page.limit])
         return page.envelope(request, [self.shown(contents) for contents in shown], found.count())
 
     def post(self, request: Request) -> Response:
@@ -146,7 +147,7 @@ class CartItemsView(_CartView):
         except SeveralRefused as nothing_added:
             if all_or_nothing:
                 raise
-            changed = Changed(carts.contents(cart_id), nothing_added.refused)
+            changed = Changed(reading.contents(cart_id), nothing_added.refused)
         return self.items_of(changed.contents, 201, changed.refused)
 
     def put(self, request: Request, cart_id: str) -> Response:
@@ -162,7 +163,7 @@ class CartItemsView(_CartView):
                 if all_or_nothing:
                     raise
                 refused = nothing_set.refused
-            return self.items_of(carts.contents(cart_id), refused=refused)
+            return self.items_of(reading.contents(cart_id), refused=refused)
 
         return once(request, perform, self.items)
 

@@ -1,0 +1,105 @@
+"""What is in carts, at today's prices. Reading takes no lock and writes nothing."""
+
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from api import clock, store
+from orders.models import Cart, CartItem
+from orders.offers import Offer, custom_offer, offers
+
+
+@dataclass(frozen=True)
+class CartLine:
+    item: CartItem
+    offer: Offer
+
+    @property
+    def value(self) -> int:
+        return self.offer.value_of(self.item.quantity)
+
+
+@dataclass(frozen=True)
+class CartContents:
+    """A cart with its lines at today's prices. `cart` is None while nothing was ever added."""
+
+    id: str
+    cart: Cart | None
+    lines: list[CartLine]
+
+    @property
+    def total(self) -> int:
+        return sum(line.value for line in self.lines)
+
+
+def contents(cart_id: str) -> CartContents:
+    """Read a cart. One that is unknown or expired is empty."""
+    cart = Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).first()
+    return CartContents(cart_id, cart, lines_of(cart) if cart else [])
+
+
+def newest_first() -> "QuerySet[Cart]":
+    """Return the carts that a list shows, the one that changed last first.
+
+    None belongs to a customer, so that a list of those of customers alone is empty.
+    """
+    known = Cart.objects.filter(expires_at__gt=clock.now()).order_by("-updated_at", "-pk")
+    return known if store.current().show_all_carts else known.none()
+
+
+def contents_of(carts: Collection[Cart]) -> list[CartContents]:
+    """Read many carts at once: a query for their items, and one for each of their currencies."""
+    items: dict[str, list[CartItem]] = {cart.pk: [] for cart in carts}
+    for item in CartItem.objects.filter(cart__in=carts).order_by("pk"):
+        items[item.cart_id].append(item)
+    offered = {
+        currency: offers(
+            product_ids(
+                item for cart in carts if cart.currency == currency for item in items[cart.pk]
+            ),
+            currency,
+        )
+        for currency in {cart.currency for cart in carts if cart.currency}
+    }
+    return [
+        CartContents(
+            cart.pk,
+            cart,
+            lines_at(items[cart.pk], offered[cart.currency], cart.currency)
+            if cart.currency
+            else [],
+        )
+        for cart in carts
+    ]
+
+
+def lines_of(cart: Cart) -> list[CartLine]:
+    if cart.currency is None:
+        return []
+    items = CartItem.of_cart(cart.pk)
+    return lines_at(items, offers(product_ids(items), cart.currency), cart.currency)
+
+
+def lines_at(
+    items: Collection[CartItem], offered: Mapping[uuid.UUID, Offer], currency: str
+) -> list[CartLine]:
+    return [CartLine(item, offer_of(item, offered, currency)) for item in items]
+
+
+def offer_of(item: CartItem, offered: Mapping[uuid.UUID, Offer], currency: str) -> Offer:
+    if item.product_id is None:
+        return custom_offer(item, currency)
+    return offered[item.product_id]
+
+
+def product_ids(items: "Collection[CartItem] | Iterator[CartItem]") -> set[uuid.UUID]:
+    return {item.product_id for item in items if item.product_id}
+
+
+def defers_inventory_check(cart: Cart | None) -> bool:
+    """Tell whether only checkout checks the stock: as the cart says, or else the store."""
+    if cart is None or cart.defer_inventory_check is None:
+        return store.current().defer_inventory_check
+    return cart.defer_inventory_check
