@@ -24,7 +24,8 @@ reset: $(INSTALLED) ## throw away the embedded database, so that the next start 
 	@$(BIN)/python -m config.supervisor --reset
 
 test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not browser"
+	@$(BIN)/python -m pytest -m browser
 
 check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
 	$(BIN)/ruff format --check .

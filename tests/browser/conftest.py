@@ -1,0 +1,129 @@
+"""Real browsers on the real application. What they need is told in CONTRIBUTING.md."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.watching import Watch
+
+FOLDER = Path(__file__).parent
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+ARGUMENTS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    # Whatever a page asks for elsewhere is not even looked up; the watch tells of it.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
+# A page of this machine answers at once or not at all; two busy cores may take their time.
+PATIENCE_MS = 15_000
+
+
+def chromium() -> str | None:
+    """Find the browser: the one named by CHROMIUM, or Debian's, or another one of that kind."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    browser = [item for item in session.items if item.get_closest_marker("browser")]
+    if browser and len(browser) < len(session.items):
+        # Playwright leaves an event loop running, in which asyncio.run() fails.
+        raise pytest.UsageError("Browser tests run in a process of their own: pytest -m browser")
+    if browser and not session.config.option.collectonly and not chromium():
+        raise pytest.UsageError(
+            "No chromium was found: install it (Debian: apt-get install chromium), "
+            "or say where it is: CHROMIUM=/path/to/chromium"
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_beside_the_browser() -> None:
+    """Let tests use the ORM in the thread in which Playwright's event loop runs."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **browser_type_launch_args,
+        "executable_path": chromium(),
+        "args": ARGUMENTS,
+    }
+
+
+@pytest.fixture(scope="session")
+def base_url(live_server: Any) -> str:
+    """Where the application answers, so that pages are opened by their path."""
+    return str(live_server.url)
+
+
+@pytest.fixture
+def watch(base_url: str) -> Iterator[Watch]:
+    """Fail the test for what its browsers did elsewhere, were forbidden, or stumbled over."""
+    watch = Watch(base_url)
+    yield watch
+    assert watch.complaints == []
+
+
+@pytest.fixture
+def new_context(
+    live_server: Any, watch: Watch, new_context: Callable[..., BrowserContext]
+) -> Callable[..., BrowserContext]:
+    """Start a browser with cookies and storage of its own, under the watch."""
+
+    def watched(**options: Any) -> BrowserContext:
+        context = new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
+        watch.over(context)
+        return context
+
+    return watched
+
+
+@pytest.fixture
+def browse(new_context: Callable[..., BrowserContext], base_url: str) -> Callable[..., Page]:
+    """Open an empty page in a browser of its own, signed in as somebody of that role, if any."""
+
+    def page(role: str = "", **options: Any) -> Page:
+        context = new_context(**options)
+        if role:
+            context.add_cookies([_session(person(role), base_url)])
+        return context.new_page()
+
+    return page
+
+
+def person(role: str) -> User:
+    """Somebody of this role, of that name; an owner may do everything."""
+    owner = role == "owner"
+    user, _ = User.objects.get_or_create(
+        username=role, defaults={"is_staff": True, "is_superuser": owner}
+    )
+    if not owner:
+        user.groups.set([Group.objects.get(name=role)])
+    return user
+
+
+def _session(user: User, url: str) -> Any:
+    client = Client()
+    client.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    return {"name": name, "value": client.cookies[name].value, "url": url}

@@ -1,0 +1,41 @@
+"""A watch that sees nothing would let everything pass."""
+
+import pytest
+
+INLINE = """
+    const script = document.createElement('script');
+    script.textContent = '1';
+    document.body.append(script);
+"""
+MISSING = "new Image().src = '/static/not-there.png'"
+ELSEWHERE = "fetch('http://elsewhere.example/').catch(() => {})"
+ON_THE_CONSOLE = "console.error('oh dear')"
+UNCAUGHT = "setTimeout(() => { throw new Error('oh dear') })"
+
+
+@pytest.mark.parametrize(
+    ("script", "event", "complaint"),
+    [
+        (ELSEWHERE, "requestfailed", "left the host: GET http://elsewhere.example/"),
+        (INLINE, "console", "Content Security Policy"),
+        (MISSING, "response", "answered 404"),
+        (ON_THE_CONSOLE, "console", "console: oh dear"),
+        (UNCAUGHT, "pageerror", "uncaught: oh dear"),
+    ],
+)
+def test_a_watch_sees(page, watch, script, event, complaint):
+    page.goto("/v2/docs" if script == INLINE else "/admin/login/")
+
+    with page.expect_event(event):
+        page.evaluate(script)
+
+    assert complaint in watch.complaints.pop(0)
+
+
+def test_refusals_are_no_mistakes(page, watch):
+    page.goto("/admin/login/")
+
+    status = page.evaluate("fetch('/v2/carts').then((answer) => answer.status)")
+
+    assert status == 401
+    assert watch.complaints == []
