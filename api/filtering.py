@@ -266,6 +266,17 @@ def _moment(text: str) -> tuple[datetime, datetime]:
     return begin, begin + timedelta(microseconds=10 ** (6 - len(digits)))
 
 
+def moment_asked(request: Request, name: str) -> datetime | None:
+    """Read a query parameter that names a moment, by its beginning. Raises: BadRequest."""
+    written = request.query_params.get(name)
+    if written is None:
+        return None
+    try:
+        return _moment(written)[0]
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"{name} wants {Moment.wants}.", source=name) from error
+
+
 # What a list takes.
 
 

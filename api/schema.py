@@ -166,6 +166,8 @@ class Operation:
     lists: bool = False
     filters: type[ListFilters] = ListFilters
     includes: str = ""
+    # Further query parameters: name, description and what they look like.
+    query: Sequence[tuple[str, str, Piece]] = ()
     headers: Sequence[tuple[str, str]] = ()
     takes_idempotency_key: bool = True
 
@@ -246,6 +248,8 @@ class Schema(AutoSchema):
             yield _parameter("Idempotency-Key", told, key, place="header")
         for name, text in operation.headers:
             yield _parameter(name, text, TEXT, place="header")
+        for name, text, piece in operation.query:
+            yield _parameter(name, text, piece)
         if operation.lists:
             yield from _list_parameters(operation.filters)
         if operation.includes:

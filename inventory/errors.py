@@ -83,6 +83,25 @@ class StockTooLow(Refusal):
     detail = "Your request could not be completed due to insufficient stock levels"
 
 
+class CountTooLow(StockTooLow):
+    """Fewer units were counted than orders and people have set aside."""
+
+    code = "count_too_low"
+    constraint = ""
+
+
+class StockMoved(Refusal):
+    kind = Kind.CONFLICT
+    code = "stock_moved"
+    detail = "The stock moved since this form was opened."
+
+
+class NotUndoable(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "not_undoable"
+    detail = "Only the log's last entry can be undone, and only if it was made by hand."
+
+
 class TooManyUnits(Refusal):
     kind = Kind.INVALID
     code = "too_many_units"

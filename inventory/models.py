@@ -204,6 +204,15 @@ EFFECTS = {
     (Action.DECREMENT, FOR_ORDER): Effect(available=-1),
 }
 
+# What takes an entry made by hand back again.
+OPPOSITES = {
+    Action.INCREMENT: Action.DECREMENT,
+    Action.DECREMENT: Action.INCREMENT,
+    Action.ALLOCATE: Action.DEALLOCATE,
+    Action.DEALLOCATE: Action.ALLOCATE,
+}
+REASON_LENGTH_MAX = 500
+
 
 class Step(NamedTuple):
     """One entry of the log to be: what an action did to a stock row, and the numbers after it."""
@@ -275,7 +284,7 @@ class Stock(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.total} = {self.available} available + {self.allocated} allocated"
+        return _sum(self)
 
     @property
     def for_orders(self) -> int:
@@ -320,6 +329,10 @@ _locked_stock = Compiled(
 )
 
 
+def _sum(numbers: "Stock | StockTransaction") -> str:
+    return f"{numbers.total} = {numbers.available} available + {numbers.allocated} allocated"
+
+
 def _only(units: int, what: str, asked_for: int) -> str:
     if not units:
         return f"None {'is' if what == 'available' else 'are'} {what}; {asked_for} asked for."
@@ -348,7 +361,7 @@ class StockTransaction(models.Model):
     actor_kind = models.CharField(max_length=16)
     actor_id = models.CharField(max_length=64)
     actor_name = models.CharField(max_length=200)
-    reason = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
@@ -370,6 +383,12 @@ class StockTransaction(models.Model):
             models.Index(
                 fields=["order_id"], condition=Q(order_id__isnull=False), name="stock_of_an_order"
             ),
+            # What people moved, among however many entries of orders.
+            models.Index(
+                fields=["stock", "sequence"],
+                condition=Q(by_order=False),
+                name="stock_moved_by_hand",
+            ),
             BrinIndex(fields=["created_at"], name="stock_transactions_by_day"),
         ]
 
@@ -379,3 +398,8 @@ class StockTransaction(models.Model):
     @property
     def total(self) -> int:
         return self.available + self.allocated
+
+    @property
+    def numbers(self) -> str:
+        """The numbers after this entry, as the stock itself says them."""
+        return _sum(self)

@@ -79,6 +79,20 @@ STOCK = component(
         }
     ),
 )
+_STOCK_AT = component(
+    "StockAtAMoment",
+    an_object(
+        {
+            "id": {**ID, "description": "The product's id."},
+            "type": one_of("stock"),
+            "total": UNITS,
+            "available": UNITS,
+            "allocated": UNITS,
+            "stock_id": ID,
+        },
+        {"at": {**MOMENT, "description": "The moment asked for; absent for now."}},
+    ),
+)
 STOCK_TRANSACTION = component(
     "StockTransaction",
     an_object(
@@ -228,7 +242,11 @@ schema.describe(
     "Inventories",
     views.InventoryView,
     get=Operation(
-        "Get the stock of a product", answers={200: data(STOCK)}, refuses=[errors.StockNotFound]
+        "Get the stock of a product",
+        "As it is, or with `at` as it was then, by the log.",
+        answers={200: data(_STOCK_AT)},
+        refuses=[errors.StockNotFound],
+        query=[("at", "A past moment, as in RFC 3339.", TEXT)],
     ),
     post=Operation(
         "Begin to manage stock",

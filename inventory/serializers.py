@@ -175,6 +175,12 @@ def stock(row: Stock) -> dict[str, Any]:
     }
 
 
+def stock_at(row: Stock, entry: StockTransaction | None, moment: datetime) -> dict[str, Any]:
+    """The stock as the entry left it; before the first one there was nothing."""
+    numbers = {name: getattr(entry, name, 0) for name in ("total", "available", "allocated")}
+    return {**stock(row), **numbers, "at": at(moment)}
+
+
 def stock_transaction(entry: StockTransaction, product_id: Any) -> dict[str, Any]:
     return {
         "id": str(entry.pk),

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
@@ -20,14 +21,17 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import (
+    CountTooLow,
     CurrencyInUse,
     CurrencyIsDefault,
     CurrencyNotEnabled,
     CurrencyNotFound,
     CurrencyTaken,
     CurrencyUnknown,
+    NotUndoable,
     ProductNotFound,
     StockExists,
+    StockMoved,
     StockNotFound,
     StockTransactionNotFound,
     TooManyCurrencies,
@@ -36,6 +40,8 @@ from inventory.errors import (
 from inventory.models import (
     BY_HAND,
     FOR_ORDER,
+    OPPOSITES,
+    REASON_LENGTH_MAX,
     Action,
     Currency,
     Price,
@@ -95,6 +101,85 @@ def record(
     cause = Cause(actor, reason)
     _move([stock], [action], {product_id: quantity}, cause, by_order=BY_HAND, first_id=entry_id)
     return entry_id
+
+
+@in_transaction
+def count(
+    product_id: uuid.UUID,
+    counted: int,
+    *,
+    actor: Actor,
+    counted_at: datetime | None = None,
+    seen: int | None = None,
+    reason: str = "",
+    key: Key | None = None,
+) -> int:
+    """Bring the total to what was counted, and return by how much that moved it.
+
+    What is written is what was counted less the total at that moment, which is now if it is not
+    given: so whatever moved since then stays moved. `seen` is the number of the log's last entry
+    that whoever counted knew of. Where the log agrees, nothing is written.
+
+    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountTooLow if fewer
+    units would be left than are allocated; TooManyUnits.
+    """
+    claim(key, product_id)
+    stock = _lock_managed(product_id)
+    if seen is not None and seen != stock.sequence:
+        raise StockMoved(_since(stock, seen))
+    difference = counted - _total_at(stock, counted_at)
+    if stock.available + difference < 0:
+        raise CountTooLow(
+            f"{-difference} fewer than the log says, but only {stock.available} of {stock.total} "
+            f"{'is' if stock.available == 1 else 'are'} available: {stock.allocated} "
+            f"{'is' if stock.allocated == 1 else 'are'} allocated."
+        )
+    if difference:
+        action = Action.INCREMENT if difference > 0 else Action.DECREMENT
+        cause = Cause(actor, _words_of_count(counted, counted_at, reason))
+        _move([stock], [action], {product_id: abs(difference)}, cause, by_order=BY_HAND)
+    return difference
+
+
+def _total_at(stock: Stock, moment: datetime | None) -> int:
+    """What a locked row's total was. The log is only asked where it has gone on since then."""
+    if moment is None or stock.last_moved_at is None or moment >= stock.last_moved_at:
+        return stock.total
+    entry = entry_at(stock, moment)
+    return entry.total if entry else 0
+
+
+def _since(stock: Stock, seen: int) -> str:
+    before = stock.log.filter(sequence=seen).first()
+    was = before.numbers if before else "nothing"
+    return f"The stock moved since this form was opened: it was {was}, and is {stock} now."
+
+
+def _words_of_count(counted: int, counted_at: datetime | None, reason: str) -> str:
+    at = f" at {counted_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if counted_at else ""
+    words = f"count of {counted}{at}" + (f": {reason}" if reason else "")
+    return words[:REASON_LENGTH_MAX]
+
+
+@in_transaction
+def undo(
+    product_id: uuid.UUID, sequence: int, *, actor: Actor, key: Key | None = None
+) -> StockTransaction:
+    """Write the opposite of an entry made by hand, if it is still the log's last; return that one.
+
+    Raises: StockNotFound; NotUndoable.
+    """
+    claim(key, product_id)
+    # Entries never change: only whether it is the last must be asked under the lock.
+    by_hand = StockTransaction.objects.filter(stock__product_id=product_id, by_order=BY_HAND)
+    entry = by_hand.filter(sequence=sequence).first()
+    stock = _lock_managed(product_id)
+    if entry is None or entry.sequence != stock.sequence:
+        raise NotUndoable
+    cause = Cause(actor, f"undo: {entry.reason}"[:REASON_LENGTH_MAX])
+    opposite = OPPOSITES[Action(entry.action)]
+    _move([stock], [opposite], {product_id: entry.quantity}, cause, by_order=BY_HAND)
+    return entry
 
 
 def _lock_managed(product_id: uuid.UUID) -> Stock:
@@ -348,6 +433,15 @@ def log_page(
     else:
         numbers, order = (offset + 1, offset + limit), "sequence"
     return list(stock.log.filter(sequence__range=numbers).order_by(order))
+
+
+def entry_at(stock: Stock, moment: datetime) -> StockTransaction | None:
+    """Find the entry that made the numbers of a past moment: one look-up in an index.
+
+    None before the log begins, when there was nothing.
+    """
+    until = stock.log.filter(created_at__lte=moment)
+    return until.order_by("-created_at", "-sequence").first()
 
 
 # Currencies.

@@ -7,9 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ListSerializer
 
+from api import clock
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
-from api.filtering import conditions, listed
+from api.filtering import conditions, listed, moment_asked
 from api.idempotency import Key, once
 from api.pages import Page, paginated
 from api.views import ApiView, envelope
@@ -109,7 +110,13 @@ class InventoryView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
-        return envelope(serializers.stock(services.stock_of(product_id)))
+        moment = moment_asked(request, "at")
+        stock = services.stock_of(product_id)
+        if moment is None:
+            return envelope(serializers.stock(stock))
+        if moment > clock.now():
+            raise BadRequest("Nobody knows the stock of a moment to come.", source="at")
+        return envelope(serializers.stock_at(stock, services.entry_at(stock, moment), moment))
 
     def post(self, request: Request, product_id: uuid.UUID) -> Response:
         def again(product: str) -> Response:

@@ -120,12 +120,15 @@ ADVICE: dict[str, str | tuple[str, str]] = {
         "Show `detail` beside the field that `source` names.",
     ),
 }
-# Never sent: the first two consist of entries with codes of their own, the third is met in the
+# Never sent: the first two consist of entries with codes of their own, the next ones are met in the
 # admin only, and whatever media types a call names, it gets JSON.
 UNSEEN = {
     "invalid",
     "several_refused",
     "client_id_taken",
+    "count_too_low",
+    "not_undoable",
+    "stock_moved",
     "not_acceptable",
     "unsupported_media_type",
 }
