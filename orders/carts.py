@@ -323,84 +323,137 @@ def _digest(value: Mapping[str, Any]) -> str:
 # Changing and removing.
 
 
-def set_quantity(
-    cart_id: str, item_id: uuid.UUID, quantity: int, *, key: Key | None = None
+@dataclass(frozen=True)
+class LineChange:
+    """What a line is to be: so many units, of which 0 remove it, and perhaps with other inputs."""
+
+    item_id: uuid.UUID
+    quantity: int
+    # None leaves them as they are; an empty mapping takes them away.
+    custom_inputs: Mapping[str, Any] | None = None
+
+
+def change_item(
+    cart_id: str,
+    item_id: uuid.UUID,
+    quantity: int,
+    custom_inputs: Mapping[str, Any] | None = None,
+    *,
+    key: Key | None = None,
 ) -> None:
     """Set a line to a number of units; 0 removes it.
 
-    Raises: CartItemNotFound, InsufficientStock, TotalTooLarge.
+    Raises: CartItemNotFound, InsufficientStock, TooManyInALine, TotalTooLarge.
     """
     try:
-        set_quantities(cart_id, [(item_id, quantity)], key=key)
+        change_items(cart_id, [LineChange(item_id, quantity, custom_inputs)], key=key)
     except SeveralRefused as refused:
         refusal = refused.refused[0].refusal
         raise CartItemNotFound if isinstance(refusal, ItemNotInCart) else refusal from None
 
 
 @in_transaction
-def set_quantities(
+def change_items(
     cart_id: str,
-    entries: Sequence[tuple[uuid.UUID, int] | Refusal],
+    entries: Sequence[LineChange | Refusal],
     *,
     all_or_nothing: bool = True,
     key: Key | None = None,
 ) -> Sequence[RefusedEntry]:
-    """Set several lines to their numbers of units, in as many statements as one.
+    """Change several lines, in as many statements as one.
 
-    Returns what could not be set. Raises: SeveralRefused, as `add` does.
+    Other custom inputs make a line another one. Lines that have become alike are joined, and their
+    units added up, as by adding; only what each entry asks for is checked, as it is there.
+
+    Returns what could not be changed. Raises: SeveralRefused, as `add` does; TooManyInALine,
+    TotalTooLarge where joined lines are too much together.
     """
     claim(key, cart_id)
     cart = _open_cart(cart_id)
     items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency else {}
     asked_for = [
-        items[entry[0]] for entry in entries if isinstance(entry, tuple) and entry[0] in items
+        items[entry.item_id]
+        for entry in entries
+        if isinstance(entry, LineChange) and entry.item_id in items
     ]
     offered = offers(reading.product_ids(asked_for), cart.currency or "")
     changing = _Changing(cart, items, offered, check=not reading.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
-        named = {} if isinstance(entry, Refusal) else {"id": str(entry[0])}
+        named = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
         try:
-            changing.set(entry)
+            changing.change(entry)
         except Refusal as refusal:
             refused.append(RefusedEntry(position, refusal, named))
     if refused and (all_or_nothing or not changing.changed):
         raise SeveralRefused(refused)
+    changing.join()
     changing.write()
     return refused
 
 
 @dataclass
 class _Changing:
-    """A locked cart while the quantities of its lines change, in memory."""
+    """A locked cart while its lines change, in memory."""
 
     cart: Cart
+    # All its lines, in their order.
     items: Mapping[uuid.UUID, CartItem]
     offered: Mapping[uuid.UUID, Offer]
     check: bool
     changed: dict[uuid.UUID, CartItem] = field(default_factory=dict)
+    rekeyed: set[uuid.UUID] = field(default_factory=set)
 
-    def set(self, entry: tuple[uuid.UUID, int] | Refusal) -> None:
+    def change(self, entry: LineChange | Refusal) -> None:
         if isinstance(entry, Refusal):
             raise entry
-        item_id, quantity = entry
-        if item_id not in self.items:
+        if entry.item_id not in self.items:
             raise ItemNotInCart
-        item = self.items[item_id]
-        if quantity:
-            offer = reading.offer_of(item, self.offered, str(self.cart.currency))
+        item = self.items[entry.item_id]
+        if entry.quantity:
+            offer = self._offer(item)
             if self.check:
-                offer.require_enough(quantity)
-            _set(item, quantity, offer, self.cart)
+                offer.require_enough(entry.quantity)
+            _set(item, entry.quantity, offer, self.cart)
+            if entry.custom_inputs is not None:
+                self._set_inputs(item, entry.custom_inputs)
         else:
             item.quantity = 0
-        self.changed[item_id] = item
+        self.changed[item.pk] = item
+
+    def _set_inputs(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
+        item.custom_inputs = custom_inputs or None
+        item.line_key = _wanted_again(item).line_key
+        self.rekeyed.add(item.pk)
+
+    def join(self) -> None:
+        """Move the units of lines that are alike into the first of them.
+
+        Raises: TooManyInALine, TotalTooLarge.
+        """
+        first_of: dict[str, CartItem] = {}
+        for item in self.items.values():
+            first = first_of.setdefault(item.line_key, item) if item.quantity else item
+            if first is not item:
+                _set(first, first.quantity + item.quantity, self._offer(item), self.cart)
+                item.quantity = 0
+                self.changed |= {first.pk: first, item.pk: item}
+
+    def _offer(self, item: CartItem) -> Offer:
+        return reading.offer_of(item, self.offered, str(self.cart.currency))
 
     def write(self) -> None:
-        CartItem.write([item for item in self.changed.values() if item.quantity])
+        kept = [item for item in self.changed.values() if item.quantity]
         removed = [item.pk for item in self.changed.values() if not item.quantity]
+        # Written anew, because an UPDATE could meet a key that another line is about to give up.
+        anew = [item for item in kept if item.pk in self.rekeyed]
+        if removed or anew:
+            gone = [*removed, *(item.pk for item in anew)]
+            CartItem.objects.filter(pk__in=gone).delete()
+        for item in anew:
+            item._state.adding = True
+        CartItem.write(kept)
         if removed:
-            CartItem.objects.filter(pk__in=removed).delete()
             _forget_currency_if_empty(self.cart.pk)
 
 

@@ -268,6 +268,7 @@ schema.describe(
     ),
     put=Operation(
         "Change several items of a cart",
+        "Items that become alike, by other `custom_inputs`, are joined.",
         takes=an_object(
             {"data": a_list(serializers.CartItemChange, minItems=1, maxItems=views.ENTRIES_MAX)},
             {"options": serializers.UpdateOptions},
@@ -282,7 +283,8 @@ schema.describe(
     views.CartItemView,
     put=Operation(
         "Change an item of a cart",
-        "A quantity of 0 removes it.",
+        "A quantity of 0 removes it. If other `custom_inputs` make it like another item, the two "
+        "are joined, where the first of them stood.",
         takes=serializers.CartItemChanges,
         answers={200: _CART_ITEMS},
         refuses=[*_ITEM_REFUSALS, errors.CartNotFound, errors.CartItemNotFound, BadRequest],

@@ -23,7 +23,7 @@ from api.fields import (
 from api.views import validated
 from inventory.models import Currency
 from inventory.serializers import at, price_shown
-from orders.carts import CustomItem, Entry, OtherCart, ProductWanted
+from orders.carts import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Order, OrderItem
 from orders.reading import CartContents, CartLine, defers_inventory_check
@@ -148,15 +148,22 @@ def entry(data: Any, source: str = "data") -> Entry:
 
 
 class CartItemChanges(serializers.Serializer[Any]):
-    id = Id(required=False)
+    id = Id(required=False, source="item_id")
     quantity = Quantity(min_value=0)
+    custom_inputs = CustomInputs(required=False, allow_null=True)
+
+    def validate_custom_inputs(self, inputs: Any) -> Any:
+        """What is left out stays as it is; null takes the inputs away."""
+        return inputs or {}
 
 
-class CartItemChange(serializers.Serializer[Any]):
+class CartItemChange(CartItemChanges):
     """One of several changes."""
 
-    id = Id()
-    quantity = Quantity(min_value=0)
+    id = Id(source="item_id")
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {"change": LineChange(**fields)}
 
 
 class AddOptions(serializers.Serializer[Any]):

@@ -15,7 +15,7 @@ from api.views import ApiView, envelope, validated
 from inventory import services as inventory
 from inventory.models import Currency
 from orders import carts, reading, serializers, services
-from orders.carts import Changed, Entry, OtherCart
+from orders.carts import Changed, Entry, LineChange, OtherCart
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
@@ -156,7 +156,7 @@ class CartItemsView(_CartView):
             entries = _entries(data if isinstance(data, list) else [data], _change)
             all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
             try:
-                refused = carts.set_quantities(
+                refused = carts.change_items(
                     cart_id, entries, all_or_nothing=all_or_nothing, key=key
                 )
             except SeveralRefused as nothing_set:
@@ -186,18 +186,18 @@ def _entry(data: Any, source: str, read: Callable[[Any, str], Any]) -> Any:
         return refusal
 
 
-def _change(data: Any, source: str) -> tuple[uuid.UUID, int]:
-    change = validated(serializers.CartItemChange, data, source)
-    return change["id"], change["quantity"]
+def _change(data: Any, source: str) -> LineChange:
+    change: LineChange = validated(serializers.CartItemChange, data, source)["change"]
+    return change
 
 
 class CartItemView(_CartView):
     def put(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
             asked = self.validated(serializers.CartItemChanges)
-            if asked.get("id", item_id) != item_id:
+            if asked.setdefault("item_id", item_id) != item_id:
                 raise BadRequest("The address names another item.", source="data.id")
-            carts.set_quantity(cart_id, item_id, asked["quantity"], key=key)
+            carts.change_item(cart_id, **asked, key=key)
             return self.items(cart_id)
 
         return once(request, perform, self.items)

@@ -128,8 +128,13 @@ GOOD: dict[str, Any] = {
     CREATE_CART: {"name": "Mine", "inventory_settings": {"defer_inventory_check": True}},
     SAVE_CART: {"name": "Mine", "description": "All of it"},
     ADD: {"type": "cart_item", "id": "{product}", "quantity": 1, "custom_inputs": {"text": "A"}},
-    SET_QUANTITIES: [{"type": "cart_item", "id": "{item}", "quantity": 3}],
-    SET_QUANTITY: {"type": "cart_item", "id": "{item}", "quantity": 3},
+    SET_QUANTITIES: [{"type": "cart_item", "id": "{item}", "quantity": 3, "custom_inputs": {}}],
+    SET_QUANTITY: {
+        "type": "cart_item",
+        "id": "{item}",
+        "quantity": 3,
+        "custom_inputs": {"text": "A"},
+    },
     CHECK_OUT: {
         **BUYER,
         "shipping_address": {**ADDRESS, "phone_number": "1", "instructions": "Ring."},
@@ -376,6 +381,7 @@ CONTAINERS = [
     (CHANGE_PRODUCT, ["price"]),
     (MULTIPLE, [0]),
     (ADD, ["custom_inputs"]),
+    (SET_QUANTITY, ["custom_inputs"]),
     (CHECK_OUT, ["customer"]),
     (CHECK_OUT, ["billing_address"]),
     (CHECK_OUT, ["shipping_address"]),

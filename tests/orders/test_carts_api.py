@@ -605,11 +605,16 @@ def test_changing_20_lines_takes_as_many_statements_as_changing_1():
     cart = filled_cart({product(stock=9): 1 for _ in range(20)})
     items = [item.pk for item in CartItem.of_cart(cart)]
 
-    few = statements_of(lambda: carts.set_quantities(cart, [(items[0], 2)]))
-    many = statements_of(lambda: carts.set_quantities(cart, [(item, 3) for item in items]))
+    def change(lines: list[Any], *more: Any) -> list[str]:
+        changes = [carts.LineChange(item, 2, *more) for item in lines]
+        return statements_of(lambda: carts.change_items(cart, changes))
+
+    few, many = change(items[:1]), change(items)
+    few_engraved, many_engraved = change(items[:1], {"for": "A"}), change(items, {"for": "B"})
 
     assert few == many
-    assert len(few) == 6
+    assert few_engraved == many_engraved
+    assert (len(few), len(few_engraved)) == (6, 7)
 
 
 def test_a_line_whose_id_differs_in_address_and_body_is_refused(storefront):
@@ -619,6 +624,176 @@ def test_a_line_whose_id_differs_in_address_and_body_is_refused(storefront):
 
     assert refused(answer, 400, "bad_request")["source"] == "data.id"
     assert quantities(storefront, cart) == [1, 2]
+
+
+# Other custom inputs, which make a line another one.
+
+
+def engraved(storefront: Api, *names: str | None, stock: int = 9) -> list[str]:
+    """Put one shirt for each name into the cart "mine", and return the ids of the lines."""
+    shirt = product(stock=stock, name="Shirt")
+    entries = [wanted(shirt, custom_inputs={"for": name} if name else None) for name in names]
+    return [line["id"] for line in bulk(storefront, "mine", entries).json()["data"]]
+
+
+def engravings(storefront: Api) -> list[tuple[str, str | None, int]]:
+    """Id, name and quantity of each line."""
+    shown = storefront.get("/v2/carts/mine/items").json()["data"]
+    return [
+        (line["id"], line.get("custom_inputs", {}).get("for"), line["quantity"]) for line in shown
+    ]
+
+
+def test_the_inputs_of_a_line_are_changed_left_and_taken_away(storefront):
+    first, second = engraved(storefront, "Ada", None)
+
+    changed = storefront.put(
+        f"/v2/carts/mine/items/{first}", {"quantity": 2, "custom_inputs": {"for": "Bo"}}
+    )
+    assert changed.json() == storefront.get("/v2/carts/mine/items").json()
+    assert engravings(storefront) == [(first, "Bo", 2), (second, None, 1)]
+
+    storefront.put(f"/v2/carts/mine/items/{first}", {"quantity": 3})
+    assert engravings(storefront)[0] == (first, "Bo", 3)
+
+    storefront.put(f"/v2/carts/mine/items/{second}", {"quantity": 0})
+    storefront.put(f"/v2/carts/mine/items/{first}", {"quantity": 3, "custom_inputs": None})
+    assert engravings(storefront) == [(first, None, 3)]
+
+
+def test_a_line_with_other_inputs_is_found_by_them_when_more_is_added(storefront):
+    [line] = engraved(storefront, "Ada")
+    shirt = Product.objects.get()
+
+    storefront.put(f"/v2/carts/mine/items/{line}", {"quantity": 1, "custom_inputs": {"for": "Bo"}})
+    for name in ("Bo", "Ada"):
+        storefront.post("/v2/carts/mine/items", wanted(shirt, custom_inputs={"for": name}))
+
+    assert [shown[1:] for shown in engravings(storefront)] == [("Bo", 2), ("Ada", 1)]
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_line_that_becomes_like_another_is_joined_with_it_where_the_first_stood(
+    storefront, changed
+):
+    names = ["Ada", "Bo", None]
+    ids = engraved(storefront, *names)
+    like_the_other = {"quantity": 4, "custom_inputs": {"for": names[1 - changed]}}
+
+    answer = storefront.put(f"/v2/carts/mine/items/{ids[changed]}", like_the_other)
+
+    assert (answer.status_code, len(answer.json()["data"])) == (200, 2)
+    expected = [(ids[0], names[1 - changed], 5), (ids[2], None, 1)]
+    assert engravings(storefront) == expected
+
+
+def test_two_lines_swap_their_inputs_in_one_call(storefront):
+    first, second = engraved(storefront, "Ada", "Bo")
+    swapped = [
+        {**change(first, 1), "custom_inputs": {"for": "Bo"}},
+        {**change(second, 2), "custom_inputs": {"for": "Ada"}},
+    ]
+
+    assert bulk_update(storefront, "mine", swapped).status_code == 200
+    assert engravings(storefront) == [(first, "Bo", 1), (second, "Ada", 2)]
+
+
+def test_a_line_takes_the_inputs_of_one_that_is_removed_by_the_same_call(storefront):
+    first, second = engraved(storefront, "Ada", "Bo")
+    changes = [{**change(second, 2), "custom_inputs": {"for": "Ada"}}, change(first, 0)]
+
+    assert bulk_update(storefront, "mine", changes).status_code == 200
+    assert engravings(storefront) == [(second, "Ada", 2)]
+
+
+def test_only_what_is_asked_for_is_checked_when_lines_are_joined(storefront):
+    _, second = engraved(storefront, "Ada", "Bo", stock=2)
+    like_the_first = {"custom_inputs": {"for": "Ada"}}
+
+    short = storefront.put(f"/v2/carts/mine/items/{second}", {"quantity": 3, **like_the_first})
+    enough = storefront.put(f"/v2/carts/mine/items/{second}", {"quantity": 2, **like_the_first})
+
+    refused(short, 400, "insufficient_stock")
+    assert enough.status_code == 200
+    assert [shown[1:] for shown in engravings(storefront)] == [("Ada", 3)]
+    refused(storefront.check_out("mine"), 400, "insufficient_stock")
+
+
+@pytest.mark.parametrize("all_or_nothing", [True, False])
+def test_joined_lines_that_are_too_much_together_stay_apart(storefront, all_or_nothing):
+    many = {**WRAPPING, "price": {"amount": 0}, "quantity": 2**31 - 1}
+    for name in ("Ada", "Bo"):
+        storefront.post("/v2/carts/mine/items", {**many, "custom_inputs": {"for": name}})
+    before = engravings(storefront)
+    changes = [{**change(before[1][0], 1), "custom_inputs": {"for": "Ada"}}]
+
+    answer = bulk_update(storefront, "mine", changes, all_or_nothing=all_or_nothing)
+
+    refused(answer, 422, "quantity_too_large")
+    assert engravings(storefront) == before
+
+
+def test_what_is_no_product_has_inputs_to_change_too(storefront):
+    for name in ("Ada", "Bo"):
+        storefront.post("/v2/carts/mine/items", {**WRAPPING, "custom_inputs": {"for": name}})
+    first, second = (shown[0] for shown in engravings(storefront))
+
+    storefront.put(
+        f"/v2/carts/mine/items/{second}", {"quantity": 1, "custom_inputs": {"for": "Ada"}}
+    )
+
+    assert engravings(storefront) == [(first, "Ada", 3)]
+
+
+@pytest.mark.parametrize("inputs", ["Ada", 7, ["Ada"], {"for": "\x00"}, {"for": "x" * 20_000}])
+def test_wrong_inputs_change_nothing(storefront, inputs):
+    [line] = engraved(storefront, "Ada")
+    wrong = {**change(line, 2), "custom_inputs": inputs}
+
+    alone = storefront.put(f"/v2/carts/mine/items/{line}", wrong)
+    listed = bulk_update(storefront, "mine", [wrong])
+
+    for answer, source in ((alone, "data.custom_inputs"), (listed, "data.0.custom_inputs")):
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["source"] == source
+    assert engravings(storefront) == [(line, "Ada", 1)]
+
+
+def test_the_same_key_joins_lines_once(storefront):
+    first, second = engraved(storefront, "Ada", "Bo")
+    path, body = f"/v2/carts/mine/items/{second}", {"quantity": 2, "custom_inputs": {"for": "Ada"}}
+
+    answers = [storefront.put(path, body, key="click") for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert engravings(storefront) == [(first, "Ada", 3)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lines_that_become_alike_at_once_lose_no_unit():
+    shirt = product(stock=1000)
+
+    for _ in range(8):
+        for name in "abcd":
+            carts.add_item(
+                "mine", product_id=shirt.pk, quantity=1, custom_inputs={"for": name}, currency="USD"
+            )
+        first, *others = [item.pk for item in CartItem.of_cart("mine")]
+        outcomes = run_together(
+            *[partial(carts.change_item, "mine", line, 1, {"for": "a"}) for line in others],
+            partial(
+                carts.add_item,
+                "mine",
+                product_id=shirt.pk,
+                quantity=1,
+                custom_inputs={"for": "a"},
+                currency="USD",
+            ),
+        )
+
+        assert outcomes[:3] == [None] * 3
+        assert [(item.pk, item.quantity) for item in CartItem.of_cart("mine")] == [(first, 5)]
+        carts.delete_cart("mine")
 
 
 # Merging.

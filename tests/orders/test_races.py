@@ -114,7 +114,7 @@ def test_deleting_a_cart_while_others_change_it_never_fails():
         outcomes = run_together(
             lambda: carts.delete_cart("ada"),
             add(shirt),
-            partial(carts.set_quantity, "ada", item_id, 5),
+            partial(carts.change_item, "ada", item_id, 5),
         )
 
         assert set(kinds(outcomes)) <= {"done", "CartItemNotFound"}
