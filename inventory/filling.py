@@ -1,0 +1,99 @@
+"""Products and a log by the hundred thousand, for trying Holdfast at the size of a large shop.
+
+Each unit is moved by the law of `Stock.move`, in memory; only the rows travel in bulk. Log and
+stock come in one transaction, at whose end the database's triggers compare them, as they always do.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from django.db import connection
+from django.utils.text import slugify
+
+from api.actors import Actor
+from api.transactions import assert_in_transaction
+from inventory.models import Price, Product, Step, Stock, StockTransaction
+
+SKU = "FILL-"
+ROWS_A_STATEMENT = 1_000
+LINES_A_WRITE = 5_000
+COLOURS = ("Amber", "Black", "Blue", "Green", "Grey", "Ivory", "Red", "White", "Yellow")
+THINGS = ("anchor", "blanket", "cap", "lamp", "mug", "notebook", "poster", "scarf", "shirt", "tin")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the log to be, and when it was."""
+
+    at: datetime
+    step: Step
+    actor: Actor
+    reason: str
+    order_id: uuid.UUID | None = None
+
+
+def id_at(at: datetime, dice: Random) -> uuid.UUID:
+    """Make a version 7 id of that moment, as api.ids makes them of now."""
+    milliseconds = int(at.timestamp() * 1000)
+    bits = dice.getrandbits
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | bits(12) << 64 | 0b10 << 62 | bits(62))
+
+
+def make_products(count: int, *, currency: str, at: datetime, dice: Random) -> list[Product]:
+    """Write so many products with prices; their numbers go on after those made before."""
+    first = Product.objects.filter(sku__startswith=SKU).count() + 1
+    products = [_product(number, at, dice) for number in range(first, first + count)]
+    Product.objects.bulk_create(products, batch_size=ROWS_A_STATEMENT)
+    Price.objects.bulk_create(
+        (
+            Price(product=product, currency_id=currency, amount=dice.randrange(100, 20_000, 5))
+            for product in products
+        ),
+        batch_size=ROWS_A_STATEMENT,
+    )
+    return products
+
+
+def _product(number: int, at: datetime, dice: Random) -> Product:
+    name = f"{dice.choice(COLOURS)} {dice.choice(THINGS)} {number}"
+    return Product(
+        id=id_at(at, dice),
+        name=name,
+        sku=f"{SKU}{number:07}",
+        slug=slugify(f"fill {name}"),
+        # As many scanners give them: with zeros in front.
+        barcode=f"{number:013}",
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def store(stocks: Sequence[Stock], entries: Iterable[Entry], dice: Random) -> None:
+    """Write the entries, which move `stocks` as they are taken, and then the stock they lead to."""
+    assert_in_transaction()
+    columns = ", ".join(str(field.column) for field in StockTransaction._meta.concrete_fields)
+    statement = f"COPY {StockTransaction._meta.db_table} ({columns}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        lines = []
+        for entry in entries:
+            lines.append(_line(entry, dice))
+            entry.step.stock.last_moved_at = entry.at
+            if len(lines) == LINES_A_WRITE:
+                copy.write("".join(lines))
+                lines.clear()
+        copy.write("".join(lines))
+    Stock.objects.bulk_create(stocks, batch_size=ROWS_A_STATEMENT)
+
+
+def _line(entry: Entry, dice: Random) -> str:
+    """Write an entry as COPY reads it, in the order of the model's fields. No text needs quotes."""
+    step, actor = entry.step, entry.actor
+    return (
+        f"{id_at(entry.at, dice)}\t{step.stock.pk}\t{step.sequence}\t{step.action.value}\t"
+        f"{step.quantity}\t{step.by_order}\t{step.available}\t{step.allocated}\t{step.held}\t"
+        f"{actor.kind}\t{actor.id}\t{actor.name}\t{entry.reason}\t"
+        f"{entry.order_id or chr(92) + 'N'}\t{entry.at.isoformat()}\n"
+    )

@@ -1,0 +1,267 @@
+"""What `manage.py fill` makes: a large shop's year, in which every number adds up.
+
+Nothing is asked of services, which would take hours; what they would have written is written in
+bulk, in one transaction, so that a fill that was broken off leaves nothing.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+from django.db import connection
+
+from api.actors import SYSTEM, Actor
+from api.transactions import in_transaction
+from inventory import filling
+from inventory import services as inventory
+from inventory.filling import ROWS_A_STATEMENT, Entry, id_at
+from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
+from orders.models import Order, OrderItem
+from payments.models import Payment
+
+DAYS = 365
+SEED = 1848
+LINES_MAX = 3
+UNITS_MAX = 3
+# Allocated, deallocated and taken out, for each line of a shipped order.
+ENTRIES_A_LINE = 3
+ENTRIES_A_ORDER = LINES_MAX * ENTRIES_A_LINE
+CLERK = Actor("user", "clerk", "Clerk")
+TELL_EVERY = 100_000
+
+
+class TooFewEntries(Exception):
+    """The log is too short to explain all the stock and all the orders."""
+
+
+def entries_needed(products: int, orders: int) -> int:
+    return products + orders * ENTRIES_A_ORDER
+
+
+@in_transaction
+def fill(
+    *, products: int, entries: int, orders: int, now: datetime, tell: Callable[[str], None]
+) -> None:
+    """Make products with prices and stock, the log that leads to it, and orders with payments.
+
+    Raises: TooFewEntries.
+    """
+    if entries < entries_needed(products, orders):
+        raise TooFewEntries
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+    dice = Random(SEED)  # noqa: S311 - it makes up a shop and keeps no secret
+    began = now - timedelta(days=DAYS)
+    currency = inventory.currency_named("").code
+    tell(f"{products:,} products with prices ...")
+    made = filling.make_products(products, currency=currency, at=began, dice=dice)
+    year = _Year(made, currency, entries, orders, began, now, dice, tell)
+    tell(f"{entries:,} entries of the log, and the stock they lead to ...")
+    filling.store(year.stocks, year.entries(), dice)
+    tell(f"{orders:,} orders with their payments ...")
+    year.store_orders()
+    tell("Comparing the log with the stock ...")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+@dataclass
+class _Sale:
+    """An order, what is in it, and how far it gets."""
+
+    order: Order
+    items: list[OrderItem]
+    stocks: list[Stock]
+    payment: Payment | None = None
+
+
+@dataclass
+class _Year:
+    """The shop, as it moves through its year."""
+
+    products: list[Product]
+    currency: str
+    length: int
+    orders: int
+    began: datetime
+    now: datetime
+    dice: Random
+    tell: Callable[[str], None]
+    stocks: list[Stock] = field(init=False)
+    written: int = field(init=False, default=0)
+    sales: list[_Sale] = field(init=False, default_factory=list)
+    to_ship: deque[_Sale] = field(init=False, default_factory=deque)
+    # Entries that it takes to ship these.
+    owed: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.stocks = [Stock(product=product) for product in self.products]
+        for stock in self.stocks:
+            stock.available = stock.allocated = stock.held = stock.sequence = 0
+        # What orders are made of. There is always enough of it.
+        self.bestsellers = range(0, len(self.stocks), 10)
+        self.numbers = self._order_numbers()
+        self.prices = self._prices() if self.orders else {}
+
+    def _order_numbers(self) -> Iterator[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT nextval('orders_order_number') FROM generate_series(1, %s)", [self.orders]
+            )
+            return iter([number for (number,) in cursor.fetchall()])
+
+    def _prices(self) -> dict[uuid.UUID, int]:
+        bestsellers = [self.products[position].pk for position in self.bestsellers]
+        prices = Price.objects.filter(product__in=bestsellers, currency__code=self.currency)
+        return dict(prices.values_list("product_id", "amount"))
+
+    # The log.
+
+    def entries(self) -> Iterator[Entry]:
+        """Live through the year: deliveries first, then hands and orders in turn."""
+        for position, stock in enumerate(self.stocks):
+            yield self._moved(
+                stock, Action.INCREMENT, self._level(position) or 3, inventory.INITIAL_STOCK
+            )
+        # By hand as often as the orders leave room for, so that they are spread over the year.
+        every = max(1, (self.length - self.written) // (self.orders + 1))
+        turn = 0
+        while self.written < self.length:
+            turn += 1
+            due = self.orders - len(self.sales)
+            spare = self.length - self.written - due * ENTRIES_A_ORDER - self.owed
+            if self.to_ship and (spare <= 0 or len(self.to_ship) > self.orders // 10):
+                yield from self._ship(self.to_ship.popleft())
+            elif due and (spare <= 0 or turn % every == 0):
+                yield from self._order()
+            else:
+                yield self._by_hand(turn)
+
+    def _level(self, position: int) -> int:
+        """Around how many units there are: none of a few products, few of others."""
+        if position in self.bestsellers:
+            return 1_000 + self.orders * UNITS_MAX
+        return {7: 0, 9: 2}.get(position % 50, 10 + position * 37 % 200)
+
+    def _by_hand(self, turn: int) -> Entry:
+        position = turn % len(self.stocks)
+        stock, level = self.stocks[position], self._level(position)
+        if not level and not stock.available:
+            # Sold out for good. Its neighbour never is.
+            return self._by_hand(turn + 1)
+        if position % 20 == 11 and not stock.held and stock.available:
+            return self._moved(stock, Action.ALLOCATE, 1, "Set aside for a customer")
+        units = self.dice.randint(1, 5)
+        if stock.available > level:
+            return self._moved(stock, Action.DECREMENT, min(units, stock.available), "Sold here")
+        return self._moved(stock, Action.INCREMENT, units, "Delivery")
+
+    def _moved(
+        self, stock: Stock, action: Action, units: int, reason: str, order: Order | None = None
+    ) -> Entry:
+        by_order = BY_HAND if order is None else FOR_ORDER
+        step = stock.move(action, units, by_order=by_order)
+        actor = SYSTEM if order else CLERK
+        entry = Entry(self._time(), step, actor, reason, order.pk if order else None)
+        self.written += 1
+        if self.written % TELL_EVERY == 0:
+            self.tell(f"  {self.written:,} entries")
+        return entry
+
+    def _time(self) -> datetime:
+        """When the next entry happens: evenly, from the first day to now."""
+        return self.began + (self.now - self.began) * (self.written + 1) / (self.length + 1)
+
+    # Orders: of twenty, one was never paid, one was cancelled, and two wait to be shipped.
+
+    def _order(self) -> Iterator[Entry]:
+        position = len(self.sales)
+        sale = self._sale(position)
+        self.sales.append(sale)
+        if position % 20 == 0:
+            return
+        if position % 20 == 1:
+            sale.order.status = Order.Status.CANCELLED
+            sale.order.cancelled_at = sale.order.created_at
+            return
+        self._pay(sale)
+        for item, stock in zip(sale.items, sale.stocks, strict=True):
+            item.allocated = item.quantity
+            yield self._moved(stock, Action.ALLOCATE, item.quantity, "payment started", sale.order)
+        if position % 20 > 3:
+            self.to_ship.append(sale)
+            self.owed += 2 * len(sale.items)
+
+    def _sale(self, position: int) -> _Sale:
+        at, dice = self._time(), self.dice
+        lines = dice.randint(1, min(LINES_MAX, len(self.bestsellers)))
+        chosen = dice.sample(self.bestsellers, lines)
+        order = Order(
+            id=id_at(at, dice),
+            number=next(self.numbers),
+            cart_id=f"{dice.getrandbits(128):032x}",
+            currency_id=self.currency,
+            customer_name=f"Customer {position % 997}",
+            customer_email=f"customer{position % 997}@example.com",
+            created_at=at,
+            updated_at=at,
+        )
+        items = [
+            OrderItem(
+                id=id_at(at, dice),
+                order=order,
+                position=line,
+                product=self.products[number],
+                cart_item_id=id_at(at, dice),
+                name=self.products[number].name,
+                sku=self.products[number].sku,
+                quantity=dice.randint(1, UNITS_MAX),
+                unit_price=self.prices[self.products[number].pk],
+            )
+            for line, number in enumerate(chosen)
+        ]
+        order.total = sum(item.value for item in items)
+        return _Sale(order, items, [self.stocks[number] for number in chosen])
+
+    def _pay(self, sale: _Sale) -> None:
+        order = sale.order
+        order.payment = Order.Payment.PAID
+        order.status = Order.Status.COMPLETE
+        order.captured = order.total
+        order.allocated_at = order.fully_paid_at = order.created_at
+        sale.payment = Payment(
+            id=id_at(order.created_at, self.dice),
+            order=order,
+            gateway="manual",
+            method=Payment.Method.PURCHASE,
+            status=Payment.Status.COMPLETE,
+            currency=self.currency,
+            amount=order.total,
+            captured_amount=order.total,
+            actor_kind=CLERK.kind,
+            actor_id=CLERK.id,
+            actor_name=CLERK.name,
+            created_at=order.created_at,
+            updated_at=order.created_at,
+        )
+
+    def _ship(self, sale: _Sale) -> Iterator[Entry]:
+        order = sale.order
+        order.shipping = Order.Shipping.FULFILLED
+        order.shipped_at = order.updated_at = self._time()
+        order.allocated_at = None
+        self.owed -= 2 * len(sale.items)
+        for item, stock in zip(sale.items, sale.stocks, strict=True):
+            item.allocated, item.shipped = 0, item.quantity
+            for action in (Action.DEALLOCATE, Action.DECREMENT):
+                yield self._moved(stock, action, item.quantity, "shipped", order)
+
+    def store_orders(self) -> None:
+        sales, size = self.sales, ROWS_A_STATEMENT
+        Order.objects.bulk_create([sale.order for sale in sales], size)
+        OrderItem.objects.bulk_create([item for sale in sales for item in sale.items], size)
+        Payment.objects.bulk_create([sale.payment for sale in sales if sale.payment], size)

@@ -1,0 +1,63 @@
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from api import clock
+from inventory.models import Product
+from payments import filling
+
+PRODUCTS_MAX = 5_000_000
+ENTRIES_MAX = 50_000_000
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a large shop to try Holdfast with: products with prices and stock, a year's log of "
+        "how the stock came about, and orders. Only in the demo or in a database without products."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--products", type=int, default=100_000)
+        parser.add_argument("--entries", type=int, default=1_000_000, help="rows of the log")
+        parser.add_argument("--orders", type=int, default=5_000)
+        parser.add_argument(
+            "--force", action="store_true", help="also among the products of a real shop"
+        )
+
+    def handle(
+        self, *, products: int, entries: int, orders: int, force: bool, **options: Any
+    ) -> None:
+        self._require_sense(products, entries, orders)
+        if not (settings.HOLDFAST_DEMO or force) and Product.objects.exists():
+            raise CommandError(
+                "There are products already, and this is no demo (HOLDFAST_DEMO=1). What fill "
+                "makes stays in the log for ever; to have it all the same, say --force."
+            )
+        began = time.monotonic()
+
+        def tell(what: str) -> None:
+            self.stdout.write(f"{time.monotonic() - began:6.1f} s  {what}")
+
+        filling.fill(products=products, entries=entries, orders=orders, now=clock.now(), tell=tell)
+        # The planner knows nothing yet of what came.
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
+            cursor.execute("ANALYZE")
+            cursor.execute("RESET statement_timeout")
+        tell("Done.")
+
+    def _require_sense(self, products: int, entries: int, orders: int) -> None:
+        if not 1 <= products <= PRODUCTS_MAX:
+            raise CommandError(f"--products is between 1 and {PRODUCTS_MAX:,}.")
+        if orders < 0:
+            raise CommandError("--orders cannot be below zero.")
+        needed = filling.entries_needed(products, orders)
+        if not needed <= entries <= ENTRIES_MAX:
+            raise CommandError(
+                f"{products:,} products and {orders:,} orders need --entries between {needed:,}, "
+                f"one for each product and {filling.ENTRIES_A_ORDER} for each order, and "
+                f"{ENTRIES_MAX:,}."
+            )
