@@ -98,6 +98,8 @@ class StoreSettings(models.Model):
     defer_inventory_check = models.BooleanField(default=False)
     # Whether the list of carts shows those that belong to no customer, which is all of them.
     show_all_carts = models.BooleanField(default=True)
+    # At this many available units, or fewer, stock is low where a product says nothing else.
+    low_stock_threshold = models.PositiveIntegerField(default=5)
 
     class Meta:
         verbose_name_plural = "store settings"

@@ -159,10 +159,10 @@ class ProductAdmin(ServiceAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         selling = ["name", "sku", "barcode", *price_fields(), "status", "commodity_type"]
-        stock = [("Inventory", {"fields": ["manage_stock", "initial_stock"]})]
+        stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
         return [
             (None, {"fields": selling}),
-            *([] if obj else stock),
+            ("Inventory", {"fields": stock}),
             ("In the shop", {"fields": ["slug", "description", "image_url"]}),
         ]
 

@@ -93,11 +93,14 @@ class ProductForm(forms.ModelForm):
         fields = [
             *("name", "sku", "slug", "description", "status", "commodity_type", "barcode"),
             "image_url",
+            "low_stock_threshold",
         ]
         labels = {"image_url": "Image URL", "sku": "SKU"}
         help_texts = {
             "slug": "Part of the product's address. Made from the name if left empty.",
             "status": "Shoppers see live products only.",
+            "low_stock_threshold": "With this many available units or fewer, the dashboard names "
+            "it. Empty: the store's threshold.",
             "barcode": "EAN, UPC or any other code that is scanned.",
         }
 

@@ -121,6 +121,8 @@ class Product(models.Model):
     )
     barcode = models.CharField(max_length=64, blank=True)
     image_url = models.CharField(max_length=500, blank=True)
+    # At this many available units, or fewer, the dashboard names it. None: the store's threshold.
+    low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
@@ -140,6 +142,12 @@ class Product(models.Model):
         indexes = [
             models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode"),
             models.Index(fields=["created_at", "id"], name="product_by_age"),
+            # The highest of them bounds the search for low stock.
+            models.Index(
+                fields=["low_stock_threshold"],
+                condition=Q(low_stock_threshold__isnull=False),
+                name="product_own_threshold",
+            ),
             # Any part of a name or sku, whatever its case: upper() is how Django compares then. No
             # fast update, because a catalogue is read more than written.
             GinIndex(
@@ -193,12 +201,14 @@ BY_HAND, FOR_ORDER = False, True
 # The law of stock: what one unit of each action does to the stored quantities. Total is available
 # plus allocated; held is the part of allocated that a merchant set aside, so that a deallocate by
 # hand can never take the units of an order. Shipping is a deallocate and a decrement, both for the
-# order. The migrations teach the same to the database, and a test holds the two together.
+# order; what comes back of a shipped order is an increment for it. The migrations teach the same to
+# the database, and a test holds the two together.
 EFFECTS = {
     (Action.INCREMENT, BY_HAND): Effect(available=+1),
     (Action.DECREMENT, BY_HAND): Effect(available=-1),
     (Action.ALLOCATE, BY_HAND): Effect(available=-1, allocated=+1, held=+1),
     (Action.DEALLOCATE, BY_HAND): Effect(available=+1, allocated=-1, held=-1),
+    (Action.INCREMENT, FOR_ORDER): Effect(available=+1),
     (Action.ALLOCATE, FOR_ORDER): Effect(available=-1, allocated=+1),
     (Action.DEALLOCATE, FOR_ORDER): Effect(available=+1, allocated=-1),
     (Action.DECREMENT, FOR_ORDER): Effect(available=-1),

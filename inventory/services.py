@@ -229,6 +229,37 @@ def ship(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Act
     _move(stocks, [Action.DEALLOCATE, Action.DECREMENT], quantities, cause, by_order=FOR_ORDER)
 
 
+def undo_ship(
+    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+) -> None:
+    """Bring back the units that an order took out of the total, and let it hold them again.
+
+    Raises: StockNotFound if one of the products is no longer managed; TooManyUnits.
+    """
+    stocks = _lock_managed_for_order(quantities)
+    cause = Cause(actor, reason, order_id)
+    _move(stocks, [Action.INCREMENT, Action.ALLOCATE], quantities, cause, by_order=FOR_ORDER)
+
+
+def put_back(
+    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+) -> None:
+    """Make units of a shipped order, which came back, available again.
+
+    Raises: StockNotFound if one of the products is no longer managed; TooManyUnits.
+    """
+    stocks = _lock_managed_for_order(quantities)
+    cause = Cause(actor, reason, order_id)
+    _move(stocks, [Action.INCREMENT], quantities, cause, by_order=FOR_ORDER)
+
+
+def _lock_managed_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:
+    stocks = _lock_for_order(quantities)
+    if not all(stock.managed for stock in stocks):
+        raise StockNotFound("The stock of one of these products is no longer managed.")
+    return stocks
+
+
 def _lock_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:
     assert_in_transaction()
     assert quantities

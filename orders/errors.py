@@ -174,6 +174,18 @@ class OrderNotShippable(Refusal):
     code = "order_not_shippable"
 
 
+class ShipNotUndoable(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "ship_not_undoable"
+
+
+class NotPutBack(Refusal):
+    """More units are said to have come back than left, or of an order that was not shipped."""
+
+    kind = Kind.WRONG_STATE
+    code = "not_put_back"
+
+
 class OrderNotCancellable(Refusal):
     kind = Kind.WRONG_STATE
     code = "order_not_cancellable"

@@ -12,7 +12,13 @@ from api import compiled
 from api.compiled import Compiled
 from api.ids import uuid7
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
-from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
+from orders.errors import (
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderNotShippable,
+    PaymentUnderWay,
+    ShipNotUndoable,
+)
 
 ITEMS_MAX = 100
 # What a cart's id may be: characters that are safe in an address.
@@ -254,6 +260,7 @@ class Order(models.Model):
                 name="order_never_cancelled_and_shipped",
             ),
         ]
+        permissions = [("undo_ship_order", "Can undo the shipping of an order")]
 
     def __str__(self) -> str:
         return f"#{self.number}"
@@ -288,6 +295,11 @@ class Order(models.Model):
             raise PaymentUnderWay
         if self.payment != self.Payment.PAID:
             raise OrderNotShippable("Only a paid order can be shipped.")
+
+    def require_ship_undoable(self) -> None:
+        """Raises: ShipNotUndoable."""
+        if not self.is_shipped:
+            raise ShipNotUndoable("The order is not shipped.")
 
     def require_cancellable(self) -> None:
         """Raises: OrderNotCancellable, PaymentUnderWay."""
@@ -332,6 +344,8 @@ class OrderItem(models.Model):
     # not managed when the order first took its units.
     allocated = models.IntegerField(default=0)
     shipped = models.IntegerField(default=0)
+    # Of the shipped ones, units that came back and were put among the available ones again.
+    returned = models.IntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -344,6 +358,10 @@ class OrderItem(models.Model):
                     allocated__gte=0, shipped__gte=0, quantity__gte=F("allocated") + F("shipped")
                 ),
                 name="order_item_holds_at_most_its_quantity",
+            ),
+            models.CheckConstraint(
+                condition=Q(returned__gte=0, returned__lte=F("shipped")),
+                name="order_item_returned_within_shipped",
             ),
             models.CheckConstraint(
                 condition=Q(product__isnull=False) | Q(allocated=0, shipped=0),

@@ -20,7 +20,9 @@ from orders.errors import (
     CurrencyDiffers,
     InsufficientStock,
     NotForSale,
+    NotPutBack,
     OrderNotChangeable,
+    ShipNotUndoable,
     TotalChanged,
 )
 from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
@@ -184,6 +186,52 @@ def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | No
     note_event(order, OrderEvent.Kind.SHIPPED, actor=actor, text=tracking)
     if held:
         inventory.ship(held, order_id=order_id, actor=actor)
+
+
+@in_transaction
+def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None = None) -> None:
+    """Let a shipped order, whose goods are still there after all, hold its units again.
+
+    Raises: OrderNotFound; ShipNotUndoable, also where units of it were put back already;
+    StockNotFound, if a product's stock is no longer managed.
+    """
+    claim(key, order_id)
+    order = Order.objects.lock(order_id)
+    order.require_ship_undoable()
+    lines = list(OrderItem.objects.filter(order=order, shipped__gt=0))
+    if any(line.returned for line in lines):
+        raise ShipNotUndoable("Units of the order were put back already.")
+    order.shipping = Order.Shipping.UNFULFILLED
+    order.shipped_at = None
+    # Also where no line holds any: since when it has been waiting to be shipped.
+    order.allocated_at = order.updated_at = clock.now()
+    OrderItem.objects.filter(order=order).update(allocated=F("shipped"), shipped=0)
+    order.write()
+    note_event(order, OrderEvent.Kind.SHIP_UNDONE, actor=actor, text=reason)
+    if lines:
+        back = summed([(line.product_id, line.shipped) for line in lines if line.product_id])
+        inventory.undo_ship(back, order_id=order_id, actor=actor, reason=f"ship undone: {reason}")
+
+
+def put_back(order: Order, units: Mapping[uuid.UUID, int], *, actor: Actor, reason: str) -> None:
+    """Make units of the locked, shipped order, by the id of their line, available again.
+
+    The last thing of its transaction, since it locks stock. Raises: NotPutBack; StockNotFound, if a
+    product's stock is no longer managed.
+    """
+    assert_in_transaction()
+    lines = {line.pk: line for line in OrderItem.objects.filter(order=order, pk__in=units)}
+    for line_id, quantity in units.items():
+        assert quantity > 0
+        line = lines.get(line_id)
+        left = line.shipped - line.returned if line else 0
+        if quantity > left:
+            raise NotPutBack(f"Only {left} of {line.sku if line else line_id} can come back.")
+    for line in lines.values():
+        line.returned += units[line.pk]
+    OrderItem.objects.bulk_update(lines.values(), ["returned"])
+    back = summed([(line.product_id, units[line.pk]) for line in lines.values() if line.product_id])
+    inventory.put_back(back, order_id=order.pk, actor=actor, reason=reason)
 
 
 def _held(order: Order) -> dict[uuid.UUID, int]:

@@ -90,6 +90,7 @@ class Payment(models.Model):
                 fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
             )
         ]
+        permissions = [("refund_payment", "Can give captured money back")]
 
     def __str__(self) -> str:
         return f"{self.method} {self.amount} {self.currency} through {self.gateway}"

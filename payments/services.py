@@ -6,7 +6,7 @@ attempts with the same life. A payment and its attempts change only under their 
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -354,14 +354,20 @@ def refund(
     *,
     actor: Actor,
     reason: str = "",
+    put_back: Mapping[uuid.UUID, int] | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Give captured money back through the gateway. Without an amount, mark all as refunded.
 
-    To mark moves no money: it was given back elsewhere. Stock stays where it is.
-    Raises: OrderNotFound, PaymentNotFound, NotRefundable, GatewayRefused.
+    To mark moves no money: it was given back elsewhere. Stock stays where it is, but for units of a
+    shipped order that came back: `put_back` says how many of which line. They are available again
+    as soon as the refund is on record, whatever its gateway says then.
+    Raises: OrderNotFound, PaymentNotFound, NotRefundable, NotPutBack, StockNotFound,
+    GatewayRefused.
     """
-    attempt = begin_refund(order_id, payment_id, amount, actor=actor, reason=reason, key=key)
+    attempt = begin_refund(
+        order_id, payment_id, amount, actor=actor, reason=reason, put_back=put_back, key=key
+    )
     return _performed(attempt)
 
 
@@ -373,6 +379,7 @@ def begin_refund(
     *,
     actor: Actor,
     reason: str = "",
+    put_back: Mapping[uuid.UUID, int] | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Put a refund on record. To mark one as made is all there is to it, and done at once."""
@@ -385,6 +392,8 @@ def begin_refund(
         raise NotRefundable
     attempt = _record(Attempt.Kind.REFUND, order, payment, amount, actor, reason, at_once=marked)
     order.write()
+    if put_back:
+        orders.put_back(order, put_back, actor=actor, reason=reason or "came back")
     return attempt
 
 

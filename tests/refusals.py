@@ -129,6 +129,8 @@ UNSEEN = {
     "count_too_low",
     "not_undoable",
     "stock_moved",
+    "not_put_back",
+    "ship_not_undoable",
     "not_acceptable",
     "unsupported_media_type",
 }

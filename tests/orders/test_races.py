@@ -282,6 +282,19 @@ def test_f08_control_without_the_orders_lock_both_happen(monkeypatch):
     assert audit.differences() != []
 
 
+def test_f09_two_who_undo_a_ship_at_once_bring_its_units_back_once():
+    shirt = product(stock=10)
+    order = paid_order({shirt: 2})
+    orders.ship(order.pk, actor=MERCHANT)
+
+    outcomes = run_together(
+        *[partial(orders.undo_ship, order.pk, actor=MERCHANT, reason="mistake")] * 4
+    )
+
+    assert sorted(kinds(outcomes)) == ["ShipNotUndoable"] * 3 + ["done"]
+    assert numbers(shirt) == (10, 8, 2)
+
+
 @pytest.mark.parametrize("act", [ship, cancel])
 def test_f09_twice_at_once_happens_once(act):
     shirt = product(stock=10)

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from api import clock
 from inventory import services as inventory
-from inventory.errors import ProductNotFound, UnitsAllocated
+from inventory.errors import ProductNotFound, StockNotFound, UnitsAllocated
 from inventory.models import Action, Currency, Product, StockTransaction
 from inventory.services import Money
 from orders import carts, reading
@@ -25,6 +25,7 @@ from orders.errors import (
     OrderNotFound,
     OrderNotShippable,
     PaymentUnderWay,
+    ShipNotUndoable,
     TooManyInALine,
     TooManyItems,
     TotalChanged,
@@ -708,6 +709,83 @@ def test_a_line_that_was_unmanaged_at_a_failed_payment_is_looked_at_anew():
     assert numbers(download) == (7, 2, 5)
 
 
+# Undoing it.
+
+
+def undo_ship(order: Order) -> None:
+    orders.undo_ship(order.pk, actor=MERCHANT, reason="still on the shelf")
+
+
+def test_f31_undo_ship_brings_total_and_allocation_back():
+    shirt = product(stock=10)
+    order = paid_order({shirt: 4})
+    orders.ship(order.pk, actor=MERCHANT)
+
+    undo_ship(order)
+
+    order.refresh_from_db()
+    assert (order.shipping, order.status, order.payment) == ("unfulfilled", "complete", "paid")
+    assert (order.shipped_at, order.allocated_at is None) == (None, False)
+    assert numbers(shirt) == (10, 6, 4)
+    assert entries(shirt)[-2:] == [
+        ("increment", 4, "ship undone: still on the shelf"),
+        ("allocate", 4, "ship undone: still on the shelf"),
+    ]
+    assert list(OrderItem.objects.values_list("allocated", "shipped")) == [(4, 0)]
+    assert told(order)[-1] == ("ship_undone", "still on the shelf", "clerk")
+
+
+def test_an_order_whose_ship_was_undone_can_be_shipped_again_or_cancelled():
+    shirt = product(stock=10)
+    again, never = paid_order({shirt: 4}), paid_order({shirt: 2})
+    for order in (again, never):
+        orders.ship(order.pk, actor=MERCHANT)
+        undo_ship(order)
+
+    orders.ship(again.pk, actor=MERCHANT)
+    payments.cancel(never.pk, actor=MERCHANT)
+
+    assert numbers(shirt) == (6, 6, 0)
+
+
+def test_only_what_is_shipped_is_undone():
+    shirt = product(stock=10)
+    order = paid_order({shirt: 4})
+
+    with pytest.raises(ShipNotUndoable):
+        undo_ship(order)
+
+    orders.ship(order.pk, actor=MERCHANT)
+    undo_ship(order)
+    with pytest.raises(ShipNotUndoable):
+        undo_ship(order)
+    assert numbers(shirt) == (10, 6, 4)
+
+
+def test_ship_is_not_undone_once_the_stock_is_no_longer_managed():
+    shirt = product(stock=4)
+    order = paid_order({shirt: 4})
+    orders.ship(order.pk, actor=MERCHANT)
+    inventory.stop_managing(shirt.pk, actor=MERCHANT)
+
+    with pytest.raises(StockNotFound):
+        undo_ship(order)
+
+    order.refresh_from_db()
+    assert order.shipping == "fulfilled"
+    assert told(order) == [("shipped", "", "clerk")]
+
+
+def test_undoing_the_ship_of_what_holds_no_stock_moves_none():
+    order = paid_order({product(managed=False): 5})
+    orders.ship(order.pk, actor=MERCHANT)
+
+    undo_ship(order)
+    orders.ship(order.pk, actor=MERCHANT)
+
+    assert not StockTransaction.objects.exists()
+
+
 # Changing an order.
 
 
@@ -832,3 +910,24 @@ def test_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
         "COMMIT",
     ]
     assert len([statement for statement in few if statement.startswith("lock")]) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_undo_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
+    small = paid_order(dict.fromkeys(products(1), 1))
+    large = paid_order(dict.fromkeys(products(20), 1))
+    for order in (small, large):
+        orders.ship(order.pk, actor=MERCHANT)
+
+    few = statements_of(lambda: undo_ship(small))
+    many = statements_of(lambda: undo_ship(large))
+
+    assert few == many
+    assert len(few) == 9, few
+    assert few[1] == "lock orders_order"
+    assert few[-4:] == [
+        "insert orders_orderevent",
+        "lock inventory_stock",
+        "write inventory_stock",
+        "COMMIT",
+    ]

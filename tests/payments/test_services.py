@@ -18,10 +18,12 @@ from orders import carts
 from orders import services as orders
 from orders.errors import (
     InsufficientStock,
+    NotPutBack,
     OrderNotCancellable,
     OrderNotFound,
     OrderNotShippable,
     PaymentUnderWay,
+    ShipNotUndoable,
 )
 from orders.models import Order, OrderItem
 from payments import services as payments
@@ -1035,6 +1037,83 @@ def test_a_shipped_order_can_be_refunded_and_its_goods_stay_gone(gateway, shirt,
 
     assert states(order) == ("complete", "refunded")
     assert numbers(shirt) == (9, 9, 0)
+
+
+def shipped_order(shirt: Product, units: int) -> tuple[Order, OrderItem]:
+    order = paid_order({shirt: units})
+    orders.ship(order.pk, actor=MERCHANT)
+    return order, order.items.get()
+
+
+def refund_and_put_back(order: Order, line: OrderItem, units: int) -> Attempt:
+    return payments.refund(
+        order.pk,
+        order.payments.get().pk,
+        1,
+        actor=MERCHANT,
+        reason="did not fit",
+        put_back={line.pk: units},
+    )
+
+
+def test_units_that_came_back_are_available_again_with_the_refund(shirt):
+    order, line = shipped_order(shirt, 3)
+    before = numbers(shirt)
+
+    refund_and_put_back(order, line, 2)
+
+    line.refresh_from_db()
+    assert (line.shipped, line.returned) == (3, 2)
+    assert numbers(shirt) == (before[0] + 2, before[1] + 2, 0)
+    assert entries(shirt)[-1] == ("increment", 2, "did not fit")
+    assert money(order)["refunded"] == 1
+
+
+def test_no_more_comes_back_than_left_and_then_no_money_goes_back_either(shirt):
+    order, line = shipped_order(shirt, 3)
+    refund_and_put_back(order, line, 2)
+    before = numbers(shirt)
+
+    with pytest.raises(NotPutBack, match="Only 1 of"):
+        refund_and_put_back(order, line, 2)
+
+    assert numbers(shirt) == before
+    assert money(order)["refunded"] == 1
+
+
+def test_nothing_comes_back_of_what_is_still_here(shirt):
+    order = paid_order({shirt: 3})
+
+    with pytest.raises(NotPutBack):
+        refund_and_put_back(order, order.items.get(), 1)
+
+    assert not Attempt.objects.exists()
+
+
+def test_what_came_back_stays_back_when_the_gateway_refuses_the_refund(gateway, shirt, order):
+    payment = pay(order)
+    orders.ship(order.pk, actor=MERCHANT)
+    before = numbers(shirt)
+    gateway.on_perform = lambda attempt: DECLINED
+
+    with pytest.raises(GatewayRefused):
+        payments.refund(
+            order.pk, payment.pk, 100, actor=MERCHANT, put_back={order.items.get().pk: 1}
+        )
+
+    assert numbers(shirt) == (before[0] + 1, before[1] + 1, before[2])
+    assert "refunded" not in money(order)
+
+
+def test_f31_ship_is_not_undone_once_units_came_back(shirt):
+    order, line = shipped_order(shirt, 3)
+    refund_and_put_back(order, line, 1)
+    before = numbers(shirt)
+
+    with pytest.raises(ShipNotUndoable):
+        orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake")
+
+    assert numbers(shirt) == before
 
 
 # Cancelling.
