@@ -9,13 +9,13 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench reset lock
+.PHONY: help run test check format bench screenshots reset lock
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test check bench reset: export HOLDFAST_DEMO := 1
+run test check bench screenshots reset: export HOLDFAST_DEMO := 1
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
 	@$(BIN)/python -m config.supervisor
@@ -43,6 +43,9 @@ format: .venv/dev.installed ## write the code the way `make check` wants it
 
 bench: .venv/dev.installed ## measure purchases, and the stock service beside PostgreSQL's own limit
 	@$(BIN)/python -m benchmarks
+
+screenshots: .venv/dev.installed ## take pictures of every page into screenshots/
+	@SCREENSHOTS=screenshots $(BIN)/python -m pytest -m browser tests/browser/test_tour.py
 
 COMPILE = $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

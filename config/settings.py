@@ -293,6 +293,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "anchor",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],
     "COLORS": {
         "primary": {
             "50": "#f0fdfa",
