@@ -42,7 +42,7 @@ class CurrencyInUse(Refusal):
     kind = Kind.CONFLICT
     code = "currency_in_use"
     detail = (
-        "Prices or orders are in this currency. It can be disabled; "
+        "Prices, carts or orders are in this currency. It can be disabled; "
         "it cannot be deleted, nor get another code or other decimal places."
     )
 

@@ -62,7 +62,7 @@ class Currency(models.Model):
             raise CurrencyAmbiguous
 
     def is_in_use(self) -> bool:
-        """Tell whether any price or order is in it: whatever refers to currencies, in any app."""
+        """Tell whether anything is in it: prices, carts, orders, whatever refers to currencies."""
         return any(
             relation.related_model._base_manager.filter(**{relation.field.name: self}).exists()
             for relation in self._meta.related_objects

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
+from django.db import IntegrityError, connection
+from django.db.models import ProtectedError
 from django.utils.text import slugify
 
 from api import clock
@@ -525,6 +527,8 @@ def change_currency(currency_id: uuid.UUID, *, key: Key | None = None, **fields:
     if means_other and currency.is_in_use():
         raise CurrencyInUse
     _write_currency(currency, known, fields)
+    if means_other:
+        _require_unreferenced()
     return currency
 
 
@@ -537,7 +541,22 @@ def delete_currency(currency_id: uuid.UUID) -> None:
         raise CurrencyIsDefault
     if currency.is_in_use():
         raise CurrencyInUse
-    currency.delete()
+    try:
+        currency.delete()
+    except ProtectedError as error:
+        raise CurrencyInUse from error
+    _require_unreferenced()
+
+
+def _require_unreferenced() -> None:
+    """Look for whoever has begun to use the currency meanwhile: now, rather than at the commit.
+
+    Raises: CurrencyInUse.
+    """
+    try:
+        connection.check_constraints()
+    except IntegrityError as error:
+        raise CurrencyInUse from error
 
 
 def _currency_of(currency_id: uuid.UUID, known: Sequence[Currency]) -> Currency:

@@ -47,6 +47,7 @@ class CartAdmin(ReadOnlyAdmin):
     search_fields = ["id"]
     search_help_text = "The cart's id"
     ordering = ["-updated_at"]
+    list_select_related = ["currency"]
     fields = ["id", "name", "description", "currency", "created", "updated", "expires"]
     inlines = [CartItemInline]
 

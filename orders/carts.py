@@ -160,7 +160,7 @@ def add(
     if not wanted and not refused:
         return Changed(reading.contents(cart_id))
     cart = _open_cart(cart_id, first_currency)
-    cart_currency = cart.currency or first_currency
+    cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     wanted = _with_products(wanted)
     wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
@@ -193,7 +193,7 @@ def _spread(
     others = {entry.cart_id for entry in entries if isinstance(entry, OtherCart)}
     carts, lines = _locked_with_lines(cart_id, others) if others else ({}, {})
     own = carts.get(cart_id)
-    fixed = own.currency if own else None
+    fixed = own.currency_id if own else None
     wanted: _Wanted = []
     refused: list[RefusedEntry] = []
     for position, entry in enumerate(entries):
@@ -205,8 +205,8 @@ def _spread(
         elif entry.cart_id == cart_id:
             refused.append(RefusedEntry(position, CartIntoItself(), asdict(entry)))
         elif copied := lines.get(entry.cart_id):
-            fixed = fixed or carts[entry.cart_id].currency
-            if carts[entry.cart_id].currency == fixed:
+            fixed = fixed or carts[entry.cart_id].currency_id
+            if carts[entry.cart_id].currency_id == fixed:
                 wanted.extend((position, line) for line in copied)
             else:
                 refused.append(RefusedEntry(position, CartCurrencyDiffers(), asdict(entry)))
@@ -287,7 +287,7 @@ class _Filling:
 
     def _offer(self, wanted: ProductWanted | CustomItem, item: CartItem) -> Offer:
         if isinstance(wanted, CustomItem):
-            return custom_offer(item, str(self.cart.currency))
+            return custom_offer(item, str(self.cart.currency_id))
         offer = self.offered.get(wanted.product_id) if wanted.product_id else None
         if offer is None or not offer.is_live:
             raise ProductNotFound
@@ -370,13 +370,13 @@ def change_items(
     """
     claim(key, cart_id)
     cart = _open_cart(cart_id)
-    items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency else {}
+    items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency_id else {}
     asked_for = [
         items[entry.item_id]
         for entry in entries
         if isinstance(entry, LineChange) and entry.item_id in items
     ]
-    offered = offers(reading.product_ids(asked_for), cart.currency or "")
+    offered = offers(reading.product_ids(asked_for), cart.currency_id or "")
     changing = _Changing(cart, items, offered, check=not reading.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
@@ -440,7 +440,7 @@ class _Changing:
                 self.changed |= {first.pk: first, item.pk: item}
 
     def _offer(self, item: CartItem) -> Offer:
-        return reading.offer_of(item, self.offered, str(self.cart.currency))
+        return reading.offer_of(item, self.offered, str(self.cart.currency_id))
 
     def write(self) -> None:
         kept = [item for item in self.changed.values() if item.quantity]

@@ -52,11 +52,11 @@ class CartCurrencyDiffers(Refusal):
 
 
 class CurrencyGone(Refusal):
-    """The currency was deleted while somebody bought in it."""
+    """The currency was deleted while somebody began a cart in it."""
 
     kind = Kind.CONFLICT
     code = "currency_gone"
-    constraint = "orders_order_currency_c2d78d0f_fk_inventory_currency_code"
+    constraint = "orders_cart_currency_7a34471a_fk_inventory_currency_code"
     detail = "The store no longer has the currency of this cart."
 
 

@@ -79,7 +79,14 @@ class Cart(models.Model):
     name = models.CharField(max_length=200, default="Cart")
     description = models.TextField(blank=True)
     # Fixed by the first item; None until then.
-    currency = models.CharField(max_length=3, null=True)  # noqa: DJ001
+    currency = models.ForeignKey(
+        Currency,
+        models.PROTECT,
+        null=True,
+        to_field="code",
+        db_column="currency",
+        db_index=False,
+    )
     # Whether only checkout checks the stock; None leaves it to the store's settings.
     defer_inventory_check = models.BooleanField(null=True)
     created_at = models.DateTimeField()

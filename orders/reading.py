@@ -57,18 +57,18 @@ def contents_of(carts: Collection[Cart]) -> list[CartContents]:
     offered = {
         currency: offers(
             product_ids(
-                item for cart in carts if cart.currency == currency for item in items[cart.pk]
+                item for cart in carts if cart.currency_id == currency for item in items[cart.pk]
             ),
             currency,
         )
-        for currency in {cart.currency for cart in carts if cart.currency}
+        for currency in {cart.currency_id for cart in carts if cart.currency_id}
     }
     return [
         CartContents(
             cart.pk,
             cart,
-            lines_at(items[cart.pk], offered[cart.currency], cart.currency)
-            if cart.currency
+            lines_at(items[cart.pk], offered[cart.currency_id], cart.currency_id)
+            if cart.currency_id
             else [],
         )
         for cart in carts
@@ -76,10 +76,10 @@ def contents_of(carts: Collection[Cart]) -> list[CartContents]:
 
 
 def lines_of(cart: Cart) -> list[CartLine]:
-    if cart.currency is None:
+    if cart.currency_id is None:
         return []
     items = CartItem.of_cart(cart.pk)
-    return lines_at(items, offers(product_ids(items), cart.currency), cart.currency)
+    return lines_at(items, offers(product_ids(items), cart.currency_id), cart.currency_id)
 
 
 def lines_at(

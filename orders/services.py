@@ -60,9 +60,9 @@ def checkout(
     now = clock.now()
     cart = Cart.objects.lock(cart_id, now=now)
     lines = reading.lines_of(cart) if cart else []
-    if cart is None or not lines or cart.currency is None:
+    if cart is None or not lines or cart.currency_id is None:
         raise CartEmpty
-    if currency and currency != cart.currency:
+    if currency and currency != cart.currency_id:
         raise CurrencyDiffers
     _require_for_sale(lines)
     total = sum(line.value for line in lines)
@@ -73,7 +73,7 @@ def checkout(
         id=order_id,
         number=next_order_number(),
         cart_id=cart_id,
-        currency_id=cart.currency,
+        currency_id=cart.currency_id,
         total=total,
         customer_name=buyer.name,
         customer_email=buyer.email,

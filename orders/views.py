@@ -30,9 +30,9 @@ class _CartView(ApiView):
         return inventory.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def currency_of(self, contents: CartContents) -> Currency | None:
-        if contents.cart is None or contents.cart.currency is None:
+        if contents.cart is None or contents.cart.currency_id is None:
             return None
-        return inventory.currencies()[contents.cart.currency]
+        return inventory.currencies()[contents.cart.currency_id]
 
     def shown(self, contents: CartContents) -> dict[str, Any]:
         url = self.request.build_absolute_uri(f"/v2/carts/{contents.id}")

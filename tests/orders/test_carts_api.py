@@ -11,6 +11,7 @@ from django.db import transaction
 
 from api import clock, store
 from inventory import services as inventory
+from inventory.errors import CurrencyInUse
 from inventory.models import Currency, Product
 from inventory.services import Money
 from orders import carts, jobs
@@ -1041,20 +1042,56 @@ def test_a_product_without_a_price_in_the_carts_currency_is_refused(storefront):
     assert error["detail"] == "This product does not have a price for EUR"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_cart_whose_currency_was_deleted_is_shown_and_cannot_be_checked_out():
-    gone = euro()
-    storefront = shopper()
+def test_a_currency_of_a_cart_stays_what_it_is_until_the_cart_is_gone(storefront, back_office):
+    path = f"/v2/currencies/{euro().pk}"
     storefront.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
-    inventory.delete_currency(gone.pk)
 
-    shown = storefront.get("/v2/carts/mine/items")
-    checked_out = storefront.check_out("mine")
+    refused(back_office.delete(path), 409, "currency_in_use")
+    for change in ({"code": "XXX"}, {"decimal_places": 0}):
+        refused(back_office.put(path, change), 409, "currency_in_use")
+    assert back_office.put(path, {"enabled": False}).status_code == 200
+    storefront.delete("/v2/carts/mine/items")
+    assert back_office.delete(path).status_code == 204
 
-    assert shown.json()["data"][0]["value"] == {
-        "amount": 700,
-        "currency": "EUR",
-        "includes_tax": True,
-    }
-    refused(checked_out, 409, CurrencyGone.code)
-    assert not Order.objects.exists()
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cart_is_not_begun_in_a_currency_that_another_process_has_just_deleted():
+    gone, storefront = euro(), shopper()
+    inventory.currencies()
+    Currency.objects.filter(pk=gone.pk).delete()
+
+    answer = storefront.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
+
+    refused(answer, 409, CurrencyGone.code)
+    assert not Cart.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda euro: inventory.delete_currency(euro.pk),
+        lambda euro: inventory.change_currency(euro.pk, code="XXX"),
+    ],
+    ids=["delete", "rename"],
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_currency_that_a_cart_takes_at_the_last_moment_stays(monkeypatch, act):
+    made = euro()
+    is_in_use = Currency.is_in_use
+
+    def then_a_cart_takes_it(currency: Currency) -> bool:
+        in_use = is_in_use(currency)
+        assert run_together(partial(filled_cart_of_wrapping, "EUR")) == [None]
+        return in_use
+
+    monkeypatch.setattr(Currency, "is_in_use", then_a_cart_takes_it)
+
+    with pytest.raises(CurrencyInUse):
+        act(made)
+
+    assert Currency.objects.filter(code="EUR").exists()
+
+
+def filled_cart_of_wrapping(currency: str) -> None:
+    wrapping = carts.CustomItem(1, "Gift wrapping", 350)
+    carts.add_one("mine", wrapping, currency=currency)
