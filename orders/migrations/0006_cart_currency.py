@@ -13,7 +13,7 @@ DELETE FROM orders_cart WHERE id IN (SELECT id FROM lost)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0004_order_events")]
+    dependencies = [("orders", "0005_what_comes_back")]
 
     operations = [
         migrations.RunSQL(DELETE_CARTS_OF_NO_CURRENCY, migrations.RunSQL.noop),
