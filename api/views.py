@@ -1,9 +1,9 @@
 import functools
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -160,6 +160,10 @@ def _is_migrated() -> bool:
         executor = MigrationExecutor(connection)
         _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
     return _migrated
+
+
+def no_page(request: HttpRequest, **captured: str) -> NoReturn:
+    raise Http404
 
 
 def _error(kind: Kind, code: str, detail: str) -> JsonResponse:

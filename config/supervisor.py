@@ -39,6 +39,7 @@ Holdfast is ready.
 """
 LOGINS = """
   Admin login: demo / demo, who may do everything
+    viewer, clerk, manager and owner have the password demo, too, and the rights of their role
   API clients, for POST /oauth/access_token:
     back office   client_id demo, client_secret demo-secret
     storefront    client_id demo-storefront, no secret, implicit grant only

@@ -1,12 +1,14 @@
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 
 from api import store, tokens
 from inventory import services as inventory
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from orders import audit
+from payments import roles
 from payments.models import Gateway
 
 
@@ -56,6 +58,8 @@ def lay_the_first_rows() -> None:
     )
     Gateway.objects.update_or_create(slug="manual", defaults={"name": "Manual", "enabled": True})
     Gateway.objects.update_or_create(slug="test", defaults={"name": "Test", "enabled": True})
+    if not Group.objects.exists():
+        roles.grant()
 
 
 def money_differences() -> list[str]:

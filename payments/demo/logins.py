@@ -1,11 +1,31 @@
 """The demo's well-known logins and API clients: for loopback, and printed by `make run`."""
 
-from django.contrib.auth.models import User
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group, User
 
 from api.services import create_client
+from payments import roles
+
+PASSWORD = "demo"  # noqa: S105 - known to everybody
+# Beside demo, who may do everything.
+LOGINS = {
+    "viewer": roles.VIEWER,
+    "clerk": roles.STOCK_CLERK,
+    "manager": roles.ORDER_MANAGER,
+    "owner": roles.OWNER,
+}
 
 
 def create() -> None:
-    User.objects.create_superuser("demo", "demo@example.com", "demo")
+    # Hashed once, since that takes half a second on purpose.
+    password = make_password(PASSWORD)
+    people = [
+        User(username=name, email=f"{name}@example.com", password=password, is_staff=True)
+        for name in ("demo", *LOGINS)
+    ]
+    people[0].is_superuser = True
+    User.objects.bulk_create(people)
+    for name, role in LOGINS.items():
+        User.objects.get(username=name).groups.add(Group.objects.get(name=role))
     create_client("demo", "Back office", secret="demo-secret")  # noqa: S106 - known to everybody
     create_client("demo-storefront", "Storefront", storefront=True)

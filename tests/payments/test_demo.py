@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import Count, F, Max, Min
@@ -17,6 +18,7 @@ from payments.demo.catalogue import PRODUCTS
 from payments.demo.drawings import FOLDER, drawn
 from payments.demo.story import DAYS, written
 from payments.models import Attempt, Gateway, Payment
+from payments.roles import ROLES
 from tests.conftest import lay_the_first_rows
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
@@ -69,6 +71,16 @@ def test_demo_logs_in_with_its_password_and_may_do_everything():
     assert user is not None
     assert user.is_superuser
     assert user.is_staff
+
+
+@pytest.mark.usefixtures("demo")
+def test_every_role_can_log_in_with_the_same_password():
+    people = User.objects.filter(is_superuser=False)
+
+    assert {person.groups.get().name for person in people} == set(ROLES)
+    for person in people:
+        assert person.is_staff
+        assert person.check_password("demo")
 
 
 @pytest.mark.usefixtures("demo")

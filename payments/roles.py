@@ -1,0 +1,91 @@
+"""Who may do what in the admin: four roles, which are Django's groups, and one table.
+
+The roles stand in the highest app, because they reach into all of them. A migration lays them with
+`grant`; one that brings a permission is followed by another that calls it again. What a store has
+changed in its groups since then stays as it is.
+"""
+
+from django.apps import apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+
+VIEWER, STOCK_CLERK, ORDER_MANAGER, OWNER = "Viewer", "Stock clerk", "Order manager", "Owner"
+ROLES = (VIEWER, STOCK_CLERK, ORDER_MANAGER, OWNER)
+
+EVERYBODY = ROLES
+CLERKS = (STOCK_CLERK, OWNER)
+SELLERS = (ORDER_MANAGER, OWNER)
+OWNERS = (OWNER,)
+NOBODY: tuple[str, ...] = ()
+
+# fmt: off
+_ROWS = {
+    # what                        view       add      change   delete
+    "api.apiclient":             (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
+    "api.callcount":             (NOBODY,    NOBODY,  NOBODY,  NOBODY),
+    "api.idempotencykey":        (NOBODY,    NOBODY,  NOBODY,  NOBODY),
+    "api.storesettings":         (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  OWNERS),
+    "auth.permission":           (NOBODY,    NOBODY,  NOBODY,  NOBODY),
+    "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  OWNERS),
+    "inventory.currency":        (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
+    "inventory.location":        (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    # To delete a product is to archive it; its prices go with it, its stock moves, nothing else.
+    "inventory.price":           (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
+    "inventory.product":         (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
+    "inventory.stock":           (EVERYBODY, NOBODY,  CLERKS,  NOBODY),
+    "inventory.stocktransaction": (EVERYBODY, NOBODY, NOBODY,  NOBODY),
+    "orders.cart":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.cartitem":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.order":              (EVERYBODY, NOBODY,  SELLERS, NOBODY),
+    "orders.orderevent":         (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.orderitem":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "payments.attempt":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "payments.gateway":          (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    # To add a payment is to record money that came in elsewhere; to change one, to capture it.
+    "payments.payment":          (EVERYBODY, SELLERS, SELLERS, NOBODY),
+}
+# fmt: on
+
+# Each permission and the roles that have it, by the name that `has_perm` takes.
+MAY: dict[str, tuple[str, ...]] = {
+    f"{app}.{action}_{model}": roles
+    for (app, model), row in ((name.split("."), row) for name, row in _ROWS.items())
+    for action, roles in zip(("view", "add", "change", "delete"), row, strict=True)
+} | {
+    "orders.undo_ship_order": SELLERS,
+    "payments.refund_payment": SELLERS,
+    # By hand, against what a gateway says or in its silence.
+    "payments.settle_payment": OWNERS,
+}
+
+APPS = ("api", "auth", "inventory", "orders", "payments")
+
+
+def grant() -> None:
+    """Make the roles, and give them what this database has not known before.
+
+    Django makes permissions only when a whole `migrate` is done, so this makes them where it is
+    called.
+    """
+    known = set(_permissions())
+    for label in APPS:
+        create_permissions(apps.get_app_config(label), verbosity=0)
+    permissions = _permissions()
+    for role in ROLES:
+        group, is_new = Group.objects.get_or_create(name=role)
+        group.permissions.add(
+            *(
+                permission
+                for name, permission in permissions.items()
+                if role in MAY.get(name, NOBODY) and (is_new or name not in known)
+            )
+        )
+
+
+def _permissions() -> dict[str, Permission]:
+    found = Permission.objects.filter(content_type__app_label__in=APPS)
+    return {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in found.select_related("content_type")
+    }

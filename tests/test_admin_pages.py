@@ -1,0 +1,269 @@
+"""Every page of the admin, asked for by every role: the pages are found, not listed.
+
+A page that is not of Django's own kinds stands in PAGES, with what it takes to see it and to send
+its form; one that does not fails here until somebody has decided that.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from django.db.models import Model
+from django.test import Client
+from django.urls import URLPattern, URLResolver
+
+from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
+from tests.factories import api_client, filled_cart, paid_order, product, unpaid_order
+
+pytestmark = pytest.mark.django_db
+
+# Whoever may log in at all.
+ANYBODY = ""
+# What Django's own pages of a model take: to see them, and to send their form.
+KINDS = {
+    "changelist": ("view", None),
+    "history": ("view", None),
+    "change": ("view", "change"),
+    "add": ("add", "add"),
+    "delete": ("delete", "delete"),
+}
+# Any other page: the permission to see it, and the one to send its form, if it has any.
+PAGES: dict[str, tuple[str, str | None]] = {
+    "index": (ANYBODY, None),
+    "search": (ANYBODY, None),
+    "jsi18n": (ANYBODY, None),
+    "password_change": (ANYBODY, None),
+    "password_change_done": (ANYBODY, None),
+    "view_on_site": (ANYBODY, None),
+    "auth_user_password_change": ("auth.change_user", "auth.change_user"),
+    "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
+    "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
+    "orders_order_ship": ("orders.change_order", "orders.change_order"),
+    "orders_order_cancel": ("orders.change_order", "orders.change_order"),
+    "orders_order_record_payment": ("payments.add_payment", "payments.add_payment"),
+}
+# Pages that answer for themselves: the door, and the choices of a field, which name a model.
+ASIDE = {"login", "logout", "autocomplete"}
+
+# Something of everything that a form of the admin asks for.
+TYPED = {
+    "action": "increment",
+    "quantity": "3",
+    "reason": "typed by somebody",
+    "name": "Renamed",
+    "amount": "1.00",
+    "note": "typed by somebody",
+    "active": "on",
+    "enabled": "on",
+    "refund": "on",
+    "post": "yes",
+    "index": "0",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    name: str
+    path: str
+    sees: str = ANYBODY
+    sends: str | None = None
+
+
+Samples = dict[type[Model], Model | None]
+
+
+def patterns(known: Any = None, before: str = "/admin/") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in admin.site.urls[0] if known is None else known:
+        if isinstance(pattern, URLResolver):
+            yield from patterns(pattern.url_patterns, before + str(pattern.pattern))
+        else:
+            yield before + str(pattern.pattern), pattern
+
+
+def pages() -> list[Page]:
+    rows = samples()
+    return [page for route, pattern in patterns() for page in of_pattern(route, pattern, rows)]
+
+
+def of_pattern(route: str, pattern: URLPattern, rows: Samples) -> Iterator[Page]:
+    if pattern.name == "app_list":
+        yield from (Page("app_list", f"/admin/{app}/") for app in APPS)
+    elif pattern.name is None:
+        # Django's redirect to a change page, and what catches everything that is no page.
+        path = "/admin/nothing/" if "(?P<url>" in route else filled(route, route, rows)
+        yield Page("redirect", path)
+    elif pattern.name not in ASIDE:
+        yield replace(needs(pattern.name), path=filled(route, pattern.name, rows))
+
+
+def needs(name: str) -> Page:
+    """Tell what a page takes."""
+    if name in PAGES:
+        return Page(name, "", *PAGES[name])
+    model = model_of(name)
+    kind = name.removeprefix(f"{model._meta.app_label}_{model._meta.model_name}_") if model else ""
+    assert kind in KINDS, f"say in PAGES who may see {name}, and who may send its form"
+    sees, sends = (
+        action and f"{model._meta.app_label}.{action}_{model._meta.model_name}"  # type: ignore[union-attr]
+        for action in KINDS[kind]
+    )
+    return Page(name, "", sees, sends)  # type: ignore[arg-type]
+
+
+def model_of(name: str) -> type[Model] | None:
+    """Find the model that a page is about, by the page's name or by its path."""
+    for model in admin.site._registry:
+        app, model_name = model._meta.app_label, model._meta.model_name
+        if name.startswith((f"{app}_{model_name}_", f"/admin/{app}/{model_name}/")):
+            return model
+    return None
+
+
+def filled(route: str, name: str, rows: Samples) -> str:
+    """Put the id of something that exists into the path of a page about one."""
+    model = model_of(name)
+    if "<" not in route or model is None:
+        return re.sub(r"<[^>]+>", "1", route)
+    row = rows[model]
+    assert row is not None, f"the walk needs a {model.__name__}"
+    return re.sub(r"<[^>]+>", str(row.pk), route)
+
+
+def samples() -> Samples:
+    return {model: model._default_manager.order_by("pk").first() for model in admin.site._registry}
+
+
+@pytest.fixture(autouse=True)
+def shop(books_agree: None) -> None:
+    """Something for every page to be about."""
+    shirt = product(stock=9)
+    paid_order({shirt: 2})
+    unpaid_order({shirt: 1})
+    filled_cart({shirt: 1})
+    api_client()
+    User.objects.create(username="somebody")
+    Group.objects.create(name="Some of them")
+
+
+def somebody(role: str | None) -> Client:
+    """Log in as somebody with a role; None is a member of staff without any."""
+    user = User.objects.create(username=f"the {role}", is_staff=True)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def may(role: str | None, permission: str) -> bool:
+    return permission == ANYBODY or role in MAY[permission]
+
+
+def everything() -> dict[str, str]:
+    """Sum up every table of ours, to see whether anything has changed."""
+    tables = {
+        model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()
+    }
+    sums = {}
+    with connection.cursor() as cursor:
+        for table in tables - {"api_callcount"}:
+            cursor.execute(
+                f"SELECT md5(coalesce(string_agg(t::text, '' ORDER BY t::text), '')) FROM {table} t"
+            )
+            sums[table] = cursor.fetchone()[0]
+    return sums
+
+
+@pytest.mark.parametrize("role", [*ROLES, None])
+def test_a_page_opens_for_those_who_may_see_it(role):
+    client = somebody(role)
+    before = everything()
+
+    refused = {page.name for page in pages() if client.get(page.path).status_code == 403}
+
+    assert refused == {page.name for page in pages() if not may(role, page.sees)}
+    assert everything() == before
+
+
+@pytest.mark.parametrize("role", [*ROLES, None])
+def test_nothing_is_changed_by_those_who_may_not(role):
+    client = somebody(role)
+    before = everything()
+
+    for page in pages():
+        if page.sends is None:
+            client.post(page.path, TYPED)
+        elif not may(role, page.sends):
+            assert client.post(page.path, TYPED).status_code == 403, page.path
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("role", [VIEWER, None])
+def test_bulk_actions_change_nothing_without_a_permission(role):
+    client = somebody(role)
+    before = everything()
+
+    for model, row in samples().items():
+        assert row is not None
+        page = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        for action in admin.site._registry[model].actions or []:
+            name = action if isinstance(action, str) else action.__name__
+            client.post(page, {**TYPED, "action": name, "_selected_action": [row.pk]})
+
+    assert everything() == before
+
+
+def test_owner_may_see_whatever_a_superuser_may():
+    owner, superuser = somebody(OWNER), Client()
+    superuser.force_login(User.objects.create_superuser("superuser"))
+
+    for page in pages():
+        seen = owner.get(page.path).status_code
+        assert seen == superuser.get(page.path).status_code, page.path
+        assert seen in {200, 302, 403, 404, 405}, page.path
+
+
+@pytest.mark.parametrize("typed", [{}, TYPED, dict.fromkeys(TYPED, "\N{SNOWMAN}" * 300)])
+def test_no_page_fails_whatever_an_owner_sends(typed):
+    owner = somebody(OWNER)
+
+    for page in pages():
+        before = transaction.savepoint()
+        assert owner.post(page.path, typed).status_code < 500, page.path
+        transaction.savepoint_rollback(before)
+
+
+@pytest.mark.parametrize("made_up", ["nothing", "00000000-0000-0000-0000-000000000000", "9" * 30])
+def test_no_page_fails_for_what_does_not_exist(made_up):
+    owner = somebody(OWNER)
+
+    for route, _ in patterns():
+        if "<" in route:
+            path = re.sub(r"(\(\?P)?<[^>]+>[^/]*", made_up, route)
+            assert owner.get(path).status_code < 500, path
+
+
+def test_nobody_sees_a_page_without_logging_in():
+    before = everything()
+
+    for page in pages():
+        for response in (Client().get(page.path), Client().post(page.path, TYPED)):
+            assert response.status_code == 302, page.path
+            assert response["Location"].startswith("/admin/"), page.path
+
+    assert everything() == before
+
+
+def test_a_password_alone_opens_no_page():
+    client = Client()
+    client.force_login(User.objects.create(username="no member of staff"))
+
+    for page in pages():
+        assert client.get(page.path).status_code == 302, page.path
