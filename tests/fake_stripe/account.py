@@ -119,13 +119,16 @@ class Account:
         return intent.shown()
 
     def retrieve_intent(self, form: Form, intent_id: str) -> dict[str, Any]:
-        require_known(form)
-        return self._intent(intent_id).shown()
+        require_known(form, "expand")
+        intent = self._intent(intent_id)
+        return self._expanded(intent.shown(), form, "latest_charge")
 
     def list_intents(self, form: Form) -> dict[str, Any]:
-        require_known(form, "created", "limit", "starting_after")
+        require_known(form, "created", "limit", "starting_after", "expand")
         found = [one for one in self.intents.values() if _is_within(one.created, form)]
-        return _page("/v1/payment_intents", form, found, "payment_intent")
+        page = _page("/v1/payment_intents", form, found, "payment_intent")
+        page["data"] = [self._expanded(one, form, "data.latest_charge") for one in page["data"]]
+        return page
 
     def confirm(self, form: Form, intent_id: str) -> dict[str, Any]:
         require_known(form, "payment_method", "payment_method_data", "return_url")
@@ -353,6 +356,30 @@ class Account:
             raise missing("payment_intent", intent_id, param=param)
         return self.intents[intent_id]
 
+    def _expanded(self, shown: dict[str, Any], form: Form, name: str) -> dict[str, Any]:
+        """Put the charge itself in the place of its id, if that is asked."""
+        for wanted in form.get("expand", {}).values():
+            if wanted != name:
+                raise BadParameters(f"This property cannot be expanded ({wanted}).", param="expand")
+            intent = self.intents[shown["id"]]
+            if intent.latest_charge:
+                shown["latest_charge"] = self._charge_shown(intent)
+        return shown
+
+    def _charge_shown(self, intent: Intent) -> dict[str, Any]:
+        return {
+            "id": intent.latest_charge,
+            "object": "charge",
+            "amount": intent.amount,
+            "amount_captured": intent.amount_received,
+            "amount_refunded": intent.amount_received - self._refundable(intent),
+            "captured": bool(intent.amount_received),
+            "currency": intent.currency,
+            "metadata": dict(intent.metadata),
+            "paid": intent.status in ("succeeded", "requires_capture"),
+            "payment_intent": intent.id,
+        }
+
     def _refundable(self, intent: Intent) -> int:
         refunds = (one for one in self.refunds.values() if one.payment_intent == intent.id)
         return intent.amount_received - sum(one.amount for one in refunds if one.counts)
@@ -362,24 +389,10 @@ class Account:
         self.moves.append({**entry, **intent.metadata, **more})
 
     def _told(self, kind: str, what: Intent | Refund) -> None:
-        shown = what.shown()
         if kind.startswith("charge.") and isinstance(what, Intent):
-            shown = _charge_shown(what, refunded=what.amount_received - self._refundable(what))
-        self.tell(kind, shown)
-
-
-def _charge_shown(intent: Intent, *, refunded: int) -> dict[str, Any]:
-    return {
-        "id": intent.latest_charge,
-        "object": "charge",
-        "amount": intent.amount,
-        "amount_captured": intent.amount_received,
-        "amount_refunded": refunded,
-        "currency": intent.currency,
-        "metadata": dict(intent.metadata),
-        "paid": intent.status in ("succeeded", "requires_capture"),
-        "payment_intent": intent.id,
-    }
+            self.tell(kind, self._charge_shown(what))
+        else:
+            self.tell(kind, what.shown())
 
 
 def _amount(form: Form, currency: str) -> int:

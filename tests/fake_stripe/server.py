@@ -41,6 +41,7 @@ ROUTES = [
 CONTROLS = {
     *("fault", "clear_faults", "wait_until_held", "release", "authenticate", "lapse", "set_refund"),
     *("settings", "forget_keys", "book", "events", "send_events", "calls"),
+    "reset",
 }
 
 
@@ -155,6 +156,16 @@ class FakeStripe:
     def calls(self) -> list[dict[str, Any]]:
         """List the calls that were answered or were meant to be: operation, id, key, status."""
         return list(self.log)
+
+    def reset(self) -> None:
+        """Forget everything, as if just started; where webhooks go to stays."""
+        self.faults.clear()
+        self.webhooks.wait_until_sent()
+        self.account = Account(self.webhooks.happened)
+        self.webhooks.events.clear()
+        self.webhooks.deliveries.clear()
+        self.webhooks.kept = False
+        self.saved, self.log, self.key_seconds = {}, [], DAY
 
     # What Stripe does.
 

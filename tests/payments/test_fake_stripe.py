@@ -264,6 +264,20 @@ def test_intents_are_listed_newest_first_in_pages(client):
     assert len(list(client.v1.payment_intents.list({"limit": 1}).auto_paging_iter())) == 3
 
 
+def test_an_intent_shows_its_charge_where_that_is_asked(client):
+    refund(client, confirmed(client), 400)
+    intent_of(client)
+
+    unpaid, paid = client.v1.payment_intents.list({"expand": ["data.latest_charge"]}).data
+    alone = client.v1.payment_intents.retrieve(paid.id, {"expand": ["latest_charge"]})
+
+    assert unpaid.latest_charge is None
+    assert (paid.latest_charge.amount_captured, paid.latest_charge.amount_refunded) == (1000, 400)
+    assert alone.latest_charge.id == paid.latest_charge.id
+    with pytest.raises(InvalidRequestError, match="cannot be expanded"):
+        client.v1.payment_intents.retrieve(paid.id, {"expand": ["review"]})
+
+
 @pytest.mark.parametrize(
     ("currency", "amount", "refused"),
     [
