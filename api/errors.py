@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
+import psycopg
+import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
+from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions
 from rest_framework.response import Response
+
+log = structlog.get_logger(__name__)
 
 
 class Kind(Enum):
@@ -58,7 +65,7 @@ class Refusal(Exception):
     kind: ClassVar[Kind]
     code: ClassVar[str]
     detail: str = ""
-    # The database constraint that says the same, if there is one: see api.transactions.
+    # The database constraint that says the same, if there is one: see `refusal_of`.
     constraint: ClassVar[str] = ""
     retry_after_seconds: int | None = None
 
@@ -122,6 +129,39 @@ class Busy(Refusal):
     code = "busy"
     detail = "The server is busy with the same records. Please try again."
     retry_after_seconds = 1
+
+
+class Conflict(Refusal):
+    """Somebody changed at that moment what the call depends on, in a way that nobody foresaw."""
+
+    kind = Kind.CONFLICT
+    code = "conflict"
+    detail = "Write conflict detected"
+    retry_after_seconds = 1
+
+
+def refusal_of(error: IntegrityError) -> Refusal | None:
+    """Find the refusal that stands for a violated constraint: the one that names it, or Conflict.
+
+    None for a CHECK that no refusal names: whoever violates it is our own mistake, and a loud one.
+    """
+    cause = error.__cause__
+    name = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
+    for refusal in _below(Refusal):
+        if name and refusal.constraint == name:
+            return refusal()
+    if not isinstance(cause, ForeignKeyViolation | UniqueViolation) and not isinstance(
+        error, ProtectedError | RestrictedError
+    ):
+        return None
+    log.error("unforeseen_conflict", constraint=name, error=str(error))
+    return Conflict()
+
+
+def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for refusal in kind.__subclasses__():
+        yield refusal
+        yield from _below(refusal)
 
 
 @dataclass(frozen=True)
@@ -217,6 +257,8 @@ _FOREIGN: dict[type[Exception], tuple[Kind, str]] = {
 
 
 def _as_refusal(exception: Exception) -> Refusal | None:
+    if isinstance(exception, IntegrityError):
+        return refusal_of(exception)
     if type(exception) not in _FOREIGN:
         return None
     kind, code = _FOREIGN[type(exception)]

@@ -19,7 +19,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from api.authentication import Administrator, ShoppersMayRead
-from api.errors import BadRequest, Busy, Forbidden, Invalid, NotFound, Refusal
+from api.errors import BadRequest, Busy, Conflict, Forbidden, Invalid, NotFound, Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.filtering import (
     FilterCharacters,
@@ -317,7 +317,7 @@ class Schema(AutoSchema):
         if self._is_idempotent(operation):
             yield from (KeyInUse, KeyReused)
         if self.method != "GET":
-            yield Busy
+            yield from (Busy, Conflict)
 
 
 _STATUSES = {200: "Done", 201: "Created", 202: "Under way: not settled yet", 204: "Done"}

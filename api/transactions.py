@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import psycopg.errors
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from api.errors import Busy, Refusal
+from api.errors import Busy, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
 
     Tried up to three times where nothing can have been committed: a deadlock, a lock waited for too
     long, a stale read. Never after a connection lost at COMMIT, when nobody knows. A violated
-    constraint becomes the refusal that names it.
+    constraint becomes the refusal that names it, or Conflict: see api.errors.
 
     Raises: Busy, when the last try failed too; whatever the service raises.
     """
@@ -48,7 +48,7 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
                 if attempt == ATTEMPTS:
                     raise Busy from error
             except IntegrityError as error:
-                if refusal := _refusal_of(error):
+                if refusal := refusal_of(error):
                     raise refusal from error
                 raise
             # The jitter keeps two that collided from colliding again.
@@ -60,19 +60,6 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
 
 def _may_try_again(error: OperationalError | Stale) -> bool:
     return isinstance(error, Stale) or isinstance(error.__cause__, _ASKS_TO_TRY_AGAIN)
-
-
-def _refusal_of(error: IntegrityError) -> Refusal | None:
-    """Find the refusal that stands for the violated constraint."""
-    cause = error.__cause__
-    name = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
-    waiting: list[type[Refusal]] = [Refusal]
-    while name and waiting:
-        refusal = waiting.pop()
-        if refusal.constraint == name:
-            return refusal()
-        waiting.extend(refusal.__subclasses__())
-    return None
 
 
 def assert_in_transaction() -> None:

@@ -73,6 +73,10 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "stock_transaction_not_found": GONE,
     "transaction_not_found": GONE,
     "cart_exists": "Use it, or leave the id out.",
+    "conflict": (
+        "Somebody else changed or deleted at that moment what this call is about.",
+        AGAIN,
+    ),
     "currency_gone": "Begin a new cart.",
     "currency_in_use": MERCHANT,
     "currency_taken": MERCHANT,

@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
 from rest_framework import exceptions, serializers
 
@@ -20,35 +21,28 @@ from api.errors import (
 )
 from api.fields import Quantity, Text
 from api.tokens import BadToken
+from inventory.models import Price
+from payments import services as payments
+from payments.models import Gateway
+from tests.factories import product
+from tests.http import administrator
 
 
-def _refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+def refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
     """Find the refusals of every app; those of the tests are not meant."""
     for refusal in kind.__subclasses__():
         if not refusal.__module__.startswith("tests.") and not refusal.__name__.startswith("_"):
             yield refusal
-        yield from _refusals(refusal)
+        yield from refusals(refusal)
 
 
 def test_every_refusal_has_its_kind_and_a_code_of_its_own():
-    refusals = set(_refusals())
-    codes = [refusal.code for refusal in refusals]
+    known = set(refusals())
+    codes = [refusal.code for refusal in known]
 
-    assert len(refusals) > 20
-    assert all(isinstance(refusal.kind, Kind) for refusal in refusals)
+    assert len(known) > 20
+    assert all(isinstance(refusal.kind, Kind) for refusal in known)
     assert len(codes) == len(set(codes))
-
-
-@pytest.mark.django_db
-def test_every_constraint_that_a_refusal_names_is_in_the_database():
-    named = {refusal.constraint for refusal in _refusals() if refusal.constraint}
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT conname FROM pg_constraint UNION SELECT relname FROM pg_class")
-        known = {name for (name,) in cursor.fetchall()}
-
-    assert "product_sku_once" in named
-    assert named <= known
 
 
 class _TooLate(Refusal):
@@ -130,6 +124,41 @@ def test_what_the_framework_raises_is_answered_in_our_words(exception, status, c
 
 def test_what_nobody_foresaw_is_not_answered_here():
     assert answer_exception(ZeroDivisionError(), {}) is None
+
+
+@pytest.mark.parametrize("error", [ProtectedError("In use.", set()), RestrictedError("", set())])
+def test_what_may_not_be_deleted_is_a_conflict(error):
+    response = answer_exception(error, {})
+
+    assert response is not None
+    assert (response.status_code, response["Retry-After"]) == (409, "1")
+    [entry] = response.data["errors"]
+    assert (entry["title"], entry["detail"]) == ("Conflict", "Write conflict detected")
+    assert entry["code"] == "conflict"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("violate", "status"),
+    [
+        (lambda: Gateway.objects.create(slug="manual", name="Again"), 409),
+        (lambda: Price.objects.create(product_id=uuid4(), currency_id="USD", amount=1), 409),
+        (lambda: product().prices.update(amount=-1), 500),
+        (lambda: product().prices.update(amount=None), 500),
+    ],
+    ids=["unique", "foreign key", "check", "not null"],
+)
+def test_a_view_without_a_service_answers_a_violated_key_and_fails_loudly_at_a_check(
+    monkeypatch, violate, status
+):
+    def violating(*args: object, **kwargs: object) -> None:
+        violate()
+
+    monkeypatch.setattr(payments, "set_gateway", violating)
+
+    answer = administrator(raises=False).put("/v2/gateways/test", {"enabled": True})
+
+    assert (answer.status_code, answer.json()["errors"][0]["status"]) == (status, status)
 
 
 class _Line(serializers.Serializer[Any]):

@@ -1,4 +1,5 @@
 import threading
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from api import services
-from api.errors import Busy
+from api.errors import Busy, Conflict
 from api.models import ApiClient
 from api.services import ClientIdTaken
 from api.transactions import (
@@ -19,9 +20,10 @@ from api.transactions import (
     in_transaction,
 )
 from inventory.errors import SkuTaken
-from inventory.models import Product
+from inventory.models import Price, Product
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import api_client, product
+from tests.http import administrator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -303,15 +305,52 @@ def test_a_refusal_of_any_app_is_found_by_its_constraint():
     assert isinstance(refusal.value.__cause__, IntegrityError)
 
 
-def test_a_violated_constraint_that_no_refusal_names_is_an_error():
-    @in_transaction
-    def break_it() -> None:
-        Product.objects.filter(pk=made.pk).update(name=None)
+@pytest.mark.parametrize(
+    "violate",
+    [
+        lambda made: made.stocks.create(),
+        lambda made: Price.objects.create(product_id=uuid.uuid4(), currency_id="USD", amount=1),
+        lambda made: made.delete(),
+    ],
+    ids=["unique", "foreign key, at the commit", "protected"],
+)
+def test_a_violated_key_that_no_refusal_names_is_a_conflict_and_leaves_nothing(violate):
+    made = product(name="Shirt")
 
+    @in_transaction
+    def rename_and_violate() -> None:
+        Product.objects.update(name="Hat")
+        violate(made)
+
+    with pytest.raises(Conflict):
+        rename_and_violate()
+
+    assert Product.objects.get().name == "Shirt"
+
+
+@pytest.mark.parametrize("wrong", [{"name": None}, {"low_stock_threshold": -1}])
+def test_a_violated_check_that_no_refusal_names_is_a_loud_error(wrong):
     made = product()
 
     with pytest.raises(IntegrityError):
-        break_it()
+        in_transaction(Product.objects.filter(pk=made.pk).update)(**wrong)
+
+
+def test_a_conflict_is_not_the_answer_to_its_key(monkeypatch):
+    def conflicting(*args: object, **more: object) -> None:
+        raise Conflict
+
+    path = f"/v2/inventories/{product(managed=False).pk}"
+    back_office = administrator()
+    with monkeypatch.context() as once:
+        once.setattr("inventory.services.start_managing", conflicting)
+        first = back_office.post(path, {"quantity": 5}, key="click")
+
+    again = back_office.post(path, {"quantity": 5}, key="click")
+
+    assert (first.status_code, first["Retry-After"]) == (409, "1")
+    assert again.status_code == 201
+    assert "Idempotent-Replayed" not in again
 
 
 # Assertions.

@@ -9,7 +9,8 @@ import pytest
 
 from api import clock
 from inventory import services as inventory
-from inventory.models import Currency
+from inventory.errors import CurrencyUnknown
+from inventory.models import Currency, Product
 from inventory.services import Money
 from tests.concurrency import run_together
 from tests.factories import product, unpaid_order
@@ -290,6 +291,18 @@ def test_of_currencies_made_the_default_at_once_one_is():
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert Currency.objects.filter(default=True).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_price_in_a_currency_that_another_process_has_just_deleted_is_refused():
+    inventory.create_currency(code="EUR")
+    inventory.currencies()
+    Currency.objects.filter(code="EUR").delete()
+
+    with pytest.raises(CurrencyUnknown):
+        product(prices=[Money("EUR", 900)])
+
+    assert not Product.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
