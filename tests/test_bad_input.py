@@ -779,13 +779,13 @@ SCALARS = (
     | st.floats(allow_nan=False)
     | st.text(max_size=20)
 )
-ANYTHING = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
+
+
+def with_more(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+
+
+ANYTHING = st.recursive(SCALARS, with_more, max_leaves=8)
 
 
 @pytest.mark.parametrize("route", ROUTES)
