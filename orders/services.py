@@ -276,6 +276,14 @@ def _changes(order: Order, fields: Mapping[str, Any]) -> str:
 # What is told of an order.
 
 
+@in_transaction
+def write_note(order_id: uuid.UUID, text: str, *, actor: Actor, key: Key | None = None) -> None:
+    """Keep what somebody noted of an order for the colleagues. Raises: OrderNotFound."""
+    claim(key, order_id)
+    order = Order.objects.lock(order_id)
+    note_event(order, OrderEvent.Kind.NOTE, actor=actor, text=text)
+
+
 def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str = "") -> None:
     """Put on record what was done to the locked order, before any stock is locked."""
     assert_in_transaction()

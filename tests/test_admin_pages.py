@@ -46,7 +46,12 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
     "orders_order_ship": ("orders.change_order", "orders.change_order"),
     "orders_order_cancel": ("orders.change_order", "orders.change_order"),
+    "orders_order_undo_ship": ("orders.undo_ship_order", "orders.undo_ship_order"),
+    "orders_order_note": ("orders.change_order", "orders.change_order"),
     "orders_order_record_payment": ("payments.add_payment", "payments.add_payment"),
+    "orders_order_capture": ("payments.change_payment", "payments.change_payment"),
+    "orders_order_refund": ("payments.refund_payment", "payments.refund_payment"),
+    "orders_order_void": ("payments.refund_payment", "payments.refund_payment"),
 }
 # Pages that answer for themselves: the door, and the choices of a field, which name a model.
 ASIDE = {"login", "logout", "autocomplete"}
@@ -59,6 +64,8 @@ TYPED = {
     "name": "Renamed",
     "amount": "1.00",
     "note": "typed by somebody",
+    "text": "typed by somebody",
+    "tracking": "typed by somebody",
     "active": "on",
     "enabled": "on",
     "refund": "on",

@@ -1,0 +1,214 @@
+"""What the page of an order shows: its items, its money, its addresses and what happened to it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from inventory.models import Action, StockTransaction
+from orders.models import Order
+from payments.models import Payment
+
+STATUS_COLOURS = {
+    "incomplete": None,
+    "processing": "info",
+    "complete": "success",
+    "cancelled": "danger",
+}
+PAYMENT_COLOURS = {
+    "unpaid": None,
+    "partially_authorized": "warning",
+    "authorized": "info",
+    "partially_paid": "warning",
+    "paid": "success",
+    "refunded": "danger",
+}
+SHIPPING_COLOURS = {"unfulfilled": None, "fulfilled": "success"}
+# Of payments and of their attempts.
+OUTCOME_COLOURS = {
+    "pending": "warning",
+    "complete": "success",
+    "succeeded": "success",
+    "failed": "danger",
+    "cancelled": None,
+}
+
+
+def item_rows(order: Order) -> list[dict[str, Any]]:
+    money = order.currency.formatted
+    return [
+        {"item": item, "unit_price": money(item.unit_price), "value": money(item.value)}
+        for item in order.items.order_by("position")
+    ]
+
+
+def sums(order: Order) -> dict[str, str]:
+    """The order's money: what is zero is left out, but for the total."""
+    sums = {
+        "Captured": order.captured,
+        "Authorized": order.authorized,
+        "Pending": order.pending,
+        "Refunded": order.refunded,
+        "Left to pay": 0 if order.is_cancelled else order.payable,
+    }
+    shown = {"Total": order.total, **{name: amount for name, amount in sums.items() if amount}}
+    return {name: order.currency.formatted(amount) for name, amount in shown.items()}
+
+
+def money_still_held(order: Order) -> str:
+    """What a cancelled order keeps of somebody's money, which is to go back or to be explained."""
+    held = order.captured - order.refunded + order.authorized
+    return order.currency.formatted(held) if order.is_cancelled and held else ""
+
+
+def payment_rows(
+    order: Order, payments: Sequence[Payment], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    money = order.currency.formatted
+    return [
+        {
+            "payment": payment,
+            "gateway": names.get(payment.gateway, payment.gateway),
+            "colour": OUTCOME_COLOURS[payment.status],
+            "amount": money(payment.amount),
+            "captured": money(payment.captured_amount),
+            "refunded": money(payment.refunded_amount),
+            "notes": _payment_notes(payment),
+            "attempts": [
+                {
+                    "attempt": attempt,
+                    "colour": OUTCOME_COLOURS[attempt.status],
+                    "amount": money(attempt.amount),
+                    "notes": _notes(attempt.reason, attempt.reference, attempt.failure),
+                }
+                for attempt in payment.attempts.all()
+            ],
+        }
+        for payment in payments
+    ]
+
+
+def _payment_notes(payment: Payment) -> str:
+    late = "Came too late for the order" if payment.late else ""
+    return _notes(payment.custom_reference, payment.reference, payment.failure, late)
+
+
+def _notes(*notes: str) -> str:
+    return " · ".join(filter(None, notes))
+
+
+_ADDRESS_LINES = [
+    ("first_name", "last_name"),
+    ("company_name",),
+    ("line_1",),
+    ("line_2",),
+    ("postcode", "city"),
+    ("county", "region"),
+    ("country",),
+    ("phone_number",),
+    ("instructions",),
+]
+
+
+def addresses(order: Order) -> dict[str, list[str]]:
+    return {
+        "Billing address": _address(order.billing_address),
+        "Shipping address": _address(order.shipping_address),
+    }
+
+
+def _address(address: Mapping[str, Any]) -> list[str]:
+    lines = (
+        " ".join(str(address[name]) for name in names if address.get(name))
+        for names in _ADDRESS_LINES
+    )
+    return [line for line in lines if line]
+
+
+def units(quantity: int) -> str:
+    return "1 unit" if quantity == 1 else f"{quantity} units"
+
+
+# The timeline.
+
+
+@dataclass(frozen=True)
+class Event:
+    at: datetime
+    what: str
+    who: str = ""
+    note: str = ""
+
+
+def timeline(order: Order, payments: Sequence[Payment], names: Mapping[str, str]) -> list[Event]:
+    """What happened to an order, oldest first: the order, its money and its stock in one list."""
+    entries = StockTransaction.objects.filter(order_id=order.pk).select_related("stock__product")
+    moved = list(entries.order_by("created_at", "pk"))
+    told = order.events.order_by("created_at", "pk")
+    happened = [
+        Event(order.created_at, "Order placed", order.customer_name),
+        *_money_events(order, payments, names),
+        *(
+            Event(each.created_at, each.get_kind_display(), each.actor_name, each.text)
+            for each in told
+        ),
+        *_stock_events(moved),
+    ]
+    if order.fully_paid_at:
+        happened.append(Event(order.fully_paid_at, "Fully paid"))
+    return sorted(happened, key=lambda event: event.at)
+
+
+# A gateway that answers within a request has answered at once.
+_AT_ONCE = timedelta(seconds=10)
+
+
+def _money_events(
+    order: Order, payments: Iterable[Payment], names: Mapping[str, str]
+) -> Iterable[Event]:
+    money = order.currency.formatted
+    for payment in payments:
+        gateway = names.get(payment.gateway, payment.gateway)
+        yield Event(
+            payment.created_at,
+            f"{payment.get_method_display()} of {money(payment.amount)} through "
+            f"{gateway}: {payment.status}",
+            payment.actor_name,
+            _payment_notes(payment),
+        )
+        for attempt in payment.attempts.all():
+            what = f"{attempt.get_kind_display()} of {money(attempt.amount)} through {gateway}"
+            notes = _notes(attempt.reason, attempt.failure)
+            if not attempt.is_pending and attempt.updated_at - attempt.created_at > _AT_ONCE:
+                yield Event(attempt.created_at, f"{what}: asked for", attempt.actor_name)
+                yield Event(attempt.updated_at, f"{what}: {attempt.status}", note=notes)
+            else:
+                said = f"{what}: {attempt.status}"
+                yield Event(attempt.created_at, said, attempt.actor_name, notes)
+
+
+_MOVED = {
+    Action.ALLOCATE: "allocated",
+    Action.DEALLOCATE: "deallocated",
+    Action.INCREMENT: "incremented",
+    Action.DECREMENT: "decremented",
+}
+
+
+def _stock_events(moved: Iterable[StockTransaction]) -> Iterable[Event]:
+    """One event for what was moved together, however many products it was."""
+    for (reason, who), together in groupby(moved, lambda each: (each.reason, each.actor_name)):
+        entries = list(together)
+        actions = {Action(entry.action): 0 for entry in entries}
+        for entry in entries:
+            actions[Action(entry.action)] += entry.quantity
+        sums = [f"{units(quantity)} {_MOVED[action]}" for action, quantity in actions.items()]
+        first = next(iter(actions))
+        products = [
+            f"{entry.quantity} of {entry.stock.product.sku}"
+            for entry in entries
+            if entry.action == first
+        ]
+        what = f"Stock: {', '.join(sums)}"
+        yield Event(entries[0].created_at, what, who, _notes(reason, *products))

@@ -1,0 +1,343 @@
+"""What people do with an order in the admin, beside shipping, cancelling and recording money."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from orders import services as orders
+from orders.models import Order
+from payments import services as payments
+from payments.models import Attempt, Payment
+from payments.services import Request
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+
+pytestmark = pytest.mark.django_db
+
+ORDERS = "/admin/orders/order/"
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def admin_client() -> Client:
+    return signed_in(User.objects.create_superuser("admin"))
+
+
+def client_with(*permissions: str) -> Client:
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return signed_in(user)
+
+
+def page(order: Order) -> str:
+    return f"{ORDERS}{order.pk}/change/"
+
+
+def step(about: Order | Payment, name: str) -> str:
+    if isinstance(about, Payment):
+        return f"{ORDERS}{about.order_id}/payments/{about.pk}/{name}/"
+    return f"{ORDERS}{about.pk}/{name}/"
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def numbers(of: Any) -> tuple[int, int, int]:
+    stock = stock_of(of)
+    return stock.total, stock.available, stock.allocated
+
+
+def money(order: Order) -> tuple[int, int, int]:
+    order.refresh_from_db()
+    return order.captured, order.authorized, order.refunded
+
+
+def shipped_order(shirt: Any, quantity: int) -> Order:
+    order = paid_order({shirt: quantity})
+    orders.ship(order.pk, actor=MERCHANT)
+    order.refresh_from_db()
+    return order
+
+
+def paid_by_card(order: Order, **fields: Any) -> Payment:
+    return payments.pay(order.pk, Request("test", **fields), actor=MERCHANT)
+
+
+def told(client: Client, order: Order) -> list[tuple[str, str, str]]:
+    timeline = client.get(page(order)).context["timeline"]
+    return [(event.what, event.who, event.note) for event in timeline]
+
+
+# Ship, and undo it.
+
+
+def test_the_parcels_number_is_kept_with_the_order(admin_client):
+    order = paid_order({product(10): 3})
+
+    admin_client.post(step(order, "ship"), {"tracking": "00340434161094042557"})
+
+    assert ("Shipped", "admin", "00340434161094042557") in told(admin_client, order)
+
+
+def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
+    shirt = product(10)
+    order = shipped_order(shirt, 3)
+
+    asked = text(admin_client.get(step(order, "undo-ship")))
+    response = admin_client.post(step(order, "undo-ship"), {"reason": "Still on the shelf"})
+
+    assert "Brings 3 units back into the total" in asked
+    assert response.status_code == 302
+    assert numbers(shirt) == (10, 7, 3)
+    order.refresh_from_db()
+    assert order.shipping == "unfulfilled"
+    assert ("Ship undone", "admin", "Still on the shelf") in told(admin_client, order)
+
+
+def test_undo_ship_wants_a_reason(admin_client):
+    shirt = product(10)
+    order = shipped_order(shirt, 3)
+
+    response = admin_client.post(step(order, "undo-ship"), {"reason": " "})
+
+    assert "Say why" in text(response)
+    assert numbers(shirt) == (7, 7, 0)
+
+
+def test_undo_ship_is_for_those_who_may():
+    order = shipped_order(product(10), 3)
+    client = client_with("view_order", "change_order")
+
+    assert "undo-ship" not in text(client.get(page(order)))
+    assert client.post(step(order, "undo-ship"), {"reason": "Oh"}).status_code == 403
+
+
+# Cancel, and the money.
+
+
+def test_cancel_offers_the_refund_and_has_it_on(admin_client):
+    order = paid_order({product(10, price=1250): 2})
+
+    form = admin_client.get(step(order, "cancel")).context["form"]
+
+    assert form.fields["refund"].label == "and refund $25.00"
+    assert form["refund"].value() is True
+
+
+def test_money_that_a_cancelled_order_keeps_is_shown(admin_client):
+    order = paid_order({product(10, price=1250): 2})
+    admin_client.post(step(order, "cancel"))
+
+    shown = text(admin_client.get(page(order)))
+
+    assert "Money still held: $25.00." in shown
+
+
+def test_who_may_not_refund_can_cancel_and_leaves_the_money(admin_client):
+    order = paid_order({product(10, price=1250): 2})
+    client = client_with("view_order", "change_order")
+
+    asked = text(client.get(step(order, "cancel")))
+    client.post(step(order, "cancel"), {"refund": "on"})
+
+    assert "and refund" not in asked
+    assert money(order) == (2500, 0, 0)
+    assert order.is_cancelled
+
+
+# Capture, and let go.
+
+
+def test_capture_takes_what_was_authorized(admin_client):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
+
+    asked = text(admin_client.get(step(payment, "capture")))
+    admin_client.post(step(payment, "capture"))
+
+    assert "Takes the authorized $25.00 through Test." in asked
+    assert money(order) == (2500, 0, 0)
+    assert "/capture/" not in text(admin_client.get(page(order)))
+
+
+def test_what_is_let_go_gives_the_units_back(admin_client):
+    shirt = product(10, price=1250)
+    order = unpaid_order({shirt: 2})
+    payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
+
+    asked = text(admin_client.get(step(payment, "void")))
+    admin_client.post(step(payment, "void"), {"reason": "Never answered"})
+
+    assert "Gives 2 units back to available." in asked
+    assert money(order) == (0, 0, 0)
+    assert numbers(shirt) == (10, 10, 0)
+
+
+def test_what_is_captured_is_not_captured_again(admin_client):
+    order = unpaid_order({product(10): 1})
+    payment = paid_by_card(order)
+
+    asked = text(admin_client.get(step(payment, "capture")))
+    response = admin_client.post(step(payment, "capture"), follow=True)
+
+    assert "cannot be captured in its current state" in asked
+    assert "cannot be captured in its current state" in text(response)
+
+
+# Refund.
+
+
+def test_a_part_is_refunded_and_the_units_stay_with_the_order(admin_client):
+    shirt = product(10, price=1250)
+    order = unpaid_order({shirt: 2})
+    payment = paid_by_card(order)
+
+    asked = text(admin_client.get(step(payment, "refund")))
+    admin_client.post(step(payment, "refund"), {"amount": "5.00", "reason": "Scratched"})
+
+    assert "Gives money back through Test: up to $25.00." in asked
+    assert "the order goes on holding 2 units until cancelled" in asked
+    assert money(order) == (2500, 0, 500)
+    assert numbers(shirt) == (10, 8, 2)
+    attempt = Attempt.objects.get()
+    assert (attempt.reason, attempt.actor_name) == ("Scratched", "admin")
+
+
+def test_a_refund_sent_twice_is_made_once(admin_client):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = paid_by_card(order)
+    sent = {"amount": "5.00", "reason": "Scratched", "once": "the-same-form"}
+
+    admin_client.post(step(payment, "refund"), sent)
+    response = admin_client.post(step(payment, "refund"), sent, follow=True)
+
+    assert "recorded already" in text(response)
+    assert money(order) == (2500, 0, 500)
+
+
+def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
+    shirt = product(10, price=1250, sku="SHIRT")
+    order = shipped_order(shirt, 3)
+    line, payment = order.items.get(), order.payments.get()
+    back = f"back_{line.pk.hex}"
+
+    asked = text(admin_client.get(step(payment, "refund")))
+    response = admin_client.post(
+        step(payment, "refund"),
+        {"amount": "25.00", "reason": "Did not fit", back: "2"},
+        follow=True,
+    )
+
+    assert "Put back of SHIRT" in asked
+    assert "$25.00 is refunded. 2 units put back." in text(response)
+    assert numbers(shirt) == (9, 9, 0)
+    assert ("Stock: 2 units incremented", "admin", "Did not fit · 2 of SHIRT") in told(
+        admin_client, order
+    )
+
+
+@pytest.mark.parametrize("units", ["4", "-1", "half"])
+def test_no_more_is_put_back_than_left(admin_client, units):
+    shirt = product(10, price=1250)
+    order = shipped_order(shirt, 3)
+    line, payment = order.items.get(), order.payments.get()
+    back = f"back_{line.pk.hex}"
+
+    response = admin_client.post(
+        step(payment, "refund"), {"amount": "25.00", "reason": "Did not fit", back: units}
+    )
+
+    assert list(response.context["form"].errors) == [back]
+    assert numbers(shirt) == (7, 7, 0)
+    assert money(order) == (3750, 0, 0)
+
+
+@pytest.mark.parametrize("amount", ["", "0", "-1", "25.01", "all"])
+def test_an_amount_that_cannot_go_back_is_refused(admin_client, amount):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = paid_by_card(order)
+
+    response = admin_client.post(step(payment, "refund"), {"amount": amount, "reason": "Oh"})
+
+    assert list(response.context["form"].errors) == ["amount"]
+    assert money(order) == (2500, 0, 0)
+
+
+def test_what_was_given_back_elsewhere_is_only_marked(admin_client):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = paid_by_card(order)
+    sent = {"reason": "In cash", "elsewhere": "on"}
+
+    part = admin_client.post(step(payment, "refund"), {**sent, "amount": "5.00"})
+    admin_client.post(step(payment, "refund"), {**sent, "amount": "25.00"})
+
+    assert "Only all of it can be marked as refunded: $25.00." in text(part)
+    assert money(order) == (2500, 0, 2500)
+
+
+def test_refunding_is_for_those_who_may():
+    order = unpaid_order({product(10): 1})
+    payment = paid_by_card(order)
+    client = client_with("view_order", "change_order", "add_payment")
+
+    assert "/refund/" not in text(client.get(page(order)))
+    response = client.post(step(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
+    assert response.status_code == 403
+
+
+# A note.
+
+
+def test_a_note_is_kept_in_the_timeline(admin_client):
+    order = unpaid_order({product(10): 1})
+
+    admin_client.post(step(order, "note"), {"text": "Rings twice.\n<b>Beware</b>"})
+
+    assert ("Note", "admin", "Rings twice.\n<b>Beware</b>") in [
+        (what, who, note.replace("\r", "")) for what, who, note in told(admin_client, order)
+    ]
+    assert "<b>Beware" not in admin_client.get(page(order)).content.decode()
+
+
+def test_an_empty_note_is_none(admin_client):
+    order = unpaid_order({product(10): 1})
+
+    response = admin_client.post(step(order, "note"), {"text": " "})
+
+    assert "Write something." in text(response)
+    assert not order.events.exists()
+
+
+# The page.
+
+
+def test_the_page_costs_the_same_for_one_payment_and_for_several(
+    admin_client, django_assert_num_queries
+):
+    def order_with(parts: int) -> Order:
+        order = unpaid_order({product(50, price=1000): 1, product(50, price=1000): 2})
+        for _ in range(parts):
+            paid_by_card(order, amount=3000 // parts)
+        return order
+
+    few, many = order_with(1), order_with(6)
+
+    for order in (few, many):
+        with django_assert_num_queries(10):
+            admin_client.get(page(order))
+
+
+def test_a_payment_of_another_order_leads_back(admin_client):
+    order, other = paid_order({product(10): 1}), paid_order({product(10): 1})
+
+    foreign = f"{ORDERS}{other.pk}/payments/{order.payments.get().pk}/refund/"
+
+    assert admin_client.get(foreign).url == page(other)
