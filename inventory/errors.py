@@ -139,3 +139,15 @@ class CurrencyUnknown(Refusal):
     code = "currency_unknown"
     constraint = "inventory_price_currency_861b1313_fk_inventory_currency_code"
     detail = "The store has no such currency enabled."
+
+
+class CountFileUnreadable(Refusal):
+    """Not a file of counts or of changes: the message says what to correct."""
+
+    kind = Kind.INVALID
+    code = "count_file_unreadable"
+
+
+class CountFileNotReady(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "count_file_not_ready"

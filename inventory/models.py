@@ -1,20 +1,26 @@
 """How much there is of each product, and the log of every change to it."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
 from api.compiled import Compiled
 from api.fields import UNITS_MAX
 from api.ids import uuid7
-from inventory.errors import CurrencyAmbiguous, StockNotFound, StockTooLow, TooManyUnits
+from inventory.errors import (
+    CountFileNotReady,
+    CurrencyAmbiguous,
+    StockNotFound,
+    StockTooLow,
+    TooManyUnits,
+)
 
 # The one location until there are several; a migration makes it.
 DEFAULT_LOCATION_ID = uuid.UUID("00000000-0000-7000-8000-000000000001")
@@ -413,3 +419,182 @@ class StockTransaction(models.Model):
     def numbers(self) -> str:
         """The numbers after this entry, as the stock itself says them."""
         return _sum(self)
+
+
+class CountFileQuerySet(models.QuerySet["CountFile"]):
+    def lock(self, file_id: uuid.UUID) -> "CountFile | None":
+        """Lock the file until the transaction ends: before any stock."""
+        return self.select_for_update(no_key=True).filter(pk=file_id).first()
+
+    def under_way(self) -> "CountFileQuerySet":
+        return self.filter(state__in=CountFile.UNDER_WAY)
+
+
+class CountFile(models.Model):
+    """A file of counts or of changes of stock: looked at first, then applied, perhaps reverted.
+
+    The hash of its bytes and the number of the line are the keys of all that it does.
+    """
+
+    class Kind(models.TextChoices):
+        COUNTS = "counts"
+        CHANGES = "changes"
+
+    class State(models.TextChoices):
+        CHECKING = "checking", "being checked"
+        CHECKED = "checked", "ready to apply"
+        APPLYING = "applying", "being applied"
+        APPLIED = "applied", "applied"
+        REVERTING = "reverting", "being reverted"
+        REVERTED = "reverted", "reverted"
+
+    # What jobs work on.
+    UNDER_WAY = (State.CHECKING, State.APPLYING, State.REVERTING)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=7, choices=Kind)
+    state = models.CharField(max_length=9, choices=State, default=State.CHECKING)
+    lines_total = models.IntegerField()
+    # How far the work of this state has come: how many lines, and up to which number. Written in
+    # the transaction of each batch, so that whoever takes the work up again knows where.
+    lines_done = models.IntegerField(default=0)
+    position = models.IntegerField(default=0)
+    # What the lines done so far come to.
+    changed = models.IntegerField(default=0)
+    unchanged = models.IntegerField(default=0)
+    refused = models.IntegerField(default=0)
+    units_added = models.BigIntegerField(default=0)
+    units_removed = models.BigIntegerField(default=0)
+    # How many of the changed ones were taken back, and how many could not be.
+    reverted = models.IntegerField(default=0)
+    not_reverted = models.IntegerField(default=0)
+    # Who asked for what is under way or was done last, as the log will name them.
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    uploaded_by = models.CharField(max_length=200)
+    applied_by = models.CharField(max_length=200, blank=True)
+    reverted_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
+    reverted_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+
+    objects = CountFileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "file of counts"
+        verbose_name_plural = "counts"
+        # What else is done with files is changing stock, and needs that permission.
+        default_permissions = ["view"]
+        constraints = [
+            # A file that was taken back altogether may come again.
+            models.UniqueConstraint(
+                fields=["sha256"], condition=~Q(state="reverted"), name="count_file_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in self.UNDER_WAY
+
+    @property
+    def percent_done(self) -> int:
+        return 100 * self.lines_done // self.lines_total
+
+    def require(self, state: State) -> None:
+        """Raises: CountFileNotReady."""
+        if self.state != state:
+            raise CountFileNotReady(f"The file is {self.get_state_display()}.")
+
+    def begin(self, state: State, *, position: int = 0) -> None:
+        """Start on something with all the lines, in memory."""
+        self.state = state
+        self.position = position
+        self.lines_done = self.not_reverted = 0
+        if state == self.State.APPLYING:
+            # So far they told what applying would come to.
+            self.changed = self.unchanged = self.refused = 0
+            self.units_added = self.units_removed = 0
+
+    def next_lines(self, size: int) -> "list[CountLine]":
+        """Return the lines that come after the position; reverting goes from the last to the first.
+
+        So, where lines of one product follow each other, each finds the units that it left.
+        """
+        if self.state == self.State.REVERTING:
+            return list(self.lines.filter(number__lt=self.position).order_by("-number")[:size])
+        return list(self.lines.filter(number__gt=self.position).order_by("number")[:size])
+
+
+class CountLine(models.Model):
+    """A line of a file: what was written there, what it comes to, and which entries it became."""
+
+    file = models.ForeignKey(CountFile, models.CASCADE, related_name="lines", db_index=False)
+    # As a text editor numbers them: the names of the columns are line 1.
+    number = models.IntegerField()
+    sku = models.CharField(max_length=100, blank=True)
+    barcode = models.CharField(max_length=100, blank=True)
+    # The count or the change, and for counts the moment.
+    units = models.IntegerField(null=True)
+    counted_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
+    # No foreign key in the database, as in the log: products are never deleted.
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    # The total at the moment of the count; for a change, before it.
+    total_before = models.IntegerField(null=True)
+    change = models.BigIntegerField(null=True)
+    # The numbers, in the stock's log, of the entry that it became and of the one that took it back.
+    sequence = models.BigIntegerField(null=True)
+    reverted_sequence = models.BigIntegerField(null=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["file", "number"], name="count_line_numbered"),
+        ]
+        indexes = [
+            # What earlier counts found out about a product.
+            models.Index(
+                fields=["product"], condition=Q(sequence__isnull=False), name="counts_of_a_product"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.sku or self.barcode}"
+
+    @property
+    def is_applied(self) -> bool:
+        return self.sequence is not None and self.reverted_sequence is None
+
+    @staticmethod
+    def write(lines: "Sequence[CountLine]") -> None:
+        """Write what lines came to, in one statement. Their file is locked."""
+        columns = [
+            [getattr(line, name) for line in lines]
+            for name in (
+                *("pk", "product_id", "total_before", "change", "sequence"),
+                *("reverted_sequence", "error"),
+            )
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_LINES, columns)
+
+
+_WRITE_LINES = """
+UPDATE inventory_countline AS line
+SET product_id = new.product_id, total_before = new.total_before, change = new.change,
+    sequence = new.sequence, reverted_sequence = new.reverted_sequence, error = new.error
+FROM unnest(%s::bigint[], %s::uuid[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
+            %s::text[])
+    AS new (id, product_id, total_before, change, sequence, reverted_sequence, error)
+WHERE line.id = new.id
+"""

@@ -138,7 +138,7 @@ def count(
         )
     if difference:
         action = Action.INCREMENT if difference > 0 else Action.DECREMENT
-        cause = Cause(actor, _words_of_count(counted, counted_at, reason))
+        cause = Cause(actor, words_of_count(counted, counted_at, reason))
         _move([stock], [action], {product_id: abs(difference)}, cause, by_order=BY_HAND)
     return difference
 
@@ -146,7 +146,8 @@ def count(
 def _total_at(stock: Stock, moment: datetime | None) -> int:
     """What a locked row's total was. The log is only asked where it has gone on since then."""
     if moment is None or stock.last_moved_at is None or moment >= stock.last_moved_at:
-        return stock.total
+        total: int = stock.total
+        return total
     entry = entry_at(stock, moment)
     return entry.total if entry else 0
 
@@ -157,7 +158,7 @@ def _since(stock: Stock, seen: int) -> str:
     return f"The stock moved since this form was opened: it was {was}, and is {stock} now."
 
 
-def _words_of_count(counted: int, counted_at: datetime | None, reason: str) -> str:
+def words_of_count(counted: int, counted_at: datetime | None, reason: str) -> str:
     at = f" at {counted_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if counted_at else ""
     words = f"count of {counted}{at}" + (f": {reason}" if reason else "")
     return words[:REASON_LENGTH_MAX]

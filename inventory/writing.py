@@ -41,10 +41,11 @@ INSERT INTO inventory_stocktransaction
     (id, stock_id, sequence, action, quantity, by_order, available, allocated, held,
      actor_kind, actor_id, actor_name, reason, order_id, created_at)
 SELECT step.id, step.stock_id, step.sequence, step.action, step.quantity, step.by_order,
-       step.available, step.allocated, step.held, %s, %s, %s, %s, %s::uuid, moved.moved_at
+       step.available, step.allocated, step.held, %s, %s, %s, coalesce(step.reason, %s), %s::uuid,
+       moved.moved_at
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::int[], %s::bool[], %s::int[],
-            %s::int[], %s::int[])
-    AS step (id, stock_id, sequence, action, quantity, by_order, available, allocated, held)
+            %s::int[], %s::int[], %s::text[])
+    AS step (id, stock_id, sequence, action, quantity, by_order, available, allocated, held, reason)
 JOIN moved ON moved.id = step.stock_id
 """
 
@@ -53,10 +54,17 @@ class RowMoved(AssertionError):
     """A stock row changed between its lock and its write: somebody wrote without the lock."""
 
 
-def write(steps: Sequence[Step], cause: Cause, *, first_id: uuid.UUID | None = None) -> None:
+def write(
+    steps: Sequence[Step],
+    cause: Cause,
+    *,
+    first_id: uuid.UUID | None = None,
+    reasons: list[str] | None = None,
+) -> None:
     """Write locked rows, as their steps left them, and their log entries, in one statement.
 
-    `first_id` becomes the id of the first entry. Raises: RowMoved, having written nothing of use.
+    `first_id` becomes the id of the first entry; `reasons`, one a step, stand before the cause's.
+    Raises: RowMoved, having written nothing of use.
     """
     stocks = {step.stock.pk: step.stock for step in steps}.values()
     before = _sequences_before(steps)
@@ -82,6 +90,7 @@ def write(steps: Sequence[Step], cause: Cause, *, first_id: uuid.UUID | None = N
         _array(step.available for step in steps),
         _array(step.allocated for step in steps),
         _array(step.held for step in steps),
+        reasons,
     ]
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, parameters)
@@ -95,7 +104,11 @@ def _array(values: Iterable[object]) -> str:
 
 
 def write_plainly(
-    steps: Sequence[Step], cause: Cause, *, first_id: uuid.UUID | None = None
+    steps: Sequence[Step],
+    cause: Cause,
+    *,
+    first_id: uuid.UUID | None = None,
+    reasons: list[str] | None = None,
 ) -> None:
     """Do what `write` does, row by row in plain Django: the tests hold the two together."""
     before = _sequences_before(steps)
@@ -112,7 +125,8 @@ def write_plainly(
         )
         if not moved:
             raise RowMoved
-    for entry_id, step in zip(_ids(first_id), steps, strict=False):
+    each = reasons or [cause.reason] * len(steps)
+    for entry_id, step, reason in zip(_ids(first_id), steps, each, strict=False):
         StockTransaction.objects.create(
             id=entry_id,
             stock=step.stock,
@@ -126,7 +140,7 @@ def write_plainly(
             actor_kind=cause.actor.kind,
             actor_id=cause.actor.id,
             actor_name=cause.actor.name,
-            reason=cause.reason,
+            reason=reason,
             order_id=cause.order_id,
             created_at=moments[step.stock.pk],
         )

@@ -131,6 +131,8 @@ UNSEEN = {
     "several_refused",
     "client_id_taken",
     "count_too_low",
+    "count_file_not_ready",
+    "count_file_unreadable",
     "not_undoable",
     "stock_moved",
     "not_put_back",

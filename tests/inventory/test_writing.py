@@ -119,6 +119,19 @@ def test_the_first_entry_takes_the_id_it_is_given(write):
 
 
 @BOTH
+def test_entries_of_one_statement_may_have_reasons_of_their_own(write):
+    made = product(10)
+
+    with transaction.atomic():
+        [stock] = Stock.objects.lock([made.pk])
+        steps = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(2)]
+        write(steps, Cause(MERCHANT, "both"), reasons=['{"the", first}', ""])
+
+    reasons = stock_of(made).log.order_by("sequence").values_list("reason", flat=True)
+    assert list(reasons)[1:] == ['{"the", first}', ""]
+
+
+@BOTH
 def test_a_row_that_moved_since_it_was_read_is_not_written(write):
     made = product(10)
     read_without_lock = stock_of(made)

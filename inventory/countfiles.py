@@ -1,0 +1,197 @@
+"""Reads a file of counts or changes: what stands in each line, before any product is looked for."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from api.fields import UNITS_MAX
+from api.spreadsheets import unescaped
+from inventory.errors import CountFileUnreadable
+from inventory.models import REASON_LENGTH_MAX, CountFile, CountLine
+
+BYTES_MAX = 20_000_000
+LINES_MAX = 200_000
+DELIMITERS = ",;\t"
+COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
+# What the export has for people to read.
+IGNORED = ("name", "available", "allocated", "total")
+CODE_LENGTH_MAX = 100
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    kind: CountFile.Kind
+    lines: list[CountLine]
+
+
+def read(content: bytes, *, now: datetime) -> Sheet:
+    """Read all lines; what is wrong with one stands in its error. `now` is when it was uploaded.
+
+    Raises: CountFileUnreadable, if it is not such a file at all.
+    """
+    if len(content) > BYTES_MAX:
+        raise CountFileUnreadable(
+            f"The file has {len(content) / 1e6:.0f} MB. Split it: at most {BYTES_MAX / 1e6:.0f} MB "
+            "are taken at once."
+        )
+    text = _decoded(content)
+    if not text.strip():
+        raise CountFileUnreadable("The file is empty.")
+    rows = _rows(text, _delimiter(text))
+    _, header = next(rows)
+    columns = [name.strip().lower().replace(" ", "_") for name in header]
+    kind = _kind(columns)
+    lines = []
+    for number, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        lines.append(_line(number, row, columns, kind, now))
+        if len(lines) > LINES_MAX:
+            raise CountFileUnreadable(
+                f"The file has more than {LINES_MAX:,} lines. Split it into several."
+            )
+    if not lines:
+        raise CountFileUnreadable("There is nothing under the names of the columns.")
+    return Sheet(kind, lines)
+
+
+def _decoded(content: bytes) -> str:
+    """Spreadsheets write UTF-8, UTF-16 or, the older ones, Windows' western letters."""
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "cp1252"]:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\x00" not in text:
+            return text
+    raise CountFileUnreadable("This is no CSV file. In a spreadsheet, save it as CSV (UTF-8).")
+
+
+def _delimiter(text: str) -> str:
+    """The one that splits the first line into the most names that are known."""
+    first = text.lstrip().splitlines()[0].lower()
+
+    def known(delimiter: str) -> int:
+        names = {name.strip(' "') for name in first.split(delimiter)}
+        return len(names.intersection((*COLUMNS, *IGNORED)))
+
+    return max(DELIMITERS, key=known)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of the line that it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            yield number, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise CountFileUnreadable(f"Line {number} cannot be read: {error}.") from error
+
+
+def _kind(columns: Sequence[str]) -> CountFile.Kind:
+    """Raises: CountFileUnreadable, unless the columns say what is counted and how many."""
+    known = [*COLUMNS, *IGNORED]
+    if wrong := [name for name in columns if name not in known]:
+        named = ", ".join(f'"{name}"' if name else "one without a name" for name in wrong)
+        raise CountFileUnreadable(
+            f"Unknown columns: {named[:200]}. The first line names the columns; there may be "
+            f"{', '.join(known)}. Nothing was changed."
+        )
+    if twice := {name for name in columns if columns.count(name) > 1}:
+        raise CountFileUnreadable(f"This column is there twice: {', '.join(sorted(twice))}.")
+    if not {"sku", "barcode"}.intersection(columns):
+        raise CountFileUnreadable("There is no column sku and no column barcode.")
+    if "count" in columns and "change" in columns:
+        raise CountFileUnreadable("A file holds counts or changes: remove one of the columns.")
+    if "count" in columns:
+        return CountFile.Kind.COUNTS
+    if "change" not in columns:
+        raise CountFileUnreadable("There is no column count and no column change.")
+    if "counted_at" in columns:
+        raise CountFileUnreadable("counted_at goes with counts, and this file holds changes.")
+    return CountFile.Kind.CHANGES
+
+
+def _line(
+    number: int,
+    row: Sequence[str],
+    columns: Sequence[str],
+    kind: CountFile.Kind,
+    now: datetime,
+) -> CountLine:
+    cells = {name: unescaped(cell).strip() for name, cell in zip(columns, row, strict=False)}
+    line = CountLine(
+        number=number,
+        sku=cells.get("sku", "")[:CODE_LENGTH_MAX],
+        barcode=cells.get("barcode", "")[:CODE_LENGTH_MAX],
+        reason=cells.get("reason", "")[:REASON_LENGTH_MAX],
+    )
+    try:
+        if any(cell.strip() for cell in row[len(columns) :]):
+            raise _Wrong("There are more cells than columns.")
+        _require_lengths(cells)
+        line.units = _units(cells, kind)
+        if kind == CountFile.Kind.COUNTS:
+            line.counted_at = _moment(cells.get("counted_at", ""), now)
+    except _Wrong as wrong:
+        line.error = str(wrong)
+    return line
+
+
+class _Wrong(Exception):
+    """What is wrong with a line, in words."""
+
+
+def _require_lengths(cells: dict[str, str]) -> None:
+    sku, barcode = cells.get("sku", ""), cells.get("barcode", "")
+    if not sku and not barcode:
+        raise _Wrong("There is no sku and no barcode.")
+    if max(len(sku), len(barcode)) > CODE_LENGTH_MAX:
+        raise _Wrong("No product has so long a code.")
+    if len(cells.get("reason", "")) > REASON_LENGTH_MAX:
+        raise _Wrong(f"The reason is longer than {REASON_LENGTH_MAX} letters.")
+
+
+def _units(cells: dict[str, str], kind: CountFile.Kind) -> int:
+    column = "count" if kind == CountFile.Kind.COUNTS else "change"
+    written = cells.get(column, "")
+    if not written:
+        raise _Wrong(f"The {column} is missing.")
+    if not _WHOLE_NUMBER.fullmatch(written):
+        raise _Wrong(f'"{written[:40]}" is no whole number.')
+    # Not made a number before its length is known: that would take Python long.
+    units = int(written) if len(written) <= 40 else UNITS_MAX + 1
+    if abs(units) > UNITS_MAX:
+        raise _Wrong("That is more than a product can hold.")
+    if units < 0 and kind == CountFile.Kind.COUNTS:
+        raise _Wrong("A count cannot be below zero.")
+    return units
+
+
+def _moment(written: str, now: datetime) -> datetime:
+    """Read when it was counted, in the store's time zone unless it names one; else `now`."""
+    if not written:
+        return now
+    try:
+        # A date alone is no moment, though Python would take it for midnight.
+        moment = parse_datetime(written) if ":" in written else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise _Wrong(f'"{written[:40]}" is no date with a time, such as 2026-05-04 17:30.')
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    if moment > now:
+        raise _Wrong("It was counted in the future.")
+    return moment

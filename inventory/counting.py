@@ -1,0 +1,439 @@
+"""Counting by file: checked first, then applied, and perhaps taken back, all by jobs, in batches.
+
+A batch is a transaction: it locks the file, then its lines' stock, writes both with their log, and
+notes how far the file has come. So a job may die anywhere, run twice, or at once with another: the
+next batch begins where the last one that was committed has ended. Batches are small, because
+whoever buys one of their products waits until the batch is through.
+"""
+
+import hashlib
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import Min, Sum
+from procrastinate.contrib.django import app
+
+from api import clock
+from api.actors import Actor
+from api.transactions import in_transaction
+from inventory import countfiles
+from inventory.errors import CountFileNotReady, StockTooLow, TooManyUnits
+from inventory.models import (
+    BY_HAND,
+    DEFAULT_LOCATION_ID,
+    OPPOSITES,
+    REASON_LENGTH_MAX,
+    Action,
+    CountFile,
+    CountLine,
+    Product,
+    Step,
+    Stock,
+)
+from inventory.services import words_of_count
+from inventory.writing import Cause, write
+
+JOB = "inventory.jobs.work_on_count_file"
+# Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
+BATCH = 200
+# Looking locks nothing.
+BATCH_TO_CHECK = 2_000
+# Then the next job of the queue has its turn, and a worker that is told to stop can.
+SECONDS_A_JOB = 2.0
+# When a file that should be worked on has been left alone for so long, its job is lost.
+LEFT_ALONE = timedelta(seconds=60)
+# The position from which a file is gone through backwards.
+_END = 2**31 - 1
+
+
+# What people ask for.
+
+
+def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]:
+    """Take in a file and have it checked; tell whether it is new.
+
+    The same bytes again are the file that was uploaded before, and nothing happens; unless that one
+    was reverted. Raises: CountFileUnreadable.
+    """
+    now = clock.now()
+    sheet = countfiles.read(content, now=now)
+    file = CountFile(
+        name=name[:200],
+        sha256=hashlib.sha256(content).hexdigest(),
+        kind=sheet.kind,
+        lines_total=len(sheet.lines),
+        uploaded_by=actor.name,
+        created_at=now,
+    )
+    _note(file, actor, now)
+    return _store(file, sheet.lines)
+
+
+@in_transaction
+def _store(file: CountFile, lines: Sequence[CountLine]) -> tuple[CountFile, bool]:
+    # Waits for somebody who is uploading the same at the same moment.
+    CountFile.objects.bulk_create([file], ignore_conflicts=True)
+    kept = CountFile.objects.exclude(state=CountFile.State.REVERTED).get(sha256=file.sha256)
+    if kept.pk != file.pk:
+        return kept, False
+    _copy(file, lines)
+    go_on(file.pk)
+    return file, True
+
+
+def _copy(file: CountFile, lines: Iterable[CountLine]) -> None:
+    columns = ("number", "sku", "barcode", "units", "counted_at", "reason", "error")
+    statement = f"COPY {CountLine._meta.db_table} (file_id, {', '.join(columns)}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for line in lines:
+            copy.write_row((file.pk, *(getattr(line, name) for name in columns)))
+
+
+@in_transaction
+def apply(file_id: uuid.UUID, *, actor: Actor) -> None:
+    """Have a checked file applied. Raises: CountFileNotReady."""
+    file = _lock(file_id)
+    file.require(CountFile.State.CHECKED)
+    file.applied_by, file.applied_at = actor.name, clock.now()
+    _begin(file, CountFile.State.APPLYING, actor)
+
+
+@in_transaction
+def revert(file_id: uuid.UUID, *, actor: Actor) -> None:
+    """Have an applied file taken back by the opposite entries. Raises: CountFileNotReady."""
+    file = _lock(file_id)
+    file.require(CountFile.State.APPLIED)
+    file.reverted_by, file.reverted_at = actor.name, clock.now()
+    _begin(file, CountFile.State.REVERTING, actor, position=_END)
+
+
+@in_transaction
+def discard(file_id: uuid.UUID) -> None:
+    """Forget a file that was checked and not applied. Raises: CountFileNotReady."""
+    file = _lock(file_id)
+    file.require(CountFile.State.CHECKED)
+    file.delete()
+
+
+def _lock(file_id: uuid.UUID) -> CountFile:
+    file = CountFile.objects.lock(file_id)
+    if file is None:
+        raise CountFileNotReady("The file is no longer there.")
+    return file
+
+
+def _begin(file: CountFile, state: CountFile.State, actor: Actor, *, position: int = 0) -> None:
+    file.begin(state, position=position)
+    _note(file, actor, clock.now())
+    file.save()
+    go_on(file.pk)
+
+
+def _note(file: CountFile, actor: Actor, now: datetime) -> None:
+    file.actor_kind, file.actor_id, file.actor_name = actor.kind, actor.id, actor.name
+    file.updated_at = now
+
+
+# What jobs do.
+
+
+def go_on(file_id: uuid.UUID) -> None:
+    """Leave the work on a file to a job: inside a transaction, once it has committed."""
+    app.configure_task(JOB).defer(file_id=str(file_id))
+
+
+def work_on(file_id: uuid.UUID) -> None:
+    """Work on a file for some seconds, and leave what remains to the next job."""
+    until = time.monotonic() + SECONDS_A_JOB
+    while take_a_batch(file_id):
+        if time.monotonic() > until:
+            go_on(file_id)
+            return
+
+
+def take_up_again() -> int:
+    """Find the files whose job was lost, in whatever way, and give them another."""
+    since = clock.now() - LEFT_ALONE
+    left_alone = CountFile.objects.under_way().filter(updated_at__lt=since)
+    file_ids = list(left_alone.values_list("pk", flat=True))
+    for file_id in file_ids:
+        go_on(file_id)
+    return len(file_ids)
+
+
+@in_transaction
+def take_a_batch(file_id: uuid.UUID) -> bool:
+    """Do the next lines of what is under way with the file; tell whether there are more."""
+    file = CountFile.objects.lock(file_id)
+    if file is None or not file.is_under_way:
+        return False
+    work = _WORK[CountFile.State(file.state)]
+    lines = file.next_lines(work.batch)
+    if lines:
+        work.do(file, lines)
+        CountLine.write(lines)
+        file.position = lines[-1].number
+        file.lines_done += len(lines)
+    has_more = bool(lines) and file.lines_done < file.lines_total
+    if not has_more:
+        # What could not be taken back stays applied, and can be tried again.
+        file.state = CountFile.State.APPLIED if file.not_reverted else work.afterwards
+    file.updated_at = clock.now()
+    file.save()
+    return has_more
+
+
+def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
+    """Find each line's product and say what applying would do, of stock that is not locked."""
+    _find_products(lines)
+    stocks = _stocks_of(lines)
+    _see_what_came_before(file, lines, stocks)
+    _work_out(file, lines, stocks)
+
+
+def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
+    wanted = {line.product_id for line in lines if not line.error and line.product_id}
+    locked = Stock.objects.lock(wanted) if wanted else []
+    stocks = {stock.product_id: stock for stock in locked}
+    steps = _work_out(file, lines, stocks)
+    for line, step in steps:
+        line.sequence = step.sequence
+    _write(file, steps, lambda line: _reason(file, line))
+
+
+def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
+    """Write the opposite of each line's entry; what has been sold since cannot be taken back."""
+    applied = [line for line in lines if line.is_applied]
+    wanted = {line.product_id for line in applied if line.product_id}
+    locked = Stock.objects.lock(wanted) if wanted else []
+    stocks = {stock.product_id: stock for stock in locked}
+    steps = []
+    for line in applied:
+        assert line.product_id is not None
+        assert line.change
+        line.error = ""
+        step = _move(line, stocks.get(line.product_id), -line.change)
+        if step:
+            line.reverted_sequence = step.sequence
+            file.reverted += 1
+            steps.append((line, step))
+        else:
+            file.not_reverted += 1
+    _write(file, steps, lambda line: f"Reverted: {file.name}, line {line.number}")
+
+
+def _write(
+    file: CountFile,
+    steps: Sequence[tuple[CountLine, Step]],
+    reason: Callable[[CountLine], str],
+) -> None:
+    if steps:
+        cause = Cause(Actor(file.actor_kind, file.actor_id, file.actor_name))
+        reasons = [reason(line)[:REASON_LENGTH_MAX] for line, _ in steps]
+        write([step for _, step in steps], cause, reasons=reasons)
+
+
+def _reason(file: CountFile, line: CountLine) -> str:
+    source = f"{file.name}, line {line.number}"
+    words = f"{line.reason} ({source})" if line.reason else source
+    if file.kind == CountFile.Kind.CHANGES:
+        return words
+    assert line.units is not None
+    return words_of_count(line.units, line.counted_at, words)
+
+
+# Finding out what a line comes to.
+
+
+def _find_products(lines: Sequence[CountLine]) -> None:
+    """Set each line's product, or say why there is none.
+
+    It is found by its sku or, where the line has none, by its barcode.
+    """
+    by_sku = _products_by("sku", {line.sku for line in lines if line.sku})
+    by_barcode = _products_by("barcode", {line.barcode for line in lines if not line.sku})
+    for line in lines:
+        if line.error:
+            continue
+        column = "sku" if line.sku else "barcode"
+        found = by_sku.get(line.sku, []) if line.sku else by_barcode.get(line.barcode, [])
+        if not found:
+            line.error = f"No product has this {column}."
+        elif len(found) > 1:
+            line.error = f"{len(found)} products have this barcode: write the sku."
+        else:
+            [(line.product_id, made_at)] = found
+            if line.counted_at and line.counted_at < made_at:
+                line.error = "It was counted before there was such a product."
+
+
+def _products_by(column: str, codes: set[str]) -> dict[str, list[tuple[uuid.UUID, datetime]]]:
+    """Return products, as ids and when they were made, by their code."""
+    found: dict[str, list[tuple[uuid.UUID, datetime]]] = defaultdict(list)
+    codes.discard("")
+    products = Product.objects.kept().filter(**{f"{column}__in": codes})
+    for code, *product in products.values_list(column, "pk", "created_at") if codes else []:
+        found[code].append(tuple(product))
+    return found
+
+
+def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
+    wanted = {line.product_id for line in lines if line.product_id}
+    stocks = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID, product_id__in=wanted)
+    return {stock.product_id: stock for stock in stocks}
+
+
+def _see_what_came_before(
+    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
+) -> None:
+    """Count a product once a file; let changes of it add up from one batch to the next."""
+    before = file.lines.filter(number__lte=file.position, product__in=stocks, error="")
+    sums = before.values("product_id").annotate(first=Min("number"), change=Sum("change"))
+    first: dict[uuid.UUID | None, int] = {}
+    for row in sums:
+        first[row["product_id"]] = row["first"]
+        stocks[row["product_id"]].available += row["change"]
+    if file.kind == CountFile.Kind.CHANGES:
+        return
+    for line in lines:
+        if (
+            not line.error
+            and (known := first.setdefault(line.product_id, line.number)) != line.number
+        ):
+            line.error = f"Line {known} counts this product already."
+
+
+def _work_out(
+    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
+) -> list[tuple[CountLine, Step]]:
+    """Move the stock in memory as the lines say, and return what there is to write.
+
+    A line that cannot be is told why, and the others go on.
+    """
+    totals = _totals_then(file, lines, stocks)
+    steps = []
+    for line in lines:
+        stock = stocks.get(line.product_id) if line.product_id else None
+        change = 0
+        if not line.error and stock and line.units is not None:
+            line.total_before = totals[line.number] if line.counted_at else _total(stock)
+            change = line.units - (line.total_before if line.counted_at else 0)
+            line.change = change
+        step = _move(line, stock, change)
+        _tell(file, line, change)
+        if step:
+            steps.append((line, step))
+    return steps
+
+
+def _total(stock: Stock) -> int:
+    """The total of a row that was moved in memory: the database has not added it up again."""
+    return stock.available + stock.allocated
+
+
+def _move(line: CountLine, stock: Stock | None, change: int) -> Step | None:
+    """Change the total of a row in memory, or say in the line why not. Nothing comes of zero."""
+    if line.error:
+        return None
+    if stock is None or not stock.managed:
+        line.error = "The stock of this product is not managed."
+        return None
+    if not change:
+        return None
+    action = Action.INCREMENT if change > 0 else OPPOSITES[Action.INCREMENT]
+    try:
+        return stock.move(action, abs(change), by_order=BY_HAND)
+    except StockTooLow:
+        line.error = (
+            f"{-change} fewer, but only {stock.available} of {_total(stock)} "
+            f"{'is' if stock.available == 1 else 'are'} available: {stock.allocated} "
+            f"{'is' if stock.allocated == 1 else 'are'} allocated."
+        )
+    except TooManyUnits as refusal:
+        line.error = str(refusal)
+    return None
+
+
+def _tell(file: CountFile, line: CountLine, change: int) -> None:
+    """Add a line to the sums of its file."""
+    if line.error:
+        file.refused += 1
+    elif change:
+        file.changed += 1
+        file.units_added += max(change, 0)
+        file.units_removed += max(-change, 0)
+    else:
+        file.unchanged += 1
+
+
+def _totals_then(
+    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
+) -> dict[int, int]:
+    """What the totals were at the moments of the counts, by line.
+
+    The log is only asked about rows that have moved since.
+    """
+    if file.kind == CountFile.Kind.CHANGES:
+        return {}
+    totals = {}
+    moved_since = []
+    for line in lines:
+        stock = stocks.get(line.product_id) if line.product_id else None
+        if line.error or stock is None or line.counted_at is None:
+            continue
+        if stock.last_moved_at is None or stock.last_moved_at <= line.counted_at:
+            totals[line.number] = _total(stock)
+        else:
+            moved_since.append((line.number, stock, line.counted_at))
+    if moved_since:
+        numbers, rows, moments = zip(*moved_since, strict=True)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _TOTALS_THEN,
+                [
+                    list(numbers),
+                    [row.pk for row in rows],
+                    [row.product_id for row in rows],
+                    list(moments),
+                ],
+            )
+            totals |= dict(cursor.fetchall())
+    return totals
+
+
+# What earlier counts found out counts from their moment on, though the log has it from later on:
+# or two files that both counted one evening's shelves would correct the same difference twice.
+_TOTALS_THEN = """
+SELECT counted.number, coalesce(entry.total, 0) + coalesce(known.change, 0)
+FROM unnest(%s::int[], %s::uuid[], %s::uuid[], %s::timestamptz[])
+    AS counted (number, stock_id, product_id, moment)
+LEFT JOIN LATERAL (
+    SELECT available + allocated AS total, sequence FROM inventory_stocktransaction
+    WHERE stock_id = counted.stock_id AND created_at <= counted.moment
+    ORDER BY created_at DESC, sequence DESC LIMIT 1
+) AS entry ON true
+LEFT JOIN LATERAL (
+    SELECT sum(change)::int AS change FROM inventory_countline
+    WHERE product_id = counted.product_id AND sequence > coalesce(entry.sequence, 0)
+        AND reverted_sequence IS NULL AND counted_at <= counted.moment
+) AS known ON true
+"""
+
+
+@dataclass(frozen=True)
+class _Work:
+    do: Callable[[CountFile, Sequence[CountLine]], None]
+    batch: int
+    afterwards: CountFile.State
+
+
+_WORK = {
+    CountFile.State.CHECKING: _Work(_check, BATCH_TO_CHECK, CountFile.State.CHECKED),
+    CountFile.State.APPLYING: _Work(_apply, BATCH, CountFile.State.APPLIED),
+    CountFile.State.REVERTING: _Work(_revert, BATCH, CountFile.State.REVERTED),
+}

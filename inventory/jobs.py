@@ -1,0 +1,24 @@
+"""What the worker does for people. Every job may run twice, or at the same time, without harm."""
+
+import uuid
+
+import structlog
+from procrastinate.contrib.django import app
+
+from inventory import counting
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(queue="counts", pass_context=False)
+def work_on_count_file(file_id: str) -> None:
+    """Check, apply or revert a file of counts, for some seconds."""
+    counting.work_on(uuid.UUID(file_id))
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queue="counts", queueing_lock="take_up_count_files", pass_context=False)
+def take_up_count_files(timestamp: int) -> None:
+    """Give files whose job died with its worker another job."""
+    if files := counting.take_up_again():
+        log.warning("took_up_count_files", files=files)

@@ -1,0 +1,701 @@
+"""Counting by file: what is read, what a check promises, what applying and reverting write."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from api import clock
+from api.actors import Actor
+from inventory import countfiles, counting, jobs
+from inventory import services as inventory
+from inventory.errors import CountFileNotReady, CountFileUnreadable
+from inventory.models import Action, CountFile, CountLine, Product, Stock, StockTransaction
+from tests.concurrency import run_together
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+CLERK = Actor("user", "9", "jonas")
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ticking() -> Iterator[None]:
+    """A clock that stands at noon and moves on by a second whenever it is looked at."""
+    seconds = 0
+
+    def now() -> datetime:
+        nonlocal seconds
+        seconds += 1
+        return NOON + timedelta(seconds=seconds)
+
+    with clock.replaced(now):
+        yield
+
+
+def uploaded(content: str | bytes, name: str = "shelf.csv") -> CountFile:
+    raw = content.encode() if isinstance(content, str) else content
+    file, is_new = counting.upload(name, raw, actor=MERCHANT)
+    assert is_new
+    return file
+
+
+def worked(file: CountFile) -> CountFile:
+    """Do what jobs would do."""
+    while counting.take_a_batch(file.pk):
+        pass
+    file.refresh_from_db()
+    return file
+
+
+def checked(content: str | bytes) -> CountFile:
+    file = worked(uploaded(content))
+    assert file.state == "checked"
+    return file
+
+
+def applied(content: str | bytes) -> CountFile:
+    file = checked(content)
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+    assert file.state == "applied"
+    return file
+
+
+def reverted(file: CountFile) -> CountFile:
+    counting.revert(file.pk, actor=CLERK)
+    return worked(file)
+
+
+def lines_of(file: CountFile) -> list[CountLine]:
+    return list(file.lines.order_by("number"))
+
+
+def errors_of(file: CountFile) -> dict[int, str]:
+    return {line.number: line.error for line in lines_of(file) if line.error}
+
+
+def numbers(made: Product) -> tuple[int, int, int]:
+    stock = stock_of(made)
+    return stock.total, stock.available, stock.allocated
+
+
+def entries() -> int:
+    return StockTransaction.objects.count()
+
+
+# Reading.
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sku,count\n007,12\n",
+        "sku;count\r\n007;12\r\n",
+        "SKU\tCount\n007\t12",
+        '\ufeff"sku","count"\n"007","12"\n',
+        "Name , COUNT,sku\nGin,12 ,007\n",
+        "count;barcode;sku\n12;;007\n",
+        "sku,count\n\n , \n007,+012\n",
+        '"sku";"name";"count"\r"007";"a ""b""\nc; d";"12"\r',
+    ],
+)
+def test_files_of_all_sorts_say_the_same(content):
+    [line] = countfiles.read(content.encode(), now=NOON).lines
+
+    assert (line.sku, line.units, line.counted_at, line.error) == ("007", 12, NOON, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_letters_survive_what_spreadsheets_write(encoding):
+    content = "sku,count\nMÜTZE,1\n".encode(encoding)
+
+    [line] = countfiles.read(content, now=NOON).lines
+
+    assert line.sku == "MÜTZE"
+
+
+def test_lines_are_numbered_as_an_editor_numbers_them():
+    content = b'sku,name,count\nA,"two\nlines",1\n\nB,,2\n'
+
+    lines = countfiles.read(content, now=NOON).lines
+
+    assert [(line.number, line.sku) for line in lines] == [(2, "A"), (5, "B")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"sku,cuont\nA,1\n", 'Unknown columns: "cuont"'),
+        (b"A,1\nB,2\n", "Unknown columns"),
+        (b"sku,count,,\nA,1\n", "without a name"),
+        (b"sku\nA\n", "no column count"),
+        (b"count\n1\n", "no column sku"),
+        (b"sku,count,change\nA,1,1\n", "counts or changes"),
+        (b"sku,count,Count\nA,1,1\n", "twice: count"),
+        (b"sku,change,counted_at\nA,1,2026-05-04 10:00\n", "goes with counts"),
+        (b"sku,count\n", "nothing under"),
+        (b"sku,count\n,\n", "nothing under"),
+        (b'sku,count\n"A,1\n', "Line 2 cannot be read"),
+        (b"PK\x03\x04\x00\x00xl/workbook", "no CSV"),
+        ("sku,count\nA,1".encode("utf-16-le"), "no CSV"),
+    ],
+)
+def test_what_is_no_such_file_is_refused_whole(content, said):
+    with pytest.raises(CountFileUnreadable, match=said):
+        counting.upload("x.csv", content, actor=MERCHANT)
+
+    assert not CountFile.objects.exists()
+    assert not ProcrastinateJob.objects.exists()
+
+
+def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr(countfiles, "BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(countfiles, "LINES_MAX", 2)
+
+    with pytest.raises(CountFileUnreadable, match=r"4 MB.*at most 3 MB"):
+        countfiles.read(b"x" * 4_000_000, now=NOON)
+    with pytest.raises(CountFileUnreadable, match="more than 2 lines"):
+        countfiles.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("A,", "missing"),
+        ("A", "missing"),
+        (",5", "no sku"),
+        ("A,5x", '"5x" is no whole number'),
+        ("A,1.5", "no whole number"),
+        ('A,"1,000"', "no whole number"),
+        ("A,-1", "below zero"),
+        ("A,٣", "no whole number"),
+        ("A,2147483648", "more than a product can hold"),
+        (f"A,{'9' * 5000}", "more than a product can hold"),
+        ("A,5,,9", "more cells than columns"),
+        ("A,5,2026-05-04", "no date with a time"),
+        ("A,5,yesterday", "no date with a time"),
+        ("A,5,2026-02-30 10:00", "no date with a time"),
+        ("A,5,2026-05-04 12:01", "in the future"),
+        (f"{'A' * 101},5", "so long a code"),
+    ],
+)
+def test_what_is_wrong_with_a_line_stands_at_the_line(line, said):
+    content = f"sku,count,counted_at\n{line}\nB,7\n"
+
+    wrong, right = countfiles.read(content.encode(), now=NOON).lines
+
+    assert said in wrong.error
+    assert (right.units, right.error) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-05-04 10:30", datetime(2026, 5, 4, 8, 30, tzinfo=UTC)),
+        ("2026-05-04T10:30:15", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
+        ("2026-05-04T10:30:00Z", datetime(2026, 5, 4, 10, 30, tzinfo=UTC)),
+        ("2026-05-04 10:30+05:00", datetime(2026, 5, 4, 5, 30, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, moment):
+    with timezone.override("Europe/Berlin"):
+        content = f"sku,count,counted_at\nA,5,{written}\n"
+        [line] = countfiles.read(content.encode(), now=NOON).lines
+
+    assert line.counted_at == moment
+
+
+# Checking.
+
+
+def test_a_check_says_what_applying_would_do_and_moves_nothing():
+    more, fewer, same = product(10, sku="MORE"), product(10, sku="FEWER"), product(10, sku="SAME")
+
+    file = checked("sku,count\nMORE,12\nFEWER,7\nSAME,10\nNONE,1\n")
+
+    assert [(line.total_before, line.units, line.change) for line in lines_of(file)][:3] == [
+        (10, 12, 2),
+        (10, 7, -3),
+        (10, 10, 0),
+    ]
+    assert errors_of(file) == {5: "No product has this sku."}
+    assert (file.changed, file.unchanged, file.refused) == (2, 1, 1)
+    assert (file.units_added, file.units_removed) == (2, 3)
+    assert numbers(more) == numbers(fewer) == numbers(same) == (10, 10, 0)
+    assert entries() == 3
+
+
+def test_products_are_found_by_sku_or_barcode():
+    product(1, sku="A", barcode="0012345678905")
+    product(1, sku="B", barcode="42")
+    product(1, sku="C", barcode="42")
+    inventory.archive_product(product(0, sku="GONE").pk, actor=MERCHANT)
+    product(sku="FREE", managed=False)
+
+    file = checked(
+        "sku,barcode,count\n,0012345678905,5\n,42,5\nC,42,5\nGONE,,5\nFREE,,5\n,12345678905,5\n"
+    )
+
+    assert [line.change for line in lines_of(file)][:3] == [4, None, 4]
+    assert errors_of(file) == {
+        3: "2 products have this barcode: write the sku.",
+        5: "No product has this sku.",
+        6: "The stock of this product is not managed.",
+        7: "No product has this barcode.",
+    }
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_product_is_counted_once_a_file(size, monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    shirt = product(10, sku="A", barcode="77")
+
+    file = applied("sku,barcode,count\nA,,12\n,77,9\nA,,11\n")
+
+    assert errors_of(file) == {
+        3: "Line 2 counts this product already.",
+        4: "Line 2 counts this product already.",
+    }
+    assert numbers(shirt) == (12, 12, 0)
+
+
+def small_batches(size: int) -> dict[Any, Any]:
+    return {state: replace(work, batch=size) for state, work in counting._WORK.items()}
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_changes_of_a_product_add_up(size, monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    shirt = product(10, sku="A")
+
+    file = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
+
+    assert [(line.total_before, line.change) for line in lines_of(file)] == [
+        (10, -8),
+        (2, -5),
+        (2, 3),
+    ]
+    assert list(errors_of(file)) == [3]
+    counting.apply(file.pk, actor=CLERK)
+    assert [(line.total_before, line.change) for line in lines_of(worked(file))][::2] == [
+        (10, -8),
+        (2, 3),
+    ]
+    assert numbers(shirt) == (5, 5, 0)
+
+
+# Applying.
+
+
+def test_counts_become_entries_with_who_and_why():
+    shirt, mug = product(10, sku="A"), product(10, sku="B")
+
+    file = applied("sku,count,reason\nA,12,\nB,7,Stocktaking\n")
+
+    assert numbers(shirt) == (12, 12, 0)
+    assert numbers(mug) == (7, 7, 0)
+    more, fewer = (stock_of(made).log.latest("sequence") for made in (shirt, mug))
+    assert (more.action, more.quantity, more.actor_name) == ("increment", 2, "jonas")
+    assert (fewer.action, fewer.quantity, fewer.by_order) == ("decrement", 3, False)
+    assert more.reason.startswith("count of 12 at ")
+    assert more.reason.endswith(": shelf.csv, line 2")
+    assert fewer.reason.endswith(": Stocktaking (shelf.csv, line 3)")
+    assert [line.sequence for line in lines_of(file)] == [2, 2]
+    assert (file.uploaded_by, file.applied_by) == ("clerk", "jonas")
+
+
+def test_changes_carry_their_own_reasons():
+    shirt = product(10, sku="A")
+
+    applied('sku,change,reason\nA,-1,"it\'s ""broken"", \\ 壊"\nA,2,\n')
+
+    reasons = list(stock_of(shirt).log.order_by("sequence").values_list("reason", flat=True))[1:]
+    assert reasons == ['it\'s "broken", \\ 壊 (shelf.csv, line 2)', "shelf.csv, line 3"]
+
+
+@pytest.mark.usefixtures("ticking")
+def test_what_moved_after_the_count_stays_moved():
+    shirt = product(10, sku="A")
+    counted_at = clock.now()
+    inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
+
+    file = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
+    inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    [line] = lines_of(file)
+    assert (line.total_before, line.change) == (10, -1)
+    assert numbers(shirt) == (25, 25, 0)
+
+
+@pytest.mark.usefixtures("ticking")
+def test_without_a_moment_the_upload_is_the_moment():
+    shirt = product(10, sku="A")
+
+    file = checked("sku,count\nA,9\n")
+    inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert numbers(shirt) == (5, 5, 0)
+
+
+@pytest.mark.usefixtures("ticking")
+def test_two_files_about_one_moment_correct_a_difference_once():
+    shirt = product(10, sku="A")
+    moment = clock.now().isoformat()
+
+    applied(f"sku,count,counted_at\nA,8,{moment}\n")
+    again = applied(f"sku,count,counted_at\nA,8,{moment}\n\n")
+    better = applied(f"sku,count,counted_at\nA,9,{moment}\n")
+
+    assert (again.changed, again.unchanged) == (0, 1)
+    assert better.units_added == 1
+    assert numbers(shirt) == (9, 9, 0)
+
+
+@pytest.mark.usefixtures("ticking")
+def test_a_count_that_was_reverted_no_longer_counts():
+    shirt = product(10, sku="A")
+    moment = clock.now().isoformat()
+
+    reverted(applied(f"sku,count,counted_at\nA,8,{moment}\n"))
+    applied(f"sku,count,counted_at\nA,7,{moment}\n")
+
+    assert numbers(shirt) == (7, 7, 0)
+
+
+@pytest.mark.usefixtures("ticking")
+def test_a_count_from_before_there_was_a_product_is_wrong():
+    moment = clock.now().isoformat()
+    product(10, sku="A")
+
+    file = checked(f"sku,count,counted_at\nA,8,{moment}\n")
+
+    assert errors_of(file) == {2: "It was counted before there was such a product."}
+
+
+def test_a_count_that_would_take_allocated_units_is_refused_and_the_rest_goes_on():
+    shirt, mug = product(10, sku="A"), product(10, sku="B")
+    paid_order({shirt: 6})
+
+    file = checked("sku,count\nA,5\nB,5\n")
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert (file.changed, file.refused) == (1, 1)
+    assert numbers(shirt) == (10, 4, 6)
+    assert numbers(mug) == (5, 5, 0)
+
+
+def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
+    shirt = product(10, sku="A")
+    file = checked("sku,change\nA,-8\n")
+    paid_order({shirt: 6})
+
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert numbers(shirt) == (10, 4, 6)
+
+
+def test_a_product_that_is_managed_no_longer_is_left_alone():
+    shirt = product(0, sku="A")
+    file = checked("sku,count\nA,5\n")
+    inventory.stop_managing(shirt.pk, actor=MERCHANT)
+
+    counting.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "The stock of this product is not managed."}
+
+
+def test_more_units_than_a_product_can_hold_are_refused():
+    product(10, sku="A")
+
+    file = applied("sku,change\nA,2147483647\n")
+
+    assert errors_of(file) == {2: "A product holds at most 2147483647 units."}
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    made = [product(position, sku=f"P{position}") for position in range(10)]
+    content = "sku,count\n" + "".join(f"P{position},5\n" for position in range(10)) + "X,1\n"
+
+    file = applied(content)
+
+    assert [numbers(each)[0] for each in made] == [5] * 10
+    assert (file.changed, file.unchanged, file.refused) == (9, 1, 1)
+    assert (file.units_added, file.units_removed) == (15, 10)
+    assert file.lines_done == file.lines_total == 11
+
+
+# The same again.
+
+
+def test_the_same_file_again_changes_nothing_and_is_known():
+    shirt = product(10, sku="A")
+    first = applied("sku,count\nA,12\n")
+
+    again, is_new = counting.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
+    worked(again)
+
+    assert (again.pk, is_new) == (first.pk, False)
+    assert numbers(shirt) == (12, 12, 0)
+    assert entries() == 2
+    assert CountLine.objects.count() == 1
+
+
+def test_applying_again_is_refused():
+    product(10, sku="A")
+    file = applied("sku,change\nA,5\n")
+
+    with pytest.raises(CountFileNotReady, match="The file is applied"):
+        counting.apply(file.pk, actor=CLERK)
+    with pytest.raises(CountFileNotReady):
+        counting.discard(file.pk)
+
+
+def test_a_file_must_be_checked_before_it_is_applied():
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\n")
+
+    for service in (counting.apply, counting.revert):
+        with pytest.raises(CountFileNotReady, match="being checked"):
+            service(file.pk, actor=CLERK)
+
+
+def test_a_discarded_file_leaves_nothing_and_may_come_again():
+    shirt = product(10, sku="A")
+    counting.discard(checked("sku,change\nA,5\n").pk)
+
+    assert not CountFile.objects.exists()
+    assert not CountLine.objects.exists()
+    applied("sku,change\nA,5\n")
+    assert numbers(shirt) == (15, 15, 0)
+
+
+# Taking it back.
+
+
+def test_reverting_writes_the_opposite_entries():
+    shirt, mug, cap = product(10, sku="A"), product(10, sku="B"), product(10, sku="C")
+    file = applied("sku,count\nA,12\nB,7\nC,10\nX,1\n")
+
+    reverted(file)
+
+    assert file.state == "reverted"
+    assert (file.reverted, file.not_reverted, file.reverted_by) == (2, 0, "jonas")
+    assert [numbers(made)[0] for made in (shirt, mug, cap)] == [10, 10, 10]
+    entry = stock_of(shirt).log.latest("sequence")
+    assert (entry.action, entry.quantity) == ("decrement", 2)
+    assert (entry.reason, entry.actor_name) == ("Reverted: shelf.csv, line 2", "jonas")
+    assert entries() == 7
+
+
+def test_reverting_happens_once():
+    product(10, sku="A")
+    file = reverted(applied("sku,change\nA,5\n"))
+
+    with pytest.raises(CountFileNotReady, match="The file is reverted"):
+        counting.revert(file.pk, actor=CLERK)
+
+
+def test_changes_of_one_product_are_taken_back_from_the_last_to_the_first(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(2))
+    shirt = product(0, sku="A")
+    file = applied("sku,change\nA,5\nA,-5\nA,3\n")
+
+    reverted(file)
+
+    assert file.state == "reverted"
+    assert numbers(shirt) == (0, 0, 0)
+
+
+def test_units_that_were_sold_cannot_be_taken_back_until_they_are_there():
+    shirt, mug = product(0, sku="A"), product(0, sku="B")
+    file = applied("sku,change\nA,5\nB,5\n")
+    paid_order({shirt: 3})
+
+    reverted(file)
+
+    assert (file.state, file.reverted, file.not_reverted) == ("applied", 1, 1)
+    assert errors_of(file) == {2: "5 fewer, but only 2 of 5 are available: 3 are allocated."}
+    assert numbers(mug) == (0, 0, 0)
+
+    inventory.record(shirt.pk, Action.INCREMENT, 3, actor=MERCHANT)
+    reverted(file)
+
+    assert (file.state, file.reverted, file.not_reverted) == ("reverted", 2, 0)
+    assert numbers(shirt) == (3, 0, 3)
+    assert errors_of(file) == {}
+
+
+def test_a_reverted_file_may_come_again():
+    shirt = product(10, sku="A")
+    first = reverted(applied("sku,change\nA,5\n"))
+
+    second = applied("sku,change\nA,5\n")
+
+    assert first.pk != second.pk
+    assert numbers(shirt) == (15, 15, 0)
+
+
+# Jobs, and what becomes of them.
+
+
+def test_each_step_leaves_its_job_in_the_transaction():
+    product(10, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counting.apply(file.pk, actor=CLERK)
+
+    jobs_left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "args")
+    assert list(jobs_left) == [(counting.JOB, "counts", {"file_id": str(file.pk)})] * 2
+
+
+def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(1))
+    monkeypatch.setattr(counting, "SECONDS_A_JOB", 0)
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
+
+    jobs.work_on_count_file(str(file.pk))
+
+    file.refresh_from_db()
+    assert (file.state, file.lines_done, file.percent_done) == ("checking", 1, 33)
+    assert ProcrastinateJob.objects.count() == 2
+
+
+def test_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(2))
+    made = [product(0, sku=f"P{position}") for position in range(6)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
+    file = checked(content)
+    counting.apply(file.pk, actor=CLERK)
+    counting.take_a_batch(file.pk)
+
+    with monkeypatch.context() as dying:
+        # It dies with stock and log written, and nothing committed.
+        dying.setattr(CountLine, "write", died)
+        with pytest.raises(OperationalError):
+            counting.take_a_batch(file.pk)
+    assert [numbers(each)[0] for each in made] == [5, 5, 0, 0, 0, 0]
+
+    jobs.work_on_count_file(str(file.pk))
+    jobs.work_on_count_file(str(file.pk))
+
+    file.refresh_from_db()
+    assert (file.state, file.changed) == ("applied", 6)
+    assert [numbers(each)[0] for each in made] == [5] * 6
+
+
+def died(lines: list[CountLine]) -> None:
+    raise OperationalError("the connection was lost")
+
+
+def test_a_file_that_was_left_alone_gets_another_job():
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\n")
+    ProcrastinateJob.objects.all()._raw_delete("default")
+
+    assert counting.take_up_again() == 0
+    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
+        jobs.take_up_count_files(0)
+
+    assert ProcrastinateJob.objects.count() == 1
+    assert counting.take_up_again() == 0 or file.is_under_way
+    worked(file)
+    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
+        assert counting.take_up_again() == 0
+
+
+def test_a_job_for_a_file_that_is_gone_does_nothing():
+    product(10, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counting.discard(file.pk)
+
+    jobs.work_on_count_file(str(file.pk))
+
+
+def test_statements_of_a_batch_do_not_grow_with_its_lines():
+    for position in range(20):
+        product(0, sku=f"P{position}")
+
+    def statements(lines: int, change: int) -> int:
+        content = "sku,change\n" + "".join(f"P{line},{change}\n" for line in range(lines))
+        file = checked(content)
+        counting.apply(file.pk, actor=CLERK)
+        with CaptureQueriesContext(connection) as queries:
+            counting.take_a_batch(file.pk)
+        locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+        assert ["inventory_countfile" in locks[0], "inventory_stock" in locks[1]] == [True, True]
+        assert 'ORDER BY "inventory_stock"."id" ASC' in locks[1]
+        assert len(locks) == 2
+        return len(queries)
+
+    assert statements(1, 1) == statements(20, 2)
+
+
+# Several at once.
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(3))
+    made = [product(0, sku=f"P{position}") for position in range(30)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(30))
+    file = checked(content)
+    counting.apply(file.pk, actor=CLERK)
+
+    outcomes = run_together(*[lambda: counting.work_on(file.pk)] * 4)
+
+    assert outcomes == [None] * 4
+    file.refresh_from_db()
+    assert (file.state, file.changed, file.lines_done) == ("applied", 30, 30)
+    assert all(numbers(each)[0] == 5 for each in made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(5))
+    made = [product(20, sku=f"P{position}") for position in range(20)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))
+    file = checked(content)
+    counting.apply(file.pk, actor=CLERK)
+
+    def buy() -> None:
+        for _ in range(3):
+            paid_order(dict.fromkeys(reversed(made), 1))
+
+    outcomes = run_together(lambda: counting.work_on(file.pk), buy, buy)
+
+    assert outcomes == [None] * 3
+    assert all(numbers(each) == (25, 19, 6) for each in made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_file_uploaded_at_the_same_time_is_one():
+    product(10, sku="A")
+
+    outcomes = run_together(
+        *[lambda: counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
+    )
+
+    assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]
+    assert CountFile.objects.count() == CountLine.objects.count() == 1
+    assert Stock.objects.get().available == 10
