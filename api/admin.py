@@ -3,25 +3,30 @@
 import hashlib
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.options import csrf_protect_m
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldBooleanSwitchWidget
 
-from api import services, tokens
+from api import services
 from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Key
@@ -167,6 +172,67 @@ class _NewClientForm(forms.ModelForm):
         fields = ["client_id", "name"]
 
 
+@dataclass(frozen=True)
+class ClientStep:
+    """Something that can be done with an API client, after it was said what it will do."""
+
+    title: str
+    effects: list[str]
+    take: Callable[[HttpRequest, ApiClient], str]
+    applies: Callable[[ApiClient], bool]
+    dangerous: bool = False
+
+
+def _rotate(request: HttpRequest, client: ApiClient) -> str:
+    _show_secret(request, client, services.rotate_secret(client.pk))
+    return "The old secret is replaced."
+
+
+def _revoke(request: HttpRequest, client: ApiClient) -> str:
+    services.revoke_client(client.pk)
+    return f"{client} is revoked."
+
+
+def _restore(request: HttpRequest, client: ApiClient) -> str:
+    services.restore_client(client.pk)
+    return f"{client} may call the API again."
+
+
+def _show_secret(request: HttpRequest, client: ApiClient, secret: str) -> None:
+    messages.warning(
+        request,
+        f"The secret of {client.client_id} is {secret} Copy it now: it is stored nowhere "
+        "and will not be shown again.",
+    )
+
+
+_TOKENS_END = f"Tokens that it has now end within {settings.CLIENT_CACHE_SECONDS} seconds."
+CLIENT_STEPS = {
+    "rotate": ClientStep(
+        "New secret",
+        [
+            "Makes a new secret, shown once. The old one is good for nothing from then on.",
+            f"{_TOKENS_END} The program is shut out until it has been given the new secret.",
+        ],
+        _rotate,
+        lambda client: not client.is_storefront,
+    ),
+    "revoke": ClientStep(
+        "Revoke",
+        ["Gives this client no more tokens.", _TOKENS_END, "It can be allowed again."],
+        _revoke,
+        lambda client: client.active,
+        dangerous=True,
+    ),
+    "restore": ClientStep(
+        "Allow again",
+        ["Gives this client tokens again, for the secret that it had."],
+        _restore,
+        lambda client: not client.active,
+    ),
+}
+
+
 @admin.register(ApiClient)
 class ApiClientAdmin(ServiceAdmin):
     list_display = ["name", "client_id", "kind", "active", "created"]
@@ -174,10 +240,11 @@ class ApiClientAdmin(ServiceAdmin):
     search_fields = ["name", "client_id"]
     ordering = ["name"]
     refusal_fields: ClassVar = {ClientIdTaken: "client_id"}
+    actions_detail = list(CLIENT_STEPS)
 
     @display(description="kind", label={"back office": "primary", "storefront": "info"})
     def kind(self, client: ApiClient) -> str:
-        return "back office" if client.secret_sha256 else "storefront"
+        return "storefront" if client.is_storefront else "back office"
 
     @display(description="created", ordering="created_at")
     def created(self, client: ApiClient) -> str:
@@ -189,7 +256,7 @@ class ApiClientAdmin(ServiceAdmin):
         return ["client_id", "name", "kind", "active", "created"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ["client_id", "kind", "created"] if obj else []
+        return ["client_id", "kind", "active", "created"] if obj else []
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -200,23 +267,66 @@ class ApiClientAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiClient, form: Any, change: bool) -> None:
         if change:
-            obj.save(update_fields=["name", "active"])
-            tokens.forget_clients()
+            services.rename_client(obj.pk, obj.name)
             return
         storefront = form.cleaned_data["storefront"]
         secret = services.create_client(obj.client_id, obj.name, storefront=storefront)
         # The form made this object with an id of its own; the service made the row.
         obj.pk = ApiClient.objects.values_list("pk", flat=True).get(client_id=obj.client_id)
         if secret:
-            messages.warning(
-                request,
-                f"The secret of {obj.client_id} is {secret} Copy it now: it is stored nowhere "
-                "and will not be shown again.",
-            )
+            _show_secret(request, obj, secret)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What a client did stays in the logs; one that is not needed is made inactive."""
+        """What a client did stays in the logs; one that is not needed is revoked."""
         return False
+
+    # What can be done with one.
+
+    @action(description="New secret", permissions=["change"], icon="key")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._confirm(request, object_id, CLIENT_STEPS["rotate"])
+
+    @action(description="Revoke", permissions=["change"], icon="block")
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._confirm(request, object_id, CLIENT_STEPS["revoke"])
+
+    @action(description="Allow again", permissions=["change"], icon="undo")
+    def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._confirm(request, object_id, CLIENT_STEPS["restore"])
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        client = self.get_object(request, object_id)
+        return [
+            offered
+            for offered in super().get_actions_detail(request, object_id)
+            if client is None or CLIENT_STEPS[offered.path].applies(client)
+        ]
+
+    def _confirm(self, request: HttpRequest, object_id: str, step: ClientStep) -> HttpResponse:
+        """Say what the step does, and take it when that was confirmed."""
+        client = self.get_object(request, object_id)
+        if client is None:
+            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return redirected
+        if request.method == "POST":
+            try:
+                messages.success(request, step.take(request, client))
+                self.log_change(request, client, step.title)
+            except Refusal as refusal:
+                messages.error(request, str(refusal))
+            return redirect("admin:api_apiclient_change", client.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": client,
+            "client": client,
+            "title": client.name,
+            "step": step,
+            "refusal": "" if step.applies(client) else f"There is nothing to do for {client}.",
+        }
+        return TemplateResponse(request, "admin/api/apiclient/confirm.html", context)
 
 
 # People and groups, in the look of the other pages.
@@ -233,8 +343,82 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_per_page = PER_PAGE
+    list_display = ["username", "email", "roles", "is_active", "last_login"]
+    list_filter = ["groups", "is_active"]
+    filter_horizontal = ()
+    readonly_fields = ["last_login", "date_joined"]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
+        ("Dates", {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [
+        (None, {"fields": ["username", "email", "password1", "password2"]}),
+        ("Rights", {"fields": ["is_staff", "groups"]}),
+    ]
+
+    @display(description="roles")
+    def roles(self, user: User) -> str:
+        roles = [group.name for group in user.groups.all()]
+        return ", ".join(["superuser", *roles] if user.is_superuser else roles) or "none"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        people: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return people
+
+    # Only a superuser makes superusers or changes one: an owner would become one that way.
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = [] if request.user.is_superuser else ["is_superuser"]
+        return [*super().get_readonly_fields(request, obj), *fixed]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and _may_touch(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Deleted are people one by one: in bulk nobody is asked about each of them."""
+        return {}
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "groups":
+            field.label, field.help_text = "Roles", "What each may do is said under Groups."
+            # Its button beside the boxes would make a group in passing.
+            field.widget.can_add_related = False
+        return field
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return bool(request.user.is_superuser or not (user and user.is_superuser))
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     list_per_page = PER_PAGE
+    filter_horizontal = ()
+    actions = None
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
+        """Offer what the pages ask for, and not the rights to Django's own tables."""
+        ours = {model._meta.app_label for model in self.admin_site._registry}
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple
+        kwargs["queryset"] = Permission.objects.filter(
+            content_type__app_label__in=ours
+        ).select_related("content_type")
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.label_from_instance = lambda permission: permission.name
+        field.help_text = ""
+        return field

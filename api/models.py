@@ -27,6 +27,10 @@ class ApiClient(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.client_id})"
 
+    @property
+    def is_storefront(self) -> bool:
+        return not self.secret_sha256
+
     def make_secret(self, secret: str = "") -> str:
         """Set a new secret of 256 random bits, which only the caller ever sees, and return it.
 

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 
-VIEWER, STOCK_CLERK, ORDER_MANAGER, OWNER = "Viewer", "Stock clerk", "Order manager", "Owner"
+VIEWER, STOCK_CLERK, ORDER_MANAGER, OWNER = "viewer", "stock clerk", "order manager", "owner"
 ROLES = (VIEWER, STOCK_CLERK, ORDER_MANAGER, OWNER)
 
 EVERYBODY = ROLES

@@ -130,6 +130,7 @@ UNSEEN = {
     "invalid",
     "several_refused",
     "client_id_taken",
+    "storefront_has_no_secret",
     "count_too_low",
     "count_file_not_ready",
     "count_file_unreadable",

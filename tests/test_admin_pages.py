@@ -41,6 +41,9 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "password_change": (ANYBODY, None),
     "password_change_done": (ANYBODY, None),
     "view_on_site": (ANYBODY, None),
+    "api_apiclient_rotate": ("api.change_apiclient", "api.change_apiclient"),
+    "api_apiclient_revoke": ("api.change_apiclient", "api.change_apiclient"),
+    "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
     "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
     "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
@@ -258,10 +261,11 @@ def test_no_page_fails_for_what_does_not_exist(made_up):
 
 
 def test_nobody_sees_a_page_without_logging_in():
+    client = Client()
     before = everything()
 
     for page in pages():
-        for response in (Client().get(page.path), Client().post(page.path, TYPED)):
+        for response in (client.get(page.path), client.post(page.path, TYPED)):
             assert response.status_code == 302, page.path
             assert response["Location"].startswith("/admin/"), page.path
 

@@ -5,7 +5,8 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from api import tokens
@@ -15,6 +16,7 @@ from tests.factories import api_client
 pytestmark = pytest.mark.django_db
 
 CLIENTS = "/admin/api/apiclient/"
+USERS = "/admin/auth/user/"
 
 
 @pytest.fixture
@@ -64,15 +66,89 @@ def test_a_taken_client_id_is_refused_on_the_form(admin_client):
     assert ApiClient.objects.count() == 1
 
 
-def test_a_client_that_is_made_inactive_gets_no_more_tokens(admin_client):
+def test_a_client_is_renamed_and_nothing_else(admin_client):
     client = api_client("secret", client_id="office", name="Office")
 
-    admin_client.post(f"{CLIENTS}{client.pk}/change/", {"name": "Office"})
+    sent = {"name": "Back office", "client_id": "other", "active": ""}
+    admin_client.post(f"{CLIENTS}{client.pk}/change/", sent)
 
     client.refresh_from_db()
-    assert not client.active
+    assert (client.name, client.client_id, client.active) == ("Back office", "office", True)
+
+
+def test_new_secret_is_shown_once_and_the_old_one_opens_nothing(admin_client):
+    client = api_client("old", client_id="office", name="Office")
+    token = tokens.issue("client_credentials", "office", "old")["access_token"]
+
+    assert "shown once" in text(admin_client.get(f"{CLIENTS}{client.pk}/rotate/"))
+    response = admin_client.post(f"{CLIENTS}{client.pk}/rotate/", follow=True)
+
+    secret = re.search(r"secret of office is ([\w-]{43})", text(response))
+    assert secret
+    assert secret[1] not in text(admin_client.get(f"{CLIENTS}{client.pk}/change/"))
+    assert tokens.issue("client_credentials", "office", secret[1])
+    with pytest.raises(tokens.BadCredentials):
+        tokens.issue("client_credentials", "office", "old")
+    with pytest.raises(tokens.BadToken):
+        tokens.read(token)
+
+
+def test_revoked_client_gets_no_token_and_its_tokens_end(admin_client):
+    client = api_client("secret", client_id="office", name="Office")
+    token = tokens.issue("client_credentials", "office", "secret")["access_token"]
+
+    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+
     with pytest.raises(tokens.BadCredentials):
         tokens.issue("client_credentials", "office", "secret")
+    with pytest.raises(tokens.BadToken):
+        tokens.read(token)
+
+
+def test_restored_client_needs_a_new_token(admin_client):
+    client = api_client("secret", client_id="office", name="Office")
+    token = tokens.issue("client_credentials", "office", "secret")["access_token"]
+    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+
+    admin_client.post(f"{CLIENTS}{client.pk}/restore/")
+
+    with pytest.raises(tokens.BadToken):
+        tokens.read(token)
+    again = tokens.issue("client_credentials", "office", "secret")["access_token"]
+    assert tokens.read(again).client_id == "office"
+
+
+def test_storefront_has_no_secret_to_replace(admin_client):
+    client = api_client(secret="", client_id="shop", name="Shop")
+
+    page = text(admin_client.get(f"{CLIENTS}{client.pk}/change/"))
+    response = admin_client.post(f"{CLIENTS}{client.pk}/rotate/", follow=True)
+
+    assert "New secret" not in page
+    assert "has no secret that could be replaced" in text(response)
+    client.refresh_from_db()
+    assert client.is_storefront
+
+
+def test_what_was_done_with_a_client_stands_in_its_history(admin_client):
+    client = api_client("secret")
+
+    admin_client.post(f"{CLIENTS}{client.pk}/rotate/")
+    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+
+    entries = LogEntry.objects.filter(object_id=str(client.pk)).order_by("pk")
+    assert [entry.get_change_message() for entry in entries] == ["New secret", "Revoke"]
+    assert {entry.user.username for entry in entries} == {"admin"}
+
+
+def test_a_step_is_not_taken_by_looking_at_it(admin_client):
+    client = api_client("secret")
+
+    for step in ("rotate", "revoke", "restore"):
+        assert admin_client.get(f"{CLIENTS}{client.pk}/{step}/").status_code == 200
+
+    same = ApiClient.objects.get()
+    assert (same.version, same.active, same.has_secret("secret")) == (1, True, True)
 
 
 def test_clients_are_never_deleted(admin_client):
@@ -92,3 +168,69 @@ def test_every_page_opens(admin_client, page):
 
 def test_jobs_are_not_shown(admin_client):
     assert "procrastinate" not in text(admin_client.get("/admin/")).lower()
+
+
+@pytest.fixture
+def owner() -> Client:
+    """Somebody who may keep people, and is no superuser."""
+    user = User.objects.create(username="owner", is_staff=True)
+    user.groups.add(Group.objects.get(name="owner"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_owner_makes_a_login_with_a_role(owner):
+    clerk = Group.objects.get(name="stock clerk")
+    password = "a long one for this test"
+
+    owner.post(
+        f"{USERS}add/",
+        {
+            "username": "maria",
+            "password1": password,
+            "password2": password,
+            "usable_password": "true",
+            "is_staff": "on",
+            "groups": [clerk.pk],
+        },
+    )
+
+    maria = User.objects.get(username="maria")
+    assert maria.is_staff
+    assert maria.has_perm("inventory.change_stock")
+    assert not maria.has_perm("orders.change_order")
+
+
+def test_owner_makes_nobody_a_superuser(owner):
+    colleague = User.objects.create(username="maria", is_staff=True)
+
+    sent = {"username": "maria", "is_superuser": "on", "is_staff": "on", "is_active": "on"}
+    response = owner.post(f"{USERS}{colleague.pk}/change/", sent)
+
+    assert response.status_code == 302
+    colleague.refresh_from_db()
+    assert not colleague.is_superuser
+
+
+@pytest.mark.parametrize("page", ["change", "delete", "password"])
+def test_owner_cannot_touch_a_superuser(owner, page):
+    boss = User.objects.create_superuser("boss")
+
+    sent = {"username": "boss", "password1": "taken over 1", "password2": "taken over 1"}
+    response = owner.post(f"{USERS}{boss.pk}/{page}/", {**sent, "post": "yes"})
+
+    assert response.status_code == 403
+    boss.refresh_from_db()
+    assert not boss.has_usable_password()
+
+
+def test_group_page_offers_no_rights_to_the_tables_of_django(owner):
+    group = Group.objects.get(name="viewer")
+    session = Permission.objects.get(codename="delete_session")
+
+    response = owner.post(
+        f"/admin/auth/group/{group.pk}/change/", {"name": "viewer", "permissions": [session.pk]}
+    )
+
+    assert list(response.context["adminform"].form.errors) == ["permissions"]
