@@ -72,11 +72,11 @@ def custom_offer(item: CartItem, currency: str) -> Offer:
 
 _OFFERS = """
 SELECT product.id, product.name, product.sku, product.slug, product.description, product.image_url,
-       product.status = %s AND product.archived_at IS NULL, %s::text,
+       product.status = %s AND product.archived_at IS NULL, asked.currency,
        price.amount, coalesce(price.includes_tax, true), stock.available
-FROM inventory_product AS product
+FROM inventory_product AS product CROSS JOIN unnest(%s::text[]) AS asked (currency)
 LEFT JOIN inventory_price AS price
-    ON price.product_id = product.id AND price.currency = %s
+    ON price.product_id = product.id AND price.currency = asked.currency
 LEFT JOIN inventory_stock AS stock
     ON stock.product_id = product.id AND stock.location_id = %s AND stock.managed
 WHERE product.id = ANY(%s::uuid[])
@@ -85,12 +85,27 @@ WHERE product.id = ANY(%s::uuid[])
 
 def offers(product_ids: Collection[uuid.UUID], currency: str) -> dict[uuid.UUID, Offer]:
     """Look products up as they are offered in a currency. Takes no lock."""
-    if not product_ids:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _OFFERS,
-            [Product.Status.LIVE.value, currency, currency, DEFAULT_LOCATION_ID, list(product_ids)],
-        )
-        found = [Offer(*row) for row in cursor.fetchall()]
-    return {offer.product_id: offer for offer in found if offer.product_id}
+    return offers_in(product_ids, [currency])[currency]
+
+
+def offers_in(
+    product_ids: Collection[uuid.UUID], currencies: Collection[str]
+) -> dict[str, dict[uuid.UUID, Offer]]:
+    """Look products up as they are offered in each of the currencies."""
+    found: dict[str, dict[uuid.UUID, Offer]] = {currency: {} for currency in currencies}
+    if product_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _OFFERS,
+                [
+                    Product.Status.LIVE.value,
+                    list(currencies),
+                    DEFAULT_LOCATION_ID,
+                    list(product_ids),
+                ],
+            )
+            for row in cursor.fetchall():
+                offer = Offer(*row)
+                assert offer.product_id
+                found[offer.currency][offer.product_id] = offer
+    return found

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from api import clock, store
 from orders.models import Cart, CartItem
-from orders.offers import Offer, custom_offer, offers
+from orders.offers import Offer, custom_offer, offers, offers_in
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,20 @@ def newest_first() -> "QuerySet[Cart]":
 
 
 def contents_of(carts: Collection[Cart]) -> list[CartContents]:
-    """Read many carts at once: a query for their items, and one for each of their currencies."""
+    """Read many carts at once: a query for their items, and one for what these are offered at."""
     items: dict[str, list[CartItem]] = {cart.pk: [] for cart in carts}
     for item in CartItem.objects.filter(cart__in=carts).order_by("pk"):
         items[item.cart_id].append(item)
-    offered = {
-        currency: offers(
-            product_ids(
-                item for cart in carts if cart.currency_id == currency for item in items[cart.pk]
-            ),
-            currency,
-        )
-        for currency in {cart.currency_id for cart in carts if cart.currency_id}
-    }
-    return [
-        CartContents(
-            cart.pk,
-            cart,
-            lines_at(items[cart.pk], offered[cart.currency_id], cart.currency_id)
-            if cart.currency_id
-            else [],
-        )
-        for cart in carts
-    ]
+    offered = offers_in(
+        product_ids(item for lines in items.values() for item in lines),
+        {cart.currency_id for cart in carts if cart.currency_id},
+    )
+
+    def lines(cart: Cart) -> list[CartLine]:
+        currency = cart.currency_id
+        return lines_at(items[cart.pk], offered[currency], currency) if currency else []
+
+    return [CartContents(cart.pk, cart, lines(cart)) for cart in carts]
 
 
 def lines_of(cart: Cart) -> list[CartLine]:

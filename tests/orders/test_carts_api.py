@@ -148,6 +148,16 @@ def test_a_wrong_cart_is_not_created(storefront, fields, source):
     assert not Cart.objects.exists()
 
 
+def test_each_cart_of_a_list_is_shown_in_its_own_currency(back_office, storefront):
+    euro()
+    shirt = product(stock=9, prices=[Money("USD", 1250), Money("EUR", 1100)])
+    made = [filled_cart({shirt: 1}, currency=code) for code in ("USD", "EUR")]
+
+    listed = back_office.get("/v2/carts").json()["data"]
+
+    assert listed == [storefront.get(f"/v2/carts/{cart}").json()["data"] for cart in made[::-1]]
+
+
 def test_an_administrator_lists_carts_newest_change_first(back_office, storefront):
     shirt = product(stock=5, price=1250)
     old, new = filled_cart({shirt: 1}), filled_cart({shirt: 2})
@@ -183,9 +193,10 @@ def test_a_shopper_cannot_list_carts(storefront):
 
 
 def test_a_long_list_of_carts_costs_as_many_statements_as_a_short_one(back_office):
-    shelf = [product(stock=9) for _ in range(3)]
-    for _ in range(25):
-        filled_cart(dict.fromkeys(shelf, 1))
+    euro()
+    shelf = [product(stock=9, prices=[Money("USD", 1), Money("EUR", 2)]) for _ in range(3)]
+    for number in range(25):
+        filled_cart(dict.fromkeys(shelf, 1), currency="EUR" if number % 2 else "USD")
     back_office.get("/v2/carts")
 
     short = statements(lambda: back_office.get("/v2/carts?page[limit]=1"))
