@@ -112,6 +112,12 @@ def entry(
 class NotFound(Refusal):
     kind = Kind.NOT_FOUND
     code = "not_found"
+    # What is not there, if the title is to name it.
+    thing: ClassVar[str] = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.thing} not found" if self.thing else self.kind.title
 
 
 class Forbidden(Refusal):

@@ -100,7 +100,7 @@ PAGE = component(
     "Page",
     an_object(
         {
-            "results": an_object({"total": NUMBER}),
+            "results": an_object({"total": NUMBER}, {"all": NUMBER}),
             "page": an_object(
                 {
                     "limit": NUMBER,
@@ -395,6 +395,8 @@ _SETTINGS = component(
         {
             "type": one_of("settings"),
             "page_length": NUMBER,
+            "address_mandatory_fields": a_list(TEXT),
+            "shopper_address_limit": NUMBER,
             "list_child_products": FLAG,
             "additional_languages": a_list(TEXT),
             "calculation_method": one_of("line", "simple"),

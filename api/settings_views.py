@@ -35,6 +35,10 @@ class CartExpiryDays(WholeNumber):
 # What the source API has beside these is fixed here, and writing it changes nothing.
 
 
+# Of the addresses of an order; beside these, a county or a region. See orders.serializers.
+ADDRESS_MANDATORY_FIELDS = ["first_name", "last_name", "line_1", "postcode", "country"]
+
+
 class SettingsChanges(serializers.Serializer[Any]):
     page_length = WholeNumber(min_value=1, max_value=PAGE_LENGTH_MAX, required=False)
 
@@ -78,6 +82,8 @@ class SettingsView(_SettingsAnswers):
             {
                 "type": "settings",
                 "page_length": store.current().page_length,
+                "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
+                "shopper_address_limit": 0,
                 "list_child_products": False,
                 "additional_languages": [],
                 "calculation_method": "line",

@@ -111,8 +111,21 @@ def envelope(data: Any, status: int = 200, **beside: Any) -> Response:
     return Response({"data": data, **beside}, status=status)
 
 
+class GrantType(serializers.ChoiceField):
+    """An unknown one makes the call malformed, as in the source API: a 400."""
+
+    default_error_messages = {
+        "invalid": f"This must be one of: {', '.join(sorted(tokens.SCOPES))}."
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        if data not in self.choices:
+            self.fail("invalid")
+        return str(data)
+
+
 class TokenRequest(serializers.Serializer[Any]):
-    grant_type = serializers.ChoiceField(sorted(tokens.SCOPES))
+    grant_type = GrantType(sorted(tokens.SCOPES))
     client_id = serializers.CharField(max_length=64)
     client_secret = serializers.CharField(max_length=256, default="")
 
@@ -168,7 +181,8 @@ def no_page(request: HttpRequest, **captured: str) -> NoReturn:
 
 def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
     body = {"errors": [entry(kind.status, kind.title, detail, code=code)]}
-    return JsonResponse(body, status=kind.status)
+    # A 404 may be kept by whoever is in between, unless it says no.
+    return JsonResponse(body, status=kind.status, headers={"Cache-Control": "no-store"})
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:

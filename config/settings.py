@@ -162,7 +162,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 
 # Which sites' pages may call the API; in the demo, whatever a developer serves on this machine.
-CORS_URLS_REGEX = r"^/(v2|oauth)/"
+# The last two are not there; a browser shows that to the page only if it is told so in these words.
+CORS_URLS_REGEX = r"^/(v2|oauth|pcm|catalog)(/|$)"
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = (
     [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []

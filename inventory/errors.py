@@ -3,11 +3,8 @@ from api.errors import Kind, NotFound, Refusal
 
 class ProductNotFound(NotFound):
     code = "product_not_found"
+    thing = "Product"
     detail = "The requested product could not be found"
-
-    @property
-    def title(self) -> str:
-        return "Product not found"
 
 
 class StockNotFound(NotFound):
@@ -19,11 +16,13 @@ class StockNotFound(NotFound):
 
 class StockTransactionNotFound(NotFound):
     code = "stock_transaction_not_found"
+    thing = "Stock transaction"
     detail = "The requested stock transaction could not be found"
 
 
 class CurrencyNotFound(NotFound):
     code = "currency_not_found"
+    thing = "Currency"
     detail = "The requested currency could not be found"
 
 

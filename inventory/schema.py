@@ -76,6 +76,7 @@ STOCK = component(
             "available": UNITS,
             "allocated": UNITS,
             "stock_id": ID,
+            "meta": TIMESTAMPS,
         }
     ),
 )
@@ -89,6 +90,7 @@ _STOCK_AT = component(
             "available": UNITS,
             "allocated": UNITS,
             "stock_id": ID,
+            "meta": TIMESTAMPS,
         },
         {"at": {**MOMENT, "description": "The moment asked for; absent for now."}},
     ),
@@ -108,7 +110,7 @@ STOCK_TRANSACTION = component(
             "available": {**UNITS, "description": "After it, as the next two."},
             "allocated": UNITS,
             "total": UNITS,
-            "timestamps": an_object({"created_at": MOMENT}),
+            "timestamps": TIMESTAMPS,
         }
     ),
 )

@@ -165,6 +165,8 @@ def currency(row: Currency, url: str) -> dict[str, Any]:
 
 
 def stock(row: Stock) -> dict[str, Any]:
+    """The product must be there, too: its stock was made with it."""
+    created_at = row.product.created_at
     return {
         "id": str(row.product_id),
         "type": "stock",
@@ -172,13 +174,19 @@ def stock(row: Stock) -> dict[str, Any]:
         "available": row.available,
         "allocated": row.allocated,
         "stock_id": str(row.pk),
+        "meta": {
+            "created_at": at(created_at),
+            "updated_at": at(row.last_moved_at or created_at),
+        },
     }
 
 
 def stock_at(row: Stock, entry: StockTransaction | None, moment: datetime) -> dict[str, Any]:
     """The stock as the entry left it; before the first one there was nothing."""
     numbers = {name: getattr(entry, name, 0) for name in ("total", "available", "allocated")}
-    return {**stock(row), **numbers, "at": at(moment)}
+    shown = {**stock(row), **numbers, "at": at(moment)}
+    shown["meta"]["updated_at"] = at(entry.created_at if entry else row.product.created_at)
+    return shown
 
 
 def stock_transaction(entry: StockTransaction, product_id: Any) -> dict[str, Any]:
@@ -198,7 +206,8 @@ def stock_transaction(entry: StockTransaction, product_id: Any) -> dict[str, Any
         "available": entry.available,
         "allocated": entry.allocated,
         "total": entry.total,
-        "timestamps": {"created_at": at(entry.created_at)},
+        # An entry never changes.
+        "timestamps": {"created_at": at(entry.created_at), "updated_at": at(entry.created_at)},
     }
 
 

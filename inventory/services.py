@@ -442,7 +442,8 @@ def _set_prices(product: Product, prices: Collection[Money]) -> None:
 
 def stock_of(product_id: uuid.UUID) -> Stock:
     """Raises: StockNotFound for a product that is unknown or unmanaged."""
-    stock = Stock.objects.filter(product_id=product_id, managed=True).first()
+    stocks = Stock.objects.filter(product_id=product_id, managed=True).select_related("product")
+    stock = stocks.first()
     if stock is None:
         raise StockNotFound
     return stock

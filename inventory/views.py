@@ -87,8 +87,11 @@ class InventoriesView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request) -> Response:
-        rows = listed(request, Stock.objects.filter(managed=True).order_by("pk"))
-        return paginated(request, rows, serializers.stock)
+        managed = Stock.objects.filter(managed=True).select_related("product")
+        answer = paginated(request, listed(request, managed.order_by("pk")), serializers.stock)
+        results = answer.data["meta"]["results"]
+        results["all"] = results["total"]
+        return answer
 
 
 class InventoriesMultipleView(ApiView):
@@ -102,8 +105,8 @@ class InventoriesMultipleView(ApiView):
         if not asked.is_valid():
             raise Invalid(*invalid_fields(asked.errors))
         ids = [entry["id"] for entry in asked.validated_data]
-        rows = Stock.objects.filter(product_id__in=ids, managed=True).order_by("pk")
-        return envelope([serializers.stock(row) for row in rows])
+        rows = Stock.objects.filter(product_id__in=ids, managed=True).select_related("product")
+        return envelope([serializers.stock(row) for row in rows.order_by("pk")])
 
 
 class InventoryView(ApiView):

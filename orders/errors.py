@@ -5,11 +5,6 @@ from typing import Any
 from api.errors import Kind, NotFound, Refusal
 
 
-class CartNotFound(NotFound):
-    code = "cart_not_found"
-    detail = "The requested cart could not be found"
-
-
 class CartItemNotFound(NotFound):
     code = "cart_item_not_found"
     detail = "The Item doesn't exist in the cart"

@@ -38,6 +38,7 @@ extend_schema_serializer(component_name="CartProduct")(serializers.ProductBody)
 _TAXED: Piece = dict.fromkeys(
     ("with_tax", "without_tax", "tax", "discount", "without_discount"), FORMATTED_PRICE
 )
+_SHIPPING: Piece = dict.fromkeys(("shipping", "shipping_discount"), FORMATTED_PRICE)
 _UNIT_AND_VALUE = component(
     "UnitAndValue",
     an_object(
@@ -47,7 +48,7 @@ _UNIT_AND_VALUE = component(
 CART_META = component(
     "CartMeta",
     an_object(
-        {"display_price": an_object({**_TAXED, "shipping": FORMATTED_PRICE})},
+        {"display_price": an_object({**_TAXED, **_SHIPPING})},
         {
             "timestamps": an_object(
                 {"created_at": MOMENT, "updated_at": MOMENT, "expires_at": MOMENT}
@@ -107,7 +108,7 @@ ORDER_PRICES = component(
     an_object(
         {
             **_TAXED,
-            "shipping": FORMATTED_PRICE,
+            **_SHIPPING,
             "balance_owing": FORMATTED_PRICE,
             "paid": FORMATTED_PRICE,
             "authorized": FORMATTED_PRICE,
@@ -257,7 +258,6 @@ schema.describe(
         answers={201: _CART_ITEMS},
         refuses=[
             *_ITEM_REFUSALS,
-            errors.CartNotFound,
             errors.CartIntoItself,
             errors.CartCurrencyDiffers,
             errors.CurrencyGone,
@@ -275,7 +275,7 @@ schema.describe(
             {"options": serializers.UpdateOptions},
         ),
         answers={200: _CART_ITEMS},
-        refuses=[*_ITEM_REFUSALS, errors.CartNotFound, errors.ItemNotInCart],
+        refuses=[*_ITEM_REFUSALS, errors.ItemNotInCart],
     ),
     delete=Operation("Empty a cart", answers={204: None}),
 )
@@ -288,12 +288,12 @@ schema.describe(
         "are joined, where the first of them stood.",
         takes=serializers.CartItemChanges,
         answers={200: _CART_ITEMS},
-        refuses=[*_ITEM_REFUSALS, errors.CartNotFound, errors.CartItemNotFound, BadRequest],
+        refuses=[*_ITEM_REFUSALS, errors.CartItemNotFound, BadRequest],
     ),
     delete=Operation(
         "Remove an item of a cart",
         answers={200: _CART_ITEMS},
-        refuses=[errors.CartNotFound, errors.CartItemNotFound],
+        refuses=[errors.CartItemNotFound],
     ),
 )
 schema.describe(
@@ -306,7 +306,6 @@ schema.describe(
         takes=serializers.CheckoutBody,
         answers={201: with_items(ORDER, ORDER_ITEM)},
         refuses=[
-            errors.CartNotFound,
             errors.CartEmpty,
             errors.InsufficientStock,
             errors.NotForSale,

@@ -303,6 +303,7 @@ def cart_meta(contents: CartContents, currency: Currency | None) -> dict[str, An
         "display_price": {
             **_untaxed(contents.total, currency),
             "shipping": _shown(0, currency),
+            "shipping_discount": _shown(0, currency),
         }
     }
     if contents.cart:
@@ -381,6 +382,7 @@ def order_prices(row: Order, currency: Currency) -> dict[str, Any]:
     return {
         **_untaxed(row.total, currency),
         "shipping": price_shown(0, currency),
+        "shipping_discount": price_shown(0, currency),
         "balance_owing": price_shown(row.balance_owing, currency),
         "paid": price_shown(row.captured, currency),
         "authorized": price_shown(row.authorized, currency),

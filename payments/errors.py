@@ -3,11 +3,13 @@ from api.errors import Kind, NotFound, Refusal
 
 class PaymentNotFound(NotFound):
     code = "transaction_not_found"
+    thing = "Transaction"
     detail = "The requested transaction could not be found"
 
 
 class GatewayNotFound(NotFound):
     code = "gateway_not_found"
+    thing = "Gateway"
     detail = "The requested gateway could not be found"
 
 

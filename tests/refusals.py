@@ -61,7 +61,6 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "forbidden": ("The token is good, and not for this.", "Do not repeat the call."),
     "manual_gateway_not_for_shoppers": "Offer another gateway.",
     "cart_item_not_found": SHOW_CART,
-    "cart_not_found": "Begin a new cart.",
     "currency_not_found": GONE,
     "gateway_not_found": GONE,
     "item_not_in_cart": SHOW_CART,

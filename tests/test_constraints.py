@@ -36,6 +36,12 @@ UNREACHABLE = {
     "api_storesettings.cart_expiry_days >= 0": SERIALIZER,
     "api_storesettings.page_length >= 0": SERIALIZER,
     "api_storesettings.low_stock_threshold >= 0": SERIALIZER,
+    "inventory_countfile.pkey": OWN_ID,
+    "inventory_countfile.count_file_once": WRITTEN_ON_CONFLICT,
+    "inventory_countline.pkey": "A sequence.",
+    "inventory_countline.count_line_numbered": "The lines of a file are numbered as they are read.",
+    "inventory_countline.file_id -> inventory_countfile": "Made with their file, in one "
+    "transaction, and deleted with it, under its lock.",
     "inventory_currency.pkey": OWN_ID,
     "inventory_currency.currency_at_most_4_decimal_places": SERIALIZER,
     "inventory_currency.decimal_places >= 0": SERIALIZER,

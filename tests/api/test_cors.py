@@ -81,7 +81,7 @@ def test_outside_the_demo_only_the_origins_of_the_environment_are_let_in():
     assert "Access-Control-Allow-Origin" not in developers
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/health/live", "/admin/v2/"])
+@pytest.mark.parametrize("path", ["/admin/", "/health/live", "/admin/v2/", "/catalogue"])
 def test_only_the_api_is_open_to_other_sites(path: str):
     assert "Access-Control-Allow-Origin" not in preflight(path)
 
@@ -113,4 +113,13 @@ def test_a_browser_can_read_refusals_too():
     answer = Client().get("/v2/products", headers={"Origin": ORIGIN})
 
     assert answer.status_code == 401
+    assert answer["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize("path", ["/v2/integrations", "/pcm/products", "/catalog", "/catalog/x"])
+def test_a_browser_can_read_that_what_the_sdks_ask_for_is_not_there(path: str):
+    answer = Client().get(path, headers={"Origin": ORIGIN})
+
+    assert preflight(path)["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer.status_code == 404
     assert answer["Access-Control-Allow-Origin"] == ORIGIN

@@ -88,6 +88,15 @@ def test_what_people_read_may_say_more_than_what_the_api_says():
     ]
 
 
+def test_what_is_not_found_is_named_as_the_contract_names_it():
+    missing = [kind() for kind in refusals() if issubclass(kind, NotFound) and kind.thing]
+
+    assert {refusal.title: refusal.detail for refusal in missing} == {
+        f"{thing} not found": f"The requested {thing.lower()} could not be found"
+        for thing in ("Product", "Stock transaction", "Currency", "Gateway", "Transaction")
+    }
+
+
 def test_whoever_is_told_to_try_again_is_told_when():
     response = answer(Busy())
 

@@ -8,6 +8,8 @@ import pytest
 
 from api import store
 from api.models import StoreSettings
+from api.settings_views import ADDRESS_MANDATORY_FIELDS
+from orders.serializers import Address
 from tests.concurrency import run_together
 from tests.factories import filled_cart, product
 from tests.http import Api, administrator, shopper, statements
@@ -29,6 +31,8 @@ def test_the_defaults_in_the_shape_of_the_contract(back_office):
     assert general == {
         "type": "settings",
         "page_length": 25,
+        "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
+        "shopper_address_limit": 0,
         "list_child_products": False,
         "additional_languages": [],
         "calculation_method": "line",
@@ -48,6 +52,12 @@ def test_the_defaults_in_the_shape_of_the_contract(back_office):
         "show_all_carts": True,
     }
     assert not StoreSettings.objects.exists()
+
+
+def test_the_settings_name_what_an_address_must_have():
+    required = {name for name, field in Address().fields.items() if field.required}
+
+    assert set(ADDRESS_MANDATORY_FIELDS) == required
 
 
 def test_the_page_length_is_what_a_list_shows_unless_asked_otherwise(back_office):

@@ -130,6 +130,14 @@ def test_a_malformed_token_request_names_its_fields():
     assert {error["status"] for error in errors} == {400}
 
 
+def test_an_unknown_grant_is_a_malformed_request():
+    answer = ask_for_token(grant_type="password", client_id="back-office")
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["status"], error["source"]) == (400, 400, "form.grant_type")
+    assert error["detail"] == "This must be one of: client_credentials, implicit."
+
+
 def signed(**changed: Any) -> str:
     """A token with claims of one's own choice, None leaving one out."""
     kid, secret = next(iter(settings.TOKEN_KEYS.items()))
@@ -355,6 +363,7 @@ def test_an_address_that_does_not_exist_is_a_json_404():
         assert (answer.status_code, error["status"], error["title"]) == (404, 404, "Not Found")
         assert error["code"] == "not_found"
         assert answer["Content-Type"] == "application/json"
+        assert answer["Cache-Control"] == "no-store"
         assert answer["X-Request-Id"]
 
 

@@ -46,14 +46,22 @@ PRODUCT = {
         "stock": {"level": int, "availability": str},
     },
 }
-STOCK = {"id": an_id, "type": "stock", "total": int, "available": int, "allocated": int}
+STOCK = {
+    "id": an_id,
+    "type": "stock",
+    "total": int,
+    "available": int,
+    "allocated": int,
+    "stock_id": an_id,
+    "meta": {"created_at": a_moment, "updated_at": a_moment},
+}
 STOCK_TRANSACTION = {
     "id": an_id,
     "type": "stock-transaction",
     "action": str,
     "product_id": an_id,
     "quantity": int,
-    "timestamps": {"created_at": a_moment},
+    "timestamps": {"created_at": a_moment, "updated_at": a_moment},
     # Ours.
     "reason": str,
     "actor": {"type": str, "id": str, "name": str},
@@ -246,6 +254,33 @@ def test_a_product_without_a_price_has_none_to_show(storefront):
 
 
 # Stock.
+
+
+def test_stock_tells_since_when_it_is_there_and_when_it_last_moved(back_office):
+    moment = clock.now().replace(microsecond=0)
+    moments = [moment + timedelta(days=day) for day in range(3)]
+    with clock.replaced(itertools.repeat(moments[0]).__next__):
+        made = product()
+    untouched = back_office.get(inventory_of(made)).json()["data"]["meta"]
+    with clock.replaced(itertools.repeat(moments[1]).__next__):
+        inventory.record(made.pk, Action.INCREMENT, 5, actor=MERCHANT)
+    moved = back_office.get(inventory_of(made)).json()["data"]["meta"]
+    [entry] = back_office.get(log_of(made)).json()["data"]
+
+    first, second = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in moments[:2])
+    assert untouched == {"created_at": first, "updated_at": first}
+    assert moved == {"created_at": first, "updated_at": second}
+    assert entry["timestamps"] == {"created_at": second, "updated_at": second}
+
+
+def test_the_list_of_stocks_counts_them_under_both_names(back_office):
+    for _ in range(3):
+        product(stock=1)
+    product(managed=False)
+
+    body = back_office.get("/v2/inventories?page[limit]=2").json()
+
+    assert body["meta"]["results"] == {"total": 3, "all": 3}
 
 
 def test_stock_in_the_shape_of_the_contract(back_office):

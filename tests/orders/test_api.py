@@ -40,9 +40,10 @@ PRICES = {
     "discount": FORMATTED,
     "without_discount": FORMATTED,
     "shipping": FORMATTED,
+    "shipping_discount": FORMATTED,
 }
 UNIT_AND_VALUE = {"unit": FORMATTED, "value": FORMATTED}
-LINE_PRICES = dict.fromkeys(PRICES.keys() - {"shipping"}, UNIT_AND_VALUE)
+LINE_PRICES = dict.fromkeys(PRICES.keys() - {"shipping", "shipping_discount"}, UNIT_AND_VALUE)
 CART_META = {
     "display_price": PRICES,
     "timestamps": {"created_at": a_moment, "updated_at": a_moment, "expires_at": a_moment},
