@@ -44,6 +44,11 @@ APPEND_SLASH = False
 
 # Who may use the manual gateway: with it on, anybody who knows an order's id can mark it paid.
 MANUAL_GATEWAY_FOR_SHOPPERS = env.bool("MANUAL_GATEWAY_FOR_SHOPPERS", default=HOLDFAST_DEMO)
+# The storefront, one of the API clients, as which the shop window at / calls; with none, there is
+# nothing at /.
+SHOP_WINDOW_CLIENT = env.str(
+    "SHOP_WINDOW_CLIENT", default="demo-storefront" if HOLDFAST_DEMO else ""
+)
 SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
 CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
 # How long a request waits for a gateway, and how long after that its charge counts as under way.

@@ -34,6 +34,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WELCOME = """
 Holdfast is ready.
 
+  Shop        http://{host}:{port}/
   Shop API    http://{host}:{port}/v2
   Admin       http://{host}:{port}/admin/
 """

@@ -25,11 +25,17 @@ class Sight:
         page.goto(self.path)
         for step in self.steps:
             named = page.get_by_role("link", name=step).or_(page.get_by_role("button", name=step))
-            named.first.click()
+            named.or_(page.get_by_text(step, exact=True)).first.click()
         page.wait_for_load_state("networkidle")
 
 
+CHECKOUT = ("Add Mug, blue to the cart", "Check out", "Fill in an example")
+
 SIGHTS = [
+    Sight("shop", "/", role=""),
+    Sight("shop-checkout", "/", CHECKOUT, role=""),
+    Sight("shop-order", "/", (*CHECKOUT, "Place the order"), role=""),
+    Sight("shop-paid", "/", ("Pay $",), role=""),
     Sight("login", "/admin/login/", role=""),
     Sight("dashboard", "/admin/"),
     Sight("products", PRODUCTS),

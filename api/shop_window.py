@@ -1,0 +1,21 @@
+"""The page at `/`: a shop, as an example of what can be built on the public API.
+
+The server only hands it out. Whatever it shows or does is a call with a shopper's token, made by
+the scripts in static/shop, which frontend developers may read and take.
+"""
+
+from csp.decorators import csp
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from api.policies import PAGE
+
+
+@require_safe
+@csp(PAGE)
+def page(request: HttpRequest) -> HttpResponse:
+    if not settings.SHOP_WINDOW_CLIENT:
+        raise Http404
+    return render(request, "shop/window.html", {"client_id": settings.SHOP_WINDOW_CLIENT})

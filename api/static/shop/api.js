@@ -1,0 +1,104 @@
+// The way to the server: a shopper's token, JSON in and out, and patience.
+// calls.js says what is asked for.
+
+const CLIENT_ID = document.querySelector('meta[name="client-id"]').content;
+const ATTEMPTS = 4;
+const LONGEST_WAIT_SECONDS = 10;
+// Refusals that pass: the same call succeeds, or is answered, a little later.
+const PASSING = ["busy", "idempotency_key_in_use", "payment_under_way", "too_many_requests"];
+
+let token = "";
+
+/** The server said no. `code` tells why in a word that stays; `entries` has one for each field. */
+export class Refused extends Error {
+  constructor(status, entries, retryAfter) {
+    super(entries[0].detail ?? entries[0].title);
+    Object.assign(this, { status, entries, retryAfter, code: entries[0].code });
+  }
+}
+
+/** There was no answer, or none that could be read. Whether something happened is not known. */
+export class Unanswered extends Error {
+  retryAfter = 1;
+}
+
+export function get(path) {
+  return patiently(() => request("GET", path));
+}
+
+/**
+ * Change something, once: the key stays the same however often the call has to be repeated.
+ * Whoever may have to repeat it later, after a reload, brings a key of their own (see keys.js).
+ */
+export function send(method, path, data, key = randomId()) {
+  return patiently(() => request(method, path, data, key));
+}
+
+export function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Repeat a call that got no answer, or was told to come back. */
+async function patiently(attempt) {
+  for (let left = ATTEMPTS - 1; ; left -= 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!left || !passes(error)) throw error;
+      await seconds(Math.min(error.retryAfter, LONGEST_WAIT_SECONDS));
+    }
+  }
+}
+
+function passes(error) {
+  return error instanceof Unanswered || PASSING.includes(error.code);
+}
+
+async function request(method, path, data, key) {
+  token ||= await authenticate();
+  let response = await answered(path, options(method, data, key));
+  if (response.status === 401) {
+    token = await authenticate();
+    response = await answered(path, options(method, data, key));
+  }
+  return read(response);
+}
+
+async function answered(path, sent) {
+  return fetch(path, sent).catch(() => {
+    throw new Unanswered();
+  });
+}
+
+async function read(response) {
+  if (response.status === 204) return {};
+  const body = await response.json().catch(() => {
+    throw new Unanswered();
+  });
+  if (response.ok) return body;
+  throw new Refused(response.status, body.errors, Number(response.headers.get("Retry-After")));
+}
+
+function options(method, data, key) {
+  return {
+    method,
+    headers: {
+      Authorization: `Bearer ${token}`,
+      "Content-Type": "application/json",
+      ...(key && { "Idempotency-Key": key }),
+    },
+    body: data && JSON.stringify({ data }),
+  };
+}
+
+/** A storefront has an id and no secret: there is nothing in this page to steal. */
+async function authenticate() {
+  const body = new URLSearchParams({ grant_type: "implicit", client_id: CLIENT_ID });
+  const answer = await read(await answered("/oauth/access_token", { method: "POST", body }));
+  return answer.access_token;
+}
+
+function seconds(count) {
+  return new Promise((done) => setTimeout(done, count * 1000));
+}

@@ -1,0 +1,354 @@
+"""The shop window as shoppers use it: one, two at once, and one with a bad connection."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from inventory import services as inventory
+from inventory.models import Product
+from inventory.services import Money
+from orders.models import Order
+from payments.models import Payment
+from tests.browser.accessibility import obstacles
+from tests.factories import MERCHANT, api_client, paid_order, product, stock_of
+
+
+@pytest.fixture(autouse=True)
+def storefront(transactional_db):
+    """The program as which the page calls the API."""
+    return api_client(secret="", client_id="demo-storefront")
+
+
+@pytest.fixture
+def mug(storefront):
+    return product(stock=3, name="Blue mug", price=11_00)
+
+
+def says(page: Page):
+    return page.locator("#says p")
+
+
+def order_of(page: Page):
+    """The newest order on the page."""
+    return page.locator("#order-list > li").first
+
+
+def fill_cart(page: Page, name: str = "Blue mug") -> None:
+    page.goto("/")
+    page.get_by_role("button", name=f"Add {name} to the cart").click()
+    expect(says(page)).to_have_text(f"{name} is in your cart.")
+
+
+def place_order(page: Page) -> None:
+    page.get_by_text("Check out", exact=True).click()
+    page.get_by_role("button", name="Fill in an example").click()
+    page.get_by_role("button", name="Place the order").click()
+
+
+def order_mug(page: Page) -> None:
+    fill_cart(page)
+    place_order(page)
+    expect(order_of(page)).to_contain_text("Not paid")
+
+
+def pay(page: Page, way: str) -> None:
+    order_of(page).get_by_label(way, exact=True).check()
+    order_of(page).get_by_role("button", name="Pay").click()
+
+
+def set_price(made: Product, amount: int) -> None:
+    inventory.update_product(made.pk, prices=[Money("USD", amount)], actor=MERCHANT)
+
+
+# Buying.
+
+
+def test_a_shopper_buys_a_mug(page, mug):
+    page.goto("/")
+    shown = page.get_by_role("listitem").filter(has_text="Blue mug")
+    expect(shown).to_contain_text("$11.00")
+    expect(shown).to_contain_text("Only 3 left")
+    assert obstacles(page) == []
+
+    fill_cart(page)
+    place_order(page)
+    expect(order_of(page)).to_contain_text("Nothing is reserved until you pay.")
+    assert obstacles(page) == []
+    pay(page, "A card that works")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    expect(page.locator("#cart")).to_contain_text("It is empty.")
+    expect(shown.first).to_contain_text("Only 2 left")
+    assert obstacles(page) == []
+    order = Order.objects.get()
+    assert (order.payment, order.customer_email) == ("paid", "ada@example.com")
+    assert stock_of(mug).allocated == 1
+
+
+def test_the_keyboard_alone_is_enough(page, mug):
+    page.goto("/")
+
+    def press_on(name):
+        button = page.get_by_role("button", name=name)
+        button.focus()
+        page.keyboard.press("Enter")
+
+    press_on("Add Blue mug to the cart")
+    expect(page.get_by_role("button", name="Add Blue mug to the cart")).to_be_focused()
+    expect(page.locator("summary")).to_be_visible()
+    page.locator("summary").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("First name")).to_be_focused()
+    press_on("Fill in an example")
+    press_on("Place the order")
+    expect(order_of(page)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("A card that works")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    expect(order_of(page)).to_contain_text("Paid")
+
+
+def test_quantities_change_in_place(page, mug):
+    fill_cart(page)
+    quantity = page.get_by_label("Quantity of Blue mug")
+
+    quantity.fill("3")
+    quantity.press("Enter")
+    expect(page.locator("#cart-sum")).to_contain_text("$33.00")
+    quantity.fill("4")
+    quantity.press("Enter")
+    expect(says(page)).to_have_text("Somebody was faster. Only 3 of Blue mug left.")
+    expect(quantity).to_have_value("3")
+    page.get_by_role("button", name="Remove Blue mug").click()
+
+    expect(page.locator("#cart")).to_contain_text("It is empty.")
+    expect(page.get_by_role("link", name="Cart")).to_have_text("Cart: 0")
+
+
+def test_products_are_found_by_name(page, mug):
+    product(stock=0, name='Mug "Storm", 0.5 l')
+    product(name="Draft", status="draft")
+    page.goto("/")
+    names = page.locator("#products h3")
+    expect(names).to_have_text(["Blue mug", 'Mug "Storm", 0.5 l'])
+
+    page.get_by_label("Search").fill('"storm", 0.5')
+    expect(names).to_have_text(['Mug "Storm", 0.5 l'])
+    expect(page.locator("#products")).to_contain_text("Sold out")
+    expect(page.get_by_role("button", name="Add")).to_have_count(0)
+
+    page.get_by_label("Search").fill("*")
+    expect(page.get_by_text("Nothing is called that.")).to_be_visible()
+    assert obstacles(page) == []
+
+
+def test_names_are_text_whatever_they_look_like(page, watch):
+    name = "<img src=x onerror=\"document.title='fooled'\"> & <b>mug</b>"
+    product(stock=1, name=name)
+
+    fill_cart(page, name)
+    place_order(page)
+
+    expect(order_of(page)).to_contain_text(name)
+    expect(page).to_have_title("Holdfast: the shop window")
+
+
+def test_what_is_wrong_with_an_address_is_said_beside_it(page, mug):
+    fill_cart(page)
+    page.get_by_text("Check out", exact=True).click()
+    page.get_by_role("button", name="Fill in an example").click()
+    email = page.get_by_label("E-mail")
+    # Enough for the browser, and not for the server.
+    email.fill("ada@example")
+
+    page.get_by_role("button", name="Place the order").click()
+
+    expect(email).to_be_focused()
+    assert "'email'" in email.evaluate("(field) => field.validationMessage")
+    email.fill("ada@example.com")
+    page.get_by_role("button", name="Place the order").click()
+    expect(order_of(page)).to_contain_text("Not paid")
+
+
+# Somebody was faster.
+
+
+SOLD_OUT = "Somebody was faster. Blue mug is sold out."
+
+
+def test_the_last_one_goes_to_one_of_two_browsers(browse):
+    last = product(stock=1, name="Blue mug")
+    buyers = [browse(), browse()]
+    for page in buyers:
+        order_mug(page)
+
+    # A click does not wait for what it starts.
+    for page in buyers:
+        pay(page, "A card that works")
+
+    ended = re.compile(f"Thank you|{SOLD_OUT} Nothing was charged")
+    for page in buyers:
+        expect(order_of(page).locator(".what")).to_have_text(ended)
+    assert sorted(order_of(page).locator(".badge").inner_text() for page in buyers) == [
+        "Not paid",
+        "Paid",
+    ]
+    assert sorted(Order.objects.values_list("payment", flat=True)) == ["paid", "unpaid"]
+    assert (stock_of(last).available, stock_of(last).allocated) == (0, 1)
+    assert [len(obstacles(page)) for page in buyers] == [0, 0]
+
+
+def test_somebody_was_faster_than_the_cart(page):
+    mug = product(stock=1, name="Blue mug")
+    page.goto("/")
+    add = page.get_by_role("button", name="Add Blue mug to the cart")
+    expect(add).to_be_visible()
+    paid_order({mug: 1})
+
+    add.click()
+
+    expect(says(page)).to_have_text(SOLD_OUT)
+    expect(page.locator("#products")).to_contain_text("Sold out")
+    expect(add).to_have_count(0)
+
+
+def test_somebody_was_faster_than_the_checkout(page):
+    mug = product(stock=1, name="Blue mug")
+    fill_cart(page)
+    paid_order({mug: 1})
+
+    place_order(page)
+
+    expect(says(page)).to_have_text(SOLD_OUT)
+    expect(page.get_by_label("Quantity of Blue mug")).to_have_value("1")
+    expect(page.locator("#orders")).to_be_hidden()
+
+
+def test_a_new_price_is_shown_before_anybody_orders(page, mug):
+    fill_cart(page)
+    set_price(mug, 12_00)
+
+    place_order(page)
+
+    expect(says(page)).to_contain_text("A price has just changed.")
+    expect(page.locator("#cart-sum")).to_contain_text("$12.00")
+    page.get_by_role("button", name="Place the order, $12.00").click()
+    expect(order_of(page)).to_contain_text("Not paid")
+
+
+# Once.
+
+
+def lose_first_answer(page: Page, path: str, lose: Callable[[Route], None]) -> list[Any]:
+    """Let the server do what the first request asks for, and the page never hear of it."""
+    answers: list[Any] = []
+
+    def handle(route: Route) -> None:
+        if answers:
+            route.continue_()
+        else:
+            answers.append(route.fetch().json())
+            lose(route)
+
+    page.route(path, handle)
+    return answers
+
+
+def test_an_answer_that_got_lost_makes_no_second_order(page, mug):
+    answers = lose_first_answer(page, "**/checkout", lambda route: route.abort())
+
+    order_mug(page)
+
+    assert [str(order.pk) for order in Order.objects.all()] == [answers[0]["data"]["id"]]
+
+
+def test_a_reload_between_question_and_answer_makes_no_second_order(page, mug):
+    fill_cart(page)
+    answers = lose_first_answer(page, "**/checkout", lambda route: None)
+    place_order(page)
+    while not answers:
+        page.wait_for_timeout(20)
+
+    page.reload()
+    place_order(page)
+
+    expect(order_of(page)).to_contain_text("Not paid")
+    assert [str(order.pk) for order in Order.objects.all()] == [answers[0]["data"]["id"]]
+
+
+def test_a_payment_whose_answer_got_lost_is_charged_once(page, mug):
+    order_mug(page)
+    lose_first_answer(page, "**/payments", lambda route: route.abort())
+
+    pay(page, "A card that works")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    expect(says(page)).to_contain_text("Thank you!")
+    assert Payment.objects.count() == 1
+
+
+def test_an_impatient_shopper_pays_once(page, mug):
+    order_mug(page)
+    button = page.get_by_role("button", name="Pay")
+
+    button.evaluate("(button) => { button.click(); button.click(); }")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    assert Payment.objects.count() == 1
+
+
+def test_what_was_put_into_the_cart_after_the_order_stays_there(page, mug):
+    product(stock=1, name="Red mug")
+    order_mug(page)
+    expect(page.locator("#checked-out")).to_be_visible()
+    expect(page.locator("#checkout")).to_be_hidden()
+
+    page.get_by_role("button", name="Add Red mug to the cart").click()
+    expect(page.locator("#checkout")).to_be_visible()
+    pay(page, "A card that works")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    expect(page.locator("#lines h3")).to_have_text(["Blue mug", "Red mug"])
+
+
+def test_orders_are_still_there_after_a_reload(page, mug):
+    order_mug(page)
+
+    page.reload()
+    expect(page.locator("#checked-out")).to_be_visible()
+    pay(page, "A card that works")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    expect(page.locator("#cart")).to_contain_text("It is empty.")
+
+
+def test_a_shop_without_its_client_says_so(page, storefront):
+    storefront.delete()
+
+    page.goto("/")
+
+    expect(says(page)).to_contain_text("This shop is not set up yet")
+
+
+# Paying in every way.
+
+
+def test_a_declined_card_can_be_followed_by_another(page, mug):
+    order_mug(page)
+
+    pay(page, "A card that is declined")
+    expect(order_of(page)).to_contain_text("Nothing was charged")
+    assert stock_of(mug).allocated == 0
+    pay(page, "A card that works")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    assert list(Payment.objects.order_by("pk").values_list("status", flat=True)) == [
+        "failed",
+        "complete",
+    ]
