@@ -1,0 +1,67 @@
+"""The limits that docs/api.md names are those of the code."""
+
+import re
+
+import pytest
+from django.conf import global_settings, settings
+
+from api import fields, filtering, idempotency, models, pages
+from config.supervisor import PROJECT
+from inventory import serializers as inventory_serializers
+from inventory import services as inventory
+from inventory import views as inventory_views
+from orders import serializers as orders_serializers
+from orders import views as orders_views
+from orders.models import ITEMS_MAX
+
+_LIMITS = (PROJECT / "docs" / "api.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+? \|$", _LIMITS, re.MULTILINE))
+SETTINGS = (PROJECT / "config" / "settings.py").read_text()
+
+
+def default_of(name: str) -> int:
+    """What a setting is where the environment says nothing; the tests switch some of them off."""
+    match = re.search(rf'env\.int\("{name}", default=([0-9_]+)\)', SETTINGS)
+    assert match, name
+    return int(match[1])
+
+
+DOCUMENTED = {
+    "`page[limit]`": [pages.LIMIT_MAX, 0, models.StoreSettings().page_length],
+    "`page[offset]`": [pages.OFFSET_MAX],
+    "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],
+    "Different items in a cart": [ITEMS_MAX],
+    "Entries of a call that adds or changes several items": [orders_views.ENTRIES_MAX],
+    "`custom_inputs`": [
+        orders_serializers.CUSTOM_INPUTS_MAX,
+        orders_serializers.CUSTOM_INPUTS_LEVELS_MAX,
+    ],
+    "Ids of `GetMultipleStock`": [inventory_views.MULTIPLE_MAX],
+    "Units of a product, and of a line": [fields.UNITS_MAX],
+    "An amount, and a total": [fields.AMOUNT_MAX],
+    "Prices of a product, and currencies of a store": [inventory.CURRENCIES_MAX],
+    "`Idempotency-Key`": [idempotency.KEY_LENGTH_MAX, idempotency.KEPT_FOR.days * 24],
+    "Tokens, checkouts and payments from one address": [
+        default_of("TOKEN_LIMIT"),
+        default_of("LIMIT_SECONDS"),
+    ],
+    "All other calls from one address": [default_of("REQUEST_LIMIT"), default_of("LIMIT_SECONDS")],
+}
+
+
+@pytest.mark.parametrize("of", DOCUMENTED)
+def test_a_documented_limit_is_the_one_of_the_code(of):
+    told = [int(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*", ROWS[of])]
+
+    assert told == DOCUMENTED[of]
+
+
+def test_what_the_table_says_once_is_the_same_for_all_that_it_names():
+    assert inventory_serializers.PRICES_MAX == inventory.CURRENCIES_MAX
+    assert len({default_of(f"{kind}_LIMIT") for kind in ("TOKEN", "CHECKOUT", "PAYMENT")}) == 1
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == global_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 2.5 * 2**20
+
+
+def test_every_limit_of_the_table_is_held_against_the_code():
+    assert ROWS.keys() - DOCUMENTED.keys() == {"of", "A request's body", "A request line"}
