@@ -416,6 +416,11 @@ class StockTransaction(models.Model):
         return self.available + self.allocated
 
     @property
+    def set_aside(self) -> int:
+        """By how much it changed what is set aside by hand: less than nothing if it freed some."""
+        return EFFECTS[Action(self.action), self.by_order].held * self.quantity
+
+    @property
     def numbers(self) -> str:
         """The numbers after this entry, as the stock itself says them."""
         return _sum(self)

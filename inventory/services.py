@@ -470,6 +470,26 @@ def log_page(
     return list(stock.log.filter(sequence__range=numbers).order_by(order))
 
 
+def set_aside(stock: Stock, limit: int) -> list[StockTransaction]:
+    """Read what people allocated and deallocated since nothing was set aside, newest first.
+
+    Added up, they are what is `held`, unless there are more than `limit`.
+    """
+    if not stock.held:
+        return []
+    by_hand = stock.log.filter(
+        by_order=BY_HAND,
+        action__in=[Action.ALLOCATE, Action.DEALLOCATE],
+        sequence__lte=stock.sequence,
+    )
+    parts = []
+    for entry in by_hand.order_by("-sequence")[:limit]:
+        parts.append(entry)
+        if entry.held == entry.set_aside:
+            break
+    return parts
+
+
 def entry_at(stock: Stock, moment: datetime) -> StockTransaction | None:
     """Find the entry that made the numbers of a past moment: one look-up in an index.
 

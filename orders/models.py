@@ -375,6 +375,12 @@ class OrderItem(models.Model):
                 name="order_item_without_product_holds_none",
             ),
         ]
+        indexes = [
+            # Who holds units of a product: the few lines of open orders, among however many sold.
+            models.Index(
+                fields=["product"], condition=Q(allocated__gt=0), name="order_items_holding_units"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} of {self.sku}"

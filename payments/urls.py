@@ -6,6 +6,7 @@ _TRANSACTION = "orders/<uuid:order_id>/transactions/<uuid:payment_id>"
 
 urlpatterns = [
     path("carts/<cart_id:cart_id>/orders", views.CartOrdersView.as_view()),
+    path("inventories/<uuid:product_id>/holders", views.HoldersView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
     path("orders/<uuid:order_id>/payments", views.PaymentsView.as_view()),
     path("orders/<uuid:order_id>/transactions", views.TransactionsView.as_view()),

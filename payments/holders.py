@@ -1,0 +1,91 @@
+"""Why is it not available? The orders that hold units of a product, and what people set aside."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, OuterRef, Prefetch, Sum
+from django.db.models.functions import JSONObject
+
+from inventory import services as inventory
+from inventory.errors import StockNotFound
+from inventory.models import DEFAULT_LOCATION_ID, Stock, StockTransaction
+from orders.models import Order, OrderItem
+from payments.models import Payment
+
+
+@dataclass(frozen=True)
+class Holder:
+    order: Order
+    units: int
+
+    @property
+    def payment_in_flight(self) -> bool:
+        """Whether something is under way that may still change what is paid."""
+        return bool(self.order.attempts_open or self.pending)
+
+    @property
+    def pending(self) -> list[Payment]:
+        return list(self.order.payments.all())
+
+
+@dataclass(frozen=True)
+class Holders:
+    """A product's stock, and whoever holds units of it: its parts sum to what is allocated."""
+
+    stock: Stock
+    # Those that have held the longest come first.
+    orders: list[Holder]
+    # Newest first.
+    by_hand: list[StockTransaction]
+
+    @property
+    def units_of_more_orders(self) -> int:
+        """What is held by orders beyond the limit."""
+        return self.stock.for_orders - sum(holder.units for holder in self.orders)
+
+    @property
+    def units_set_aside_before(self) -> int:
+        """What was set aside by entries beyond the limit."""
+        return self.stock.held - sum(entry.set_aside for entry in self.by_hand)
+
+
+def of_product(product_id: uuid.UUID, limit: int) -> Holders:
+    """Read who holds the units of a managed product, at most `limit` of each sort.
+
+    Raises: StockNotFound.
+    """
+    stock, units = stock_and_orders(product_id, limit)
+    if not stock.managed:
+        raise StockNotFound
+    return Holders(stock, with_orders(units), inventory.set_aside(stock, limit))
+
+
+def stock_and_orders(product_id: uuid.UUID, limit: int) -> tuple[Stock, dict[uuid.UUID, int]]:
+    """Read the stock, and how many units each order holds of it: in one statement, of one moment.
+
+    Raises: StockNotFound.
+    """
+    lines = OrderItem.objects.filter(product_id=OuterRef("product_id"), allocated__gt=0)
+    held = (
+        lines.values("order_id", "order__allocated_at")
+        .annotate(units=Sum("allocated"))
+        .order_by("order__allocated_at", "order_id")
+        .values(held=JSONObject(order=F("order_id"), units=F("units")))[:limit]
+    )
+    here = Stock.objects.filter(product_id=product_id, location_id=DEFAULT_LOCATION_ID)
+    stock = here.annotate(holding=ArraySubquery(held)).first()
+    if stock is None:
+        raise StockNotFound
+    holding: list[dict[str, Any]] = stock.holding  # type: ignore[attr-defined]
+    return stock, {uuid.UUID(each["order"]): each["units"] for each in holding}
+
+
+def with_orders(units: Mapping[uuid.UUID, int]) -> list[Holder]:
+    if not units:
+        return []
+    under_way = Payment.objects.filter(status=Payment.Status.PENDING).order_by("created_at", "pk")
+    known = Order.objects.prefetch_related(Prefetch("payments", under_way)).in_bulk(list(units))
+    return [Holder(known[order_id], quantity) for order_id, quantity in units.items()]
