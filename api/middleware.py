@@ -16,7 +16,9 @@ from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
+from django.utils import timezone
 
+from api import store
 from api.ids import uuid7
 from api.policies import ADMIN
 
@@ -99,3 +101,16 @@ class MessageMiddleware(_ForPeople, DjangoMessages): ...
 
 
 class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
+
+
+class TimeZoneMiddleware:
+    """Let people read times in the store's time zone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(ADMIN_PATH):
+            return self.get_response(request)
+        with timezone.override(store.time_zone()):
+            return self.get_response(request)

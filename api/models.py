@@ -96,6 +96,9 @@ class StoreSettings(models.Model):
     """What a merchant sets for the whole store. See api.store."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    # Empty: Holdfast's own name, and the time zone of the environment.
+    name = models.CharField(max_length=100, blank=True, default="")
+    time_zone = models.CharField(max_length=64, blank=True, default="")
     page_length = models.PositiveSmallIntegerField(default=25)
     cart_expiry_days = models.PositiveSmallIntegerField(default=7)
     # Whether carts that do not say it themselves take more than is available until checkout.

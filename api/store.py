@@ -4,9 +4,13 @@ Each process looks again after some seconds, as it does for currencies.
 """
 
 import time
+from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
 
 from api.idempotency import Key, claim
 from api.models import CART_EXPIRY_DAYS_MAX, StoreSettings
@@ -22,6 +26,20 @@ def current() -> StoreSettings:
         row = StoreSettings.objects.first() or _defaults()
         _known = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, row)
     return _known[1]
+
+
+def time_zone() -> tzinfo:
+    """Return the time zone in which people read times."""
+    try:
+        return ZoneInfo(current().time_zone or settings.TIME_ZONE)
+    except (ZoneInfoNotFoundError, ValueError):
+        # It was chosen where it was known, and this machine knows fewer.
+        return timezone.get_default_timezone()
+
+
+def title(request: HttpRequest) -> str:
+    """Name the store, at the top of the admin."""
+    return current().name or "Holdfast"
 
 
 def forget() -> None:

@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "api.middleware.AuthenticationMiddleware",
     "api.middleware.MessageMiddleware",
     "api.middleware.XFrameOptionsMiddleware",
+    "api.middleware.TimeZoneMiddleware",
 ]
 
 TEMPLATES = [
@@ -245,6 +246,7 @@ IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
 
 USE_TZ = True
+# In which people read times, unless the store's settings name another.
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -293,8 +295,8 @@ structlog.configure(
 
 # The look of the admin: a teal whose 600 is dark enough for white letters.
 UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Holdfast",
-    "SITE_HEADER": "Holdfast",
+    "SITE_TITLE": "api.store.title",
+    "SITE_HEADER": "api.store.title",
     "SITE_SUBHEADER": "Stock that never oversells",
     "SITE_SYMBOL": "anchor",
     "SITE_URL": None,
@@ -344,6 +346,7 @@ UNFOLD: dict[str, Any] = {
                         ("Carts", "shopping_cart", "orders.cart"),
                     ],
                     "Settings": [
+                        ("Store", "storefront", "api.storesettings"),
                         ("Gateways", "payments", "payments.gateway"),
                         ("Currencies", "universal_currency_alt", "inventory.currency"),
                         ("Locations", "warehouse", "inventory.location"),

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -22,10 +23,11 @@ from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from api import clock
+from api import clock, store
 from api.admin import PER_PAGE, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
+from api.models import StoreSettings
 from inventory import services
 from inventory.errors import SkuTaken, SlugTaken, UnitsAllocated
 from inventory.forms import (
@@ -34,6 +36,7 @@ from inventory.forms import (
     NewProductForm,
     ProductForm,
     StartManagingForm,
+    StoreSettingsForm,
     with_prices,
 )
 from inventory.models import (
@@ -606,6 +609,56 @@ class LocationAdmin(ServiceAdmin):
     list_display = ["name", "slug", "enabled"]
     fields = ["name", "slug"]
     readonly_fields = ["slug"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(StoreSettings)
+class StoreSettingsAdmin(ServiceAdmin):
+    """One page for the one row. It stands here, because the default currency is among it."""
+
+    form = StoreSettingsForm
+    fieldsets = [
+        ("Store", {"fields": ["name", "time_zone", "default_currency"]}),
+        ("Stock", {"fields": ["low_stock_threshold", "defer_inventory_check"]}),
+        ("Carts", {"fields": ["cart_expiry_days"]}),
+        ("API", {"fields": ["page_length"]}),
+    ]
+    empty_value_display = NOTHING
+
+    @display(description="default currency")
+    def default_currency(self, row: StoreSettings) -> str:
+        return services.currency_named("").code
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return redirect("admin:api_storesettings_change", store.current().pk)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> StoreSettings | None:
+        """There is one row, which nobody need have saved yet."""
+        store.forget()
+        current = store.current()
+        return copy(current) if object_id == str(current.pk) else None
+
+    def save_model(
+        self, request: HttpRequest, obj: StoreSettings, form: StoreSettingsForm, change: bool
+    ) -> None:
+        """Change what was changed on the form, so that two people's changes can both stand."""
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        code = changed.pop("default_currency", "")
+        if code:
+            services.change_currency(services.currencies()[code].pk, default=True)
+        if changed:
+            store.change(**changed)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

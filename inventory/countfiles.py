@@ -10,6 +10,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from api import store
 from api.fields import UNITS_MAX
 from api.spreadsheets import unescaped
 from inventory.errors import CountFileUnreadable
@@ -191,7 +192,7 @@ def _moment(written: str, now: datetime) -> datetime:
     if moment is None:
         raise _Wrong(f'"{written[:40]}" is no date with a time, such as 2026-05-04 17:30.')
     if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment)
+        moment = timezone.make_aware(moment, store.time_zone())
     if moment > now:
         raise _Wrong("It was counted in the future.")
     return moment

@@ -3,18 +3,23 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
 from api.admin import OnceForm
 from api.fields import AMOUNT_MAX, UNITS_MAX
+from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
 from inventory.models import Currency, Product
+from inventory.services import currencies, currency_named
 
 
 class MoneyField(forms.Field):
@@ -217,3 +222,60 @@ class StartManagingForm(OnceForm):
         initial=0,
         widget=UnfoldAdminIntegerFieldWidget,
     )
+
+
+def _time_zones() -> list[tuple[str, str]]:
+    server = f"As the server has it ({settings.TIME_ZONE})"
+    return [("", server), *((zone, zone) for zone in sorted(available_timezones()))]
+
+
+def _enabled_currencies() -> list[tuple[str, str]]:
+    return sorted((each.code, each.code) for each in currencies().values() if each.enabled)
+
+
+class StoreSettingsForm(forms.ModelForm):
+    """The store's settings, and which of its currencies is the default."""
+
+    time_zone = forms.ChoiceField(
+        choices=_time_zones,
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="In which times are shown here, and named. Stored times are UTC.",
+    )
+    default_currency = forms.ChoiceField(
+        choices=_enabled_currencies,
+        widget=UnfoldAdminSelectWidget,
+        help_text="For prices and carts that name none. Others are made under Currencies.",
+    )
+    cart_expiry_days = forms.IntegerField(
+        label="Carts are kept for (days)",
+        min_value=1,
+        max_value=CART_EXPIRY_DAYS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="After their last change.",
+    )
+    page_length = forms.IntegerField(
+        min_value=1,
+        max_value=PAGE_LENGTH_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How many rows the API's lists have where a call does not say.",
+    )
+
+    class Meta:
+        model = StoreSettings
+        fields = [
+            *("name", "time_zone", "low_stock_threshold", "cart_expiry_days"),
+            *("defer_inventory_check", "page_length"),
+        ]
+        labels = {"defer_inventory_check": "Check stock at checkout only"}
+        help_texts = {
+            "name": "Stands at the top of these pages. Empty: Holdfast.",
+            "low_stock_threshold": "With this many available units or fewer, stock is low, where "
+            "a product says nothing else.",
+            "defer_inventory_check": "On: carts take more than is available, and only the checkout "
+            "refuses it.",
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial["default_currency"] = currency_named("").code

@@ -18,6 +18,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver
 
+from api import store
 from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from tests.factories import api_client, filled_cart, paid_order, product, unpaid_order
 
@@ -157,6 +158,7 @@ def shop(books_agree: None) -> None:
     unpaid_order({shirt: 1})
     filled_cart({shirt: 1})
     api_client()
+    store.change(name="Harbour Goods")
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from api import clock
+from api import clock, store
 from api.actors import Actor
 from inventory import countfiles, counting, jobs
 from inventory import services as inventory
@@ -208,9 +207,10 @@ def test_what_is_wrong_with_a_line_stands_at_the_line(line, said):
     ],
 )
 def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, moment):
-    with timezone.override("Europe/Berlin"):
-        content = f"sku,count,counted_at\nA,5,{written}\n"
-        [line] = countfiles.read(content.encode(), now=NOON).lines
+    store.change(time_zone="Europe/Berlin")
+
+    content = f"sku,count,counted_at\nA,5,{written}\n"
+    [line] = countfiles.read(content.encode(), now=NOON).lines
 
     assert line.counted_at == moment
 

@@ -1,0 +1,161 @@
+"""The one page of settings, and what they change."""
+
+from datetime import UTC, datetime
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from api import clock, store
+from api.models import StoreSettings
+from inventory import services
+from inventory.models import Currency
+from tests.factories import product
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/api/storesettings/1/change/"
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def somebody(role: str) -> Client:
+    user = User.objects.create(username=role, is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def owner() -> Client:
+    return somebody("owner")
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def sent(**changes: str) -> dict[str, str]:
+    """The form as it is shown at first, but for the changes."""
+    return {
+        "name": "",
+        "time_zone": "",
+        "default_currency": "USD",
+        "low_stock_threshold": "5",
+        "cart_expiry_days": "7",
+        "page_length": "25",
+        **changes,
+    }
+
+
+def test_settings_link_leads_to_the_one_page_before_anything_was_ever_saved(owner):
+    response = owner.get("/admin/api/storesettings/", follow=True)
+
+    assert response.redirect_chain == [(PAGE, 302)]
+    assert response.status_code == 200
+    assert not StoreSettings.objects.exists()
+
+
+def test_what_was_typed_counts_at_once(owner):
+    response = owner.post(
+        PAGE,
+        sent(
+            name="Harbour Goods",
+            low_stock_threshold="3",
+            cart_expiry_days="30",
+            page_length="50",
+            defer_inventory_check="on",
+        ),
+    )
+
+    assert response.status_code == 302
+    current = store.current()
+    assert current.name == "Harbour Goods"
+    assert current.low_stock_threshold == 3
+    assert current.cart_expiry_days == 30
+    assert current.page_length == 50
+    assert current.defer_inventory_check
+
+
+def test_what_was_left_alone_keeps_what_somebody_else_typed_meanwhile(owner):
+    store.change(cart_expiry_days=30)
+
+    owner.post(PAGE, sent(cart_expiry_days="30", page_length="50"))
+    store.change(cart_expiry_days=14)
+    owner.post(PAGE, sent(cart_expiry_days="14", page_length="10"))
+
+    assert (store.current().cart_expiry_days, store.current().page_length) == (14, 10)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("cart_expiry_days", "0"),
+        ("cart_expiry_days", "366"),
+        ("page_length", "101"),
+        ("low_stock_threshold", "-1"),
+        ("time_zone", "Mars/Olympus"),
+        ("default_currency", "EUR"),
+    ],
+)
+def test_what_cannot_be_is_refused_on_the_form(owner, field, typed):
+    response = owner.post(PAGE, sent(**{field: typed}))
+
+    assert list(response.context["adminform"].form.errors) == [field]
+    assert not StoreSettings.objects.exists()
+
+
+def test_the_stores_name_stands_at_the_top(owner):
+    assert "Harbour Goods" not in text(owner.get("/admin/"))
+
+    owner.post(PAGE, sent(name="Harbour Goods"))
+
+    assert "Harbour Goods" in text(owner.get("/admin/"))
+    assert "Harbour Goods" in text(Client().get("/admin/login/"))
+
+
+def test_people_read_times_in_the_stores_time_zone_which_is_named(owner):
+    with clock.replaced(lambda: NOON):
+        product(stock=3)
+    log = "/admin/inventory/stocktransaction/"
+    assert "2026-07-01 12:00:00 UTC" in text(owner.get(log))
+
+    owner.post(PAGE, sent(time_zone="Europe/Berlin"))
+
+    assert "2026-07-01 14:00:00 CEST" in text(owner.get(log))
+
+
+def test_environment_names_the_time_zone_until_the_store_does(owner, settings):
+    settings.TIME_ZONE = "Asia/Tokyo"
+
+    assert str(store.time_zone()) == "Asia/Tokyo"
+    assert "As the server has it (Asia/Tokyo)" in text(owner.get(PAGE))
+
+
+def test_a_time_zone_that_this_machine_does_not_know_stops_nobody(owner):
+    store.change(time_zone="Atlantis/Capital")
+
+    assert owner.get(PAGE).status_code == 200
+
+
+def test_default_currency_moves_from_one_to_another(owner):
+    services.create_currency(code="EUR", format="{price} €", enabled=True)
+
+    owner.post(PAGE, sent(default_currency="EUR"))
+
+    assert list(Currency.objects.filter(default=True).values_list("code", flat=True)) == ["EUR"]
+    assert services.currency_named("").code == "EUR"
+
+
+def test_others_may_look_and_change_nothing():
+    clerk = somebody("stock clerk")
+
+    shown = text(clerk.get(PAGE))
+    response = clerk.post(PAGE, sent(name="Mine"))
+
+    assert "USD" in shown
+    assert "<select" not in shown
+    assert response.status_code == 403
+    assert not StoreSettings.objects.exists()
