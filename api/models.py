@@ -107,6 +107,9 @@ class StoreSettings(models.Model):
     show_all_carts = models.BooleanField(default=True)
     # At this many available units, or fewer, stock is low where a product says nothing else.
     low_stock_threshold = models.PositiveIntegerField(default=5)
+    # After how many hours an order that waits for its money is cancelled; 0 is never.
+    unpaid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
+    partly_paid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         verbose_name_plural = "store settings"

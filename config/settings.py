@@ -53,6 +53,25 @@ SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
 CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
 # How long a request waits for a gateway, and how long after that its charge counts as under way.
 GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
+# How long a worker waits, for whom no buyer is waiting.
+GATEWAY_WORKER_TIMEOUT_SECONDS = env.int("GATEWAY_WORKER_TIMEOUT_SECONDS", default=60)
+# How many threads of a process may wait for gateways: half of those that config.supervisor starts.
+# Beyond that a payment answers 202 at once, and a worker charges it.
+GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2)
+# How long a buyer has to confirm a payment, and a gateway to say what became of one.
+PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30)
+# How long a gateway keeps money reserved; then the authorization is let go, and so are the units.
+AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7)
+
+# Who may read /metrics, as a bearer token; without one nobody may, but in the demo everybody.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# Without its secret key Stripe cannot be enabled; without the webhook's, its messages are refused.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
+# Another address than Stripe's own; the tests have one that behaves like it.
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 
 INSTALLED_APPS = [
     "unfold",

@@ -12,7 +12,7 @@ def stop_waiting(order: Order, payment: Payment) -> None:
     order.pending -= payment.amount
     order.attempts_open -= 1
     order.updated_at = payment.updated_at = clock.now()
-    payment.charging_until = None
+    payment.charging_until = payment.queued_until = payment.action = None
 
 
 def take_money(order: Order, payment: Payment, answer: Answer) -> None:
@@ -27,6 +27,14 @@ def take_money(order: Order, payment: Payment, answer: Answer) -> None:
         payment.captured_amount = payment.amount
     if not order.total:
         order.fully_paid_at = payment.updated_at
+    restate(order)
+
+
+def let_go(order: Order, payment: Payment) -> None:
+    """Take an authorization that is no more out of what holds the order."""
+    payment.status = Payment.Status.CANCELLED
+    payment.updated_at = order.updated_at = clock.now()
+    order.authorized -= 0 if payment.late else payment.amount
     restate(order)
 
 
@@ -87,8 +95,7 @@ def _conclude_refund(order: Order, payment: Payment, amount: int, succeeded: boo
 def _conclude_void(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:
     order.attempts_open -= 1
     if succeeded:
-        payment.status = Payment.Status.CANCELLED
-        order.authorized -= 0 if payment.late else amount
+        let_go(order, payment)
 
 
 def conclude_attempt(order: Order, payment: Payment, attempt: Attempt, succeeded: bool) -> None:

@@ -19,6 +19,26 @@ class GatewayNotEnabled(Refusal):
     detail = "The payment gateway is unknown or not enabled."
 
 
+class GatewayNotConfigured(Refusal):
+    """It lacks its keys in the environment."""
+
+    kind = Kind.WRONG_STATE
+    code = "gateway_not_configured"
+    detail = "The payment gateway cannot be enabled: its keys are not set on the server."
+
+
+class PaymentTokenRequired(Refusal):
+    kind = Kind.BAD_REQUEST
+    code = "payment_token_required"
+    detail = "payment is required: what the gateway's own script made of the buyer's card."
+
+
+class CurrencyNotChargeable(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "currency_not_chargeable"
+    detail = "The payment gateway counts this currency in other decimal places than the store."
+
+
 class ManualNotForShoppers(Refusal):
     kind = Kind.FORBIDDEN
     code = "manual_gateway_not_for_shoppers"
@@ -56,6 +76,19 @@ class PaymentReturned(Refusal):
     kind = Kind.PAYMENT_DECLINED
     code = "payment_returned"
     detail = "The payment came too late for the order. It is being returned."
+
+
+class NotOpen(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "transaction_not_open"
+    detail = "Nothing of this transaction is open."
+
+
+class StillUnderWay(Refusal):
+    kind = Kind.CONFLICT
+    code = "transaction_under_way"
+    detail = "The payment gateway is being asked about this transaction. Please try again."
+    retry_after_seconds = 2
 
 
 class NotCapturable(Refusal):

@@ -1,22 +1,66 @@
-"""What the worker does by the clock. Every job may run twice, or at the same time, without harm."""
+"""What the worker does. Every job may run twice, or at the same time, without harm."""
+
+import uuid
+from datetime import timedelta
 
 import structlog
 from procrastinate.contrib.django import app
 
-from api import idempotency, limits
+from api import clock, idempotency, limits
 from inventory.audit import snapshot
 from orders.audit import differences
-from payments import services
+from payments import recovery, services
 
 log = structlog.get_logger(__name__)
+
+# After this long somebody should look: recovery asks every minute.
+ALARM_AFTER = timedelta(minutes=15)
+
+
+# Left to a worker by a request.
+
+
+@app.task(queue="payments")
+def charge_queued(payment_id: str) -> None:
+    services.charge_queued(uuid.UUID(payment_id))
+
+
+# By the clock.
 
 
 @app.periodic(cron="* * * * *")
 @app.task(queue="payments", queueing_lock="settle_pending", pass_context=False)
 def settle_pending_payments(timestamp: int) -> None:
     """Ask the gateways about payments that a crash or a silence left open."""
-    if settled := services.settle_pending():
+    if settled := recovery.settle_pending():
         log.warning("settled_pending_payments", payments=settled)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="alarm_about_open_payments", pass_context=False)
+def alarm_about_open_payments(timestamp: int) -> None:
+    """Be loud about what stays open although its gateway is asked every minute."""
+    for row in recovery.unresolved(older_than=ALARM_AFTER):
+        minutes = int((clock.now() - row.since).total_seconds() // 60)
+        log.error("payments_stay_open", gateway=row.gateway, count=row.count, minutes=minutes)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="let_lapse", pass_context=False)
+def let_lapse(timestamp: int) -> None:
+    """Let go of authorizations and orders whose time is over."""
+    voided, expired = recovery.void_lapsed_authorizations(), recovery.expire_orders()
+    if voided or expired:
+        log.warning("lapsed", authorizations=voided, orders=expired)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="retry_stalled_jobs", pass_context=False)
+async def retry_stalled_jobs(timestamp: int) -> None:
+    """Take up again what a killed worker left behind in the middle."""
+    for job in await app.job_manager.get_stalled_jobs():
+        log.warning("job_taken_up_again", job=job.id, task=job.task_name)
+        await app.job_manager.retry_job(job)
 
 
 @app.periodic(cron="17 * * * *")

@@ -1,6 +1,7 @@
 """Has it been paid: every attempt to move money is on record before a gateway hears of it."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q
@@ -65,6 +66,10 @@ class Payment(models.Model):
     actor_name = models.CharField(max_length=200)
     # Until when some process may be waiting for the gateway's answer.
     charging_until = models.DateTimeField(null=True)
+    # Until when it waits for a worker that is to charge it.
+    queued_until = models.DateTimeField(null=True)
+    # What the buyer has to do before the gateway goes on, in the words of the wire.
+    action = models.JSONField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -90,7 +95,10 @@ class Payment(models.Model):
                 fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
             )
         ]
-        permissions = [("refund_payment", "Can give captured money back")]
+        permissions = [
+            ("refund_payment", "Can give captured money back"),
+            ("settle_payment", "Can settle a payment by hand"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.method} {self.amount} {self.currency} through {self.gateway}"
@@ -100,8 +108,8 @@ class Payment(models.Model):
         compiled.update(self, *_LIFE)
 
     @staticmethod
-    def known(payment_id: uuid.UUID) -> "Payment":
-        return _known_payment(payment_id=payment_id)[0]
+    def known(payment_id: uuid.UUID) -> "Payment | None":
+        return next(iter(_known_payment(payment_id=payment_id)), None)
 
     @property
     def transaction_type(self) -> str:
@@ -121,10 +129,19 @@ class Payment(models.Model):
         return self.status == self.Status.PENDING
 
     @property
+    def is_authorized(self) -> bool:
+        """Money is reserved with the buyer's bank, and neither taken nor let go."""
+        complete = self.status == self.Status.COMPLETE
+        return complete and self.is_authorization and not self.captured_amount
+
+    @property
     def authorized_amount(self) -> int:
-        """Money that is reserved with the buyer's bank and neither taken nor let go."""
-        open_authorization = self.is_authorization and self.status == self.Status.COMPLETE
-        return self.amount if open_authorization and not self.captured_amount else 0
+        return self.amount if self.is_authorized else 0
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Some process charges it or is about to: nobody else may ask what became of it."""
+        ends = (self.charging_until, self.queued_until)
+        return self.is_pending and any(end is not None and end > now for end in ends)
 
     @property
     def refundable_amount(self) -> int:
@@ -133,7 +150,7 @@ class Payment(models.Model):
 
 _LIFE = (
     *("status", "captured_amount", "refunded_amount", "refunding_amount", "late"),
-    *("reference", "failure", "charging_until", "updated_at"),
+    *("reference", "failure", "charging_until", "queued_until", "action", "updated_at"),
 )
 
 _known_payment = Compiled(
@@ -191,3 +208,31 @@ class Attempt(models.Model):
     @property
     def is_pending(self) -> bool:
         return self.status == self.Status.PENDING
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Some process waits for the gateway: nobody else may ask what became of it."""
+        waits = self.charging_until is not None and self.charging_until > now
+        return self.is_pending and waits
+
+
+class GatewayEvent(models.Model):
+    """Something that a gateway told us by itself. Written once, however often it is delivered."""
+
+    # The gateway's own name for it.
+    id = models.CharField(primary_key=True, max_length=200)
+    gateway = models.CharField(max_length=50)
+    type = models.CharField(max_length=100)
+    # The charge that it is about, as the gateway calls it.
+    reference = models.CharField(max_length=200, blank=True)
+    # None where no payment of ours is known by that name.
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="events")
+    body = models.JSONField()
+    received_at = models.DateTimeField()
+    # None until its payment was looked at; what changes nothing is done when it arrives.
+    handled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-received_at"], name="gateway_events_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"

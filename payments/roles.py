@@ -44,6 +44,7 @@ _ROWS = {
     "orders.orderitem":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "payments.attempt":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "payments.gateway":          (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    "payments.gatewayevent":     (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     # To add a payment is to record money that came in elsewhere; to change one, to capture it.
     "payments.payment":          (EVERYBODY, SELLERS, SELLERS, NOBODY),
 }

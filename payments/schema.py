@@ -31,6 +31,13 @@ from payments.models import Attempt, Payment
 
 _STATUS = one_of(*Payment.Status.values)
 _KIND = {"type": "string", "description": "`purchase`, `authorize`, `capture` or `refund`."}
+_ASKED_OF_BUYER = {
+    "client_parameters": {
+        "type": "object",
+        "description": "For the gateway's own script in the browser. While a payment waits for it.",
+    },
+    "next_actions": a_list({"type": "object"}),
+}
 TRANSACTION = component(
     "Transaction",
     an_object(
@@ -57,7 +64,7 @@ TRANSACTION = component(
                 }
             ),
         },
-        {"pending_action": one_of(*Attempt.Kind.values)},
+        {"pending_action": one_of(*Attempt.Kind.values), **_ASKED_OF_BUYER},
     ),
 )
 ORDER_FOR_ITS_BUYER = component(
@@ -78,7 +85,8 @@ ORDER_FOR_ITS_BUYER = component(
                         "transaction_type": _KIND,
                         "status": _STATUS,
                         "amount": AMOUNT,
-                    }
+                    },
+                    _ASKED_OF_BUYER,
                 )
             ),
         }
@@ -147,6 +155,8 @@ schema.describe(
             InsufficientStock,
             PaymentUnderWay,
             errors.GatewayNotEnabled,
+            errors.PaymentTokenRequired,
+            errors.CurrencyNotChargeable,
             errors.ManualNotForShoppers,
             errors.AmountRefused,
             errors.OrderNotPayable,
@@ -184,6 +194,25 @@ _ATTEMPT_REFUSALS = [
     errors.GatewayRefused,
     Invalid,
 ]
+schema.describe(
+    "Payments",
+    views.ConfirmView,
+    post=Operation(
+        "Go on with a payment",
+        "After the buyer has done what `next_actions` asked for, such as 3-D Secure.",
+        takes=serializers.ConfirmBody,
+        body_required=False,
+        answers=_ATTEMPTED,
+        refuses=[
+            OrderNotFound,
+            errors.PaymentNotFound,
+            errors.GatewayNotFound,
+            errors.PaymentDeclined,
+            errors.PaymentReturned,
+            Invalid,
+        ],
+    ),
+)
 schema.describe(
     "Payments",
     views.CaptureView,
@@ -267,7 +296,7 @@ schema.describe(
         "Change a gateway",
         takes=serializers.GatewayChanges,
         answers={200: data(GATEWAY)},
-        refuses=[errors.GatewayNotFound, Invalid],
+        refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, Invalid],
         takes_idempotency_key=False,
     ),
 )

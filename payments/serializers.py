@@ -44,6 +44,10 @@ class CaptureBody(serializers.Serializer[Any]):
     """An authorization is captured whole: nothing needs to be said, only well-formed."""
 
 
+class ConfirmBody(serializers.Serializer[Any]):
+    """What the buyer did, the gateway knows: nothing needs to be said, only well-formed."""
+
+
 class RefundBody(serializers.Serializer[Any]):
     amount = WholeNumber(required=False)
     reason = Text(max_length=500, allow_blank=True, default="")
@@ -89,7 +93,12 @@ def transaction(
     }
     if pending:
         shown["pending_action"] = pending.kind
-    return shown
+    return {**shown, **asked_of_buyer(payment)}
+
+
+def asked_of_buyer(payment: Payment) -> dict[str, Any]:
+    """What the buyer has to do, such as 3-D Secure, while the payment waits for it."""
+    return dict(payment.action) if payment.is_pending and payment.action else {}
 
 
 def holders(found: Holders, orders_url: str) -> dict[str, Any]:
@@ -162,6 +171,7 @@ def order_for_its_buyer(
                 "transaction_type": payment.transaction_type,
                 "status": payment.status,
                 "amount": payment.amount,
+                **asked_of_buyer(payment),
             }
             for payment in payments
         ],

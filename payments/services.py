@@ -6,28 +6,29 @@ attempts with the same life. A payment and its attempts change only under their 
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection
-from django.db.models import Q
+from django.db import OperationalError
+from procrastinate.contrib.django import app
 
 from api import clock, compiled
 from api.actors import SYSTEM, Actor
 from api.errors import Busy, Refusal
 from api.idempotency import Key, claim
 from api.ids import uuid7
-from api.transactions import assert_no_transaction, in_transaction
+from api.transactions import in_transaction
 from orders import services as orders
-from orders.errors import InsufficientStock, OrderNotFound
+from orders.errors import OrderNotCancellable, OrderNotFound
 from orders.models import Order
 from payments import books, gateways
+from payments.asking import a_wait, ask, ask_whether, lease, what_became_of
 from payments.errors import (
     AmountRefused,
+    GatewayNotConfigured,
     GatewayNotEnabled,
     GatewayNotFound,
     GatewayRefused,
@@ -42,14 +43,23 @@ from payments.errors import (
     PaymentReturned,
     RestIsPending,
 )
+from payments.gateways import patience
 from payments.gateways.answers import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment, enabled_gateway
+from payments.settling import (
+    has_open_attempt,
+    lock,
+    record_attempt,
+    save_and_allocate,
+    settle,
+    settle_attempt,
+)
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T", Payment, Attempt)
 
-# A process that waits for a gateway may take this much longer to write down what it heard.
-_WRITE_DOWN = timedelta(seconds=10)
+# For how long a payment may wait for a worker to charge it. Then recovery calls it failed.
+QUEUED_FOR = timedelta(minutes=5)
+UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
 
 @dataclass(frozen=True)
@@ -79,21 +89,14 @@ def pay(
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
     Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, AmountRefused, OrderNotPayable,
-    RestIsPending, InsufficientStock, all before the gateway is asked; PaymentDeclined,
-    PaymentReturned after.
+    RestIsPending, InsufficientStock, or what the gateway says it could never charge, all before the
+    gateway is asked; PaymentDeclined, PaymentReturned after.
     """
     payment = begin(
         order_id, request, actor=actor, by_shopper=by_shopper, payment_id=payment_id, key=key
     )
-    if not payment.is_pending:
-        return payment
-    adapter = gateways.adapter(payment.gateway)
-    answer = _ask(lambda: adapter.charge(payment))
-    try:
-        payment = settle(payment, answer, actor=actor)
-    except (Busy, OperationalError):
-        # The gateway has answered, and only our books could not be written: recovery asks again.
-        log.exception("payment_not_settled", payment_id=str(payment.pk))
+    if payment.is_pending:
+        payment = _charge_now_or_later(payment, actor)
     return require_not_refused(payment)
 
 
@@ -150,23 +153,17 @@ def begin(
     if request.gateway in gateways.ASKING_NOBODY:
         books.take_money(order, payment, SUCCEEDED)
     else:
-        payment.charging_until = _lease()
+        gateways.adapter(request.gateway).require_chargeable(payment)
+        payment.charging_until = lease()
         order.pending += amount
         order.attempts_open += 1
     compiled.insert([payment])
-    _save_and_allocate(order, actor)
+    save_and_allocate(order, actor)
     return payment
 
 
-def _save_and_allocate(order: Order, actor: Actor) -> None:
-    if order.allocated_at is None:
-        orders.allocate(order, actor=actor)
-    else:
-        order.write()
-
-
 def _require_enabled(slug: str) -> None:
-    if slug not in gateways.known() or not enabled_gateway(slug=slug):
+    if slug not in gateways.usable() or not enabled_gateway(slug=slug):
         raise GatewayNotEnabled
 
 
@@ -188,136 +185,104 @@ def _payable_amount(order: Order, asked: int | None, gateway: str) -> int:
     return amount
 
 
-def _lease() -> datetime:
-    return clock.now() + timedelta(seconds=settings.GATEWAY_TIMEOUT_SECONDS) + _WRITE_DOWN
-
-
-def _ask(question: Callable[[], Answer]) -> Answer:
-    """Ask a gateway with no transaction open and no connection held."""
-    assert_no_transaction()
-    if not connection.in_atomic_block:
-        connection.close()
+def _charge_now_or_later(payment: Payment, actor: Actor) -> Payment:
+    """Charge within this request, or leave it to a worker while enough threads wait already."""
     try:
-        return question()
-    except Exception:
-        # Whatever broke, the money may have moved: only asking again can tell.
-        log.exception("gateway_failed")
-        return UNKNOWN
+        if not gateways.asks_outside(payment):
+            return _charge(payment, actor) or payment
+        with a_wait() as may_wait:
+            charged = _charge(payment, actor) if may_wait else None
+            return charged or _queue(payment)
+    except (Busy, OperationalError):
+        # The gateway may have answered, and our books could not be written: recovery asks again.
+        log.exception("payment_not_settled", payment_id=str(payment.pk))
+        return payment
 
 
-# Settling: one state machine for every way in which an answer arrives.
-
-
-def settle(payment: Payment, answer: Answer, *, actor: Actor = SYSTEM) -> Payment:
-    """Write down what the gateway said of a charge. The same answer again changes nothing.
-
-    Money that comes after the payment had failed is accepted if the order can still take it, and
-    sent back otherwise.
-    """
-    try:
-        return _settle(payment, answer, actor)
-    except InsufficientStock:
-        return _settle_by_giving_back(payment, answer, actor)
-
-
-@in_transaction
-def _settle(payment: Payment, answer: Answer, actor: Actor) -> Payment:
-    order = Order.objects.lock(payment.order_id)
-    payment = Payment.known(payment.pk)
-    payment.order = order
-    transition = _TRANSITIONS[Payment.Status(payment.status), answer.outcome]
-    transition(order, payment, answer, actor)
-    return payment
-
-
-def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    books.stop_waiting(order, payment)
-    books.take_money(order, payment, answer)
-    _save(order, payment)
-
-
-def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    books.stop_waiting(order, payment)
-    payment.status = Payment.Status.FAILED
-    payment.failure = answer.failure
-    payment.write()
-    _save_and_release(order, actor, reason="payment failed")
-
-
-def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    payment.charging_until = None
-    payment.reference = answer.reference or payment.reference
-    # Recovery asks those first that it has not asked for longest.
-    payment.updated_at = clock.now()
-    payment.write()
-
-
-def _same(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None: ...
-
-
-def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    if order.is_cancelled or order.fully_paid_at or payment.amount > order.payable:
-        _give_back(order, payment, answer, actor)
+def charge_queued(payment_id: uuid.UUID) -> None:
+    """Charge a payment that was left to a worker, unless somebody has settled it meanwhile."""
+    payment = _take_up(payment_id)
+    if payment is None:
         return
-    books.take_money(order, payment, answer)
-    payment.write()
-    _save_and_allocate(order, actor)
+    actor = Actor(payment.actor_kind, payment.actor_id, payment.actor_name)
+    with patience.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
+        if _charge(payment, actor) is None:
+            settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=actor)
+
+
+def _charge(payment: Payment, actor: Actor) -> Payment | None:
+    """Ask the gateway for the money of a payment on record and write down what it says.
+
+    None: the gateway cannot be reached, and nothing can have been charged.
+    """
+    adapter = gateways.adapter(payment.gateway)
+    announced = ask_whether(lambda: adapter.announce(payment))
+    if announced is not None:
+        if announced.outcome is Outcome.UNKNOWN:
+            return None
+        if announced.outcome is not Outcome.OPEN:
+            return settle(payment, announced, actor=actor)
+        payment = _note_reference(payment, announced.reference)
+        if not payment.is_pending:
+            return payment
+    return settle(payment, ask(lambda: adapter.charge(payment)), actor=actor)
 
 
 @in_transaction
-def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Payment:
-    order, payment = _lock(payment.order_id, payment.pk)
-    if payment.status == Payment.Status.FAILED:
-        _give_back(order, payment, answer, actor)
+def _note_reference(payment: Payment, reference: str) -> Payment:
+    """Commit the gateway's name for a charge before anything is charged by that name.
+
+    It comes back as it is now: what was settled meanwhile must not be charged any more.
+    """
+    _, payment = lock(payment.order_id, payment.pk)
+    payment.reference = reference
+    payment.write()
     return payment
 
 
-def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Keep money that the order cannot take out of its books, and put its way back on record."""
-    payment.status = Payment.Status.COMPLETE
-    payment.late = True
-    payment.reference = answer.reference or payment.reference
-    payment.updated_at = order.updated_at = clock.now()
-    reason = "The payment came too late for the order."
-    kind = Attempt.Kind.VOID if payment.is_authorization else Attempt.Kind.REFUND
-    if not payment.is_authorization:
-        payment.captured_amount = payment.amount
-    attempt = _record(kind, order, payment, payment.amount, actor, reason)
-    # Nobody waits for it: recovery takes it to the gateway.
-    attempt.charging_until = None
-    attempt.save(update_fields=["charging_until"])
-    order.write()
+@in_transaction
+def _queue(payment: Payment) -> Payment:
+    """Leave a payment, of which nothing was charged so far, to a worker."""
+    _, payment = lock(payment.order_id, payment.pk)
+    if payment.is_pending:
+        payment.charging_until = None
+        payment.queued_until = clock.now() + QUEUED_FOR
+        payment.write()
+        charging = app.configure_task("payments.jobs.charge_queued", queue="payments")
+        charging.defer(payment_id=str(payment.pk))
+    return payment
 
 
-_TRANSITIONS: dict[
-    tuple[Payment.Status, Outcome], Callable[[Order, Payment, Answer, Actor], None]
-] = {
-    (Payment.Status.PENDING, Outcome.SUCCEEDED): _accept,
-    (Payment.Status.PENDING, Outcome.FAILED): _fail,
-    (Payment.Status.PENDING, Outcome.UNKNOWN): _wait,
-    (Payment.Status.COMPLETE, Outcome.SUCCEEDED): _same,
-    (Payment.Status.COMPLETE, Outcome.FAILED): _same,
-    (Payment.Status.COMPLETE, Outcome.UNKNOWN): _same,
-    (Payment.Status.FAILED, Outcome.SUCCEEDED): _accept_late,
-    (Payment.Status.FAILED, Outcome.FAILED): _same,
-    (Payment.Status.FAILED, Outcome.UNKNOWN): _same,
-    (Payment.Status.CANCELLED, Outcome.SUCCEEDED): _same,
-    (Payment.Status.CANCELLED, Outcome.FAILED): _same,
-    (Payment.Status.CANCELLED, Outcome.UNKNOWN): _same,
-}
-
-
-def _save(order: Order, payment: Payment) -> None:
+@in_transaction
+def _take_up(payment_id: uuid.UUID) -> Payment | None:
+    """Take a queued payment off the queue: whoever comes second finds it taken."""
+    order_id = Payment.objects.values_list("order_id", flat=True).get(pk=payment_id)
+    _, payment = lock(order_id, payment_id)
+    if not payment.is_pending or payment.queued_until is None:
+        return None
+    payment.queued_until = None
+    payment.charging_until = lease(settings.GATEWAY_WORKER_TIMEOUT_SECONDS)
     payment.write()
-    order.write()
+    return payment
 
 
-def _save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
-    """Save the order and, if no part of its payment holds its units any more, give them back."""
-    if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
-        order.write()
-    else:
-        orders.release(order, actor=actor, reason=reason)
+def confirm(order_id: uuid.UUID, payment_id: uuid.UUID, *, key: Key | None = None) -> Payment:
+    """Go on with a payment after its buyer has done what the gateway asked for.
+
+    Raises: OrderNotFound, PaymentNotFound; PaymentDeclined, PaymentReturned.
+    """
+    payment = _begin_confirm(order_id, payment_id, key=key)
+    if payment.is_pending and not payment.is_under_way(clock.now()):
+        with a_wait() as may_wait:
+            if may_wait:
+                payment = settle(payment, what_became_of(payment, confirmed=True))
+    return require_not_refused(payment)
+
+
+@in_transaction
+def _begin_confirm(order_id: uuid.UUID, payment_id: uuid.UUID, *, key: Key | None) -> Payment:
+    claim(key, payment_id)
+    return lock(order_id, payment_id)[1]
 
 
 # Captures, voids and refunds.
@@ -338,11 +303,11 @@ def begin_capture(
     order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor, key: Key | None = None
 ) -> Attempt:
     claim(key, payment_id)
-    order, payment = _lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id)
     capturable = payment.authorized_amount and not payment.late and not order.is_cancelled
-    if not capturable or _has_open_attempt(payment):
+    if not capturable or has_open_attempt(payment):
         raise NotCapturable
-    attempt = _record(Attempt.Kind.CAPTURE, order, payment, payment.amount, actor)
+    attempt = record_attempt(Attempt.Kind.CAPTURE, order, payment, payment.amount, actor)
     order.write()
     return attempt
 
@@ -384,13 +349,15 @@ def begin_refund(
 ) -> Attempt:
     """Put a refund on record. To mark one as made is all there is to it, and done at once."""
     claim(key, payment_id)
-    order, payment = _lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id)
     may_go_back = order.fully_paid_at or order.is_cancelled or payment.late
     marked = amount is None
     amount = payment.refundable_amount if amount is None else amount
     if not may_go_back or not 0 < amount <= payment.refundable_amount:
         raise NotRefundable
-    attempt = _record(Attempt.Kind.REFUND, order, payment, amount, actor, reason, at_once=marked)
+    attempt = record_attempt(
+        Attempt.Kind.REFUND, order, payment, amount, actor, reason, at_once=marked
+    )
     order.write()
     if put_back:
         orders.put_back(order, put_back, actor=actor, reason=reason or "came back")
@@ -422,62 +389,13 @@ def begin_void(
     key: Key | None = None,
 ) -> Attempt:
     claim(key, payment_id)
-    order, payment = _lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id)
     if payment.gateway in gateways.ASKING_NOBODY:
         raise ManualNotVoidable
-    if not payment.authorized_amount or _has_open_attempt(payment):
+    if not payment.authorized_amount or has_open_attempt(payment):
         raise NotVoidable
-    attempt = _record(Attempt.Kind.VOID, order, payment, payment.amount, actor, reason)
+    attempt = record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, reason)
     order.write()
-    return attempt
-
-
-def _lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
-    order = Order.objects.lock(order_id)
-    payment = Payment.objects.filter(pk=payment_id, order_id=order_id).first()
-    if payment is None:
-        raise PaymentNotFound
-    payment.order = order
-    return order, payment
-
-
-def _has_open_attempt(payment: Payment) -> bool:
-    return payment.attempts.filter(status=Attempt.Status.PENDING).exists()
-
-
-def _record(
-    kind: Attempt.Kind,
-    order: Order,
-    payment: Payment,
-    amount: int,
-    actor: Actor,
-    reason: str = "",
-    *,
-    at_once: bool = False,
-) -> Attempt:
-    """Put an attempt on record, pending, or done at once where nobody is to be asked.
-
-    The caller saves the locked order.
-    """
-    now = order.updated_at = clock.now()
-    attempt = Attempt(
-        payment=payment,
-        kind=kind,
-        amount=amount,
-        reason=reason,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        charging_until=_lease(),
-        created_at=now,
-        updated_at=now,
-    )
-    books.open_attempt(order, payment, attempt)
-    if at_once or payment.gateway in gateways.ASKING_NOBODY:
-        _conclude(order, payment, attempt, SUCCEEDED)
-    else:
-        attempt.save()
-        payment.write()
     return attempt
 
 
@@ -485,10 +403,8 @@ def _performed(attempt: Attempt) -> Attempt:
     """Ask the gateway for what is on record, unless it is done. Raises: GatewayRefused."""
     if not attempt.is_pending:
         return attempt
-    adapter = gateways.adapter(attempt.payment.gateway)
-    answer = _ask(lambda: adapter.perform(attempt))
     try:
-        attempt = settle_attempt(attempt, answer)
+        attempt = _perform_now_or_later(attempt)
     except (Busy, OperationalError):
         log.exception("attempt_not_settled", attempt_id=str(attempt.pk))
     if attempt.status == Attempt.Status.FAILED:
@@ -496,48 +412,22 @@ def _performed(attempt: Attempt) -> Attempt:
     return attempt
 
 
-@in_transaction
-def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
-    """Write down what became of a capture, void or refund. The same again changes nothing."""
-    order, payment = _lock(attempt.payment.order_id, attempt.payment_id)
-    attempt = Attempt.objects.get(pk=attempt.pk)
-    attempt.payment = payment
-    if attempt.status == Attempt.Status.FAILED and answer.outcome is Outcome.SUCCEEDED:
-        _reopen(order, payment, attempt, answer)
-    if attempt.is_pending:
-        _conclude(order, payment, attempt, answer)
-        actor = Actor(attempt.actor_kind, attempt.actor_id, attempt.actor_name)
-        _save_and_release(order, actor, reason="payment voided")
+def _perform_now_or_later(attempt: Attempt) -> Attempt:
+    adapter = gateways.adapter(attempt.payment.gateway)
+    if not gateways.asks_outside(attempt.payment):
+        return settle_performed(attempt, ask(lambda: adapter.perform(attempt)))
+    with a_wait() as may_wait:
+        # Without an answer it is recovery's, which performs what the gateway never heard of.
+        answer = ask(lambda: adapter.perform(attempt)) if may_wait else UNKNOWN
+        return settle_performed(attempt, answer)
+
+
+def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
+    """Settle an attempt; a capture that failed may mean that the authorization is no more."""
+    attempt = settle_attempt(attempt, answer)
+    if attempt.kind == Attempt.Kind.CAPTURE and attempt.status == Attempt.Status.FAILED:
+        settle(attempt.payment, what_became_of(attempt.payment))
     return attempt
-
-
-def _reopen(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
-    """Take up an attempt again that was given up and then turned out to have succeeded."""
-    is_refund = attempt.kind == Attempt.Kind.REFUND
-    left = payment.refundable_amount if is_refund else payment.authorized_amount
-    if attempt.amount > left:
-        # What it moved can no longer be booked; its name at the gateway lets a person find it.
-        log.error("attempt_succeeded_too_late", attempt_id=str(attempt.pk))
-        attempt.reference = answer.reference
-        attempt.save(update_fields=["reference"])
-        return
-    attempt.status = Attempt.Status.PENDING
-    attempt.failure = ""
-    books.open_attempt(order, payment, attempt)
-
-
-def _conclude(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
-    """Apply an answer to a pending attempt and save all but the order, which the caller saves."""
-    attempt.charging_until = None
-    attempt.updated_at = clock.now()
-    if answer.outcome is not Outcome.UNKNOWN:
-        succeeded = answer.outcome is Outcome.SUCCEEDED
-        attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
-        attempt.reference, attempt.failure = answer.reference, answer.failure
-        payment.updated_at = order.updated_at = attempt.updated_at
-        books.conclude_attempt(order, payment, attempt, succeeded)
-    attempt.save()
-    payment.write()
 
 
 # Cancelling an order, with the money it holds.
@@ -549,7 +439,19 @@ def cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None
     The voids are on record with the cancellation; their gateways are asked after it is committed.
     Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay.
     """
-    for attempt in begin_cancel(order_id, actor=actor, key=key):
+    _perform_voids(begin_cancel(order_id, actor=actor, key=key))
+
+
+def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
+    """Cancel an order that has waited too long for its money, unless it has come meanwhile.
+
+    Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay.
+    """
+    _perform_voids(begin_cancel(order_id, actor=SYSTEM, while_payment=while_payment))
+
+
+def _perform_voids(voids: Iterable[Attempt]) -> None:
+    for attempt in voids:
         try:
             _performed(attempt)
         except Refusal:
@@ -558,11 +460,18 @@ def cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None
 
 
 @in_transaction
-def begin_cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> list[Attempt]:
-    """Cancel the order; return the voids that are still to be asked for."""
+def begin_cancel(
+    order_id: uuid.UUID, *, actor: Actor, while_payment: str = "", key: Key | None = None
+) -> list[Attempt]:
+    """Cancel the order; return the voids that are still to be asked for.
+
+    `while_payment` is the state that its payment must still be in.
+    """
     claim(key, order_id)
     order = Order.objects.lock(order_id)
     order.require_cancellable()
+    if while_payment and order.payment != while_payment:
+        raise OrderNotCancellable("The order has been paid meanwhile.")
     authorized = order.payments.filter(
         status=Payment.Status.COMPLETE,
         method=Payment.Method.AUTHORIZE,
@@ -570,65 +479,21 @@ def begin_cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -
         late=False,
     )
     voids = [
-        _record(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
+        record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
         for payment in authorized
     ]
     orders.cancel(order, actor=actor)
     return voids
 
 
-# What a crash or a silent gateway left open.
-
-
-def settle_pending(*, limit: int = 100) -> int:
-    """Ask the gateways what became of whatever is still open and settle it; return how many.
-
-    Any number of processes may do this at once: every answer is settled once.
-    """
-    payments = Payment.objects.filter(_left_open()).order_by("updated_at")[:limit]
-    attempts = Attempt.objects.filter(_left_open()).select_related("payment")
-    settled = [_settled(_recover_payment, payment) for payment in payments]
-    settled += [
-        _settled(_recover_attempt, attempt) for attempt in attempts.order_by("updated_at")[:limit]
-    ]
-    return sum(settled)
-
-
-def _settled(recover: Callable[[T], T], left_open: T) -> bool:
-    """Recover one; what goes wrong with it must not keep the others waiting."""
-    try:
-        return not recover(left_open).is_pending
-    except Exception:
-        log.exception("recovery_failed", left_open=str(left_open.pk))
-        # To the end of the queue, or a few of its kind would keep all others waiting.
-        type(left_open).objects.filter(pk=left_open.pk).update(updated_at=clock.now())
-        return False
-
-
-def _recover_payment(payment: Payment) -> Payment:
-    adapter = gateways.adapter(payment.gateway)
-    return settle(payment, _ask(lambda: adapter.find_charge(payment)))
-
-
-def _recover_attempt(attempt: Attempt) -> Attempt:
-    """Ask what became of an attempt, and make it if the gateway never heard of it."""
-    adapter = gateways.adapter(attempt.payment.gateway)
-    answer = _ask(lambda: adapter.find(attempt) or adapter.perform(attempt))
-    return settle_attempt(attempt, answer)
-
-
-def _left_open() -> Q:
-    """Pending, with nobody waiting for the gateway any more."""
-    waiting = Q(charging_until__gt=clock.now())
-    return Q(status="pending") & ~waiting
-
-
 # Gateways and reading.
 
 
 def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = None) -> Gateway:
-    """Raises: GatewayNotFound."""
+    """Raises: GatewayNotFound; GatewayNotConfigured for one whose keys are missing."""
     gateway = gateway_named(slug)
+    if enabled and slug not in gateways.usable():
+        raise GatewayNotConfigured
     changes = {"enabled": enabled, "name": name}
     changed = {field: value for field, value in changes.items() if value is not None}
     for field, value in changed.items():

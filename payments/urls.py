@@ -11,6 +11,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/payments", views.PaymentsView.as_view()),
     path("orders/<uuid:order_id>/transactions", views.TransactionsView.as_view()),
     path(_TRANSACTION, views.TransactionView.as_view()),
+    path(f"{_TRANSACTION}/confirm", views.ConfirmView.as_view()),
     path(f"{_TRANSACTION}/capture", views.CaptureView.as_view()),
     path(f"{_TRANSACTION}/refund", views.RefundView.as_view()),
     path(f"{_TRANSACTION}/cancel", views.VoidView.as_view()),

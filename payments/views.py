@@ -87,7 +87,27 @@ class TransactionView(ApiView):
         return envelope(serializers.transaction(payment, currency, _pending(payment)))
 
 
-class _AttemptView(ApiView):
+class _TransactionActionView(ApiView):
+    def optional_data(self) -> Any:
+        """The SDKs send no body, or an empty one, where nothing is to be said."""
+        body = self.request.data
+        return body.get("data", {}) if isinstance(body, dict) else body
+
+
+class ConfirmView(_TransactionActionView):
+    """The buyer has done what the gateway asked: a shopper may, who knows order and payment."""
+
+    limited_as = "payment"
+
+    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
+        def perform(key: Key | None) -> Response:
+            validated(serializers.ConfirmBody, self.optional_data())
+            return _transaction(services.confirm(order_id, payment_id, key=key))
+
+        return once(request, perform, again=_paid_before)
+
+
+class _AttemptView(_TransactionActionView):
     """A capture, refund or void: the answer is the transaction as it stands then."""
 
     permission_classes = [Administrator]
@@ -108,11 +128,6 @@ class _AttemptView(ApiView):
             return _transaction(payment, _pending(payment))
 
         return once(request, perform, again)
-
-    def optional_data(self) -> Any:
-        """The SDKs send no body, or an empty one, where nothing is to be said."""
-        body = self.request.data
-        return body.get("data", {}) if isinstance(body, dict) else body
 
 
 class CaptureView(_AttemptView):

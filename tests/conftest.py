@@ -9,6 +9,7 @@ from inventory import services as inventory
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from orders import audit
 from payments import roles
+from payments.gateways import patience
 from payments.models import Gateway
 
 
@@ -44,6 +45,13 @@ def _is_transactional(request: pytest.FixtureRequest) -> bool:
     return bool({"transactional_db", "live_server"} & set(request.fixturenames))
 
 
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Nobody waits for a slow gateway: it has not answered in time as soon as it is asked."""
+    with patience.at_most(0):
+        yield
+
+
 def lay_the_first_rows() -> None:
     """What the migrations lay, again: a transactional test ends in an empty database."""
     from api import clock
@@ -57,6 +65,7 @@ def lay_the_first_rows() -> None:
         defaults={"format": "${price}", "default": True, "created_at": now, "updated_at": now},
     )
     Gateway.objects.update_or_create(slug="manual", defaults={"name": "Manual", "enabled": True})
+    Gateway.objects.update_or_create(slug="stripe", defaults={"name": "Stripe", "enabled": False})
     Gateway.objects.update_or_create(slug="test", defaults={"name": "Test", "enabled": True})
     if not Group.objects.exists():
         roles.grant()

@@ -24,6 +24,8 @@ def pytest_load_initial_conftests() -> None:
     # All tests come from one address; those of the limits set them.
     for limit in ("TOKEN_LIMIT", "CHECKOUT_LIMIT", "PAYMENT_LIMIT", "REQUEST_LIMIT"):
         os.environ[limit] = "0"
+    # Some tests let dozens of threads wait for a gateway at once; those of the waits set this.
+    os.environ["GATEWAY_WAITS_MAX"] = "1000"
     if not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = _start_server()
 

@@ -90,6 +90,9 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_not_enabled": MERCHANT,
     "currency_unknown": "Offer the currencies of `GET /v2/currencies` only.",
     "gateway_not_enabled": "Offer another gateway.",
+    "gateway_not_configured": MERCHANT,
+    "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",
+    "payment_token_required": "Send what the gateway's own script made of the card as `payment`.",
     "gateway_refused": MERCHANT,
     "idempotency_key_reused": "Make a new key for each new thing to be done.",
     "order_not_cancellable": ("It is shipped, or cancelled already.", SHOW_ORDER),
@@ -124,7 +127,8 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     ),
 }
 # Never sent: the first two consist of entries with codes of their own, the next ones are met in the
-# admin only, and whatever media types a call names, it gets JSON.
+# admin only, two are for gateways that send messages, and whatever media types a call names, it
+# gets JSON.
 UNSEEN = {
     "invalid",
     "several_refused",
@@ -134,6 +138,10 @@ UNSEEN = {
     "count_file_not_ready",
     "count_file_unreadable",
     "not_undoable",
+    "transaction_not_open",
+    "transaction_under_way",
+    "signature_refused",
+    "no_message",
     "stock_moved",
     "not_put_back",
     "ship_not_undoable",

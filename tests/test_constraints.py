@@ -42,6 +42,8 @@ UNREACHABLE = {
     "inventory_countline.count_line_numbered": "The lines of a file are numbered as they are read.",
     "inventory_countline.file_id -> inventory_countfile": "Made with their file, in one "
     "transaction, and deleted with it, under its lock.",
+    "api_storesettings.unpaid_order_expiry_hours >= 0": SERIALIZER,
+    "api_storesettings.partly_paid_order_expiry_hours >= 0": SERIALIZER,
     "inventory_currency.pkey": OWN_ID,
     "inventory_currency.currency_at_most_4_decimal_places": SERIALIZER,
     "inventory_currency.decimal_places >= 0": SERIALIZER,
@@ -96,6 +98,8 @@ UNREACHABLE = {
     "payments_attempt.payment_id -> payments_payment": ORDERS,
     "payments_attempt.attempt_one_capture_or_void_at_a_time": ORDERS_LOCK,
     "payments_gateway.pkey": BY_MIGRATION,
+    "payments_gatewayevent.pkey": WRITTEN_ON_CONFLICT,
+    "payments_gatewayevent.payment_id -> payments_payment": ORDERS,
     "payments_payment.pkey": OWN_ID,
     "payments_payment.order_id -> orders_order": ORDERS,
     "payments_payment.payment_captured_within_amount": ORDERS_LOCK,

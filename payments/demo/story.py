@@ -283,9 +283,9 @@ def _paid_in_part(story: Story) -> None:
 def _pending(story: Story) -> None:
     """No answer from the gateway yet. The worker asks again within a minute of its start."""
     for first_name, minutes, token, lines in [
-        ("Amara", 9, "unknown", {"SHIRT-WHITE-M": 1}),
-        ("Jack", 6, "unknown_decline", {"STICKERS": 3, "MUG-WHITE": 1}),
-        ("Kavya", 4, "unknown", {"TOTE-NATURAL": 2}),
+        ("Amara", 9, "slow", {"SHIRT-WHITE-M": 1}),
+        ("Jack", 6, "slow_decline", {"STICKERS": 3, "MUG-WHITE": 1}),
+        ("Kavya", 4, "slow", {"TOTE-NATURAL": 2}),
     ]:
         at = story.ago(minutes=minutes)
         purchase = Purchase(story, customer_named(first_name), lines, at).ordered()

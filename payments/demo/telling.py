@@ -18,6 +18,7 @@ from payments import services as payments
 from payments.demo.catalogue import PRODUCTS
 from payments.demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from payments.errors import PaymentDeclined
+from payments.gateways import patience
 from payments.models import Payment
 from payments.services import Request
 
@@ -89,7 +90,7 @@ class Story:
     def replay(self) -> None:
         """Let it all happen, each event at its time: so the clock never runs backwards."""
         time = self.now
-        with clock.replaced(lambda: time):
+        with clock.replaced(lambda: time), patience.at_most(0):
             for event in self.in_order_of_time():
                 time = event.at
                 event.do()

@@ -1,38 +1,30 @@
-"""How to talk to those who move the money. An adapter answers; it never touches our records."""
-
-from typing import Protocol, cast
+"""How to talk to those who move the money."""
 
 from django.conf import settings
 
 from payments.errors import GatewayNotFound
-from payments.gateways import test
-from payments.gateways.answers import Answer
-from payments.models import Attempt, Payment
+from payments.gateways.adapter import Adapter
+from payments.gateways.stripe import StripeGateway
+from payments.gateways.test import DemoGateway
+from payments.models import Payment
 
 # Money that moves outside of Holdfast, in cash or by bank transfer: nobody is asked, and what is
 # recorded has happened.
 ASKING_NOBODY = frozenset({"manual"})
 
 
-class Adapter(Protocol):
-    """Called with no transaction open and no connection held: it may take long."""
-
-    def charge(self, payment: Payment) -> Answer:
-        """Purchase or authorize. The payment's id makes a repetition harmless."""
-
-    def perform(self, attempt: Attempt) -> Answer:
-        """Capture, void or refund. The attempt's id makes a repetition harmless."""
-
-    def find_charge(self, payment: Payment) -> Answer:
-        """Ask what became of a charge that nobody waited for."""
-
-    def find(self, attempt: Attempt) -> Answer | None:
-        """Ask what became of a capture, void or refund. None: it never heard of it."""
-
-
 def adapters() -> dict[str, Adapter]:
     """Every gateway that this server can ask, by slug."""
-    return {"test": cast(Adapter, test)} if settings.HOLDFAST_DEMO else {}
+    able: dict[str, Adapter] = {}
+    if settings.STRIPE_SECRET_KEY:
+        able["stripe"] = _stripe
+    if settings.HOLDFAST_DEMO:
+        able["test"] = _test
+    return able
+
+
+_stripe = StripeGateway()
+_test = DemoGateway()
 
 
 def adapter(slug: str) -> Adapter:
@@ -44,4 +36,15 @@ def adapter(slug: str) -> Adapter:
 
 
 def known() -> set[str]:
+    """Every gateway that the store may be shown; not each can be used."""
+    return {*ASKING_NOBODY, "stripe", *adapters()}
+
+
+def usable() -> set[str]:
+    """Those that can be enabled: the others lack their keys in the environment."""
     return {*ASKING_NOBODY, *adapters()}
+
+
+def asks_outside(payment: Payment) -> bool:
+    """Tell whether whoever charges this may have to wait for somebody else."""
+    return payment.gateway not in ASKING_NOBODY and adapter(payment.gateway).asks_outside(payment)

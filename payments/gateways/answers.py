@@ -1,10 +1,19 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class Outcome(Enum):
     SUCCEEDED = "succeeded"
+    # Declined, and it can never succeed any more.
     FAILED = "failed"
+    # The gateway let go of it, or of what it had authorized: it can never succeed any more.
+    CANCELLED = "cancelled"
+    # The buyer has to do something first, such as 3-D Secure.
+    ACTION = "action"
+    # Nothing was charged so far, and it could still succeed: somebody must finish it or give it up.
+    OPEN = "open"
     # No answer, or none that settles anything: the gateway must be asked again.
     UNKNOWN = "unknown"
 
@@ -16,6 +25,8 @@ class Answer:
     outcome: Outcome
     reference: str = ""
     failure: str = ""
+    # What a frontend needs for its buyer to act: `client_parameters` and `next_actions`.
+    action: Mapping[str, Any] | None = None
 
 
 SUCCEEDED = Answer(Outcome.SUCCEEDED)

@@ -24,7 +24,7 @@ from api.models import ApiClient, IdempotencyKey
 from inventory import services as inventory
 from inventory.models import Product, StockTransaction
 from orders.models import Cart, Order
-from payments import gateways
+from payments import gateways, recovery
 from payments import services as payments
 from payments.gateways.answers import Answer
 from payments.models import Attempt, Gateway, Payment
@@ -42,7 +42,7 @@ from tests.factories import (
 from tests.http import BUYER, SECRET, Api, administrator, ask_for_token, shopper
 from tests.payments.fake_gateway import OK, FakeGateway
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 
 UNKNOWN = uuid.UUID("01234567-89ab-7def-8123-456789abcdef")
 
@@ -289,6 +289,7 @@ ROUTES = {
     "POST /v2/orders/{id}/payments": EVERYBODY,
     "GET /v2/orders/{id}/transactions": ADMINISTRATORS,
     "GET /v2/orders/{id}/transactions/{id}": ADMINISTRATORS,
+    "POST /v2/orders/{id}/transactions/{id}/confirm": EVERYBODY,
     "POST /v2/orders/{id}/transactions/{id}/capture": ADMINISTRATORS,
     "POST /v2/orders/{id}/transactions/{id}/refund": ADMINISTRATORS,
     "POST /v2/orders/{id}/transactions/{id}/cancel": ADMINISTRATORS,
@@ -687,7 +688,7 @@ def paying_with_a_card_that_is_declined() -> Call:
 
 
 def paying_without_an_answer() -> Call:
-    return paying("test", "unknown")
+    return paying("test", "slow")
 
 
 def paying_through_an_unknown_gateway() -> Call:
@@ -926,7 +927,7 @@ def test_f16_a_pending_payment_is_told_again_until_it_is_settled():
     api, call = administrator(), paying_without_an_answer()
     first = send(api, call, "once")
     again = send(api, call, "once")
-    payments.settle_pending()
+    recovery.settle_pending()
     settled = send(api, call, "once")
 
     assert (first.status_code, again.status_code, settled.status_code) == (202, 202, 200)

@@ -32,6 +32,7 @@ from orders.errors import (
     TotalTooLarge,
 )
 from orders.models import Cart, CartItem, Order, OrderEvent, OrderItem
+from payments import recovery
 from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.models import Payment
@@ -47,7 +48,7 @@ from tests.factories import (
 )
 from tests.orders.statements import statements_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -611,12 +612,12 @@ def test_a_partly_refunded_order_can_be_shipped():
 
 def test_an_order_is_not_shipped_while_money_is_on_its_way():
     order = unpaid_order({product(stock=10): 1})
-    payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+    payments.pay(order.pk, Request("test", token="slow"), actor=MERCHANT)
 
     with pytest.raises(PaymentUnderWay):
         orders.ship(order.pk, actor=MERCHANT)
 
-    payments.settle_pending()
+    recovery.settle_pending()
     orders.ship(order.pk, actor=MERCHANT)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from api import clock
 from orders.models import Order
+from payments import recovery
 from payments import services as payments
 from payments.gateways.answers import UNKNOWN, Answer, Outcome
 from payments.models import Gateway, Payment
@@ -26,7 +27,7 @@ from tests.http import (
 )
 from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 
 UNKNOWN_ID = uuid.UUID("01234567-89ab-7def-8123-456789abcdef")
 
@@ -126,7 +127,7 @@ def test_gateways_in_the_shape_of_the_contract(back_office):
     manual = back_office.get("/v2/gateways/manual")
 
     assert_shape(listed["data"], [GATEWAY])
-    assert [gateway["slug"] for gateway in listed["data"]] == ["manual", "test"]
+    assert [gateway["slug"] for gateway in listed["data"]] == ["manual", "stripe", "test"]
     assert manual.status_code == 200
     assert manual.json()["data"] == listed["data"][0]
     assert manual.json()["data"]["name"] == "Manual"
@@ -155,13 +156,14 @@ def test_an_unknown_gateway(back_office):
         assert back_office.get(f"/v2/gateways/{slug}").status_code == 404
         assert back_office.put(f"/v2/gateways/{slug}", {"enabled": True}).status_code == 404
         assert pay(back_office, order, slug).status_code == 422
-    assert len(back_office.get("/v2/gateways").json()["data"]) == 2
+    assert len(back_office.get("/v2/gateways").json()["data"]) == 3
 
 
 def test_outside_of_the_demo_there_is_no_test_gateway(back_office, settings):
     settings.HOLDFAST_DEMO = False
 
-    assert [row["slug"] for row in back_office.get("/v2/gateways").json()["data"]] == ["manual"]
+    listed = back_office.get("/v2/gateways").json()["data"]
+    assert [row["slug"] for row in listed] == ["manual", "stripe"]
     assert back_office.get("/v2/gateways/test").status_code == 404
     assert pay(back_office, order_of(), "test").status_code == 422
 
@@ -298,7 +300,7 @@ def test_f17_a_declined_payment_is_a_402_and_stays_listed(storefront, back_offic
 def test_f16_a_payment_without_an_answer_is_a_202_until_it_is_settled(storefront, back_office):
     order = order_of()
 
-    answer = pay(storefront, order, "test", payment="unknown")
+    answer = pay(storefront, order, "test", payment="slow")
 
     shown = answer.json()["data"]
     assert answer.status_code == 202
@@ -307,7 +309,7 @@ def test_f16_a_payment_without_an_answer_is_a_202_until_it_is_settled(storefront
     assert stock_of(order.items.get().product).allocated == 1
     prices = back_office.get(f"/v2/orders/{order.pk}").json()["data"]["meta"]["display_price"]
     assert (prices["paid"]["amount"], prices["balance_owing"]["amount"]) == (0, 3000)
-    payments.settle_pending()
+    recovery.settle_pending()
     assert back_office.get(f"{transactions_of(order)}/{shown['id']}").json()["data"]["status"] == (
         "complete"
     )
@@ -316,8 +318,8 @@ def test_f16_a_payment_without_an_answer_is_a_202_until_it_is_settled(storefront
 
 def test_while_pending_payments_cover_the_rest_another_one_is_a_conflict(storefront, back_office):
     order = order_of(3000)
-    pay(storefront, order, "test", payment="unknown", amount=1000)
-    pay(storefront, order, "test", payment="unknown")
+    pay(storefront, order, "test", payment="slow", amount=1000)
+    pay(storefront, order, "test", payment="slow")
 
     answer = pay(storefront, order, "test")
 
@@ -537,7 +539,7 @@ def test_what_the_gateway_has_not_answered_yet_is_a_202_with_the_transaction_unc
     [listed] = back_office.get(transactions_of(order)).json()["data"]
     assert listed == shown
     gateway.on_find = lambda attempt: Answer(Outcome.SUCCEEDED)
-    payments.settle_pending()
+    recovery.settle_pending()
     [settled] = back_office.get(transactions_of(order)).json()["data"]
     assert "pending_action" not in settled
     assert settled != shown

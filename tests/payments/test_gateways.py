@@ -1,10 +1,14 @@
+import contextlib
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
 import pytest
 
+from api import clock
 from orders.models import Order
-from payments import gateways
+from payments import gateways, recovery
 from payments import services as payments
 from payments.errors import GatewayNotEnabled, GatewayNotFound, PaymentDeclined
-from payments.gateways.answers import Outcome
 from payments.models import Payment
 from payments.services import Request
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
@@ -17,6 +21,11 @@ AUTHORIZE = Payment.Method.AUTHORIZE
 @pytest.fixture
 def order() -> Order:
     return unpaid_order({product(stock=10, price=1000): 1})
+
+
+def in_an_hour() -> AbstractContextManager[None]:
+    now = clock.now()
+    return clock.replaced(lambda: now + timedelta(hours=1))
 
 
 def pay_with(order: Order, token: str) -> Payment:
@@ -41,18 +50,69 @@ def test_the_test_gateway_declines(order, token):
 
 @pytest.mark.parametrize(
     ("token", "status", "state"),
-    [("unknown", "complete", "paid"), ("unknown_decline", "failed", "unpaid")],
+    [("slow", "complete", "paid"), ("slow_decline", "failed", "unpaid")],
 )
-def test_the_test_gateway_stays_silent_and_tells_when_asked_again(order, token, status, state):
+@pytest.mark.usefixtures("impatient")
+def test_the_test_gateway_is_slow_and_tells_when_asked_again(order, token, status, state):
     payment = pay_with(order, token)
-    silent = payment.status
+    slow = payment.status
 
-    payments.settle_pending()
+    recovery.settle_pending()
 
     payment.refresh_from_db()
     order.refresh_from_db()
-    assert silent == "pending"
+    assert slow == "pending"
     assert (payment.status, order.payment) == (status, state)
+
+
+def test_the_test_gateway_never_says_a_word_until_it_is_given_up(order):
+    payment = pay_with(order, "unknown")
+
+    recovery.settle_pending()
+    silent = payments.payment_of(order.pk, payment.pk)
+    with in_an_hour():
+        recovery.settle_pending()
+
+    given_up = payments.payment_of(order.pk, payment.pk)
+    assert (payment.status, silent.status) == ("pending", "pending")
+    assert (given_up.status, given_up.failure) == (
+        "failed",
+        "The payment was not completed in time.",
+    )
+    assert stock_of(order.items.get().product).allocated == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "state"),
+    [("requires_action", "complete", "paid"), ("requires_action_decline", "failed", "unpaid")],
+)
+def test_the_test_gateway_waits_for_its_buyer(order, token, status, state):
+    payment = pay_with(order, token)
+    recovery.settle_pending()
+    waiting = payments.payment_of(order.pk, payment.pk)
+
+    with contextlib.suppress(PaymentDeclined):
+        payments.confirm(order.pk, payment.pk)
+
+    confirmed = payments.payment_of(order.pk, payment.pk)
+    order.refresh_from_db()
+    assert waiting.status == "pending"
+    assert waiting.action == {
+        "client_parameters": {"reference": f"test_{payment.pk.hex}"},
+        "next_actions": [{"type": "confirm"}],
+    }
+    assert (confirmed.status, confirmed.action, order.payment) == (status, None, state)
+
+
+def test_a_buyer_who_never_acts_gives_the_units_back(order):
+    pay_with(order, "requires_action")
+
+    with in_an_hour():
+        recovery.settle_pending()
+
+    order.refresh_from_db()
+    assert (order.payments.get().status, order.payment) == ("failed", "unpaid")
+    assert stock_of(order.items.get().product).allocated == 0
 
 
 def test_the_test_gateway_captures_voids_and_refunds(order):
@@ -83,10 +143,6 @@ def test_the_test_gateway_is_for_the_demo_and_the_tests_only(order, settings):
     assert stock_of(order.items.get().product).allocated == 0
 
 
-def test_the_outcomes_are_three():
-    assert {outcome.value for outcome in Outcome} == {"succeeded", "failed", "unknown"}
-
-
 # By hand: nobody is asked, and everything is done at once.
 
 
@@ -110,7 +166,7 @@ def test_begin_leaves_nothing_by_hand_for_recovery(order):
     payments.begin_capture(order.pk, part.pk, actor=MERCHANT)
     payments.begin_refund(order.pk, part.pk, 300, actor=MERCHANT)
 
-    settled = payments.settle_pending()
+    settled = recovery.settle_pending()
 
     order.refresh_from_db()
     assert settled == 0

@@ -24,11 +24,13 @@ from orders import audit, carts
 from orders import services as orders
 from orders.errors import InsufficientStock, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
+from payments import recovery, settling
 from payments import services as payments
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
 from payments.gateways.answers import UNKNOWN, Answer
 from payments.models import Attempt, Payment
 from payments.services import Request
+from payments.settling import State
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.conftest import money_differences
 from tests.factories import (
@@ -216,7 +218,7 @@ def test_f05_opposite_line_orders_do_not_deadlock(gateway, retries):
     def take_and_give_back(order: Order) -> None:
         for _ in range(100):
             rounds.wait()
-            payments.settle(beginning(order)(), DECLINED)
+            settling.settle(beginning(order)(), DECLINED)
 
     outcomes = run_together(*[partial(take_and_give_back, order) for order in waiting])
 
@@ -534,7 +536,7 @@ def test_f24_control_without_the_orders_lock_more_is_sent_than_was_captured(gate
         both_have_read.wait()
         return found
 
-    monkeypatch.setattr(payments, "_lock", read)
+    monkeypatch.setattr(payments, "lock", read)
 
     outcomes = run_together(
         *[lambda: payments.begin_refund(order.pk, part.pk, 700, actor=MERCHANT)] * 2
@@ -562,7 +564,7 @@ def test_f20_recovery_that_runs_twice_at_once_settles_once(gateway, monkeypatch,
     gateway.on_find_charge = answer_together
     transitions = count_transitions(monkeypatch)
 
-    outcomes = run_together(*[payments.settle_pending] * 4)
+    outcomes = run_together(*[recovery.settle_pending] * 4)
 
     order.refresh_from_db()
     assert kinds(outcomes) == ["done"] * 4
@@ -587,9 +589,9 @@ def count_transitions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return run
 
-    for entry, transition in payments._TRANSITIONS.items():
-        if entry[0] == "pending":
-            monkeypatch.setitem(payments._TRANSITIONS, entry, noting(transition))
+    for entry, transition in settling.TRANSITIONS.items():
+        if entry[0] is State.PENDING:
+            monkeypatch.setitem(settling.TRANSITIONS, entry, noting(transition))
     return seen
 
 
@@ -603,11 +605,11 @@ def test_f20_control_without_the_orders_lock_both_settle(gateway, monkeypatch):
         seen.append("accepted")
         both_have_decided.wait()
 
-    for entry in payments._TRANSITIONS:
-        monkeypatch.setitem(payments._TRANSITIONS, entry, decide_together)
+    for entry in settling.TRANSITIONS:
+        monkeypatch.setitem(settling.TRANSITIONS, entry, decide_together)
     read_instead_of_locking(monkeypatch, 2)
 
-    run_together(*[lambda: payments.settle(payment, OK)] * 2)
+    run_together(*[lambda: settling.settle(payment, OK)] * 2)
 
     assert seen == ["accepted"] * 2
 
@@ -624,7 +626,7 @@ def test_f20_recovery_sends_a_refund_that_nobody_sent_once_into_the_books(gatewa
     gateway.on_find = never_heard_of_it
 
     with in_a_minute():
-        run_together(*[payments.settle_pending] * 2)
+        run_together(*[recovery.settle_pending] * 2)
 
     order.refresh_from_db()
     assert (order.refunded, order.refunds_open) == (400, 0)
@@ -637,7 +639,7 @@ def test_f25_the_answer_and_its_late_twin_settle_once(gateway):
     order = unpaid_order({shirt: 1})
     payment = beginning(order)()
 
-    run_together(*[lambda: payments.settle(payment, OK)] * 6)
+    run_together(*[lambda: settling.settle(payment, OK)] * 6)
 
     order.refresh_from_db()
     assert (order.captured, order.attempts_open, order.payment) == (1000, 0, "paid")
@@ -651,8 +653,8 @@ def test_f25_success_and_failure_at_once_end_with_the_money_counted(gateway):
         order = unpaid_order({shirt: 1})
         payment = beginning(order)()
         run_together(
-            partial(payments.settle, payment, OK),
-            partial(payments.settle, payment, DECLINED),
+            partial(settling.settle, payment, OK),
+            partial(settling.settle, payment, DECLINED),
         )
 
         order.refresh_from_db()
@@ -666,8 +668,8 @@ def test_late_money_and_the_last_unit_sold_at_once(gateway):
     for _ in range(5):
         late, other = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
         payment = beginning(late)()
-        payments.settle(payment, DECLINED)
-        settled, bought = run_together(partial(payments.settle, payment, OK), paying(other))
+        settling.settle(payment, DECLINED)
+        settled, bought = run_together(partial(settling.settle, payment, OK), paying(other))
 
         late.refresh_from_db()
         if isinstance(bought, Exception):
@@ -684,9 +686,9 @@ def test_late_money_that_two_hear_of_at_once_goes_back_once(gateway, monkeypatch
     shirt = product(stock=1, price=1000)
     late = [unpaid_order({shirt: 1}) for _ in range(5)]
     sold = unpaid_order({shirt: 1})
-    failed = [payments.settle(beginning(order)(), DECLINED) for order in late]
+    failed = [settling.settle(beginning(order)(), DECLINED) for order in late]
     paying(sold)()
-    give_back = payments._settle_by_giving_back
+    give_back = settling._settle_by_giving_back
 
     for payment in failed:
         all_are_there = threading.Barrier(4, timeout=PATIENCE_SECONDS)
@@ -697,8 +699,8 @@ def test_late_money_that_two_hear_of_at_once_goes_back_once(gateway, monkeypatch
             all_are_there.wait()
             return give_back(*known)
 
-        monkeypatch.setattr(payments, "_settle_by_giving_back", give_back_together)
-        outcomes = run_together(*[partial(payments.settle, payment, OK)] * 4)
+        monkeypatch.setattr(settling, "_settle_by_giving_back", give_back_together)
+        outcomes = run_together(*[partial(settling.settle, payment, OK)] * 4)
 
         assert kinds(outcomes) == ["done"] * 4
         assert payment.attempts.count() == 1
@@ -796,7 +798,7 @@ def test_f19_a_payment_whose_commit_got_no_answer_is_made_once(gateway, monkeypa
     # The charge of the first call never began, and its lease ends.
     gateway.on_find_charge = lambda payment: DECLINED
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     order.refresh_from_db()
     payment = order.payments.get()
@@ -825,7 +827,7 @@ def test_f19_an_answer_whose_commit_got_no_answer_ends_paid(gateway, monkeypatch
     payment = paying(order, key=key())()
     connection.close()
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     order.refresh_from_db()
     assert payment.status == "pending"

@@ -26,6 +26,7 @@ from orders.errors import (
     ShipNotUndoable,
 )
 from orders.models import Order, OrderItem
+from payments import recovery, settling
 from payments import services as payments
 from payments.errors import (
     AmountRefused,
@@ -390,7 +391,7 @@ def test_f16_an_unknown_outcome_is_settled_as_paid(gateway, shirt, order):
     payment = pay(order)
     gateway.on_find_charge = lambda payment: OK
 
-    settled = payments.settle_pending()
+    settled = recovery.settle_pending()
 
     assert settled == 1
     payment.refresh_from_db()
@@ -404,7 +405,7 @@ def test_f16_an_unknown_outcome_is_settled_as_failed(gateway, shirt, order):
     payment = pay(order)
     gateway.on_find_charge = lambda payment: DECLINED
 
-    payments.settle_pending()
+    recovery.settle_pending()
 
     payment.refresh_from_db()
     assert payment.status == "failed"
@@ -419,7 +420,7 @@ def test_what_is_still_unknown_stays_pending(gateway, shirt, order):
     gateway.on_charge = lambda payment: UNKNOWN
     pay(order)
 
-    settled = payments.settle_pending()
+    settled = recovery.settle_pending()
 
     assert settled == 0
     assert money(order) == {"pending": 1000, "attempts_open": 1}
@@ -442,9 +443,9 @@ def test_f14_a_charge_that_never_happened_gives_the_units_back(gateway, shirt, o
     payments.begin(order.pk, Request("fake"), actor=MERCHANT)
     gateway.on_find_charge = lambda payment: DECLINED
 
-    too_early = payments.settle_pending()
+    too_early = recovery.settle_pending()
     with in_a_minute():
-        later = payments.settle_pending()
+        later = recovery.settle_pending()
 
     assert (too_early, later) == (0, 1)
     assert gateway.charged == []
@@ -471,7 +472,7 @@ def test_f15_a_charge_whose_answer_was_lost_is_found(gateway, shirt, order, monk
     gateway.on_find_charge = lambda payment: OK
 
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert len(gateway.charged) == 1
     assert states(order) == ("complete", "paid")
@@ -485,13 +486,13 @@ def test_an_answer_that_cannot_be_written_down_leaves_the_payment_pending(
         raise Busy
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(payments, "_settle", busy)
+        meanwhile.setattr(settling, "_settle", busy)
         payment = pay(order)
     gateway.on_find_charge = lambda payment: OK
 
     assert payment.status == "pending"
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
     assert states(order) == ("complete", "paid")
 
 
@@ -500,7 +501,7 @@ def test_one_payment_that_stays_unknown_does_not_hold_up_the_others(gateway, shi
     stuck, other = pay(unpaid_order({shirt: 1})), pay(unpaid_order({shirt: 1}))
     gateway.on_find_charge = lambda payment: UNKNOWN if payment.pk == stuck.pk else OK
 
-    settled = [payments.settle_pending(limit=1) for _ in range(2)]
+    settled = [recovery.settle_pending(limit=1) for _ in range(2)]
 
     assert sum(settled) == 1
     other.refresh_from_db()
@@ -515,7 +516,7 @@ def test_one_payment_that_cannot_be_settled_does_not_hold_up_the_others(gateway,
     gateway.on_find_charge = lambda payment: OK
 
     for _ in range(2):
-        payments.settle_pending(limit=limit)
+        recovery.settle_pending(limit=limit)
 
     other.refresh_from_db()
     broken.refresh_from_db()
@@ -529,7 +530,7 @@ def test_late_money_is_accepted_if_the_order_can_take_it(gateway, shirt, order):
     gateway.on_charge = lambda payment: DECLINED
     payment = declined(order)
 
-    payments.settle(payment, OK)
+    settling.settle(payment, OK)
 
     payment.refresh_from_db()
     assert (payment.status, payment.late, payment.failure) == ("complete", False, "")
@@ -544,7 +545,7 @@ def test_late_money_is_accepted_beside_another_part(gateway, shirt, order):
     gateway.on_charge = lambda payment: OK
     pay(order, 600)
 
-    payments.settle(late, OK)
+    settling.settle(late, OK)
 
     assert states(order) == ("complete", "paid")
     assert numbers(shirt) == (10, 9, 1)
@@ -579,7 +580,7 @@ def test_late_money_that_the_order_cannot_take_goes_back(gateway, shirt, order, 
     before, stock_before = states(order), numbers(shirt)
     captured = order.captured
 
-    payments.settle(late, OK)
+    settling.settle(late, OK)
 
     late.refresh_from_db()
     assert (late.status, late.late, late.captured_amount) == ("complete", True, 1000)
@@ -599,10 +600,10 @@ def test_the_way_back_of_late_money_is_taken(gateway, shirt, order, meanwhile):
     late = declined(order)
     meanwhile(order, shirt)
     before = states(order)
-    payments.settle(late, OK)
+    settling.settle(late, OK)
 
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert gateway.performed == [("refund", 1000)]
     late.refresh_from_db()
@@ -619,11 +620,11 @@ def test_a_late_authorization_that_the_order_cannot_take_is_voided(
     late = declined(order, method=AUTHORIZE)
     meanwhile(order, shirt)
     before, stock_before = states(order), numbers(shirt)
-    payments.settle(late, OK)
+    settling.settle(late, OK)
     attempt = late.attempts.get()
 
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert (attempt.kind, attempt.status) == ("void", "pending")
     assert gateway.performed == [("void", 1000)]
@@ -639,8 +640,8 @@ def late_payment(gateway: FakeGateway, order: Order, wanted: Product, **more: An
     gateway.on_charge = lambda payment: DECLINED
     late = declined(order, **more)
     sell_the_stock(order, wanted)
-    payments.settle(late, OK)
-    payments.settle_attempt(late.attempts.get(), DECLINED)
+    settling.settle(late, OK)
+    settling.settle_attempt(late.attempts.get(), DECLINED)
     return late
 
 
@@ -667,7 +668,7 @@ def test_a_late_authorization_is_never_captured(gateway, shirt, order):
 
 def test_the_buyer_does_not_read_complete_for_money_that_goes_back(gateway, shirt, order):
     def fail_meanwhile(payment: Payment) -> Answer:
-        payments.settle(payment, DECLINED)
+        settling.settle(payment, DECLINED)
         payments.cancel(order.pk, actor=MERCHANT)
         return OK
 
@@ -721,9 +722,9 @@ def test_f21_the_first_part_fails_while_the_second_is_pending(gateway, shirt, or
     gateway.on_charge = lambda payment: UNKNOWN
     first, second = pay(order, 400), pay(order, 600)
 
-    payments.settle(first, DECLINED)
+    settling.settle(first, DECLINED)
     after_first = numbers(shirt)
-    payments.settle(second, DECLINED)
+    settling.settle(second, DECLINED)
 
     assert after_first == (10, 9, 1)
     assert entries(shirt) == [
@@ -842,7 +843,7 @@ def test_a_capture_without_an_answer_is_settled_later(gateway, order):
         payments.void(order.pk, payment.pk, actor=MERCHANT)
     gateway.on_perform = gateway.on_find = lambda attempt: OK
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert attempt.is_pending
     assert pending == {"authorized": 1000, "attempts_open": 1}
@@ -942,7 +943,7 @@ def test_marking_as_refunded_leaves_nothing_for_recovery_to_send(gateway, order,
         with contextlib.suppress(KeyboardInterrupt):
             payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert gateway.performed == []
 
@@ -991,7 +992,7 @@ def test_a_refund_without_an_answer_is_settled_later(gateway, order):
     gateway.on_perform = gateway.on_find = lambda attempt: OK
 
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert attempt.is_pending
     assert states(order) == ("complete", "refunded")
@@ -1231,7 +1232,7 @@ def test_an_order_is_cancelled_even_if_the_void_fails(gateway, shirt, order, ans
     assert numbers(shirt) == (10, 10, 0)
     gateway.on_perform = lambda attempt: OK
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
     if answer is DECLINED:
         payments.void(order.pk, payment.pk, actor=MERCHANT)
     assert states(order) == ("cancelled", "unpaid")
@@ -1244,7 +1245,7 @@ def test_f18_a_void_that_a_crash_kept_from_the_gateway_is_sent_by_recovery(gatew
     payments.begin_cancel(order.pk, actor=MERCHANT)
 
     with in_a_minute():
-        payments.settle_pending()
+        recovery.settle_pending()
 
     assert gateway.performed == [("void", 1000)]
     assert states(order) == ("cancelled", "unpaid")
@@ -1438,7 +1439,7 @@ def test_a_decline_locks_the_order_before_the_stock_and_each_once(gateway):
     order = order_of(3)
     payment = payments.begin(order.pk, Request("fake"), actor=SYSTEM)
 
-    statements = statements_of(lambda: payments.settle(payment, DECLINED))
+    statements = statements_of(lambda: settling.settle(payment, DECLINED))
 
     (settle,) = transactions(statements)
     assert settle[0] == "lock orders_order"

@@ -8,18 +8,28 @@ import pytest
 from inventory.models import Product, StockTransaction
 from orders.models import Order, OrderItem
 from payments import services as payments
+from payments import settling
 from payments.books import payment_state
 from payments.errors import PaymentDeclined
 from payments.gateways.answers import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
 from payments.services import Request
+from payments.settling import State
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
-from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
+from tests.payments.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
 
 pytestmark = pytest.mark.django_db
 
 AUTHORIZE, PURCHASE = Payment.Method.AUTHORIZE, Payment.Method.PURCHASE
-ANSWERS = {Outcome.SUCCEEDED: OK, Outcome.FAILED: DECLINED, Outcome.UNKNOWN: UNKNOWN}
+ACTION = {"client_parameters": {"client_secret": "secret"}, "next_actions": [{"type": "sdk"}]}
+ANSWERS = {
+    Outcome.SUCCEEDED: OK,
+    Outcome.FAILED: DECLINED,
+    Outcome.CANCELLED: GIVEN_UP,
+    Outcome.ACTION: Answer(Outcome.ACTION, action=ACTION),
+    Outcome.OPEN: Answer(Outcome.OPEN),
+    Outcome.UNKNOWN: UNKNOWN,
+}
 
 
 @pytest.fixture
@@ -50,79 +60,104 @@ def books(order: Order) -> list[Any]:
     return [{name: row[name] for name in row.keys() - looked_at} for row in rows]
 
 
-def in_status(order: Order, status: str) -> Payment:
-    """A payment of the order that has come to this status on the usual way."""
-    payment = begin(order, AUTHORIZE if status == "cancelled" else PURCHASE)
-    if status == "failed":
-        payments.settle(payment, DECLINED)
-    elif status in {"complete", "cancelled"}:
-        payments.settle(payment, OK)
-    if status == "cancelled":
+def in_state(order: Order, state: State) -> Payment:
+    """A payment of the order that has come to this state on the usual way."""
+    authorizes = state in {State.AUTHORIZED, State.CANCELLED}
+    payment = begin(order, AUTHORIZE if authorizes else PURCHASE)
+    if state is State.FAILED:
+        settling.settle(payment, DECLINED)
+    elif state is not State.PENDING:
+        settling.settle(payment, OK)
+    if state is State.CANCELLED:
         payments.void(order.pk, payment.pk, actor=MERCHANT)
     return payment
 
 
-# From which status which answer leads where: to the payment's, the order's, and the units held.
-AFTERWARDS = {
-    ("pending", Outcome.SUCCEEDED): ("complete", "paid", 1),
-    ("pending", Outcome.FAILED): ("failed", "unpaid", 0),
-    ("pending", Outcome.UNKNOWN): ("pending", "unpaid", 1),
-    ("complete", Outcome.SUCCEEDED): ("complete", "paid", 1),
-    ("complete", Outcome.FAILED): ("complete", "paid", 1),
-    ("complete", Outcome.UNKNOWN): ("complete", "paid", 1),
-    ("failed", Outcome.SUCCEEDED): ("complete", "paid", 1),
-    ("failed", Outcome.FAILED): ("failed", "unpaid", 0),
-    ("failed", Outcome.UNKNOWN): ("failed", "unpaid", 0),
-    ("cancelled", Outcome.SUCCEEDED): ("cancelled", "unpaid", 0),
-    ("cancelled", Outcome.FAILED): ("cancelled", "unpaid", 0),
-    ("cancelled", Outcome.UNKNOWN): ("cancelled", "unpaid", 0),
+# Where a payment in each state stands: its status, the order's payment, the units held.
+STANDS = {
+    State.PENDING: ("pending", "unpaid", 1),
+    State.AUTHORIZED: ("complete", "authorized", 1),
+    State.CAPTURED: ("complete", "paid", 1),
+    State.FAILED: ("failed", "unpaid", 0),
+    State.CANCELLED: ("cancelled", "unpaid", 0),
 }
-MOVES = {key for key, after in AFTERWARDS.items() if key[0] != after[0]}
+# From which state which answer leads where; from everywhere else, and with every other, nowhere.
+LEADS = {
+    (State.PENDING, Outcome.SUCCEEDED): State.CAPTURED,
+    (State.PENDING, Outcome.FAILED): State.FAILED,
+    (State.PENDING, Outcome.CANCELLED): State.FAILED,
+    (State.AUTHORIZED, Outcome.CANCELLED): State.CANCELLED,
+    (State.FAILED, Outcome.SUCCEEDED): State.CAPTURED,
+}
+PAIRS = [(state, outcome) for state in State for outcome in Outcome]
+# What only says that somebody has to ask again later.
+WAITS = [(State.PENDING, outcome) for outcome in (Outcome.ACTION, Outcome.OPEN, Outcome.UNKNOWN)]
 
 
-def test_the_table_knows_every_status_and_every_outcome():
-    pairs = {(status.value, outcome) for status in Payment.Status for outcome in Outcome}
-
-    assert set(AFTERWARDS) == pairs
+def test_the_table_of_transitions_has_what_leads_somewhere_and_what_waits():
+    assert set(settling.TRANSITIONS) == {*LEADS, *WAITS}
 
 
-@pytest.mark.parametrize(("status", "outcome"), AFTERWARDS)
-def test_every_answer_leads_where_the_table_says(gateway, shirt, order, status, outcome):
-    payment = in_status(order, status)
+@pytest.mark.parametrize(("state", "outcome"), PAIRS)
+def test_every_answer_leads_where_the_table_says(gateway, shirt, order, state, outcome):
+    payment = in_state(order, state)
     before = books(order)
 
-    settled = payments.settle(payment, ANSWERS[outcome])
+    settled = settling.settle(payment, ANSWERS[outcome])
 
     order.refresh_from_db()
-    assert (
-        settled.status,
-        order.payment,
-        stock_of(shirt).allocated,
-    ) == AFTERWARDS[status, outcome]
+    stands = (settled.status, order.payment, stock_of(shirt).allocated)
+    assert stands == STANDS[LEADS.get((state, outcome), state)]
     assert settled == payments.payment_of(order.pk, payment.pk)
-    if (status, outcome) not in MOVES:
+    if (state, outcome) not in {*LEADS, (State.PENDING, Outcome.ACTION)}:
         assert books(order) == before
 
 
-@pytest.mark.parametrize(("status", "outcome"), AFTERWARDS)
-def test_the_same_answer_again_changes_nothing(gateway, order, status, outcome):
-    payment = in_status(order, status)
-    payments.settle(payment, ANSWERS[outcome])
+@pytest.mark.parametrize(("state", "outcome"), PAIRS)
+def test_the_same_answer_again_changes_nothing(gateway, order, state, outcome):
+    payment = in_state(order, state)
+    settling.settle(payment, ANSWERS[outcome])
     before = books(order)
 
-    payments.settle(payment, ANSWERS[outcome])
+    settling.settle(payment, ANSWERS[outcome])
 
     assert books(order) == before
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values())
-def test_money_that_goes_back_goes_back_once(gateway, shirt, order, answer):
-    late = in_status(order, "failed")
-    payments.cancel(order.pk, actor=MERCHANT)
-    payments.settle(late, OK)
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED])
+def test_what_the_buyer_had_to_do_is_forgotten_once_it_is_settled(gateway, order, outcome):
+    payment = in_state(order, State.PENDING)
+    waiting = settling.settle(payment, ANSWERS[Outcome.ACTION])
+    silent = settling.settle(payment, UNKNOWN)
+
+    settled = settling.settle(payment, ANSWERS[outcome])
+
+    assert waiting.action == silent.action == ACTION
+    assert settled.action is None
+
+
+def test_f28_an_authorization_that_lapsed_leaves_its_void_to_whoever_asked_for_it(gateway, order):
+    payment = in_state(order, State.AUTHORIZED)
+    attempt = payments.begin_void(order.pk, payment.pk, actor=MERCHANT)
     before = books(order)
 
-    payments.settle(late, answer)
+    settling.settle(payment, ANSWERS[Outcome.CANCELLED])
+    unchanged = books(order) == before
+    settling.settle_attempt(attempt, OK)
+
+    order.refresh_from_db()
+    assert unchanged
+    assert (order.authorized, order.attempts_open, order.payment) == (0, 0, "unpaid")
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values())
+def test_money_that_goes_back_goes_back_once(gateway, shirt, order, answer):
+    late = in_state(order, State.FAILED)
+    payments.cancel(order.pk, actor=MERCHANT)
+    settling.settle(late, OK)
+    before = books(order)
+
+    settling.settle(late, answer)
 
     assert books(order) == before
     assert late.attempts.count() == 1
@@ -133,7 +168,7 @@ def test_out_of_order_answers_end_where_ordered_ones_do(gateway, shirt, order):
     payment = begin(order)
 
     for answer in (OK, DECLINED, UNKNOWN, OK):
-        payments.settle(payment, answer)
+        settling.settle(payment, answer)
 
     order.refresh_from_db()
     assert (order.payment, order.captured, order.attempts_open) == ("paid", 1000, 0)
@@ -143,17 +178,17 @@ def test_out_of_order_answers_end_where_ordered_ones_do(gateway, shirt, order):
 def test_a_reference_is_kept_from_whichever_answer_names_it(gateway, order):
     payment = begin(order)
 
-    payments.settle(payment, Answer(Outcome.UNKNOWN, reference="ch_9"))
-    settled = payments.settle(payment, Answer(Outcome.SUCCEEDED))
+    settling.settle(payment, Answer(Outcome.UNKNOWN, reference="ch_9"))
+    settled = settling.settle(payment, Answer(Outcome.SUCCEEDED))
 
     assert settled.reference == "ch_9"
 
 
 def test_f25_success_after_a_cancellation_is_sent_back_and_on_record(gateway, shirt, order):
-    payment = in_status(order, "failed")
+    payment = in_state(order, State.FAILED)
     payments.cancel(order.pk, actor=MERCHANT)
 
-    settled = payments.settle(payment, OK)
+    settled = settling.settle(payment, OK)
 
     order.refresh_from_db()
     assert (settled.late, settled.captured_amount, settled.refunding_amount) == (True, 1000, 1000)
@@ -169,10 +204,10 @@ def test_f25_success_after_a_cancellation_is_sent_back_and_on_record(gateway, sh
 
 
 def test_late_money_for_what_another_part_is_paying_goes_back(gateway, shirt, order):
-    late = in_status(order, "failed")
+    late = in_state(order, State.FAILED)
     begin(order, amount=600)
 
-    settled = payments.settle(late, OK)
+    settled = settling.settle(late, OK)
 
     order.refresh_from_db()
     assert settled.late
@@ -184,7 +219,7 @@ def test_late_money_for_what_another_part_is_paying_goes_back(gateway, shirt, or
 
 
 def authorized(gateway: FakeGateway, order: Order) -> Payment:
-    return payments.settle(begin(order, AUTHORIZE), OK)
+    return settling.settle(begin(order, AUTHORIZE), OK)
 
 
 def capture(gateway: FakeGateway, order: Order) -> Attempt:
@@ -198,7 +233,7 @@ def void(gateway: FakeGateway, order: Order) -> Attempt:
 
 
 def refund(gateway: FakeGateway, order: Order) -> Attempt:
-    payment = payments.settle(begin(order), OK)
+    payment = settling.settle(begin(order), OK)
     return payments.begin_refund(order.pk, payment.pk, 1000, actor=MERCHANT)
 
 
@@ -216,11 +251,19 @@ PAID_WHEN = {
 }
 
 
+def test_the_table_of_attempts_has_what_leads_somewhere_and_what_waits():
+    pending, failed = Attempt.Status.PENDING, Attempt.Status.FAILED
+    assert set(settling.ATTEMPT_TRANSITIONS) == {
+        *((pending, outcome) for _, outcome in PAID_WHEN),
+        (failed, Outcome.SUCCEEDED),
+    }
+
+
 @pytest.mark.parametrize(("attempt_of", "outcome"), PAID_WHEN)
 def test_every_attempt_ends_as_the_gateway_says(gateway, shirt, order, attempt_of, outcome):
     attempt = attempt_of(gateway, order)
 
-    settled = payments.settle_attempt(attempt, ANSWERS[outcome])
+    settled = settling.settle_attempt(attempt, ANSWERS[outcome])
 
     order.refresh_from_db()
     assert settled.status == ("pending" if outcome is Outcome.UNKNOWN else outcome.value)
@@ -231,10 +274,10 @@ def test_every_attempt_ends_as_the_gateway_says(gateway, shirt, order, attempt_o
 @pytest.mark.parametrize(("attempt_of", "outcome"), PAID_WHEN)
 def test_an_attempt_settled_again_changes_nothing(gateway, order, attempt_of, outcome):
     attempt = attempt_of(gateway, order)
-    payments.settle_attempt(attempt, ANSWERS[outcome])
+    settling.settle_attempt(attempt, ANSWERS[outcome])
     before = books(order)
 
-    payments.settle_attempt(attempt, ANSWERS[outcome])
+    settling.settle_attempt(attempt, ANSWERS[outcome])
 
     assert books(order) == before
 
@@ -243,10 +286,10 @@ def test_an_attempt_settled_again_changes_nothing(gateway, order, attempt_of, ou
 @pytest.mark.parametrize("answer", [DECLINED, UNKNOWN])
 def test_what_succeeded_stays_so_whatever_is_heard_later(gateway, order, attempt_of, answer):
     attempt = attempt_of(gateway, order)
-    payments.settle_attempt(attempt, OK)
+    settling.settle_attempt(attempt, OK)
     before = books(order)
 
-    payments.settle_attempt(attempt, answer)
+    settling.settle_attempt(attempt, answer)
 
     assert books(order) == before
 
@@ -254,9 +297,9 @@ def test_what_succeeded_stays_so_whatever_is_heard_later(gateway, order, attempt
 @pytest.mark.parametrize("attempt_of", ATTEMPTS)
 def test_what_was_given_up_and_then_succeeded_is_in_the_books(gateway, shirt, order, attempt_of):
     attempt = attempt_of(gateway, order)
-    payments.settle_attempt(attempt, DECLINED)
+    settling.settle_attempt(attempt, DECLINED)
 
-    settled = payments.settle_attempt(attempt, OK)
+    settled = settling.settle_attempt(attempt, OK)
 
     order.refresh_from_db()
     assert (settled.status, settled.failure) == ("succeeded", "")
@@ -268,17 +311,17 @@ def test_f24_a_refund_that_succeeds_after_the_money_went_back_another_way_is_not
     gateway, order
 ):
     attempt = refund(gateway, order)
-    payments.settle_attempt(attempt, DECLINED)
+    settling.settle_attempt(attempt, DECLINED)
     payments.refund(order.pk, attempt.payment_id, None, actor=MERCHANT)
 
-    payments.settle_attempt(attempt, OK)
+    settling.settle_attempt(attempt, OK)
 
     order.refresh_from_db()
     assert (order.captured, order.refunded, order.refunds_open) == (1000, 1000, 0)
 
 
 def test_the_reference_of_an_attempt_is_kept(gateway, order):
-    settled = payments.settle_attempt(refund(gateway, order), Answer(Outcome.SUCCEEDED, "re_1"))
+    settled = settling.settle_attempt(refund(gateway, order), Answer(Outcome.SUCCEEDED, "re_1"))
 
     assert settled.reference == "re_1"
     assert payments.payment_of(order.pk, settled.payment_id).reference == "ch_1"
@@ -325,7 +368,7 @@ def test_a_paid_order_stays_paid_until_all_of_it_is_refunded():
 
 
 def test_a_declined_second_part_does_not_reset_what_the_first_paid(gateway, order, shirt):
-    payments.settle(begin(order, amount=400), OK)
+    settling.settle(begin(order, amount=400), OK)
 
     gateway.on_charge = lambda payment: DECLINED
     with pytest.raises(PaymentDeclined):

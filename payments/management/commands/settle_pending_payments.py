@@ -2,12 +2,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from payments import services
+from payments import recovery
 
 
 class Command(BaseCommand):
     help = "Ask the gateways about payments that are still open and settle them by the answer."
 
     def handle(self, **options: Any) -> None:
-        settled = services.settle_pending()
+        settled = recovery.settle_pending()
         self.stdout.write(f"Settled: {settled}.")

@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("api", "0004_low_stock_threshold"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="storesettings",
+            name="partly_paid_order_expiry_hours",
+            field=models.PositiveIntegerField(db_default=0, default=0),
+        ),
+        migrations.AddField(
+            model_name="storesettings",
+            name="unpaid_order_expiry_hours",
+            field=models.PositiveIntegerField(db_default=0, default=0),
+        ),
+    ]

@@ -1,0 +1,80 @@
+"""How a gateway is asked: with nothing locked, nothing held, and not by too many at once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from api import clock
+from api.transactions import assert_no_transaction
+from payments import gateways
+from payments.gateways import patience
+from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.models import Payment
+
+log = structlog.get_logger(__name__)
+
+# A process that waits for a gateway may take this much longer to write down what it heard.
+_WRITE_DOWN = timedelta(seconds=10)
+
+
+def lease(seconds: float | None = None) -> datetime:
+    """Return until when somebody who asks now may be waiting, and writing down what he heard."""
+    wait = settings.GATEWAY_TIMEOUT_SECONDS if seconds is None else seconds
+    return clock.now() + timedelta(seconds=wait) + _WRITE_DOWN
+
+
+def ask(question: Callable[[], Answer]) -> Answer:
+    """Ask a gateway with no transaction open and no connection held."""
+    return ask_whether(question) or UNKNOWN
+
+
+def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
+    """Ask likewise, where the gateway may have nothing to say."""
+    assert_no_transaction()
+    if not connection.in_atomic_block:
+        connection.close()
+    try:
+        return question()
+    except Exception:
+        # Whatever broke, the money may have moved: only asking again can tell.
+        log.exception("gateway_failed")
+        return UNKNOWN
+
+
+# Threads of this process that wait for gateways; the others go on serving everybody else.
+_waits = threading.BoundedSemaphore(max(1, settings.GATEWAY_WAITS_MAX))
+
+
+@contextmanager
+def a_wait() -> Iterator[bool]:
+    """Take one of the process's waits, if one is free, and count the seconds of it."""
+    is_free = _waits.acquire(blocking=False)
+    try:
+        with patience.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+            yield is_free
+    finally:
+        if is_free:
+            _waits.release()
+
+
+def what_became_of(payment: Payment, *, confirmed: bool = False) -> Answer:
+    """Learn what became of a charge that nobody waits for, and end what nobody will finish.
+
+    A buyer who has to act is given until the deadline; `confirmed` says that he has acted.
+    """
+    adapter = gateways.adapter(payment.gateway)
+    look = adapter.confirm if confirmed else adapter.find_charge
+    answer = ask(lambda: look(payment))
+    if payment.is_pending and (answer.outcome is Outcome.OPEN or _is_overdue(payment, answer)):
+        return ask(lambda: adapter.give_up(payment))
+    return answer
+
+
+def _is_overdue(payment: Payment, answer: Answer) -> bool:
+    deadline = payment.created_at + timedelta(minutes=settings.PAYMENT_DEADLINE_MINUTES)
+    return answer.outcome in {Outcome.UNKNOWN, Outcome.ACTION} and clock.now() > deadline

@@ -1,0 +1,326 @@
+"""Stripe, in two steps: an unconfirmed intent, whose reference is committed, and its confirmation.
+
+Stripe cannot look an idempotency key up and forgets it after a day. So nothing is learnt from
+repeating a call: what became of a charge is read from its intent, of a refund from the intent's
+list of refunds. An intent whose card was declined can still succeed later; a charge has failed only
+once its intent is cancelled. docs/payments.md draws it.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import stripe
+import structlog
+from django.conf import settings
+from stripe import PaymentIntent, Refund, StripeClient, StripeError
+
+from inventory import services as inventory
+from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRequired
+from payments.gateways import patience
+from payments.gateways.adapter import Adapter
+from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.books import Booked
+from payments.models import Attempt, Payment
+
+log = structlog.get_logger(__name__)
+
+# How many digits Stripe counts in; every other currency has two.
+# https://docs.stripe.com/currencies#zero-decimal (and #three-decimal, #special-cases)
+_ZERO_DIGITS = (
+    *("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA"),
+    *("PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"),
+)
+_DIGITS = {
+    **dict.fromkeys(_ZERO_DIGITS, 0),
+    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
+}
+# Where the currency itself has none, but Stripe wants two zeros.
+_WITHOUT_DIGITS = frozenset({"ISK", "UGX"})
+
+_NOT_IN_TIME = "The payment was not completed in time."
+
+
+class StripeGateway(Adapter):
+    def require_chargeable(self, payment: Payment) -> None:
+        if not payment.token:
+            raise PaymentTokenRequired(source="data.payment")
+        if inventory.currencies()[payment.currency].decimal_places != _own_digits(payment.currency):
+            raise CurrencyNotChargeable
+        if _DIGITS.get(payment.currency) == 3 and payment.amount % 10:
+            # Stripe rounds three digits to two.
+            raise AmountRefused(source="data.amount")
+
+    # Charging.
+
+    def announce(self, payment: Payment) -> Answer:
+        try:
+            intent = _client().v1.payment_intents.create(
+                {
+                    "amount": _in_its_digits(payment.amount, payment.currency),
+                    "currency": payment.currency.lower(),
+                    "capture_method": "manual" if payment.is_authorization else "automatic",
+                    "payment_method": payment.token,
+                    "metadata": {
+                        "payment_id": str(payment.pk),
+                        "order_id": str(payment.order_id),
+                    },
+                },
+                {"idempotency_key": str(payment.pk)},
+            )
+        except _UNANSWERED:
+            log.warning("gateway_silent", payment_id=str(payment.pk), exc_info=True)
+            return UNKNOWN
+        except StripeError as error:
+            # Nothing was made, so nothing can be charged.
+            log.warning("gateway_refused", payment_id=str(payment.pk), exc_info=True)
+            return Answer(Outcome.FAILED, failure=_words(error))
+        return Answer(Outcome.OPEN, intent.id)
+
+    def charge(self, payment: Payment) -> Answer:
+        """Confirm the intent: at most once, since a repetition could charge what was given up."""
+        try:
+            intent = _client().v1.payment_intents.confirm(
+                payment.reference, {}, {"idempotency_key": f"{payment.pk}-confirm"}
+            )
+        except _UNANSWERED:
+            log.warning("gateway_silent", payment_id=str(payment.pk), exc_info=True)
+            return Answer(Outcome.UNKNOWN, payment.reference)
+        except StripeError as error:
+            return self._ended(payment, Outcome.FAILED, _words(error))
+        answer = _answer(intent)
+        if answer.outcome is Outcome.OPEN:
+            return self._ended(payment, Outcome.FAILED, answer.failure)
+        return answer
+
+    def find_charge(self, payment: Payment) -> Answer:
+        if not payment.reference:
+            # A confirmation is sent only after the reference was committed.
+            return Answer(Outcome.FAILED, failure=_NOT_IN_TIME)
+        return _answer(_client().v1.payment_intents.retrieve(payment.reference))
+
+    def give_up(self, payment: Payment) -> Answer:
+        if not payment.reference:
+            return Answer(Outcome.FAILED, failure=_NOT_IN_TIME)
+        return self._ended(payment, Outcome.CANCELLED, "")
+
+    def _ended(self, payment: Payment, outcome: Outcome, failure: str) -> Answer:
+        """Cancel the intent and answer so; or, where that is too late, as it stands."""
+        try:
+            intent = _client().v1.payment_intents.cancel(payment.reference)
+        except stripe.InvalidRequestError:
+            return _answer(_client().v1.payment_intents.retrieve(payment.reference))
+        return Answer(outcome, intent.id, failure or _last_failure(intent) or _NOT_IN_TIME)
+
+    # Captures, voids and refunds.
+
+    def perform(self, attempt: Attempt) -> Answer:
+        try:
+            return _PERFORM[Attempt.Kind(attempt.kind)](attempt)
+        except _UNANSWERED:
+            log.warning("gateway_silent", attempt_id=str(attempt.pk), exc_info=True)
+            return UNKNOWN
+        except StripeError as error:
+            # Refused, or done before: its own books tell which.
+            return self.find(attempt) or Answer(Outcome.FAILED, failure=_words(error))
+
+    def find(self, attempt: Attempt) -> Answer | None:
+        return _FIND[Attempt.Kind(attempt.kind)](attempt)
+
+    # For the comparison of the books.
+
+    def booked_since(self, moment: datetime) -> Iterator[Booked]:
+        """Name every charge made since, with what was captured and refunded of it."""
+        made = _client().v1.payment_intents.list(
+            {
+                "created": {"gte": int(moment.timestamp())},
+                "limit": 100,
+                "expand": ["data.latest_charge"],
+            }
+        )
+        yield from (_booked(intent) for intent in made.auto_paging_iter())
+
+
+def _capture(attempt: Attempt) -> Answer:
+    intent = _client().v1.payment_intents.capture(
+        attempt.payment.reference, {}, {"idempotency_key": str(attempt.pk)}
+    )
+    return Answer(Outcome.SUCCEEDED, intent.id)
+
+
+def _void(attempt: Attempt) -> Answer:
+    intent = _client().v1.payment_intents.cancel(
+        attempt.payment.reference, {}, {"idempotency_key": str(attempt.pk)}
+    )
+    return Answer(Outcome.SUCCEEDED, intent.id)
+
+
+def _refund(attempt: Attempt) -> Answer:
+    refund = _client().v1.refunds.create(
+        {
+            "payment_intent": attempt.payment.reference,
+            "amount": _in_its_digits(attempt.amount, attempt.payment.currency),
+            "metadata": {"attempt_id": str(attempt.pk)},
+        },
+        {"idempotency_key": str(attempt.pk)},
+    )
+    return _refund_answer(refund)
+
+
+def _find_capture(attempt: Attempt) -> Answer | None:
+    intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
+    if intent.status == "requires_capture":
+        return None
+    captured = intent.status == "succeeded"
+    outcome = Outcome.SUCCEEDED if captured else Outcome.FAILED
+    return Answer(outcome, intent.id, "" if captured else "The authorization has lapsed.")
+
+
+def _find_void(attempt: Attempt) -> Answer | None:
+    intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
+    if intent.status == "requires_capture":
+        return None
+    let_go = intent.status == "canceled"
+    outcome = Outcome.SUCCEEDED if let_go else Outcome.FAILED
+    return Answer(outcome, intent.id, "" if let_go else "The money was captured already.")
+
+
+def _find_refund(attempt: Attempt) -> Answer | None:
+    refunds = _client().v1.refunds.list({"payment_intent": attempt.payment.reference, "limit": 100})
+    for refund in refunds.auto_paging_iter():
+        if _told(refund, "attempt_id") == str(attempt.pk):
+            return _refund_answer(refund)
+    return None
+
+
+_PERFORM: Mapping[Attempt.Kind, Callable[[Attempt], Answer]] = {
+    Attempt.Kind.CAPTURE: _capture,
+    Attempt.Kind.VOID: _void,
+    Attempt.Kind.REFUND: _refund,
+}
+_FIND: Mapping[Attempt.Kind, Callable[[Attempt], Answer | None]] = {
+    Attempt.Kind.CAPTURE: _find_capture,
+    Attempt.Kind.VOID: _find_void,
+    Attempt.Kind.REFUND: _find_refund,
+}
+
+# Reading its answers.
+
+# Nobody knows whether it was done. A call that is still running elsewhere counts as well.
+_UNANSWERED = (
+    stripe.APIConnectionError,
+    stripe.APIError,
+    stripe.RateLimitError,
+    stripe.IdempotencyError,
+)
+
+_OUTCOMES = {
+    "succeeded": Outcome.SUCCEEDED,
+    "requires_capture": Outcome.SUCCEEDED,
+    "requires_action": Outcome.ACTION,
+    "requires_confirmation": Outcome.OPEN,
+    "requires_payment_method": Outcome.OPEN,
+    "canceled": Outcome.CANCELLED,
+    "processing": Outcome.UNKNOWN,
+}
+
+
+def _answer(intent: PaymentIntent) -> Answer:
+    outcome = _OUTCOMES.get(intent.status, Outcome.UNKNOWN)
+    if outcome is Outcome.ACTION:
+        return Answer(outcome, intent.id, action=_action(intent))
+    return Answer(outcome, intent.id, _last_failure(intent))
+
+
+def _action(intent: PaymentIntent) -> dict[str, Any]:
+    """What Stripe's own script in the buyer's browser needs to go on."""
+    return {
+        "client_parameters": {
+            "payment_intent": intent.id,
+            "client_secret": intent.client_secret,
+            "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+        },
+        "next_actions": [_next_action(intent)],
+    }
+
+
+def _next_action(intent: PaymentIntent) -> dict[str, Any]:
+    action = intent.next_action
+    redirect = action.redirect_to_url if action else None
+    if redirect is not None:
+        return {"type": "redirect_to_url", "url": redirect.url}
+    return {"type": action.type if action else "use_stripe_sdk"}
+
+
+def _refund_answer(refund: Refund) -> Answer:
+    outcome = {
+        "succeeded": Outcome.SUCCEEDED,
+        "failed": Outcome.FAILED,
+        "canceled": Outcome.FAILED,
+    }.get(refund.status or "", Outcome.UNKNOWN)
+    return Answer(outcome, refund.id, getattr(refund, "failure_reason", None) or "")
+
+
+def _told(told: PaymentIntent | Refund, name: str) -> str:
+    """Read what we told Stripe of it when it was made; empty where somebody else made it."""
+    return getattr(told.metadata, name, "")
+
+
+def _last_failure(intent: PaymentIntent) -> str:
+    error = intent.last_payment_error
+    return (error.message or "")[:500] if error else ""
+
+
+def _words(error: StripeError) -> str:
+    return (error.user_message or str(error))[:500]
+
+
+def _booked(intent: PaymentIntent) -> Booked:
+    charge = intent.latest_charge
+    refunded = getattr(charge, "amount_refunded", 0)
+    currency = intent.currency.upper()
+    return Booked(
+        reference=intent.id,
+        payment_id=_told(intent, "payment_id"),
+        currency=currency,
+        authorized=_in_our_digits(intent.amount_capturable, currency),
+        captured=_in_our_digits(intent.amount_received, currency),
+        refunded=_in_our_digits(refunded, currency),
+    )
+
+
+# Its digits and ours.
+
+
+def _own_digits(currency: str) -> int:
+    return 0 if currency in _WITHOUT_DIGITS else _DIGITS.get(currency, 2)
+
+
+def _in_its_digits(amount: int, currency: str) -> int:
+    return amount * 100 if currency in _WITHOUT_DIGITS else amount
+
+
+def _in_our_digits(amount: int, currency: str) -> int:
+    return amount // 100 if currency in _WITHOUT_DIGITS else amount
+
+
+# Asking.
+
+
+def _client() -> StripeClient:
+    """Return a client that waits no longer than whoever asks."""
+    seconds = max(1, math.ceil(patience.seconds_left()))
+    return _made_client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, seconds)
+
+
+@functools.lru_cache(maxsize=100)
+def _made_client(key: str, api_base: str, seconds: int) -> StripeClient:
+    """One for each wait, so that connections are kept; it repeats nothing by itself."""
+    return StripeClient(
+        key,
+        base_addresses={"api": api_base} if api_base else None,
+        http_client=stripe.RequestsClient(timeout=seconds),
+        max_network_retries=0,
+    )

@@ -1,0 +1,231 @@
+"""What a crash, a silent gateway or a buyer who never came back has left open.
+
+Every function here may run in any number of processes at once: what is decided is decided under an
+order's lock, and whoever comes second finds it done.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.db.models import Count, F, Min, Q, QuerySet
+
+from api import clock, store
+from api.actors import SYSTEM, Actor
+from api.errors import Refusal
+from api.transactions import in_transaction
+from orders import services as orders
+from orders.models import Order, OrderEvent
+from payments import gateways, services
+from payments.asking import ask, ask_whether, what_became_of
+from payments.errors import NotOpen, StillUnderWay
+from payments.gateways import patience
+from payments.gateways.answers import Answer, Outcome
+from payments.models import Attempt, Payment
+from payments.settling import apply, apply_to_attempt, lock, settle
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T", Payment, Attempt)
+Second = TypeVar("Second")
+
+BATCH = 100
+
+
+# Asking again.
+
+
+def settle_pending(*, limit: int = BATCH) -> int:
+    """Ask the gateways what became of whatever is still open and settle it; return how many."""
+    payments = Payment.objects.filter(_left_alone(), _not_queued()).order_by("updated_at")
+    attempts = Attempt.objects.filter(_left_alone()).select_related("payment")
+    settled = [_settled(_recover_payment, payment) for payment in payments[:limit]]
+    settled += [
+        _settled(_recover_attempt, attempt) for attempt in attempts.order_by("updated_at")[:limit]
+    ]
+    return sum(settled)
+
+
+def _left_alone() -> Q:
+    """Pending, with nobody waiting for the gateway any more."""
+    return Q(status="pending") & ~Q(charging_until__gt=clock.now())
+
+
+def _not_queued() -> Q:
+    return ~Q(queued_until__gt=clock.now())
+
+
+def _settled(recover: Callable[[T], T], left_open: T) -> bool:
+    """Recover one; what goes wrong with it must not keep the others waiting."""
+    try:
+        with patience.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+            return not recover(left_open).is_pending
+    except Exception:
+        log.exception("recovery_failed", left_open=str(left_open.pk))
+        # To the end of the queue, or a few of its kind would keep all others waiting.
+        type(left_open).objects.filter(pk=left_open.pk).update(updated_at=clock.now())
+        return False
+
+
+def _recover_payment(payment: Payment) -> Payment:
+    return settle(payment, what_became_of(payment))
+
+
+def _recover_attempt(attempt: Attempt) -> Attempt:
+    """Ask what became of an attempt, and make it if the gateway never heard of it."""
+    adapter = gateways.adapter(attempt.payment.gateway)
+    answer = ask_whether(lambda: adapter.find(attempt))
+    if answer is None:
+        answer = ask(lambda: adapter.perform(attempt))
+    return services.settle_performed(attempt, answer)
+
+
+def check_now(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
+    """Ask the gateway at once about a payment and what is on its way of it, and settle both.
+
+    Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
+    """
+    payment = services.payment_of(order_id, payment_id)
+    attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
+    now = clock.now()
+    if payment.is_under_way(now) or any(attempt.is_under_way(now) for attempt in attempts):
+        raise StillUnderWay
+    if payment.gateway not in gateways.ASKING_NOBODY:
+        for attempt in attempts:
+            attempt.payment = payment
+            _recover_attempt(attempt)
+        _recover_payment(payment)
+    return services.payment_of(order_id, payment_id)
+
+
+@in_transaction
+def settle_by_hand(
+    order_id: uuid.UUID,
+    payment_id: uuid.UUID,
+    *,
+    succeeded: bool,
+    reference: str,
+    reason: str,
+    actor: Actor,
+) -> Payment:
+    """Write down what somebody found out about a stuck payment, or about what is stuck of it.
+
+    It is on the order's record with who and why. If the gateway turns out to know better, its
+    answer counts as it would after any other.
+    Raises: OrderNotFound, PaymentNotFound, NotOpen; StillUnderWay while a gateway is being asked.
+    """
+    order, payment = lock(order_id, payment_id)
+    attempt = payment.attempts.filter(status=Attempt.Status.PENDING).first()
+    now = clock.now()
+    if payment.is_under_way(now) or (attempt and attempt.is_under_way(now)):
+        raise StillUnderWay
+    outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
+    answer = Answer(outcome, reference, "" if succeeded else reason)
+    what = f"{outcome.value}, {reference}: {reason}" if reference else f"{outcome.value}: {reason}"
+    if payment.is_pending or attempt:
+        orders.note_event(order, OrderEvent.Kind.PAYMENT_SETTLED_BY_HAND, actor=actor, text=what)
+    if payment.is_pending:
+        apply(order, payment, answer, actor)
+    elif attempt:
+        attempt.payment = payment
+        apply_to_attempt(order, attempt, answer)
+    else:
+        raise NotOpen
+    return payment
+
+
+# What lapses with time.
+
+
+def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
+    """Let go of money that its gateway no longer keeps reserved, and so of the units it held."""
+    lapsed = Payment.objects.filter(
+        status=Payment.Status.COMPLETE,
+        method=Payment.Method.AUTHORIZE,
+        captured_amount=0,
+        created_at__lt=clock.now() - timedelta(days=settings.AUTHORIZATION_DAYS),
+    ).exclude(gateway__in=gateways.ASKING_NOBODY)
+    return _each(
+        lapsed.values_list("order_id", "pk")[:limit],
+        lambda order_id, payment_id: services.void(
+            order_id, payment_id, actor=SYSTEM, reason="authorization lapsed"
+        ),
+    )
+
+
+def expire_orders(*, limit: int = BATCH) -> int:
+    """Cancel orders that have waited for their money for longer than the store lets them."""
+    wanted = store.current()
+    expired = [
+        *_waiting_since(wanted.unpaid_order_expiry_hours, [Order.Payment.UNPAID]),
+        *_waiting_since(
+            wanted.partly_paid_order_expiry_hours,
+            [Order.Payment.PARTIALLY_PAID, Order.Payment.PARTIALLY_AUTHORIZED],
+        ),
+    ]
+    return _each(
+        expired[:limit],
+        lambda order_id, payment: services.expire(order_id, while_payment=payment),
+    )
+
+
+def _waiting_since(hours: int, states: list[Order.Payment]) -> Iterable[tuple[uuid.UUID, str]]:
+    """Name orders in these states that are older than so many hours; 0 names none."""
+    if not hours:
+        return []
+    waiting: QuerySet[Order] = Order.objects.filter(
+        status=Order.Status.INCOMPLETE,
+        payment__in=states,
+        attempts_open=0,
+        created_at__lt=clock.now() - timedelta(hours=hours),
+    )
+    return waiting.order_by("created_at").values_list("pk", "payment")[:BATCH]
+
+
+def _each(
+    rows: Iterable[tuple[uuid.UUID, Second]], act: Callable[[uuid.UUID, Second], object]
+) -> int:
+    """Act on each and count; a refusal says that it is no longer as it was when it was found."""
+    done = 0
+    for row in rows:
+        try:
+            act(*row)
+        except Refusal as refusal:
+            log.info("left_as_it_is", row=str(row[0]), refusal=refusal.code)
+        else:
+            done += 1
+    return done
+
+
+# What nobody could settle so far.
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """How many payments and attempts of a gateway are open, and since when the oldest."""
+
+    gateway: str
+    count: int
+    since: datetime
+
+
+def unresolved(*, older_than: timedelta = timedelta(0)) -> list[Unresolved]:
+    """Count what is open for longer than this, a row for each gateway."""
+    until = clock.now() - older_than
+    found: dict[str, Unresolved] = {}
+    for rows, gateway in (
+        (Payment.objects.filter(status="pending", created_at__lte=until), F("gateway")),
+        (Attempt.objects.filter(status="pending", created_at__lte=until), F("payment__gateway")),
+    ):
+        counted = rows.values(slug=gateway).annotate(count=Count("pk"), since=Min("created_at"))
+        for row in counted:
+            before = found.get(row["slug"])
+            found[row["slug"]] = Unresolved(
+                row["slug"],
+                row["count"] + (before.count if before else 0),
+                min(row["since"], before.since) if before else row["since"],
+            )
+    return sorted(found.values(), key=lambda each: each.gateway)

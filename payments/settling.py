@@ -1,0 +1,303 @@
+"""What becomes of a payment by what its gateway says: one state machine, drawn in docs/payments.md.
+
+However an answer arrives (to the request that asked, to a worker, from recovery, after a message of
+the gateway's own, by hand) it ends here, under the order's lock.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+import structlog
+
+from api import clock
+from api.actors import SYSTEM, Actor
+from api.transactions import assert_in_transaction, in_transaction
+from orders import services as orders
+from orders.errors import InsufficientStock
+from orders.models import Order, OrderEvent
+from payments import books, gateways
+from payments.asking import lease
+from payments.errors import PaymentNotFound
+from payments.gateways.answers import SUCCEEDED, Answer, Outcome
+from payments.models import Attempt, Payment
+
+log = structlog.get_logger(__name__)
+
+TOO_LATE = "The payment came too late for the order."
+LAPSED = "The authorization has lapsed."
+
+
+# Payments.
+
+
+class State(Enum):
+    PENDING = "pending"
+    # Money is reserved, neither captured nor let go.
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    # An authorization that was let go.
+    CANCELLED = "cancelled"
+
+
+def state_of(payment: Payment) -> State:
+    if payment.status == Payment.Status.COMPLETE:
+        return State.AUTHORIZED if payment.is_authorized else State.CAPTURED
+    return State(payment.status)
+
+
+def settle(payment: Payment, answer: Answer, *, actor: Actor = SYSTEM) -> Payment:
+    """Write down what the gateway said of a charge. The same answer again changes nothing.
+
+    Money that comes after the payment had failed is accepted if the order can still take it, and
+    sent back otherwise.
+    """
+    try:
+        return _settle(payment, answer, actor)
+    except InsufficientStock:
+        return _settle_by_giving_back(payment, answer, actor)
+
+
+@in_transaction
+def _settle(payment: Payment, answer: Answer, actor: Actor) -> Payment:
+    order, payment = lock(payment.order_id, payment.pk)
+    apply(order, payment, answer, actor)
+    return payment
+
+
+def apply(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Do to a locked order and its payment what the table says; without an entry, nothing."""
+    assert_in_transaction()
+    transition = TRANSITIONS.get((state_of(payment), answer.outcome))
+    if transition is not None:
+        transition(order, payment, answer, actor)
+
+
+def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
+    """Lock the order and read its payment, which changes under no other lock.
+
+    Raises: OrderNotFound, PaymentNotFound.
+    """
+    order = Order.objects.lock(order_id)
+    payment = Payment.known(payment_id)
+    if payment is None or payment.order_id != order_id:
+        raise PaymentNotFound
+    payment.order = order
+    return order, payment
+
+
+def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    books.stop_waiting(order, payment)
+    books.take_money(order, payment, answer)
+    payment.write()
+    order.write()
+
+
+def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    books.stop_waiting(order, payment)
+    payment.status = Payment.Status.FAILED
+    payment.failure = answer.failure
+    payment.reference = answer.reference or payment.reference
+    payment.write()
+    save_and_release(order, actor, reason="payment failed")
+
+
+def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Nobody waits any more: recovery asks, those first that it has not asked for longest."""
+    payment.charging_until = payment.queued_until = None
+    payment.reference = answer.reference or payment.reference
+    payment.action = answer.action or payment.action
+    payment.updated_at = clock.now()
+    payment.write()
+
+
+def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """The gateway let an authorization go by itself; a capture or void hears of it otherwise."""
+    if has_open_attempt(payment):
+        return
+    books.let_go(order, payment)
+    payment.failure = LAPSED
+    payment.write()
+    _note(order, OrderEvent.Kind.AUTHORIZATION_LAPSED, payment, actor)
+    save_and_release(order, actor, reason="authorization lapsed")
+
+
+def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    if order.is_cancelled or order.fully_paid_at or payment.amount > order.payable:
+        _give_back(order, payment, answer, actor)
+        return
+    books.take_money(order, payment, answer)
+    payment.write()
+    save_and_allocate(order, actor)
+
+
+@in_transaction
+def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Payment:
+    order, payment = lock(payment.order_id, payment.pk)
+    if state_of(payment) is State.FAILED:
+        _give_back(order, payment, answer, actor)
+    return payment
+
+
+def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Keep money that the order cannot take out of its books, and put its way back on record."""
+    payment.status = Payment.Status.COMPLETE
+    payment.late = True
+    payment.reference = answer.reference or payment.reference
+    payment.updated_at = order.updated_at = clock.now()
+    kind = Attempt.Kind.VOID if payment.is_authorization else Attempt.Kind.REFUND
+    if not payment.is_authorization:
+        payment.captured_amount = payment.amount
+    attempt = record_attempt(kind, order, payment, payment.amount, actor, TOO_LATE)
+    # Nobody waits for it: recovery takes it to the gateway.
+    attempt.charging_until = None
+    attempt.save(update_fields=["charging_until"])
+    order.write()
+    _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)
+
+
+def _note(order: Order, kind: OrderEvent.Kind, payment: Payment, actor: Actor) -> None:
+    orders.note_event(order, kind, actor=actor, text=order.currency.formatted(payment.amount))
+
+
+Transition = Callable[[Order, Payment, Answer, Actor], None]
+
+TRANSITIONS: Mapping[tuple[State, Outcome], Transition] = {
+    (State.PENDING, Outcome.SUCCEEDED): _accept,
+    (State.PENDING, Outcome.FAILED): _fail,
+    (State.PENDING, Outcome.CANCELLED): _fail,
+    (State.PENDING, Outcome.ACTION): _wait,
+    (State.PENDING, Outcome.OPEN): _wait,
+    (State.PENDING, Outcome.UNKNOWN): _wait,
+    (State.AUTHORIZED, Outcome.CANCELLED): _lapse,
+    (State.FAILED, Outcome.SUCCEEDED): _accept_late,
+}
+
+
+def save_and_allocate(order: Order, actor: Actor) -> None:
+    """Save the locked order and, if it holds no units yet, take them. Raises: InsufficientStock."""
+    if order.allocated_at is None:
+        orders.allocate(order, actor=actor)
+    else:
+        order.write()
+
+
+def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
+    """Save the order and, if no part of its payment holds its units any more, give them back."""
+    if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
+        order.write()
+    else:
+        orders.release(order, actor=actor, reason=reason)
+
+
+# Captures, voids and refunds.
+
+
+def has_open_attempt(payment: Payment) -> bool:
+    return payment.attempts.filter(status=Attempt.Status.PENDING).exists()
+
+
+def record_attempt(
+    kind: Attempt.Kind,
+    order: Order,
+    payment: Payment,
+    amount: int,
+    actor: Actor,
+    reason: str = "",
+    *,
+    at_once: bool = False,
+) -> Attempt:
+    """Put an attempt on record, pending, or done at once where nobody is to be asked.
+
+    The caller saves the locked order.
+    """
+    now = order.updated_at = clock.now()
+    attempt = Attempt(
+        payment=payment,
+        kind=kind,
+        amount=amount,
+        reason=reason,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        charging_until=lease(),
+        created_at=now,
+        updated_at=now,
+    )
+    books.open_attempt(order, payment, attempt)
+    if at_once or payment.gateway in gateways.ASKING_NOBODY:
+        _conclude(order, payment, attempt, SUCCEEDED)
+    else:
+        attempt.save()
+        payment.write()
+    return attempt
+
+
+@in_transaction
+def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
+    """Write down what became of a capture, void or refund. The same again changes nothing."""
+    order, payment = lock(attempt.payment.order_id, attempt.payment_id)
+    attempt = Attempt.objects.get(pk=attempt.pk)
+    attempt.payment = payment
+    apply_to_attempt(order, attempt, answer)
+    return attempt
+
+
+def apply_to_attempt(order: Order, attempt: Attempt, answer: Answer) -> None:
+    """Do to an attempt, whose order is locked, what the table says; without an entry, nothing."""
+    assert_in_transaction()
+    transition = ATTEMPT_TRANSITIONS.get((Attempt.Status(attempt.status), answer.outcome))
+    if transition is not None:
+        transition(order, attempt, answer)
+
+
+def _end(order: Order, attempt: Attempt, answer: Answer) -> None:
+    _conclude(order, attempt.payment, attempt, answer)
+    actor = Actor(attempt.actor_kind, attempt.actor_id, attempt.actor_name)
+    save_and_release(order, actor, reason="payment voided")
+
+
+def _go_on_waiting(order: Order, attempt: Attempt, answer: Answer) -> None:
+    attempt.charging_until = None
+    attempt.updated_at = clock.now()
+    attempt.save(update_fields=["charging_until", "updated_at"])
+
+
+def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
+    """What was given up turns out to have succeeded."""
+    payment = attempt.payment
+    is_refund = attempt.kind == Attempt.Kind.REFUND
+    left = payment.refundable_amount if is_refund else payment.authorized_amount
+    if attempt.amount > left:
+        # What it moved can no longer be booked; its name at the gateway lets a person find it.
+        log.error("attempt_succeeded_too_late", attempt_id=str(attempt.pk))
+        attempt.reference = answer.reference
+        attempt.save(update_fields=["reference"])
+        return
+    attempt.status = Attempt.Status.PENDING
+    attempt.failure = ""
+    books.open_attempt(order, payment, attempt)
+    _end(order, attempt, answer)
+
+
+AttemptTransition = Callable[[Order, Attempt, Answer], None]
+
+ATTEMPT_TRANSITIONS: Mapping[tuple[Attempt.Status, Outcome], AttemptTransition] = {
+    (Attempt.Status.PENDING, Outcome.SUCCEEDED): _end,
+    (Attempt.Status.PENDING, Outcome.FAILED): _end,
+    (Attempt.Status.PENDING, Outcome.UNKNOWN): _go_on_waiting,
+    (Attempt.Status.FAILED, Outcome.SUCCEEDED): _take_up_again,
+}
+
+
+def _conclude(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
+    """End a pending attempt and save all but the order, which the caller saves."""
+    succeeded = answer.outcome is Outcome.SUCCEEDED
+    attempt.charging_until = None
+    attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
+    attempt.reference, attempt.failure = answer.reference, answer.failure
+    payment.updated_at = order.updated_at = attempt.updated_at = clock.now()
+    books.conclude_attempt(order, payment, attempt, succeeded)
+    attempt.save()
+    payment.write()
