@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("api", "0004_low_stock_threshold"),
+        ("api", "0005_store_name_and_time_zone"),
     ]
 
     operations = [

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0006_cart_currency"),
+        ("orders", "0007_items_holding_units"),
     ]
 
     operations = [
