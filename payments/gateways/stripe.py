@@ -63,6 +63,9 @@ class StripeGateway(Adapter):
                     "currency": payment.currency.lower(),
                     "capture_method": "manual" if payment.is_authorization else "automatic",
                     "payment_method": payment.token,
+                    # Nobody is sent to another page, which 3-D Secure does not need; else Stripe
+                    # confirms nothing that names no page to come back to.
+                    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
                     "metadata": {
                         "payment_id": str(payment.pk),
                         "order_id": str(payment.order_id),
