@@ -251,7 +251,8 @@ def _action(intent: PaymentIntent) -> dict[str, Any]:
 
 def _next_action(intent: PaymentIntent) -> dict[str, Any]:
     action = intent.next_action
-    redirect = action.redirect_to_url if action else None
+    # Of its kinds, Stripe names only the one that is meant.
+    redirect = getattr(action, "redirect_to_url", None)
     if redirect is not None:
         return {"type": "redirect_to_url", "url": redirect.url}
     return {"type": action.type if action else "use_stripe_sdk"}

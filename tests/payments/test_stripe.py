@@ -41,3 +41,22 @@ def test_a_card_is_charged_without_sending_its_buyer_to_another_page(fake, order
     assert payment.status == "complete"
     assert (move["kind"], move["amount"], move["intent"]) == ("charge", 1000, payment.reference)
     assert move["payment_id"] == str(payment.pk)
+
+
+def test_a_buyer_who_has_to_act_is_told_how_and_has_paid_after_it(fake, order):
+    token = "pm_card_authenticationRequired"
+    asked = payments.pay(order.pk, Request("stripe", token=token), actor=MERCHANT)
+
+    fake.authenticate(asked.reference)
+    paid = payments.confirm(order.pk, asked.pk)
+
+    assert asked.status == "pending"
+    assert asked.action == {
+        "client_parameters": {
+            "payment_intent": asked.reference,
+            "client_secret": f"{asked.reference}_secret_{asked.reference[-8:]}",
+            "publishable_key": "pk_test_fake",
+        },
+        "next_actions": [{"type": "use_stripe_sdk"}],
+    }
+    assert paid.status == "complete"
