@@ -120,11 +120,19 @@ class StripeGateway(Adapter):
     # Captures, voids and refunds.
 
     def perform(self, attempt: Attempt) -> Answer:
+        answer = self._performed(attempt, str(attempt.pk))
+        if answer is None and self.find(attempt) is None:
+            # Stripe repeats a failure of its own for a day. It is over, and nothing was done.
+            answer = self._performed(attempt, f"{attempt.pk}-again")
+        return answer or UNKNOWN
+
+    def _performed(self, attempt: Attempt, key: str) -> Answer | None:
+        """Perform by this key. None: Stripe only repeats that it once failed by that key."""
         try:
-            return _PERFORM[Attempt.Kind(attempt.kind)](attempt)
-        except _UNANSWERED:
+            return _PERFORM[Attempt.Kind(attempt.kind)](attempt, key)
+        except _UNANSWERED as error:
             log.warning("gateway_silent", attempt_id=str(attempt.pk), exc_info=True)
-            return UNKNOWN
+            return None if _is_repeated(error) else UNKNOWN
         except StripeError as error:
             # Refused, or done before: its own books tell which.
             return self.find(attempt) or Answer(Outcome.FAILED, failure=_words(error))
@@ -146,28 +154,28 @@ class StripeGateway(Adapter):
         yield from (_booked(intent) for intent in made.auto_paging_iter())
 
 
-def _capture(attempt: Attempt) -> Answer:
+def _capture(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.capture(
-        attempt.payment.reference, {}, {"idempotency_key": str(attempt.pk)}
+        attempt.payment.reference, {}, {"idempotency_key": key}
     )
     return Answer(Outcome.SUCCEEDED, intent.id)
 
 
-def _void(attempt: Attempt) -> Answer:
+def _void(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.cancel(
-        attempt.payment.reference, {}, {"idempotency_key": str(attempt.pk)}
+        attempt.payment.reference, {}, {"idempotency_key": key}
     )
     return Answer(Outcome.SUCCEEDED, intent.id)
 
 
-def _refund(attempt: Attempt) -> Answer:
+def _refund(attempt: Attempt, key: str) -> Answer:
     refund = _client().v1.refunds.create(
         {
             "payment_intent": attempt.payment.reference,
             "amount": _in_its_digits(attempt.amount, attempt.payment.currency),
             "metadata": {"attempt_id": str(attempt.pk)},
         },
-        {"idempotency_key": str(attempt.pk)},
+        {"idempotency_key": key},
     )
     return _refund_answer(refund)
 
@@ -198,7 +206,7 @@ def _find_refund(attempt: Attempt) -> Answer | None:
     return None
 
 
-_PERFORM: Mapping[Attempt.Kind, Callable[[Attempt], Answer]] = {
+_PERFORM: Mapping[Attempt.Kind, Callable[[Attempt, str], Answer]] = {
     Attempt.Kind.CAPTURE: _capture,
     Attempt.Kind.VOID: _void,
     Attempt.Kind.REFUND: _refund,
@@ -275,6 +283,10 @@ def _told(told: PaymentIntent | Refund, name: str) -> str:
 def _last_failure(intent: PaymentIntent) -> str:
     error = intent.last_payment_error
     return (error.message or "")[:500] if error else ""
+
+
+def _is_repeated(error: StripeError) -> bool:
+    return (error.headers or {}).get("Idempotent-Replayed") == "true"
 
 
 def _words(error: StripeError) -> str:
