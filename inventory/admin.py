@@ -1,7 +1,7 @@
 """Products, their Inventory tab and the log, for people."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +24,15 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from api import clock, store
-from api.admin import PER_PAGE, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from api.admin import (
+    EXPORT_ROWS,
+    PER_PAGE,
+    ExportingAdmin,
+    ReadOnlyAdmin,
+    ServiceAdmin,
+    actor_of,
+    moment,
+)
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
 from api.models import StoreSettings
@@ -90,13 +98,19 @@ class StockStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Product)
-class ProductAdmin(ServiceAdmin):
+class ProductAdmin(ExportingAdmin, ServiceAdmin):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode"
     ordering = ["name", "pk"]
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
+    export_name = "stock"
+    # What can be uploaded again, once somebody has counted: see inventory.countfiles.
+    export_columns: ClassVar = [
+        *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
+    ]
+    export_permission = "inventory.view_stock"
 
     # The number of available units is a link to the Inventory tab, and looks like one.
     class Media:
@@ -157,6 +171,11 @@ class ProductAdmin(ServiceAdmin):
     def state(self, product: Any) -> str | list[str]:
         sold_out = product.managed and not product.available
         return "out of stock" if sold_out and product.status == "live" else product.status
+
+    def export_rows(self, listed: QuerySet[Any]) -> Iterator[Sequence[Any]]:
+        columns = ("sku", "barcode", "name", "total", "available", "allocated")
+        counted = listed.filter(managed=True).prefetch_related(None).values_list(*columns)
+        return ((*row, "", "") for row in counted.iterator(EXPORT_ROWS))
 
     # The product's own fields.
 

@@ -20,6 +20,7 @@ BYTES_MAX = 20_000_000
 LINES_MAX = 200_000
 DELIMITERS = ",;\t"
 COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
+_SAYING = ("count", "change", "counted_at", "reason")
 # What the export has for people to read.
 IGNORED = ("name", "available", "allocated", "total")
 CODE_LENGTH_MAX = 100
@@ -30,6 +31,8 @@ _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 class Sheet:
     kind: CountFile.Kind
     lines: list[CountLine]
+    # How many lines name a product and say nothing of it.
+    left_out: int
 
 
 def read(content: bytes, *, now: datetime) -> Sheet:
@@ -49,18 +52,21 @@ def read(content: bytes, *, now: datetime) -> Sheet:
     _, header = next(rows)
     columns = [name.strip().lower().replace(" ", "_") for name in header]
     kind = _kind(columns)
-    lines = []
+    # Of such a row nothing but the product is known: it was not counted.
+    says = [position for position, name in enumerate(columns) if name in _SAYING]
+    lines, left_out = [], 0
     for number, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        lines.append(_line(number, row, columns, kind, now))
-        if len(lines) > LINES_MAX:
+        if any(cell.strip() for cell in [row[p] for p in says if p < len(row)]):
+            lines.append(_line(number, row, columns, kind, now))
+        elif any(cell.strip() for cell in row):
+            left_out += 1
+        if len(lines) + left_out > LINES_MAX:
             raise CountFileUnreadable(
                 f"The file has more than {LINES_MAX:,} lines. Split it into several."
             )
     if not lines:
-        raise CountFileUnreadable("There is nothing under the names of the columns.")
-    return Sheet(kind, lines)
+        raise CountFileUnreadable(f"No line says anything under {kind.value.removesuffix('s')}.")
+    return Sheet(kind, lines, left_out)
 
 
 def _decoded(content: bytes) -> str:

@@ -67,6 +67,7 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
         sha256=hashlib.sha256(content).hexdigest(),
         kind=sheet.kind,
         lines_total=len(sheet.lines),
+        left_out=sheet.left_out,
         uploaded_by=actor.name,
         created_at=now,
     )

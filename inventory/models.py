@@ -462,6 +462,8 @@ class CountFile(models.Model):
     kind = models.CharField(max_length=7, choices=Kind)
     state = models.CharField(max_length=9, choices=State, default=State.CHECKING)
     lines_total = models.IntegerField()
+    # Lines that name a product and say nothing of it: most of an exported list, often.
+    left_out = models.IntegerField(default=0)
     # How far the work of this state has come: how many lines, and up to which number. Written in
     # the transaction of each batch, so that whoever takes the work up again knows where.
     lines_done = models.IntegerField(default=0)

@@ -16,22 +16,26 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
-from api.admin import ReadOnlyAdmin, ServiceAdmin, moment
+from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, moment
 from orders.models import Order, OrderItem
-from payments import gateways, order_pages, services
+from payments import gateways, order_export, order_pages, services
 from payments.models import Attempt, Gateway, Payment
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from payments.order_steps import ORDER_STEPS, PAYMENT_STEPS, Case, Step
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
     list_display = ["__str__", "customer", "sum", "state", "paid", "shipped", "placed"]
     list_filter = ["status", "payment", "shipping"]
     list_select_related = ["currency"]
     search_fields = ["customer_email"]
     search_help_text = "Number, e-mail, name or the SKU of an item"
     ordering = ["-created_at", "-number"]
+    export_name = "orders"
+    export_columns = order_export.COLUMNS
+    export_permission = "orders.view_orderitem"
+    export_rows = staticmethod(order_export.rows)
 
     # The list.
 

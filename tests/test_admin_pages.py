@@ -46,6 +46,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_revoke": ("api.change_apiclient", "api.change_apiclient"),
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
+    "inventory_product_export": ("inventory.view_stock", None),
+    "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
     "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
     "orders_order_ship": ("orders.change_order", "orders.change_order"),

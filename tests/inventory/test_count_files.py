@@ -142,8 +142,9 @@ def test_lines_are_numbered_as_an_editor_numbers_them():
         (b"sku,count,change\nA,1,1\n", "counts or changes"),
         (b"sku,count,Count\nA,1,1\n", "twice: count"),
         (b"sku,change,counted_at\nA,1,2026-05-04 10:00\n", "goes with counts"),
-        (b"sku,count\n", "nothing under"),
-        (b"sku,count\n,\n", "nothing under"),
+        (b"sku,count\n", "No line says anything under count"),
+        (b"sku,count\n,\nA,\nB\n", "No line says anything under count"),
+        (b"sku,change\nA,\n", "No line says anything under change"),
         (b'sku,count\n"A,1\n', "Line 2 cannot be read"),
         (b"PK\x03\x04\x00\x00xl/workbook", "no CSV"),
         ("sku,count\nA,1".encode("utf-16-le"), "no CSV"),
@@ -170,8 +171,7 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("A,", "missing"),
-        ("A", "missing"),
+        ("A,,2026-05-04 10:00", "missing"),
         (",5", "no sku"),
         ("A,5x", '"5x" is no whole number'),
         ("A,1.5", "no whole number"),
@@ -213,6 +213,15 @@ def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, momen
     [line] = countfiles.read(content.encode(), now=NOON).lines
 
     assert line.counted_at == moment
+
+
+def test_lines_that_say_nothing_of_their_product_are_left_out():
+    content = "sku,name,count\nA,Shirt,\nB,Mug,3\nC,Cap\n\n,,\n"
+
+    sheet = countfiles.read(content.encode(), now=NOON)
+
+    assert [line.sku for line in sheet.lines] == ["B"]
+    assert sheet.left_out == 2
 
 
 # Checking.

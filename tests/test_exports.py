@@ -1,0 +1,170 @@
+"""Lists as CSV files: what stands in them, for whom, and that no cell is a formula."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from api.spreadsheets import escaped, unescaped
+from inventory import counting
+from inventory.models import CountFile
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+
+pytestmark = pytest.mark.django_db
+
+STOCK = "/admin/inventory/product/export/"
+ORDERS = "/admin/orders/order/export/"
+
+
+def client_with(*permissions: str) -> Client:
+    user = User.objects.create_user(f"clerk {permissions}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def admin_client() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin"))
+    return client
+
+
+def exported(client: Client, path: str, **filters: str) -> list[dict[str, str]]:
+    response = client.get(path, filters)
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(_text(response).removeprefix("\ufeff"))))
+
+
+def _text(response: Any) -> str:
+    return b"".join(response.streaming_content).decode()
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'=x", "''"])
+def test_what_could_be_a_formula_is_escaped_and_reads_the_same_again(cell):
+    assert escaped(cell) == f"'{cell}"
+    assert unescaped(escaped(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", ["A-1", "it's", "", "0042", "1+1"])
+def test_what_cannot_be_a_formula_stays_as_it_is(cell):
+    assert escaped(cell) == cell
+    assert unescaped(cell) == cell
+
+
+def test_the_stock_of_what_is_managed_is_listed_with_its_numbers(admin_client):
+    shirt = product(10, sku="0042", name="Shirt", barcode="007")
+    product(sku="FREE", managed=False)
+    paid_order({shirt: 4})
+
+    assert exported(admin_client, STOCK) == [
+        {
+            "sku": "0042",
+            "barcode": "007",
+            "name": "Shirt",
+            "total": "10",
+            "available": "6",
+            "allocated": "4",
+            "count": "",
+            "counted_at": "",
+        }
+    ]
+
+
+def test_the_file_is_filtered_and_searched_as_the_list_is(admin_client):
+    product(1, sku="A", name="Red shirt")
+    product(0, sku="B", name="Red mug")
+    product(1, sku="C", name="Blue shirt")
+
+    found = exported(admin_client, STOCK, q="red", stock_state="in")
+
+    assert [row["sku"] for row in found] == ["A"]
+    link = f'href="{STOCK}?q=red&amp;stock_state=in"'
+    page = admin_client.get("/admin/inventory/product/", {"q": "red", "stock_state": "in"})
+    assert link in page.content.decode()
+
+
+def test_an_exported_file_can_be_edited_and_uploaded(admin_client):
+    shirt = product(10, sku="=SHIRT", name='A "shirt", red')
+    mug = product(5, sku="MUG")
+    text = _text(admin_client.get(STOCK))
+    assert "'=SHIRT" in text
+
+    rows = list(csv.reader(io.StringIO(text)))
+    for row in rows[1:]:
+        if row[0] == "'=SHIRT":
+            row[6] = "8"
+    edited = io.StringIO()
+    csv.writer(edited, delimiter=";").writerows(rows)
+    file, _ = counting.upload("stock.csv", edited.getvalue().encode(), actor=MERCHANT)
+    counting.take_a_batch(file.pk)
+    counting.apply(file.pk, actor=MERCHANT)
+    counting.take_a_batch(file.pk)
+
+    file = CountFile.objects.get()
+    assert (file.changed, file.refused, file.left_out) == (1, 0, 1)
+    assert stock_of(shirt).available == 8
+    assert stock_of(mug).available == 5
+
+
+def test_orders_are_lines_with_plain_money(admin_client):
+    shirt, mug = product(10, sku="SHIRT", price=123456), product(10, sku="-MUG", price=5)
+    order = paid_order({shirt: 2, mug: 1})
+
+    [row] = exported(admin_client, ORDERS)
+
+    assert row["number"] == str(order.number)
+    assert (row["status"], row["payment"], row["shipping"]) == ("complete", "paid", "unfulfilled")
+    assert (row["currency"], row["total"], row["captured"]) == ("USD", "2469.17", "2469.17")
+    assert (row["items"], row["units"]) == ("2 x SHIRT; 1 x -MUG", "3")
+    assert row["email"] == "ada@example.com"
+
+
+def test_orders_are_filtered_as_the_list_is(admin_client):
+    shirt = product(10)
+    paid = paid_order({shirt: 1})
+    unpaid_order({shirt: 1})
+
+    found = exported(admin_client, ORDERS, payment__exact="paid")
+
+    assert [row["number"] for row in found] == [str(paid.number)]
+
+
+def test_statements_do_not_grow_with_the_rows(admin_client, django_assert_num_queries):
+    shirt = product(10)
+    for _ in range(5):
+        paid_order({shirt: 1})
+
+    with django_assert_num_queries(6):
+        exported(admin_client, ORDERS)
+
+
+@pytest.mark.parametrize("path", [STOCK, ORDERS])
+def test_a_filter_that_makes_no_sense_leads_back_to_the_list(admin_client, path):
+    response = admin_client.get(path, {"nonsense__exact": "1"})
+
+    assert response.status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("path", "permission"), [(STOCK, "view_product"), (STOCK, "view_stock"), (ORDERS, "view_order")]
+)
+def test_one_permission_alone_is_not_enough(path, permission):
+    assert client_with(permission).get(path).status_code == 403
+
+
+def test_who_may_see_products_and_stock_may_have_the_file():
+    client = client_with("view_product", "view_stock")
+
+    assert exported(client, STOCK) == []
+
+
+def test_who_may_see_orders_and_their_items_may_have_the_file():
+    client = client_with("view_order", "view_orderitem")
+
+    assert exported(client, ORDERS) == []
