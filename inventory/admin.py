@@ -37,6 +37,7 @@ from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
 from api.models import StoreSettings
 from inventory import services
+from inventory.count_pages import CountFileAdmin
 from inventory.errors import SkuTaken, SlugTaken, UnitsAllocated
 from inventory.forms import (
     CurrencyForm,
@@ -50,6 +51,7 @@ from inventory.forms import (
 from inventory.models import (
     DEFAULT_LOCATION_ID,
     Action,
+    CountFile,
     Currency,
     Location,
     Product,
@@ -684,3 +686,6 @@ class StoreSettingsAdmin(ServiceAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+admin.site.register(CountFile, CountFileAdmin)

@@ -19,8 +19,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver
 
 from api import store
+from inventory import counting
 from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
-from tests.factories import api_client, filled_cart, paid_order, product, unpaid_order
+from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +47,11 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_revoke": ("api.change_apiclient", "api.change_apiclient"),
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
+    "inventory_countfile_add": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_countfile_apply": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_countfile_discard": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_countfile_progress": ("inventory.view_countfile", None),
+    "inventory_countfile_revert": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_product_export": ("inventory.view_stock", None),
     "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
@@ -161,6 +167,8 @@ def shop(books_agree: None) -> None:
     filled_cart({shirt: 1})
     api_client()
     store.change(name="Harbour Goods")
+    count_file, _ = counting.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
+    counting.take_a_batch(count_file.pk)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

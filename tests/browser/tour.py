@@ -43,6 +43,8 @@ SIGHTS = [
     Sight("product", PRODUCTS, ("Shirt, navy, M",)),
     Sight("product-new", f"{PRODUCTS}add/"),
     Sight("stock-log", "/admin/inventory/stocktransaction/"),
+    Sight("counts", "/admin/inventory/countfile/"),
+    Sight("count-upload", "/admin/inventory/countfile/add/"),
     Sight("orders", ORDERS),
     Sight("order", ORDERS, ("#1",)),
     Sight("carts", "/admin/orders/cart/"),

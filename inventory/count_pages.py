@@ -1,0 +1,276 @@
+"""The pages of counting by file: upload, what it will do, how far it is, what it did."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminFileFieldWidget
+
+from api.actors import Actor
+from api.admin import PER_PAGE, ReadOnlyAdmin, actor_of, moment
+from api.errors import Refusal
+from inventory import counting
+from inventory.countfiles import BYTES_MAX, LINES_MAX
+from inventory.models import CountFile, CountLine
+
+MAY_COUNT = "inventory.change_stock"
+STATE_COLOURS = {
+    "checking": "warning",
+    "checked": "info",
+    "applying": "warning",
+    "applied": "success",
+    "reverting": "warning",
+    "reverted": None,
+}
+# What of a file's lines is shown, and the condition on them.
+SHOWN = {
+    "all": ("All lines", Q()),
+    "changes": ("Changes", Q(error="") & ~Q(change=0)),
+    "errors": ("Errors", ~Q(error="")),
+}
+
+
+class UploadForm(forms.Form):
+    file = forms.FileField(
+        label="CSV file",
+        label_suffix="",
+        allow_empty_file=True,
+        widget=UnfoldAdminFileFieldWidget({"accept": ".csv,.txt,.tsv,text/csv"}),
+        error_messages={"required": "Choose a file."},
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > BYTES_MAX:
+            raise forms.ValidationError(
+                f"The file has {file.size / 1e6:.0f} MB. Split it: at most "
+                f"{BYTES_MAX / 1e6:.0f} MB are taken at once."
+            )
+        return file
+
+
+class CountFileAdmin(ReadOnlyAdmin):
+    list_display = ["name", "what", "status", "result", "uploaded"]
+    list_filter = ["state", "kind"]
+    search_fields = ["name"]
+    search_help_text = "Name of the file"
+    ordering = ["-pk"]
+    sortable_by = ()
+    list_before_template = "admin/inventory/countfile/before.html"
+
+    class Media:
+        css: ClassVar = {"all": ["inventory/admin.css"]}
+
+    # The list.
+
+    @display(description="what it holds")
+    def what(self, file: CountFile) -> str:
+        return f"{file.lines_total:,} {file.kind}"
+
+    @display(
+        description="state", label={state.label: STATE_COLOURS[state] for state in CountFile.State}
+    )
+    def status(self, file: CountFile) -> str:
+        return file.get_state_display()
+
+    @display(description="comes to")
+    def result(self, file: CountFile) -> str:
+        errors = f", {file.refused:,} with errors" if file.refused else ""
+        return f"{file.changed:,} changed{errors}"
+
+    @display(description="uploaded")
+    def uploaded(self, file: CountFile) -> str:
+        return f"{moment(file.created_at)}, {file.uploaded_by}"
+
+    # The pages.
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_count(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(name: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
+            url = f"<uuid:file_id>/{name}/"
+            return path(url, self.admin_site.admin_view(view), name=f"inventory_countfile_{name}")
+
+        return [
+            page("progress", self.progress_view),
+            page("apply", self._step(_apply)),
+            page("revert", self._step(_revert)),
+            page("discard", self._step(_discard)),
+            *super().get_urls(),
+        ]
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if not may_count(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+        if form.is_valid():
+            upload = form.cleaned_data["file"]
+            try:
+                file, is_new = counting.upload(upload.name, upload.read(), actor=actor_of(request))
+            except Refusal as refusal:
+                form.add_error("file", str(refusal))
+            else:
+                if not is_new:
+                    messages.info(request, _known_before(file))
+                return redirect("admin:inventory_countfile_change", file.pk)
+        context = {
+            "form": form,
+            "lines_max": LINES_MAX,
+            "zone": timezone.get_current_timezone_name(),
+            "title": "Count by file",
+        }
+        return self._page(request, "upload.html", context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        file = self.get_object(request, object_id)
+        if file is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, file):
+            raise PermissionDenied
+        shown = request.GET.get("show", "")
+        shown = shown if shown in SHOWN else "all"
+        context = {
+            "file": file,
+            "colour": STATE_COLOURS[file.state],
+            "may_count": may_count(request),
+            "tabs": _tabs(file, shown),
+            "shown": shown,
+            "page": _lines_page(file, shown, request.GET.get("after", "")),
+            "zone": timezone.get_current_timezone_name(),
+            "title": file.name,
+            "original": file,
+        }
+        return self._page(request, "file.html", context)
+
+    def progress_view(self, request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+        """Answer htmx with how far it is; once there is nothing to wait for, have it all shown."""
+        file = self.get_object(request, str(file_id))
+        if not self.has_view_permission(request, file):
+            raise PermissionDenied
+        if file is None or not file.is_under_way:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return TemplateResponse(request, "admin/inventory/countfile/progress.html", {"file": file})
+
+    def _step(self, take: "Step") -> Callable[..., HttpResponse]:
+        def view(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+            if not may_count(request) or not self.has_view_permission(request):
+                raise PermissionDenied
+            if request.method == "POST":
+                try:
+                    done = take(file_id, actor_of(request))
+                except Refusal as refusal:
+                    messages.error(request, str(refusal))
+                else:
+                    if done:
+                        messages.success(request, done)
+                        return redirect("admin:inventory_countfile_changelist")
+            return redirect("admin:inventory_countfile_change", file_id)
+
+        return view
+
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(
+            request, f"admin/inventory/countfile/{template}", {**shared, **context}
+        )
+
+
+def may_count(request: HttpRequest) -> bool:
+    return request.user.has_perm(MAY_COUNT)
+
+
+# What a button does; it returns what is to be said where the file's own page cannot say it.
+Step = Callable[[uuid.UUID, Actor], str]
+
+
+def _apply(file_id: uuid.UUID, actor: Actor) -> str:
+    counting.apply(file_id, actor=actor)
+    return ""
+
+
+def _revert(file_id: uuid.UUID, actor: Actor) -> str:
+    counting.revert(file_id, actor=actor)
+    return ""
+
+
+def _discard(file_id: uuid.UUID, actor: Actor) -> str:
+    counting.discard(file_id)
+    return "The file is discarded. Nothing was changed."
+
+
+def _known_before(file: CountFile) -> str:
+    return (
+        f"This very file was uploaded before, on {moment(file.created_at)} by {file.uploaded_by}. "
+        "Nothing was changed now: here is what became of it."
+    )
+
+
+@dataclass(frozen=True)
+class Tab:
+    label: str
+    query: str
+    lines: int
+    is_shown: bool
+
+
+def _tabs(file: CountFile, shown: str) -> list[Tab]:
+    counts = file.lines.aggregate(
+        **{name: Count("pk", filter=condition) for name, (_, condition) in SHOWN.items()}
+    )
+    return [
+        Tab(label, f"?show={name}", counts[name], name == shown)
+        for name, (label, _) in SHOWN.items()
+    ]
+
+
+@dataclass(frozen=True)
+class LinesPage:
+    """Some of a file's lines: found by their numbers, so that every page costs the same."""
+
+    lines: list[CountLine]
+    # The number that the neighbouring page begins after; None where there is none.
+    next: int | None
+    previous: int | None
+
+
+def _lines_page(file: CountFile, shown: str, after: str) -> LinesPage:
+    _, condition = SHOWN[shown]
+    lines = file.lines.filter(condition)
+    begin = int(after) if after.isdecimal() and len(after) < 10 else 0
+    page = list(_in_order(lines.filter(number__gt=begin))[: PER_PAGE + 1])
+    before = list(lines.filter(number__lte=begin).order_by("-number")[:PER_PAGE])
+    has_more = len(page) > PER_PAGE
+    page = page[:PER_PAGE]
+    return LinesPage(
+        page,
+        next=page[-1].number if has_more else None,
+        previous=before[-1].number - 1 if before else None,
+    )
+
+
+def _in_order(lines: QuerySet[CountLine]) -> QuerySet[CountLine]:
+    return lines.select_related("product").order_by("number")

@@ -1,0 +1,146 @@
+"""Counting by file, as a person does it: export, write the counts, upload, apply, take back."""
+
+import csv
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from django.db import connection
+from playwright.sync_api import Page, expect
+
+from inventory import counting
+from inventory.models import CountFile
+from tests.browser.accessibility import obstacles, wider_than_the_screen
+from tests.factories import product, stock_of
+
+PHONE = {"width": 390, "height": 844}
+
+
+@contextmanager
+def worker() -> Iterator[None]:
+    """Do what the job worker does, a batch at a time, while a browser looks on."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.1):
+            for file in CountFile.objects.under_way():
+                counting.take_a_batch(file.pk)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.goto("/admin/inventory/countfile/")
+    page.get_by_role("link", name="here").click()
+    assert obstacles(page) == []
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Upload and check").click()
+
+
+def test_somebody_counts_a_shelf_by_file(browse, tmp_path):
+    shirt = product(10, sku="0042", name="Shirt")
+    mug = product(5, sku="MUG", name="Mug")
+    page = browse("stock clerk")
+
+    # The list of products is the form to fill in.
+    page.goto("/admin/inventory/product/")
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="Stock as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(downloaded.value.path().read_text("utf-8-sig"))))
+    assert {row["sku"]: row["total"] for row in rows} == {"0042": "10", "MUG": "5"}
+    for row in rows:
+        row["count"] = "8" if row["sku"] == "0042" else ""
+    filled = tmp_path / "shelf.csv"
+    with filled.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    upload(page, filled)
+    expect(page.get_by_text("The file is being checked")).to_be_visible()
+    assert obstacles(page) == []
+    # Without anybody touching the page.
+    with worker():
+        expect(
+            page.get_by_text("Applying it makes 1 change: 0 units more, 2 fewer.")
+        ).to_be_visible()
+        line = page.get_by_role("row").filter(has_text="Shirt")
+        expect(line).to_contain_text("-2")
+        assert obstacles(page) == []
+        assert stock_of(shirt).total == 10
+
+        page.get_by_role("button", name="Apply 1 change").click()
+        expect(page.get_by_text("It made 1 change")).to_be_visible()
+        assert (stock_of(shirt).total, stock_of(mug).total) == (8, 5)
+
+        # The same file again.
+        upload(page, filled)
+        expect(page.get_by_text("This very file was uploaded before")).to_be_visible()
+        assert stock_of(shirt).total == 8
+
+        page.get_by_role("button", name="Revert").click()
+        expect(page.get_by_text("all taken back")).to_be_visible()
+        assert stock_of(shirt).total == 10
+        assert obstacles(page) == []
+
+
+def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
+    slowly = {state: replace(work, batch=1) for state, work in counting._WORK.items()}
+    monkeypatch.setattr(counting, "_WORK", slowly)
+    shirt = product(100, sku="A")
+    path = tmp_path / "changes.csv"
+    path.write_text("sku,change\n" + "A,1\n" * 20)
+    page = browse("stock clerk")
+
+    with worker():
+        upload(page, path)
+        page.get_by_role("button", name="Apply 20 changes").click()
+        bar = page.locator("progress")
+        expect(bar).to_be_visible()
+        page.wait_for_function("document.querySelector('progress')?.value > 0")
+        expect(page.get_by_text("It made 20 changes")).to_be_visible()
+    assert stock_of(shirt).total == 120
+
+
+def test_what_is_wrong_is_said_where_it_is(browse, tmp_path):
+    product(10, sku="A")
+    page = browse("stock clerk", viewport=PHONE)
+    path = tmp_path / "wrong.csv"
+    path.write_text("sku,cuont\nA,8\n")
+
+    upload(page, path)
+    expect(page.get_by_role("alert")).to_contain_text('Unknown columns: "cuont"')
+    assert not wider_than_the_screen(page)
+
+    path.write_text("sku,count\nA,many\nNONE,1\n")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Upload and check").click()
+    with worker():
+        expect(page.get_by_text("There is nothing to apply")).to_be_visible()
+    page.get_by_role("link", name="Errors").click()
+    expect(page.get_by_text('"many" is no whole number.')).to_be_visible()
+    assert not wider_than_the_screen(page)
+    assert obstacles(page) == []
+
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_text("The file is discarded.")).to_be_visible()
+
+
+def test_a_viewer_sees_counts_and_cannot_upload(browse):
+    page = browse("viewer")
+
+    page.goto("/admin/inventory/countfile/")
+
+    expect(page.get_by_text("A count by file starts from")).to_be_visible()
+    expect(page.get_by_role("link", name="here")).to_have_count(0)
+    assert obstacles(page) == []

@@ -1,0 +1,245 @@
+"""The pages of counting by file, without a browser: who may, what is said, what is sent once."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from inventory import count_pages, counting
+from inventory.models import CountFile, StockTransaction
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+pytestmark = pytest.mark.django_db
+
+COUNTS = "/admin/inventory/countfile/"
+ADD = f"{COUNTS}add/"
+
+
+def client_with(*permissions: str) -> Client:
+    user = User.objects.create_user("jonas", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def clerk() -> Client:
+    return client_with("view_countfile", "view_stock", "change_stock", "view_product")
+
+
+def send(client: Client, content: str, name: str = "shelf.csv") -> Any:
+    file = SimpleUploadedFile(name, content.encode(), "text/csv")
+    return client.post(ADD, {"file": file}, follow=True)
+
+
+def worked() -> CountFile:
+    file = CountFile.objects.latest("pk")
+    while counting.take_a_batch(file.pk):
+        pass
+    file.refresh_from_db()
+    return file
+
+
+def page_of(file: CountFile, step: str = "change") -> str:
+    return reverse(f"admin:inventory_countfile_{step}", args=[file.pk])
+
+
+def text(response: Any) -> str:
+    return " ".join(unescape(response.content.decode()).split())
+
+
+def test_a_file_goes_from_upload_to_applied_and_back(clerk):
+    shirt = product(10, sku="A")
+
+    assert "being checked" in text(send(clerk, "sku,count\nA,12\nX,1\n"))
+    file = worked()
+    page = text(clerk.get(page_of(file)))
+    assert "Applying it makes 1 change: 2 units more, 0 fewer." in page
+    assert "1 line has an error and is left alone." in page
+    assert "No product has this sku." in page
+
+    clerk.post(page_of(file, "apply"))
+    page = text(clerk.get(page_of(worked())))
+    assert "It made 1 change: 2 units more, 0 fewer." in page
+    assert stock_of(shirt).total == 12
+
+    clerk.post(page_of(file, "revert"))
+    page = text(clerk.get(page_of(worked())))
+    assert "It made 1 change: 2 units more, 0 fewer, all taken back." in page
+    assert stock_of(shirt).total == 10
+    assert StockTransaction.objects.latest("pk").actor_name == "jonas"
+
+
+def test_a_wrong_column_is_an_error_of_the_form(clerk):
+    response = send(clerk, "sku,cuont\nA,12\n")
+
+    assert response.status_code == 200
+    assert 'Unknown columns: "cuont"' in text(response)
+    assert not CountFile.objects.exists()
+
+
+def test_no_file_at_all_is_an_error_of_the_form(clerk):
+    assert "Choose a file." in text(clerk.post(ADD))
+    assert "The file is empty." in text(send(clerk, ""))
+
+
+def test_a_file_too_large_is_not_even_read(clerk, monkeypatch):
+    monkeypatch.setattr(count_pages, "BYTES_MAX", 2_000_000)
+    monkeypatch.setattr(counting, "upload", None)
+
+    response = send(clerk, "sku,count\n" + "A,12\n" * 600_000)
+
+    assert "The file has 3 MB. Split it: at most 2 MB are taken at once." in text(response)
+
+
+def test_the_same_file_again_leads_to_what_became_of_it(clerk):
+    product(10, sku="A")
+    send(clerk, "sku,count\nA,12\n")
+    file = worked()
+    clerk.post(page_of(file, "apply"))
+    worked()
+
+    response = send(clerk, "sku,count\nA,12\n", name="copy of shelf.csv")
+
+    assert response.redirect_chain[-1][0] == page_of(file)
+    assert "This very file was uploaded before" in text(response)
+    assert "Nothing was changed now" in text(response)
+    assert StockTransaction.objects.count() == 2
+
+
+def test_a_button_pressed_twice_works_once(clerk):
+    shirt = product(10, sku="A")
+    send(clerk, "sku,change\nA,5\n")
+    file = worked()
+
+    clerk.post(page_of(file, "apply"))
+    response = clerk.post(page_of(file, "apply"), follow=True)
+
+    assert "The file is being applied." in text(response)
+    worked()
+    response = clerk.post(page_of(file, "apply"), follow=True)
+    assert "The file is applied." in text(response)
+    assert stock_of(shirt).total == 15
+
+
+def test_looking_at_a_buttons_address_does_nothing(clerk):
+    product(10, sku="A")
+    send(clerk, "sku,change\nA,5\n")
+    file = worked()
+
+    for step in ("apply", "revert", "discard"):
+        assert clerk.get(page_of(file, step)).url == page_of(file)
+
+    file.refresh_from_db()
+    assert file.state == "checked"
+
+
+def test_a_discarded_file_is_gone(clerk):
+    send(clerk, "sku,change\nA,5\n")
+    file = worked()
+
+    response = clerk.post(page_of(file, "discard"), follow=True)
+
+    assert "Nothing was changed." in text(response)
+    assert clerk.get(page_of(file)).status_code == 302
+    assert clerk.post(page_of(file, "apply"), follow=True).status_code == 200
+
+
+def test_what_could_not_be_taken_back_can_be_tried_again(clerk):
+    shirt = product(0, sku="A")
+    send(clerk, "sku,change\nA,5\n")
+    clerk.post(page_of(worked(), "apply"))
+    file = worked()
+    paid_order({shirt: 1})
+
+    clerk.post(page_of(file, "revert"))
+    page = text(clerk.get(page_of(worked())))
+
+    assert "1 of its changes could not be taken back" in page
+    assert "5 fewer, but only 4 of 5 are available: 1 is allocated." in page
+    assert "Try the rest again" in page
+
+
+def test_progress_is_told_until_there_is_none(clerk):
+    product(10, sku="A")
+    send(clerk, "sku,change\nA,5\nA,5\n")
+    file = CountFile.objects.get()
+
+    response = clerk.get(page_of(file, "progress"))
+    assert "being checked: 0 of 2 lines" in text(response).replace("</span>", "")
+    assert "HX-Refresh" not in response
+
+    worked()
+    assert clerk.get(page_of(file, "progress"))["HX-Refresh"] == "true"
+
+
+def test_lines_are_paged_and_can_be_narrowed_down(clerk):
+    for position in range(60):
+        product(position % 2, sku=f"P{position:02}")
+    content = "sku,count\n" + "".join(f"P{position:02},1\n" for position in range(60))
+    send(clerk, content + "X,1\n")
+    file = worked()
+
+    first = clerk.get(page_of(file)).context["page"]
+    second = clerk.get(page_of(file), {"after": first.next}).context["page"]
+    third = clerk.get(page_of(file), {"after": second.next}).context["page"]
+    back = clerk.get(page_of(file), {"after": third.previous}).context["page"]
+
+    assert [len(page.lines) for page in (first, second, third)] == [25, 25, 11]
+    assert (first.previous, third.next) == (None, None)
+    assert back.lines == second.lines
+    changes = clerk.get(page_of(file), {"show": "changes"}).context
+    assert [tab.lines for tab in changes["tabs"]] == [61, 30, 1]
+    assert {line.change for line in changes["page"].lines} == {1}
+    [wrong] = clerk.get(page_of(file), {"show": "errors"}).context["page"].lines
+    assert wrong.sku == "X"
+
+
+@pytest.mark.parametrize("query", [{"after": "x"}, {"after": "9" * 50}, {"show": "nonsense"}])
+def test_an_address_that_makes_no_sense_shows_something(clerk, query):
+    send(clerk, "sku,change\nA,5\n")
+
+    assert clerk.get(page_of(worked()), query).status_code == 200
+
+
+def test_pages_ask_a_fixed_number_of_questions(clerk, django_assert_max_num_queries):
+    for position in range(30):
+        product(1, sku=f"P{position}")
+    send(clerk, "sku,count\n" + "".join(f"P{position},5\n" for position in range(30)))
+    file = worked()
+
+    with django_assert_max_num_queries(8):
+        clerk.get(page_of(file))
+    with django_assert_max_num_queries(8):
+        clerk.get(COUNTS)
+
+
+def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
+    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    counting.take_a_batch(file.pk)
+    viewer = client_with("view_countfile")
+
+    page = text(viewer.get(page_of(file)))
+
+    assert "Discard" not in page
+    assert ADD not in text(viewer.get(COUNTS))
+    assert viewer.get(ADD).status_code == 403
+    assert send(viewer, "sku,change\nB,5\n").status_code == 403
+    for step in ("apply", "revert", "discard"):
+        assert viewer.post(page_of(file, step)).status_code == 403
+    file.refresh_from_db()
+    assert file.state == "checked"
+
+
+def test_whoever_may_change_stock_and_not_see_counts_sees_none():
+    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    stranger = client_with("change_stock")
+
+    assert stranger.get(page_of(file)).status_code == 403
+    assert stranger.get(page_of(file, "progress")).status_code == 403
+    assert stranger.post(page_of(file, "apply")).status_code == 403
