@@ -9,10 +9,10 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench screenshots reset lock
+.PHONY: help run test check format bench screenshots torture reset lock
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test check bench screenshots reset: export HOLDFAST_DEMO := 1
+run test check bench screenshots torture reset: export HOLDFAST_DEMO := 1
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ bench: .venv/dev.installed ## measure purchases, and the stock service beside Po
 
 screenshots: .venv/dev.installed ## take pictures of every page into screenshots/
 	@SCREENSHOTS=screenshots $(BIN)/python -m pytest -m browser tests/browser/test_tour.py
+
+torture: .venv/dev.installed ## kill and break everything at random for ten minutes, and compare all books
+	@$(BIN)/python -m tests.torture $(TORTURE)
 
 COMPILE = $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

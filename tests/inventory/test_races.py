@@ -4,6 +4,7 @@ Each race has a control: the same race with its protection taken away. If a cont
 above it proves nothing.
 """
 
+import os
 import random
 import threading
 import uuid
@@ -293,8 +294,9 @@ def test_f04_control_without_the_lock_a_buyer_of_two_products_meets_an_error(mon
 
 # F5: the order of locks.
 
-# Two hundred pairs of opposite orders.
-ORDERS_OF_A_BUYER = 200 * 2 // BUYERS
+# How many pairs of opposite orders; `make torture` asks for many more.
+ROUNDS = int(os.environ.get("F05_ROUNDS", "200"))
+ORDERS_OF_A_BUYER = ROUNDS * 2 // BUYERS
 
 
 def test_f05_opposite_line_orders_do_not_deadlock():

@@ -1,0 +1,16 @@
+"""The fault harness: whatever is killed, and whenever, money and stock end up together.
+
+It runs the real web server and job workers against the stand-in for Stripe, kills them where a test
+says so or at random, lets recovery run, and then holds orders, payments, stock, the log, the
+gateway's own book and what the clients were told against each other.
+
+- `marks`: the points at which a process can be told to kill itself, by the names of the functions
+  there. The production code knows nothing of them.
+- `nursery`: the process whose children serve, work and are killed.
+- `site`: starts and steers all of it.
+- `caller`: calls the API and writes down what came of it.
+- `crowd`: buyers, merchants and cancellers.
+- `checker`: says what does not agree.
+
+`make torture` (`__main__`) runs it for long; the tests here run every mark once, and a short crowd.
+"""

@@ -1,0 +1,112 @@
+"""`make torture`: random runs one after the other, each checked to the cent and the unit.
+
+Every run's seed is printed; `--seed` begins with that one again. It ends by itself, with status 1
+as soon as something does not agree.
+"""
+
+import argparse
+import os
+import random
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django
+import psycopg
+
+from config.embedded import Server
+from config.supervisor import PROJECT
+
+RUN_SECONDS = 45
+
+
+def main() -> int:
+    arguments = _arguments()
+    with _database() as url:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DATABASE_URL": url,
+            "DATABASE_POOL_SIZE": "0",
+        }
+        django.setup()
+        agreed = _random_runs(url, arguments.seed, arguments.minutes * 60)
+        return 0 if agreed and _opposite_orders(arguments.rounds) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=10_000, help="of orders that cross (F5)")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """Make an empty database, on DATABASE_URL's server or on one of its own."""
+    server = None
+    if not (address := os.environ.get("DATABASE_URL")):
+        name = f"holdfast-torture-{secrets.token_hex(4)}"
+        server = Server(Path(tempfile.gettempdir(), name), durable=False)
+        server.start()
+        address = server.url
+    database = f"torture_{secrets.token_hex(4)}"
+    try:
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database}")
+        try:
+            yield urlsplit(address)._replace(path=f"/{database}").geturl()
+        finally:
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    finally:
+        if server:
+            server.delete()
+
+
+def _random_runs(url: str, seed: int, seconds: float) -> bool:
+    from django.core.management import call_command
+
+    from tests.torture import chaos
+    from tests.torture.site import Site
+    from tests.torture.store import Store
+
+    call_command("migrate", verbosity=0)
+    site = Site(url, servers=2, workers=1)
+    store = Store(site)
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            report = chaos.run(store, seed=seed, seconds=RUN_SECONDS)
+            _say(str(report))
+            if report.differences:
+                _say(*report.differences, f"See {site.log.name}. Again: --seed {seed}")
+                return False
+            seed += 1
+    finally:
+        site.end()
+    return True
+
+
+def _opposite_orders(rounds: int) -> bool:
+    """F5, for as many rounds as nobody would wait for in a build."""
+    _say(f"Opposite orders, {rounds} rounds ...")
+    command = ["-m", "pytest", "-q", "tests/inventory/test_races.py", "-k", "f05_opposite"]
+    environment = os.environ | {"F05_ROUNDS": str(rounds)}
+    tested = subprocess.run([sys.executable, *command], cwd=PROJECT, env=environment, check=False)
+    return tested.returncode == 0
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

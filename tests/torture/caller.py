@@ -1,0 +1,162 @@
+"""Calls the API as frontends and back offices do, and writes down what came of every call."""
+
+import http.client
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+TIMEOUT_SECONDS = 30
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Entry:
+    """A call and its answer; without a status there was none."""
+
+    what: str
+    sent: Any
+    status: int | None
+    answer: Any
+    at: float = field(default_factory=time.time)
+
+    @property
+    def data(self) -> Any:
+        return self.answer["data"]
+
+    @property
+    def code(self) -> str:
+        """Why it was refused, in the word for programs."""
+        return str(self.answer["errors"][0].get("code", "")) if "errors" in self.answer else ""
+
+
+class Caller:
+    """One client with its token. The history is what it can swear to afterwards."""
+
+    def __init__(self, port: int, **credentials: str) -> None:
+        self.port = port
+        self.headers = {"Content-Type": FORM}
+        self.history: list[Entry] = []
+        token = self._sent("POST", "/oauth/access_token", urlencode(credentials))[1]
+        self.headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {token['access_token']}",
+        }
+
+    def get(self, path: str) -> Entry:
+        return self._entry("get", "GET", path, None, "")
+
+    def post(self, what: str, path: str, data: Any = None, *, key: str = "") -> Entry:
+        return self._entry(what, "POST", path, data, key)
+
+    def put(self, what: str, path: str, data: Any, *, key: str = "") -> Entry:
+        return self._entry(what, "PUT", path, data, key)
+
+    def _entry(self, what: str, method: str, path: str, data: Any, key: str) -> Entry:
+        sent = {"path": path, "data": data, "key": key}
+        body = "" if data is None else json.dumps({"data": data})
+        try:
+            status, answer = self._sent(method, path, body, key)
+        except (OSError, http.client.HTTPException) as error:
+            entry = Entry(what, sent, None, {"lost": repr(error)})
+        else:
+            entry = Entry(what, sent, status, answer)
+        self.history.append(entry)
+        return entry
+
+    def _sent(self, method: str, path: str, body: str, key: str = "") -> tuple[int, Any]:
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        # A connection of its own for each call: the server that had the last one may be dead.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read() or "{}")
+        finally:
+            connection.close()
+
+
+ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Buyer",
+    "line_1": "1 Mill Lane",
+    "postcode": "10001",
+    "country": "US",
+    "region": "NY",
+}
+BUYER = {
+    "customer": {"name": "Ada Buyer", "email": "ada@example.com"},
+    "billing_address": ADDRESS,
+    "shipping_address": ADDRESS,
+}
+
+
+class Shopper(Caller):
+    """A storefront in a buyer's browser."""
+
+    def __init__(self, port: int, client_id: str) -> None:
+        super().__init__(port, grant_type="implicit", client_id=client_id)
+
+    def order(self, lines: dict[str, int]) -> Entry:
+        """Put these products into a new cart and check it out."""
+        cart = f"cart-{uuid.uuid4().hex}"
+        for product, quantity in lines.items():
+            line = {"type": "cart_item", "id": product, "quantity": quantity}
+            added = self.post("add", f"/v2/carts/{cart}/items", line)
+            if added.status != 201:
+                return added
+        return self.post("checkout", f"/v2/carts/{cart}/checkout", BUYER, key=uuid.uuid4().hex)
+
+    def pay(self, order: str, card: str = "pm_card_visa", *, key: str = "", **more: Any) -> Entry:
+        asked = {"gateway": "stripe", "method": "purchase", "payment": card, **more}
+        return self.post("pay", f"/v2/orders/{order}/payments", asked, key=key)
+
+    def confirm(self, order: str, payment: str, *, key: str = "") -> Entry:
+        return self.post("confirm", f"{_transaction(order, payment)}/confirm", key=key)
+
+
+class Merchant(Caller):
+    """A back office."""
+
+    def __init__(self, port: int, client_id: str, secret: str) -> None:
+        super().__init__(
+            port,
+            grant_type="client_credentials",
+            client_id=client_id,
+            client_secret=secret,
+        )
+
+    def move(
+        self, product: str, action: str, quantity: int, reason: str, *, key: str = ""
+    ) -> Entry:
+        movement = {
+            "type": "stock-transaction",
+            "action": action,
+            "quantity": quantity,
+            "reason": reason,
+        }
+        return self.post("move", f"/v2/inventories/{product}/transactions", movement, key=key)
+
+    def capture(self, order: str, payment: str, *, key: str = "") -> Entry:
+        return self.post("capture", f"{_transaction(order, payment)}/capture", key=key)
+
+    def refund(self, order: str, payment: str, amount: int, *, key: str = "") -> Entry:
+        asked = {"amount": amount}
+        return self.post("refund", f"{_transaction(order, payment)}/refund", asked, key=key)
+
+    def void(self, order: str, payment: str, *, key: str = "") -> Entry:
+        return self.post("void", f"{_transaction(order, payment)}/cancel", key=key)
+
+    def ship(self, order: str, *, key: str = "") -> Entry:
+        asked = {"type": "order", "shipping": "fulfilled"}
+        return self.put("ship", f"/v2/orders/{order}", asked, key=key)
+
+    def cancel(self, order: str, *, key: str = "") -> Entry:
+        asked = {"type": "order", "status": "cancelled"}
+        return self.put("cancel", f"/v2/orders/{order}", asked, key=key)
+
+
+def _transaction(order: str, payment: str) -> str:
+    return f"/v2/orders/{order}/transactions/{payment}"

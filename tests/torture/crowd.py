@@ -1,0 +1,189 @@
+"""Buyers, merchants and cancellers, each a process, who do what such people do until it is time.
+
+Whoever gets no answer asks again with the same key, as a good client does. Each returns what it can
+swear to. The same seed lets everybody want the same; what happens then is not repeatable.
+"""
+
+import random
+import time
+import urllib.error
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests import fake_stripe
+from tests.torture.caller import Entry, Merchant, Shopper
+
+PRICE = 1000
+TRIES = 5
+# How often which card is used; `manual` is money in hand.
+CARDS = {
+    "pm_card_visa": 60,
+    "pm_card_chargeDeclined": 10,
+    "pm_card_chargeDeclinedInsufficientFunds": 5,
+    "pm_card_authenticationRequired": 15,
+    "manual": 10,
+}
+
+
+@dataclass(frozen=True)
+class Town:
+    """Where everybody meets."""
+
+    port: int
+    stripe_url: str
+    storefront: str
+    back_office: str
+    secret: str
+    products: list[str]
+    until: float
+
+    @property
+    def is_open(self) -> bool:
+        return time.time() < self.until
+
+
+def _insist(call: Callable[[str], Entry], chance: random.Random) -> Entry:
+    """Call until there is an answer that will not change by asking again, or patience ends."""
+    key = uuid.UUID(int=chance.getrandbits(128)).hex
+    entry = call(key)
+    for _ in range(TRIES):
+        if entry.status not in (None, 409, 503):
+            break
+        time.sleep(chance.uniform(0.05, 0.3))
+        entry = call(key)
+    return entry
+
+
+def _signed_on(call: Callable[[], Any]) -> Any:
+    """Get a token, for which the server must be there."""
+    while True:
+        try:
+            return call()
+        except (OSError, ValueError):
+            time.sleep(0.1)
+
+
+# Buyers.
+
+
+def buy(town: Town, seed: str) -> list[Entry]:
+    chance = random.Random(seed)
+    shopper: Shopper = _signed_on(lambda: Shopper(town.port, town.storefront))
+    while town.is_open:
+        wanted = chance.sample(town.products, chance.randint(1, 2))
+        ordered = shopper.order({product: chance.randint(1, 3) for product in wanted})
+        if ordered.what == "checkout" and ordered.status == 201:
+            _pay(town, shopper, ordered.data, chance)
+        else:
+            # The server is dead or the shelf is empty; both change.
+            time.sleep(0.1)
+    return shopper.history
+
+
+def _pay(town: Town, shopper: Shopper, order: Any, chance: random.Random) -> None:
+    """Pay at once or in two parts, and come back with another card after a decline."""
+    total = order["meta"]["display_price"]["with_tax"]["amount"]
+    parts = [total] if chance.random() < 0.8 else [400, total - 400]
+    for amount in parts:
+        for _ in range(2):
+            if _pay_part(town, shopper, order["id"], amount, chance).status != 402:
+                break
+
+
+def _pay_part(
+    town: Town, shopper: Shopper, order: str, amount: int, chance: random.Random
+) -> Entry:
+    [card] = chance.choices(list(CARDS), list(CARDS.values()))
+    asked = {
+        "gateway": "manual" if card == "manual" else "stripe",
+        "method": chance.choice(["purchase", "purchase", "authorize"]),
+        "amount": amount,
+    }
+    paying = _insist(lambda key: shopper.pay(order, card, key=key, **asked), chance)
+    if paying.status == 202 and "client_parameters" in paying.data:
+        return _authenticate(town, shopper, order, paying.data, chance)
+    return paying
+
+
+def _authenticate(
+    town: Town, shopper: Shopper, order: str, payment: Any, chance: random.Random
+) -> Entry:
+    """Come back from the bank, or not; and tell the shop of it, or not."""
+    intent = payment["client_parameters"]["payment_intent"]
+    if chance.random() < 0.8:
+        try:
+            succeeds = chance.random() < 0.8
+            fake_stripe.control(town.stripe_url, "authenticate", intent=intent, succeeds=succeeds)
+        except urllib.error.HTTPError:
+            # It was given up meanwhile.
+            pass
+    return _insist(lambda key: shopper.confirm(order, payment["id"], key=key), chance)
+
+
+# Merchants.
+
+
+def keep_shop(town: Town, seed: str) -> list[Entry]:
+    """Move stock by hand, capture, refund, void and ship."""
+    chance = random.Random(seed)
+    merchant = _merchant(town)
+    number = 0
+    while town.is_open:
+        number += 1
+        if chance.random() < 0.3:
+            _move_stock(town, merchant, f"{seed} {number}", chance)
+        else:
+            _look_after(_some_order(merchant, chance), merchant, chance)
+    return merchant.history
+
+
+def _move_stock(town: Town, merchant: Merchant, reason: str, chance: random.Random) -> None:
+    product = chance.choice(town.products)
+    action = chance.choice(["increment"] * 3 + ["decrement", "allocate", "deallocate"])
+    quantity = chance.randint(1, 9)
+    _insist(lambda key: merchant.move(product, action, quantity, reason, key=key), chance)
+
+
+def _look_after(order: Any, merchant: Merchant, chance: random.Random) -> None:
+    listed = merchant.get(f"/v2/orders/{order['id']}/transactions") if order else None
+    if listed is None or listed.status != 200:
+        return
+    for payment in listed.data:
+        _deal_with(order["id"], payment, merchant, chance)
+    if chance.random() < 0.5:
+        _insist(lambda key: merchant.ship(order["id"], key=key), chance)
+
+
+def _deal_with(order: str, payment: Any, merchant: Merchant, chance: random.Random) -> None:
+    if payment["status"] != "complete":
+        return
+    wish = chance.random()
+    if payment["transaction_type"] == "authorize":
+        act = merchant.capture if wish < 0.7 else merchant.void
+        _insist(lambda key: act(order, payment["id"], key=key), chance)
+    elif wish < 0.3:
+        amount = chance.randint(50, payment["amount"])
+        _insist(lambda key: merchant.refund(order, payment["id"], amount, key=key), chance)
+
+
+def cancel_orders(town: Town, seed: str) -> list[Entry]:
+    chance = random.Random(seed)
+    merchant = _merchant(town)
+    while town.is_open:
+        if order := _some_order(merchant, chance):
+            _insist(lambda key, order=order: merchant.cancel(order["id"], key=key), chance)  # type: ignore[misc]
+        time.sleep(chance.uniform(0.1, 0.5))
+    return merchant.history
+
+
+def _merchant(town: Town) -> Merchant:
+    merchant: Merchant = _signed_on(lambda: Merchant(town.port, town.back_office, town.secret))
+    return merchant
+
+
+def _some_order(merchant: Merchant, chance: random.Random) -> Any:
+    """Pick one of the latest orders, so that many want the same."""
+    listed = merchant.get("/v2/orders?page[limit]=20&sort=-created_at")
+    return chance.choice(listed.data) if listed.status == 200 and listed.data else None

@@ -1,0 +1,196 @@
+"""The parent of web servers, job workers and commands: loaded once, so that a death costs little.
+
+Started by `site`, which writes one JSON order a line and reads one line of answer. Whoever of the
+children dies is replaced at once. They end with this process, and it ends with its own parent.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django
+
+from config.embedded import die_with_parent
+from config.supervisor import granian_options
+
+COMMAND_SECONDS = 60
+WORKER = ["procrastinate", "worker", "--shutdown-graceful-timeout=3"]
+PAUSE_SECONDS = 0.02
+
+
+def main() -> None:
+    die_with_parent(signal.SIGKILL)()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    django.setup()
+    # What every child needs, loaded here once for all.
+    import config.urls
+    import config.wsgi  # noqa: F401
+    from tests.torture import marks
+
+    marks.install()
+    nursery = Nursery()
+    for line in _lines(meanwhile=nursery.replace_the_dead):
+        order = json.loads(line)
+        answer = getattr(nursery, order.pop("do"))(**order)
+        os.write(1, json.dumps(answer).encode() + b"\n")
+    nursery.end()
+
+
+def _lines(meanwhile: Callable[[], None]) -> Iterator[bytes]:
+    """Read orders, and do something else while there are none.
+
+    There is one thread and no buffered reader here, for a lock that is held while another thread
+    forks stays locked in the child.
+    """
+    unfinished = b""
+    while True:
+        if not select.select([0], [], [], PAUSE_SECONDS)[0]:
+            meanwhile()
+            continue
+        read = os.read(0, 65536)
+        if not read:
+            return
+        *lines, unfinished = (unfinished + read).split(b"\n")
+        yield from lines
+
+
+class Nursery:
+    def __init__(self) -> None:
+        # By process: what it runs, to run it again.
+        self.children: dict[int, Callable[[], None]] = {}
+        self.deaths = 0
+
+    # Orders.
+
+    def serve(self, *, port: int, servers: int) -> None:
+        for _ in range(servers):
+            self._keep(functools.partial(_serve, port))
+
+    def work(self, *, workers: int) -> None:
+        for _ in range(workers):
+            self._keep(
+                lambda: _manage(["procrastinate", "worker", "--shutdown-graceful-timeout=3"])
+            )
+
+    def command(self, *, argv: list[str], times: int, ahead: float) -> list[list[Any]]:
+        """Run a command so many times at once, `ahead` seconds later; return status and output."""
+        outputs = [os.memfd_create("output") for _ in range(times)]
+        running = {
+            _fork(functools.partial(_command, argv, ahead, output)): output for output in outputs
+        }
+        statuses: dict[int, int] = {}
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while len(statuses) < times:
+            self.replace_the_dead()
+            for pid in running.keys() - statuses.keys():
+                if time.monotonic() > deadline:
+                    _kill_group(pid)
+                if (ended := os.waitpid(pid, os.WNOHANG)) != (0, 0):
+                    statuses[pid] = os.waitstatus_to_exitcode(ended[1])
+            time.sleep(PAUSE_SECONDS)
+        return [[statuses[pid], _said(output)] for pid, output in running.items()]
+
+    def processes(self) -> list[int]:
+        """List the children that are alive, and what they started."""
+        return [one for pid in self.children for one in (pid, *_children_of(pid))]
+
+    def fallen(self) -> int:
+        """Tell how many children have died so far."""
+        return self.deaths
+
+    # Keeping alive.
+
+    def replace_the_dead(self) -> None:
+        for pid, run in list(self.children.items()):
+            if os.waitpid(pid, os.WNOHANG)[0] != 0:
+                _kill_group(pid)
+                self.deaths += 1
+                del self.children[pid]
+                self._keep(run)
+
+    def end(self) -> None:
+        for pid in self.children:
+            _kill_group(pid)
+        os._exit(0)
+
+    def _keep(self, run: Callable[[], None]) -> None:
+        self.children[_fork(run)] = run
+
+
+def _fork(run: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        die_with_parent(signal.SIGKILL)()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        # The parent's line of answers is not for them.
+        os.dup2(2, 1)
+        run()
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    os._exit(status)
+
+
+def _serve(port: int) -> None:
+    from granian.cli import entrypoint
+
+    # One worker to a server, so that a death takes nobody along.
+    sys.argv = ["granian", *granian_options(str(port)), "--workers", "1"]
+    entrypoint()
+
+
+def _manage(argv: list[str]) -> None:
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", *argv])
+
+
+def _command(argv: list[str], ahead: float, output: int) -> None:
+    from api import clock
+
+    os.dup2(output, 1)
+    with clock.replaced(lambda: datetime.now(UTC) + timedelta(seconds=ahead)):
+        try:
+            _manage(argv)
+        finally:
+            # The process ends without Python's farewell.
+            sys.stdout.flush()
+
+
+def _said(output: int) -> str:
+    os.lseek(output, 0, os.SEEK_SET)
+    with open(output) as said:
+        return said.read()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return [int(child) for child in children.read().split()]
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main()
