@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from axes.middleware import AxesMiddleware
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
@@ -101,6 +102,9 @@ class MessageMiddleware(_ForPeople, DjangoMessages): ...
 
 
 class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
+
+
+class LoginMiddleware(_ForPeople, AxesMiddleware): ...  # type: ignore[misc]
 
 
 class TimeZoneMiddleware:

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment. Importing this module starts nothing."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
+    "axes",
     "api",
     "inventory",
     "orders",
@@ -109,6 +111,7 @@ MIDDLEWARE = [
     "api.middleware.MessageMiddleware",
     "api.middleware.XFrameOptionsMiddleware",
     "api.middleware.TimeZoneMiddleware",
+    "api.middleware.LoginMiddleware",
 ]
 
 TEMPLATES = [
@@ -234,12 +237,40 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Wrong passwords for one name from one address, until it has to wait. See api.logins.
+LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5)
+LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15)
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_COOL_OFF_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "api.logins.address"
+AXES_LOCKOUT_CALLABLE = "api.logins.locked_out"
+# Whoever goes on trying is neither counted nor kept out for longer.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+# What succeeds stands in `last_login`.
+AXES_DISABLE_ACCESS_LOG = True
+# Kept out of the logs, for sometimes it is a password that somebody typed there.
+AXES_SENSITIVE_PARAMETERS = ["username"]
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
 # Messages stay on the server: one of them shows a new API secret, once.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 
 # The demo runs on plain http; anywhere else cookies travel on TLS only and browsers are told so.
+# The prefix has browsers refuse a cookie of this name that anything else has set.
+if not HOLDFAST_DEMO:
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# Somebody logs in for a working day. The cookie does not travel with what other sites send here.
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
 # A load balancer asks for health in plain http.
@@ -261,8 +292,8 @@ CONTENT_SECURITY_POLICY = {
 # Where product images may come from, beside this server.
 IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
 
-# These two are there, as subclasses in api.middleware that step aside for the API.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
+# These three are there, as subclasses in api.middleware that step aside for the API.
+SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003", "axes.W002"]
 
 USE_TZ = True
 # In which people read times, unless the store's settings name another.

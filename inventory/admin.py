@@ -646,7 +646,16 @@ class StoreSettingsAdmin(ServiceAdmin):
     fieldsets = [
         ("Store", {"fields": ["name", "time_zone", "default_currency"]}),
         ("Stock", {"fields": ["low_stock_threshold", "defer_inventory_check"]}),
-        ("Carts", {"fields": ["cart_expiry_days"]}),
+        (
+            "Carts and orders",
+            {
+                "fields": [
+                    "cart_expiry_days",
+                    "unpaid_order_expiry_hours",
+                    "partly_paid_order_expiry_hours",
+                ]
+            },
+        ),
         ("API", {"fields": ["page_length"]}),
     ]
     empty_value_display = NOTHING

@@ -224,6 +224,10 @@ class StartManagingForm(OnceForm):
     )
 
 
+# A year.
+ORDER_EXPIRY_HOURS_MAX = 8760
+
+
 def _time_zones() -> list[tuple[str, str]]:
     server = f"As the server has it ({settings.TIME_ZONE})"
     return [("", server), *((zone, zone) for zone in sorted(available_timezones()))]
@@ -254,6 +258,20 @@ class StoreSettingsForm(forms.ModelForm):
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="After their last change.",
     )
+    unpaid_order_expiry_hours = forms.IntegerField(
+        label="Unpaid orders are cancelled after (hours)",
+        min_value=0,
+        max_value=ORDER_EXPIRY_HOURS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="0: never. What a cancelled order holds becomes available again.",
+    )
+    partly_paid_order_expiry_hours = forms.IntegerField(
+        label="Partly paid orders are cancelled after (hours)",
+        min_value=0,
+        max_value=ORDER_EXPIRY_HOURS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="0: never. What was captured stays with you until it is refunded.",
+    )
     page_length = forms.IntegerField(
         min_value=1,
         max_value=PAGE_LENGTH_MAX,
@@ -265,6 +283,7 @@ class StoreSettingsForm(forms.ModelForm):
         model = StoreSettings
         fields = [
             *("name", "time_zone", "low_stock_threshold", "cart_expiry_days"),
+            *("unpaid_order_expiry_hours", "partly_paid_order_expiry_hours"),
             *("defer_inventory_check", "page_length"),
         ]
         labels = {"defer_inventory_check": "Check stock at checkout only"}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 from procrastinate.contrib.django import app
 
-from api import clock, idempotency, limits
+from api import clock, idempotency, limits, logins
 from inventory.audit import snapshot
 from orders.audit import differences
 from payments import recovery, services
@@ -66,9 +66,10 @@ async def retry_stalled_jobs(timestamp: int) -> None:
 @app.periodic(cron="17 * * * *")
 @app.task(queueing_lock="purge_what_has_lapsed", pass_context=False)
 def purge_what_has_lapsed(timestamp: int) -> None:
-    """Forget yesterday's idempotency keys, and the calls of addresses that have gone quiet."""
+    """Forget yesterday's idempotency keys, addresses that have gone quiet, and sessions."""
     idempotency.purge()
     limits.purge()
+    logins.purge()
 
 
 @app.periodic(cron="47 * * * *")

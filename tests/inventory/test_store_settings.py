@@ -45,6 +45,8 @@ def sent(**changes: str) -> dict[str, str]:
         "default_currency": "USD",
         "low_stock_threshold": "5",
         "cart_expiry_days": "7",
+        "unpaid_order_expiry_hours": "0",
+        "partly_paid_order_expiry_hours": "0",
         "page_length": "25",
         **changes,
     }
@@ -65,6 +67,8 @@ def test_what_was_typed_counts_at_once(owner):
             name="Harbour Goods",
             low_stock_threshold="3",
             cart_expiry_days="30",
+            unpaid_order_expiry_hours="24",
+            partly_paid_order_expiry_hours="72",
             page_length="50",
             defer_inventory_check="on",
         ),
@@ -75,6 +79,8 @@ def test_what_was_typed_counts_at_once(owner):
     assert current.name == "Harbour Goods"
     assert current.low_stock_threshold == 3
     assert current.cart_expiry_days == 30
+    assert current.unpaid_order_expiry_hours == 24
+    assert current.partly_paid_order_expiry_hours == 72
     assert current.page_length == 50
     assert current.defer_inventory_check
 
@@ -95,6 +101,8 @@ def test_what_was_left_alone_keeps_what_somebody_else_typed_meanwhile(owner):
         ("cart_expiry_days", "0"),
         ("cart_expiry_days", "366"),
         ("page_length", "101"),
+        ("unpaid_order_expiry_hours", "8761"),
+        ("partly_paid_order_expiry_hours", "-1"),
         ("low_stock_threshold", "-1"),
         ("time_zone", "Mars/Olympus"),
         ("default_currency", "EUR"),

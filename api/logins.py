@@ -1,0 +1,40 @@
+"""Who tries passwords at the admin's door. django-axes counts them; this tells it about us."""
+
+import ipaddress
+from typing import Any
+
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from api import limits
+
+
+def address(request: HttpRequest) -> str:
+    """Tell from where, as limits do, in the form that a column of addresses takes."""
+    try:
+        return str(ipaddress.ip_network(limits.address_of(request)).network_address)
+    except ValueError:
+        # Whatever a proxy of ours calls it: all such callers are one.
+        return "::"
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """Answer whoever has failed too often, and does not get as far as the password any more."""
+    minutes = settings.LOGIN_COOL_OFF_MINUTES
+    context = {**admin.site.each_context(request), "title": "Log in", "minutes": minutes}
+    answer = render(request, "admin/locked_out.html", context, status=429)
+    answer["Retry-After"] = str(minutes * 60)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def purge() -> None:
+    """Forget sessions that are over, and wrong passwords that count no longer."""
+    SessionStore.clear_expired()
+    counted_since = timezone.now() - settings.AXES_COOLOFF_TIME
+    AccessAttempt.objects.filter(attempt_time__lt=counted_since).delete()

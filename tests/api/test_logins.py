@@ -1,0 +1,174 @@
+"""Who tries passwords at the admin's door."""
+
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
+
+from api import logins
+from tests.http import statements
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "/admin/login/"
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def maria(quick_hashes) -> User:
+    return User.objects.create(username="maria", is_staff=True, password=make_password("right"))
+
+
+def log_in(password: str, *, name: str = "maria", **headers: str) -> Any:
+    return Client().post(LOGIN, {"username": name, "password": password}, **headers)  # type: ignore[arg-type]
+
+
+def fail(times: int, **headers: str) -> Any:
+    responses = [log_in("wrong", **headers) for _ in range(times)]
+    return responses[-1]
+
+
+@pytest.mark.usefixtures("maria")
+def test_right_password_opens_the_door():
+    assert log_in("right").status_code == 302
+
+
+@pytest.mark.usefixtures("maria")
+def test_fifth_wrong_password_closes_it_even_to_the_right_one():
+    assert fail(4).status_code == 200
+
+    locked = fail(1)
+
+    assert locked.status_code == 429
+    assert locked["Retry-After"] == "900"
+    assert "15 minutes" in locked.content.decode()
+    assert log_in("right").status_code == 429
+
+
+@pytest.mark.usefixtures("maria")
+def test_somebody_else_and_another_place_are_not_shut_out():
+    User.objects.create(username="jonas", is_staff=True, password=make_password("right"))
+    fail(5)
+
+    assert log_in("right", name="jonas").status_code == 302
+    assert log_in("right", REMOTE_ADDR="192.0.2.7").status_code == 302
+
+
+@pytest.mark.usefixtures("maria")
+def test_another_browser_at_the_same_place_is():
+    fail(3, HTTP_USER_AGENT="one")
+    fail(2, HTTP_USER_AGENT="another")
+
+    assert log_in("right", HTTP_USER_AGENT="a third").status_code == 429
+
+
+@pytest.mark.usefixtures("maria")
+def test_nobody_learns_whether_a_name_exists():
+    existing = [response.status_code for response in map(log_in, ["wrong"] * 6)]
+    made_up = [log_in("wrong", name="nobody").status_code for _ in range(6)]
+
+    assert existing == made_up == [200, 200, 200, 200, 429, 429]
+
+
+@pytest.mark.usefixtures("maria")
+def test_the_door_opens_when_the_time_is_over_though_somebody_went_on_trying(settings):
+    fail(5)
+    long_ago = timezone.now() - settings.AXES_COOLOFF_TIME
+    AccessAttempt.objects.update(attempt_time=long_ago)
+    log_in("wrong")
+
+    assert log_in("right").status_code == 302
+
+
+@pytest.mark.usefixtures("maria")
+def test_trying_while_it_is_closed_keeps_it_closed_no_longer():
+    fail(5)
+    closed_at = AccessAttempt.objects.get().attempt_time
+
+    fail(3)
+
+    assert AccessAttempt.objects.get().attempt_time == closed_at
+
+
+@pytest.mark.usefixtures("maria")
+def test_right_password_makes_up_for_the_wrong_ones_before_it():
+    fail(4)
+    log_in("right")
+
+    assert fail(4).status_code == 200
+
+
+@pytest.mark.usefixtures("maria")
+def test_behind_a_proxy_it_is_the_caller_who_counts(settings):
+    settings.NUM_TRUSTED_PROXIES = 1
+    fail(5, HTTP_X_FORWARDED_FOR="203.0.113.9")
+
+    assert log_in("right", HTTP_X_FORWARDED_FOR="203.0.113.9").status_code == 429
+    assert log_in("right", HTTP_X_FORWARDED_FOR="198.51.100.1").status_code == 302
+
+
+@pytest.mark.usefixtures("maria")
+def test_nobody_gets_more_attempts_by_inventing_addresses():
+    for number in range(5):
+        fail(1, HTTP_X_FORWARDED_FOR=f"203.0.113.{number}")
+
+    assert log_in("right").status_code == 429
+
+
+@pytest.mark.usefixtures("maria")
+@pytest.mark.parametrize("address", ["2001:db8:1:2::7", "unknown", "", "10.0.0.1:4711", "\x00"])
+def test_every_address_can_be_counted(settings, address):
+    settings.NUM_TRUSTED_PROXIES = 1
+
+    assert fail(5, HTTP_X_FORWARDED_FOR=address).status_code == 429
+
+
+@pytest.mark.usefixtures("maria")
+def test_a_network_of_ipv6_counts_as_one_address(settings):
+    settings.NUM_TRUSTED_PROXIES = 1
+    for number in range(5):
+        fail(1, HTTP_X_FORWARDED_FOR=f"2001:db8:1:2::{number}")
+
+    assert log_in("right", HTTP_X_FORWARDED_FOR="2001:db8:1:2::ffff").status_code == 429
+
+
+@pytest.mark.usefixtures("maria")
+def test_passwords_are_not_written_down():
+    log_in("nearly the right one")
+
+    assert "nearly" not in repr(list(AccessAttempt.objects.values()))
+
+
+@pytest.mark.usefixtures("maria")
+def test_whoever_is_shut_out_costs_next_to_nothing(settings):
+    fail(5)
+
+    with patch("django.contrib.auth.hashers.check_password") as check:
+        assert statements(lambda: log_in("right")) == 2
+    assert not check.called
+
+
+def test_what_counts_no_longer_is_forgotten(maria, settings):
+    log_in("right")
+    log_in("wrong")
+    fail(1, REMOTE_ADDR="192.0.2.7")
+    long_ago = timezone.now() - settings.AXES_COOLOFF_TIME - timedelta(minutes=1)
+    AccessAttempt.objects.filter(ip_address="192.0.2.7").update(attempt_time=long_ago)
+    Session.objects.create(session_key="over", expire_date=long_ago)
+
+    logins.purge()
+
+    assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
+    assert not Session.objects.filter(session_key="over").exists()
+    assert Session.objects.count() == 1
