@@ -1,24 +1,19 @@
 """Products, their Inventory tab and the log, for people."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import quote
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import PermissionDenied
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
@@ -26,7 +21,6 @@ from unfold.paginator import InfinitePaginator
 from api import clock, store
 from api.admin import (
     EXPORT_ROWS,
-    PER_PAGE,
     ExportingAdmin,
     ReadOnlyAdmin,
     ServiceAdmin,
@@ -34,20 +28,19 @@ from api.admin import (
     moment,
 )
 from api.errors import Refusal
-from api.idempotency import Answered, KeyReused
+from api.fields import storable
 from api.models import StoreSettings
 from inventory import services
 from inventory.count_pages import CountFileAdmin
-from inventory.errors import SkuTaken, SlugTaken, UnitsAllocated
+from inventory.errors import SkuTaken, SlugTaken
 from inventory.forms import (
     CurrencyForm,
-    MovementForm,
     NewProductForm,
     ProductForm,
-    StartManagingForm,
     StoreSettingsForm,
     with_prices,
 )
+from inventory.history import HistoryTab
 from inventory.models import (
     DEFAULT_LOCATION_ID,
     Action,
@@ -58,10 +51,11 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
+from inventory.pages import inventory_url, tabs
+from inventory.prices import PricesTab, price_fields
 from inventory.services import Money
+from inventory.tab import InventoryTab
 
-SENT_BEFORE = "This was recorded already, and nothing was moved a second time."
-SENT_DIFFERENTLY = "This form was sent before, with other values. Look at the log, then send it."
 NOTHING = "\N{EN DASH}"
 ACTION_COLOURS = {
     Action.INCREMENT.value: "success",
@@ -99,12 +93,13 @@ class StockStateFilter(admin.SimpleListFilter):
         return queryset.exclude(sells) if self.value() == "out" else queryset
 
 
-@admin.register(Product)
-class ProductAdmin(ExportingAdmin, ServiceAdmin):
+class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
+    """The list of products and their own fields. Payments registers it: it knows who holds what."""
+
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter]
     search_fields = ["name", "sku", "barcode"]
-    search_help_text = "Name, SKU or barcode"
+    search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
     ordering = ["name", "pk"]
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
     export_name = "stock"
@@ -121,6 +116,30 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
     delete_confirmation_template = "admin/inventory/product/archive.html"
 
     # The list.
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Go straight to the product whose whole sku or barcode was typed, or scanned."""
+        asked = request.GET.copy()
+        operation = asked.pop("do", [""])[-1]
+        named = self._named(asked.get("q", "").strip())
+        if named and self.has_view_or_change_permission(request):
+            wanted = f"?{urlencode({'do': operation})}" if operation else ""
+            return redirect(f"{inventory_url(named)}{wanted}")
+        # The list itself knows no operations.
+        request.GET = asked  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
+
+    def _named(self, code: str) -> uuid.UUID | None:
+        """Find the product of this sku, or else the only one of this barcode."""
+        if not code or not storable(code):
+            return None
+        kept = Product.objects.kept().values_list("pk", flat=True)
+        found = list(kept.filter(sku=code))
+        if not found:
+            found = list(kept.filter(barcode=code).exclude(barcode="")[:2])
+        return found[0] if len(found) == 1 else None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         here = Q(stocks__location_id=DEFAULT_LOCATION_ID)
@@ -182,7 +201,8 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
     # The product's own fields.
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        selling = ["name", "sku", "barcode", *price_fields(), "status", "commodity_type"]
+        prices = [] if obj else price_fields()
+        selling = ["name", "sku", "barcode", *prices, "status", "commodity_type"]
         stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
         return [
             (None, {"fields": selling}),
@@ -193,8 +213,7 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
-        form: type[ProductForm] = ProductForm if obj else NewProductForm
-        kwargs["form"] = with_prices(form, price_fields())
+        kwargs["form"] = ProductForm if obj else with_prices(price_fields())
         return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
@@ -214,14 +233,6 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
 
     def _update(self, product: Product, form: ProductForm, request: HttpRequest) -> None:
         """Change what was changed on the form, so that two people's changes can both stand."""
-        changed = set(form.changed_data)
-        prices = None
-        if changed & set(form.currencies):
-            before = {price.currency_id: price for price in product.prices.all()}
-            prices = [
-                Money(code, amount, code not in before or before[code].includes_tax)
-                for code, amount in form.amounts.items()
-            ]
         fields = {name: form.cleaned_data[name] for name in ProductForm.Meta.fields}
         if not fields["slug"]:
             # As when the product was made.
@@ -229,8 +240,7 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
         services.update_product(
             product.pk,
             actor=actor_of(request),
-            prices=prices,
-            **{name: value for name, value in fields.items() if name in changed},
+            **{name: value for name, value in fields.items() if name in form.changed_data},
         )
 
     def change_view(
@@ -240,7 +250,9 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        context = {**(extra_context or {}), "tab_list": tabs(object_id, "Product")}
+        product_id = _uuid(object_id)
+        tab_list = tabs(request, product_id, "Product") if product_id else []
+        context = {**(extra_context or {}), "tab_list": tab_list}
         return super().change_view(request, object_id, form_url, context)
 
     # Deleting, which is archiving.
@@ -268,265 +280,12 @@ class ProductAdmin(ExportingAdmin, ServiceAdmin):
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Django asks for this too early; `delete_model` does it when nothing was refused."""
 
-    # The Inventory tab.
-
-    def get_urls(self) -> list[URLPattern]:
-        def page(view: Callable[..., HttpResponseBase]) -> Any:
-            return self.admin_site.admin_view(view)
-
-        inventory = "<uuid:product_id>/inventory/"
-        return [
-            path(inventory, page(self.inventory_view), name="inventory_product_inventory"),
-            path(
-                f"{inventory}stop/",
-                page(self.stop_managing_view),
-                name="inventory_product_stop_managing",
-            ),
-            *super().get_urls(),
-        ]
-
-    def inventory_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
-        product = self._product(request, product_id)
-        if product is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(product_id))
-        if request.method != "POST":
-            return self._inventory_page(request, product)
-        _require_stock_permission(request)
-        if request.POST.get("action") == "start":
-            return self._start_managing(request, product)
-        return self._record(request, product)
-
-    def _record(self, request: HttpRequest, product: Product) -> HttpResponse:
-        action = request.POST.get("action", "")
-        if action not in Action.values:
-            raise SuspiciousOperation("no such action")
-        form = _movement_form(action, request.POST)
-        if not form.is_valid():
-            return self._inventory_page(request, product, action, form)
-        quantity = form.cleaned_data["quantity"]
-
-        def record() -> None:
-            services.record(
-                product.pk,
-                Action(action),
-                quantity,
-                actor=actor_of(request),
-                reason=form.cleaned_data["reason"],
-                key=form.key(request),
-            )
-
-        if not _done(request, form, record, f"{_DONE[Action(action)]}: {units(quantity)}."):
-            return self._inventory_page(request, product, action, form)
-        return redirect(inventory_url(product.pk))
-
-    def _start_managing(self, request: HttpRequest, product: Product) -> HttpResponse:
-        form = StartManagingForm(request.POST, auto_id="id_start_%s")
-        if not form.is_valid():
-            return self._inventory_page(request, product, "start", form)
-        quantity = form.cleaned_data["quantity"]
-
-        def start() -> None:
-            actor, key = actor_of(request), form.key(request)
-            services.start_managing(product.pk, quantity, actor=actor, key=key)
-
-        done = f"The stock of this product is managed now, beginning with {units(quantity)}."
-        if not _done(request, form, start, done):
-            return self._inventory_page(request, product, "start", form)
-        return redirect(inventory_url(product.pk))
-
-    def stop_managing_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
-        """Say what is written off, and do it when that was confirmed."""
-        product = self._product(request, product_id)
-        if product is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(product_id))
-        _require_stock_permission(request)
-        if request.method == "POST":
-            try:
-                services.stop_managing(product_id, actor=actor_of(request))
-            except Refusal as refusal:
-                messages.error(request, str(refusal))
-            else:
-                messages.success(request, "The stock of this product is no longer managed.")
-            return redirect(inventory_url(product_id))
-        stock = Stock.objects.get(product_id=product_id)
-        context = {"stock": stock, "refusal": UnitsAllocated() if stock.allocated else None}
-        return self._page(request, product, "stop_managing.html", context)
-
-    def _inventory_page(
-        self,
-        request: HttpRequest,
-        product: Product,
-        action: str = "",
-        form: forms.Form | None = None,
-    ) -> HttpResponse:
-        stock = Stock.objects.get(product_id=product.pk, location_id=DEFAULT_LOCATION_ID)
-        may_change = request.user.has_perm("inventory.change_stock")
-        context = {
-            "stock": stock,
-            "sentence": sentence(stock),
-            "may_change": may_change,
-            "movements": _movements(stock, action, form) if may_change else [],
-            "start_form": form if action == "start" else StartManagingForm(auto_id="id_start_%s"),
-            "log": _log_page(stock, request.GET.get("before", "")),
-            "may_view_orders": request.user.has_perm("orders.view_order"),
-            "zone": timezone.get_current_timezone_name(),
-        }
-        return self._page(request, product, "inventory.html", context)
-
-    def _page(
-        self, request: HttpRequest, product: Product, template: str, context: Mapping[str, Any]
-    ) -> HttpResponse:
-        shared = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": product,
-            "title": product.name,
-            "subtitle": "Inventory",
-            "tab_list": tabs(product.pk, "Inventory"),
-        }
-        return TemplateResponse(
-            request, f"admin/inventory/product/{template}", {**shared, **context}
-        )
-
-    def _product(self, request: HttpRequest, product_id: uuid.UUID) -> Product | None:
-        product = Product.objects.kept().filter(pk=product_id).first()
-        if not self.has_view_or_change_permission(request, product):
-            raise PermissionDenied
-        return product
-
-
-def price_fields() -> dict[str, Currency]:
-    """Name the form's price fields: `price` in the default currency, `price_eur` and so on."""
-    enabled = [currency for currency in services.currencies().values() if currency.enabled]
-    return {
-        "price" if currency.default else f"price_{currency.code.lower()}": currency
-        for currency in sorted(enabled, key=lambda each: (not each.default, each.code))
-    }
-
-
-def inventory_url(product_id: uuid.UUID) -> str:
-    return reverse("admin:inventory_product_inventory", args=[product_id])
-
-
-def tabs(product_id: uuid.UUID | str, active: str) -> list[dict[str, Any]]:
-    """Make the product page's tabs, in the form that Unfold's templates draw."""
-    product_id = _uuid(product_id) or uuid.UUID(int=0)
-    links = {
-        "Product": reverse("admin:inventory_product_change", args=[quote(product_id)]),
-        "Inventory": inventory_url(product_id),
-    }
-    items = [
-        {"title": title, "link": link, "active": title == active, "has_permission": True}
-        for title, link in links.items()
-    ]
-    return [{"models": [{"name": "inventory.product", "detail": True}], "items": items}]
-
-
-def sentence(stock: Stock) -> str:
-    return (
-        f"Total {stock.total} = Available {stock.available} + Allocated {stock.allocated} "
-        f"(orders {stock.for_orders}, set aside {stock.held})"
-    )
-
-
-def units(quantity: int) -> str:
-    return "1 unit" if quantity == 1 else f"{quantity} units"
-
 
 def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
     try:
         return uuid.UUID(str(text))
     except ValueError:
         return None
-
-
-def _require_stock_permission(request: HttpRequest) -> None:
-    if not request.user.has_perm("inventory.change_stock"):
-        raise PermissionDenied
-
-
-_DONE = {
-    Action.ALLOCATE: "Allocated",
-    Action.DEALLOCATE: "Deallocated",
-    Action.INCREMENT: "Incremented",
-    Action.DECREMENT: "Decremented",
-}
-
-
-@dataclass(frozen=True)
-class Movement:
-    """One of the four small forms, and what it does in words."""
-
-    action: Action
-    icon: str
-    effect: str
-    form: forms.Form
-
-
-def _movements(stock: Stock, sent: str, sent_form: forms.Form | None) -> list[Movement]:
-    """The four forms; the one that was refused keeps what was typed."""
-    held = f"{stock.held or 'none'} {'is' if stock.held == 1 else 'are'}"
-    texts = [
-        (Action.ALLOCATE, "lock", "Sets available units aside by hand."),
-        (Action.DEALLOCATE, "lock_open", f"Frees units set aside by hand: {held}."),
-        (Action.INCREMENT, "add_box", "Adds units that came in."),
-        (Action.DECREMENT, "indeterminate_check_box", "Takes out available units."),
-    ]
-    return [
-        Movement(
-            action,
-            icon,
-            effect,
-            sent_form if action == sent and sent_form else _movement_form(action),
-        )
-        for action, icon, effect in texts
-    ]
-
-
-def _movement_form(action: str, data: Any = None) -> MovementForm:
-    return MovementForm(data, auto_id=f"id_{action}_%s")
-
-
-def _done(
-    request: HttpRequest, form: forms.Form, service: Callable[[], object], message: str
-) -> bool:
-    """Call the service and tell how it went: in a message, or as the form's error."""
-    try:
-        service()
-    except Answered:
-        messages.info(request, SENT_BEFORE)
-    except KeyReused:
-        form.add_error(None, SENT_DIFFERENTLY)
-        return False
-    except Refusal as refusal:
-        form.add_error(None, str(refusal))
-        return False
-    else:
-        messages.success(request, message)
-    return True
-
-
-@dataclass(frozen=True)
-class LogPage:
-    """A part of the log, newest first: found by sequence, so that every page costs the same."""
-
-    entries: list[StockTransaction]
-    # The sequence that the neighbouring pages end before; None where there is none.
-    older: int | None
-    newer: int | None
-
-
-def _log_page(stock: Stock, before: str) -> LogPage:
-    end = int(before) if before.isdecimal() and len(before) < 18 else stock.sequence + 1
-    entries = list(
-        StockTransaction.objects.filter(stock_id=stock.pk, sequence__lt=end).order_by("-sequence")[
-            :PER_PAGE
-        ]
-    )
-    # Sequences have no gaps.
-    older = entries[-1].sequence if entries and entries[-1].sequence > 1 else None
-    newer = end + PER_PAGE if end <= stock.sequence else None
-    return LogPage(entries, older, newer)
 
 
 class SinceFilter(admin.SimpleListFilter):

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -15,11 +17,19 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from api import clock
 from api.admin import OnceForm
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
-from inventory.models import Currency, Product
+from inventory.models import Action, Currency, Product
 from inventory.services import currencies, currency_named
+
+# Beyond these the arithmetic of dates ends.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+
+# What the Inventory tab does besides the log's actions.
+COUNT = "count"
+BIGINT_MAX = 2**63 - 1
 
 
 class MoneyField(forms.Field):
@@ -88,11 +98,6 @@ def _money_widget(currency: Currency) -> forms.Widget:
 
 
 class ProductForm(forms.ModelForm):
-    """A product and its price in each currency. The admin adds the price fields: `price_fields`."""
-
-    # Field name to currency; the store's default currency comes first, as `price`.
-    currencies: Mapping[str, Currency] = {}
-
     class Meta:
         model = Product
         fields = [
@@ -111,21 +116,17 @@ class ProductForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if self.instance.pk and not self.instance._state.adding:
-            amounts = {price.currency_id: price.amount for price in self.instance.prices.all()}
-            for name, currency in self.currencies.items():
-                self.initial.setdefault(name, amounts.get(currency.code))
-
-    @property
-    def amounts(self) -> dict[str, int]:
-        """The prices that were typed, by currency code."""
-        typed = {
-            currency.code: self.cleaned_data.get(name) for name, currency in self.currencies.items()
-        }
-        return {code: amount for code, amount in typed.items() if amount is not None}
+        for field in self.fields.values():
+            # What counts as changed is what differs from the form as it was opened.
+            field.show_hidden_initial = not self.instance._state.adding
 
 
 class NewProductForm(ProductForm):
+    """A product with its prices and its first stock. The admin adds the price fields."""
+
+    # Field name to currency; the store's default currency comes first, as `price`.
+    currencies: Mapping[str, Currency] = {}
+
     manage_stock = forms.BooleanField(
         label="Stock managed",
         required=False,
@@ -148,19 +149,50 @@ class NewProductForm(ProductForm):
             self.add_error("initial_stock", "Only managed stock can start with units.")
         return cleaned
 
+    @property
+    def amounts(self) -> dict[str, int]:
+        """The prices that were typed, by currency code."""
+        typed = {
+            currency.code: self.cleaned_data.get(name) for name, currency in self.currencies.items()
+        }
+        return {code: amount for code, amount in typed.items() if amount is not None}
 
-def with_prices(form: type[ProductForm], currencies: Mapping[str, Currency]) -> type[ProductForm]:
-    """Give a product form one price field for each currency."""
-    fields = {
-        name: MoneyField(
-            currency,
-            label=f"Price ({currency.code})",
-            required=currency.default,
-            help_text=f"As people write it: {_example(currency)}",
-        )
-        for name, currency in currencies.items()
-    }
-    return type(form.__name__, (form,), {**fields, "currencies": currencies})
+
+def with_prices(currencies: Mapping[str, Currency]) -> type[NewProductForm]:
+    """Give the form of a new product one price field for each currency."""
+    fields = {name: _price_field(currency) for name, currency in currencies.items()}
+    return type("PricedProductForm", (NewProductForm,), {**fields, "currencies": currencies})
+
+
+def _price_field(currency: Currency, **options: Any) -> MoneyField:
+    return MoneyField(
+        currency,
+        label=f"Price ({currency.code})",
+        required=currency.default,
+        help_text=f"As people write it: {_example(currency)}",
+        **options,
+    )
+
+
+class PricesForm(forms.Form):
+    """A product's price in each currency, by currency code. None stands for no price."""
+
+    def __init__(
+        self, data: Any, *, currencies: Mapping[str, Currency], amounts: Mapping[str, int]
+    ) -> None:
+        super().__init__(data, label_suffix="")
+        self.currencies = currencies
+        for name, currency in currencies.items():
+            self.fields[name] = _price_field(
+                currency,
+                initial=amounts.get(currency.code),
+                # What counts as changed is what differs from the form as it was opened.
+                show_hidden_initial=True,
+            )
+
+    @property
+    def changed(self) -> dict[str, int | None]:
+        return {self.currencies[name].code: self.cleaned_data[name] for name in self.changed_data}
 
 
 class CurrencyForm(forms.ModelForm):
@@ -199,19 +231,89 @@ class CurrencyForm(forms.ModelForm):
         return cleaned
 
 
-class MovementForm(OnceForm):
-    """Allocate, deallocate, increment or decrement, by hand."""
+class MomentField(forms.DateTimeField):
+    """A moment in the store's time, picked in the browser."""
 
+    def __init__(self, **options: Any) -> None:
+        widget = UnfoldAdminTextInputWidget({"type": "datetime-local", "step": "any"})
+        super().__init__(required=False, widget=widget, **options)
+
+    def clean(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().clean(value)
+        if moment and not FIRST_DAY < moment.date() < LAST_DAY:
+            raise ValidationError("Too far away.")
+        return moment
+
+
+class DayField(forms.DateField):
+    def __init__(self, **options: Any) -> None:
+        widget = UnfoldAdminTextInputWidget({"type": "date"})
+        super().__init__(required=False, widget=widget, **options)
+
+    def clean(self, value: Any) -> date | None:
+        day: date | None = super().clean(value)
+        if day and not FIRST_DAY < day < LAST_DAY:
+            raise ValidationError("Too far away.")
+        return day
+
+
+class OperationForm(OnceForm):
+    """Allocate, deallocate, increment, decrement or count, by hand: one form with five tabs."""
+
+    action = forms.ChoiceField(
+        choices=[*Action.choices, (COUNT, "Count")], widget=forms.HiddenInput
+    )
     quantity = forms.IntegerField(
-        min_value=1,
+        min_value=0,
         max_value=UNITS_MAX,
-        widget=UnfoldAdminIntegerFieldWidget({"placeholder": "0", "min": 1}),
+        widget=UnfoldAdminIntegerFieldWidget(
+            {"placeholder": "0", "min": 0, "autocomplete": "off", "autofocus": True}
+        ),
     )
     reason = forms.CharField(
-        max_length=500,
-        widget=UnfoldAdminTextInputWidget,
-        error_messages={"required": "Say why: the log keeps it."},
+        # A count writes its own words before it.
+        max_length=400,
+        required=False,
+        widget=UnfoldAdminTextInputWidget({"list": "reasons", "autocomplete": "off"}),
     )
+    counted_at = MomentField()
+    # The number of the last entry of the log that this form was made after.
+    seen = forms.IntegerField(
+        required=False, min_value=0, max_value=BIGINT_MAX, widget=forms.HiddenInput
+    )
+    confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def clean_counted_at(self) -> datetime | None:
+        moment: datetime | None = self.cleaned_data["counted_at"]
+        if moment and moment > clock.now():
+            raise ValidationError("Nothing was counted at a moment to come.")
+        return moment
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("action") == COUNT:
+            return cleaned
+        if cleaned.get("quantity") == 0:
+            self.add_error("quantity", "At least 1.")
+        if not cleaned.get("reason") and "reason" not in self.errors:
+            self.add_error("reason", "Say why: the log keeps it.")
+        return cleaned
+
+    @property
+    def moment_of_count(self) -> datetime | None:
+        return self.cleaned_data.get("counted_at") if self.is_bound else None
+
+    def to_be_confirmed(self, now: datetime, warning: str) -> "OperationForm":
+        """Make the form that is sent next, if the stock moved while this one was open.
+
+        Its moment is fixed: whatever moves until it is sent again moved after the count.
+        """
+        moment = timezone.localtime(self.cleaned_data["counted_at"] or now)
+        written = moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+        again = OperationForm({**dict(self.data.items()), "confirmed": "on", "counted_at": written})
+        again.is_valid()
+        again.add_error(None, warning)
+        return again
 
 
 class StartManagingForm(OnceForm):
@@ -222,6 +324,49 @@ class StartManagingForm(OnceForm):
         initial=0,
         widget=UnfoldAdminIntegerFieldWidget,
     )
+
+
+class HistoryForm(forms.Form):
+    """What of a product's log is asked for."""
+
+    action = forms.ChoiceField(
+        choices=[("", "Any"), *Action.choices], required=False, widget=UnfoldAdminSelectWidget
+    )
+    who = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
+    order = forms.CharField(
+        max_length=64,
+        required=False,
+        widget=UnfoldAdminTextInputWidget({"placeholder": "#1001"}),
+    )
+    since = DayField(label="From")
+    until = DayField(label="To")
+
+    def __init__(self, data: Any, *, with_orders: bool) -> None:
+        super().__init__(data, label_suffix="")
+        if not with_orders:
+            del self.fields["order"]
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """What was asked, as it is asked again for the next page."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+    @property
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """The beginning of the first day, and the end of the last one, in the store's time."""
+        since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
+        return since and _midnight(since), until and _midnight(until + timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+class MomentForm(forms.Form):
+    at = MomentField(label="At this moment")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data, label_suffix="", auto_id="id_moment_%s")
 
 
 # A year.

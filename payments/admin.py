@@ -17,11 +17,15 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, moment
+from inventory.models import Product
 from orders.models import Order, OrderItem
 from payments import gateways, order_export, order_pages, services
 from payments.models import Attempt, Gateway, Payment
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from payments.order_steps import ORDER_STEPS, PAYMENT_STEPS, Case, Step
+from payments.products import ProductPages
+
+admin.site.register(Product, ProductPages)
 
 
 @admin.register(Order)

@@ -1,0 +1,161 @@
+"""What a product's pages share: their tabs, who may see them, and what a higher app tells them."""
+
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from api.admin import ServiceAdmin
+from api.errors import Refusal
+from api.idempotency import Answered, KeyReused
+from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
+
+SENT_BEFORE = "This was recorded already, and nothing was moved a second time."
+SENT_DIFFERENTLY = "This form was sent before, with other values. Look at the log, then send it."
+NO_ORDER = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True)
+class HoldingOrder:
+    """An order that holds units of a product, in words."""
+
+    id: uuid.UUID
+    name: str
+    units: int
+    state: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A product's stock, and the orders that hold units of it, all of one moment."""
+
+    stock: Stock
+    orders: list[HoldingOrder] = field(default_factory=list)
+
+    @property
+    def units_of_others(self) -> int:
+        """What further orders hold, which are too many to be named."""
+        return self.stock.for_orders - sum(order.units for order in self.orders)
+
+
+class ProductPage(ServiceAdmin):
+    def holding(self, product: Product) -> Holding:
+        """Read the stock. A higher app knows which orders hold its units, and tells them too."""
+        return Holding(Stock.objects.get(product_id=product.pk, location_id=DEFAULT_LOCATION_ID))
+
+    def order_names(self, entries: Collection[StockTransaction]) -> Mapping[uuid.UUID, str]:
+        """Name the orders of the entries. A higher app knows their numbers."""
+        return {}
+
+    def named(
+        self, request: HttpRequest, entries: Collection[StockTransaction]
+    ) -> list[tuple[StockTransaction, str]]:
+        """Put the name of its order, if it has one that may be seen, beside each entry."""
+        names = self.order_names(entries) if may_see_orders(request) else {}
+        return [(entry, names.get(entry.order_id or NO_ORDER, "")) for entry in entries]
+
+    def page(self, view: Callable[..., HttpResponseBase], url: str, name: str) -> URLPattern:
+        return path(
+            f"<uuid:product_id>/{url}",
+            self.admin_site.admin_view(view),
+            name=f"inventory_product_{name}",
+        )
+
+    def found(self, request: HttpRequest, product_id: uuid.UUID) -> Product | None:
+        """Raises: PermissionDenied."""
+        product = Product.objects.kept().filter(pk=product_id).first()
+        if not self.has_view_or_change_permission(request, product):
+            raise PermissionDenied
+        return product
+
+    def missing(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
+        response: HttpResponse = self._get_obj_does_not_exist_redirect(
+            request, self.opts, str(product_id)
+        )
+        return response
+
+    def drawn(
+        self,
+        request: HttpRequest,
+        product: Product,
+        tab: str,
+        template: str,
+        context: Mapping[str, Any],
+    ) -> HttpResponse:
+        shared = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": product,
+            "title": product.name,
+            "subtitle": tab,
+            "tab_list": tabs(request, product.pk, tab),
+            "zone": timezone.get_current_timezone_name(),
+        }
+        return TemplateResponse(
+            request, f"admin/inventory/product/{template}", {**shared, **context}
+        )
+
+
+def may_see_log(request: HttpRequest) -> bool:
+    return request.user.has_perm("inventory.view_stocktransaction")
+
+
+def may_see_orders(request: HttpRequest) -> bool:
+    return request.user.has_perm("orders.view_order")
+
+
+def inventory_url(product_id: uuid.UUID) -> str:
+    return reverse("admin:inventory_product_inventory", args=[product_id])
+
+
+def tabs(request: HttpRequest, product_id: uuid.UUID, active: str) -> list[dict[str, Any]]:
+    """Make the product page's tabs, in the form that Unfold's templates draw."""
+    links = {
+        "Product": ("change", True),
+        "Prices": ("prices", True),
+        "Inventory": ("inventory", True),
+        "History": ("stock_history", may_see_log(request)),
+    }
+    items = [
+        {
+            "title": title,
+            "link": reverse(f"admin:inventory_product_{name}", args=[quote(product_id)]),
+            "active": title == active,
+            "has_permission": permitted,
+        }
+        for title, (name, permitted) in links.items()
+    ]
+    return [{"models": [{"name": "inventory.product", "detail": True}], "items": items}]
+
+
+def units(quantity: int) -> str:
+    return "1 unit" if quantity == 1 else f"{quantity} units"
+
+
+def done(request: HttpRequest, form: forms.Form, service: Callable[[], str]) -> bool:
+    """Call the service and tell how it went: in a message, or as the form's error."""
+    try:
+        message = service()
+    except Answered:
+        messages.info(request, SENT_BEFORE)
+    except KeyReused:
+        form.add_error(None, SENT_DIFFERENTLY)
+        return False
+    except Refusal as refusal:
+        form.add_error(None, str(refusal))
+        return False
+    else:
+        messages.success(request, message)
+    return True

@@ -1,0 +1,329 @@
+"""The Inventory tab: a product's numbers as they are, who holds its units, and how to move them."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import URLPattern
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from api import clock
+from api.admin import actor_of
+from api.errors import Refusal
+from inventory import services
+from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
+from inventory.forms import COUNT, OperationForm, StartManagingForm
+from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock
+from inventory.pages import (
+    Holding,
+    ProductPage,
+    done,
+    inventory_url,
+    may_see_log,
+    may_see_orders,
+    units,
+)
+
+RECENT = 5
+SET_ASIDE_SHOWN = 25
+PREVIEWED = ("available", "allocated", "held")
+_DONE = {
+    Action.ALLOCATE: "Allocated",
+    Action.DEALLOCATE: "Deallocated",
+    Action.INCREMENT: "Incremented",
+    Action.DECREMENT: "Decremented",
+}
+
+
+class InventoryTab(ProductPage):
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            self.page(self.inventory_view, "inventory/", "inventory"),
+            self.page(self.live_view, "inventory/live/", "inventory_live"),
+            self.page(self.then_view, "inventory/then/", "inventory_then"),
+            self.page(self.stop_managing_view, "inventory/stop/", "stop_managing"),
+            *super().get_urls(),
+        ]
+
+    def inventory_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
+        product = self.found(request, product_id)
+        if product is None:
+            return self.missing(request, product_id)
+        if request.method != "POST":
+            return self._inventory_page(request, product)
+        _require_stock_permission(request)
+        return self._act(request.POST.get("action", ""))(request, product)
+
+    def _act(self, action: str) -> Callable[[HttpRequest, Product], HttpResponse]:
+        others = {"start": self._start_managing, "undo": self._undo, COUNT: self._count}
+        if action in others:
+            return others[action]
+        if action not in Action.values:
+            raise SuspiciousOperation("no such action")
+        return self._record
+
+    def live_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
+        """What changes by itself while the page is open, if it is not what is `shown` already."""
+        product = self.found(request, product_id)
+        if product is None:
+            return HttpResponse(status=404)
+        live = self._live(request, product, self.holding(product))
+        if request.GET.get("shown") == live["shown"]:
+            return HttpResponse(status=204)
+        return HttpResponse(render_to_string("admin/inventory/product/live.html", live))
+
+    def then_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
+        """The total at the moment of a count, which the difference is measured from."""
+        product = self.found(request, product_id)
+        if product is None:
+            return HttpResponse(status=404)
+        form = OperationForm(request.GET)
+        form.is_valid()
+        then = _then(self.holding(product).stock, form)
+        return HttpResponse(render_to_string("admin/inventory/product/then.html", {"then": then}))
+
+    # What is done here.
+
+    def _record(self, request: HttpRequest, product: Product) -> HttpResponse:
+        form = OperationForm(request.POST)
+        if not form.is_valid():
+            return self._inventory_page(request, product, form)
+        typed = form.cleaned_data
+        action = Action(typed["action"])
+
+        def record() -> str:
+            services.record(
+                product.pk,
+                action,
+                typed["quantity"],
+                actor=actor_of(request),
+                reason=typed["reason"],
+                key=form.key(request),
+            )
+            return f"{_DONE[action]}: {units(typed['quantity'])}."
+
+        if not done(request, form, record):
+            return self._inventory_page(request, product, form)
+        return _back(product, action)
+
+    def _count(self, request: HttpRequest, product: Product) -> HttpResponse:
+        form = OperationForm(request.POST)
+        if not form.is_valid():
+            return self._inventory_page(request, product, form)
+        typed = form.cleaned_data
+        refusals: list[Refusal] = []
+
+        def count() -> str:
+            try:
+                difference = services.count(
+                    product.pk,
+                    typed["quantity"],
+                    actor=actor_of(request),
+                    counted_at=typed["counted_at"],
+                    seen=None if typed["confirmed"] else typed["seen"],
+                    reason=typed["reason"],
+                    key=form.key(request),
+                )
+            except (StockMoved, CountTooLow) as refusal:
+                refusals.append(refusal)
+                raise
+            return _told(typed["quantity"], difference)
+
+        if done(request, form, count):
+            return _back(product, COUNT)
+        if refusals and isinstance(refusals[0], StockMoved):
+            form = form.to_be_confirmed(clock.now(), str(refusals[0]))
+        too_low = bool(refusals) and isinstance(refusals[0], CountTooLow)
+        return self._inventory_page(request, product, form, names_holders=too_low)
+
+    def _undo(self, request: HttpRequest, product: Product) -> HttpResponse:
+        sequence = request.POST.get("sequence", "")
+        if not sequence.isdecimal() or len(sequence) > 18:
+            raise SuspiciousOperation("no such entry")
+        try:
+            entry = services.undo(product.pk, int(sequence), actor=actor_of(request))
+        except Refusal as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, f"Undone: {entry}.")
+        return redirect(inventory_url(product.pk))
+
+    def _start_managing(self, request: HttpRequest, product: Product) -> HttpResponse:
+        form = StartManagingForm(request.POST, auto_id="id_start_%s")
+        if not form.is_valid():
+            return self._inventory_page(request, product, start_form=form)
+        quantity = form.cleaned_data["quantity"]
+
+        def start() -> str:
+            actor, key = actor_of(request), form.key(request)
+            services.start_managing(product.pk, quantity, actor=actor, key=key)
+            return f"The stock of this product is managed now, beginning with {units(quantity)}."
+
+        if not done(request, form, start):
+            return self._inventory_page(request, product, start_form=form)
+        return redirect(inventory_url(product.pk))
+
+    def stop_managing_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
+        """Say what is written off, and do it when that was confirmed."""
+        product = self.found(request, product_id)
+        if product is None:
+            return self.missing(request, product_id)
+        _require_stock_permission(request)
+        if request.method == "POST":
+            try:
+                services.stop_managing(product_id, actor=actor_of(request))
+            except Refusal as refusal:
+                messages.error(request, str(refusal))
+            else:
+                messages.success(request, "The stock of this product is no longer managed.")
+            return redirect(inventory_url(product_id))
+        stock = Stock.objects.get(product_id=product_id)
+        context = {"stock": stock, "refusal": UnitsAllocated() if stock.allocated else None}
+        return self.drawn(request, product, "Inventory", "stop_managing.html", context)
+
+    # How it looks.
+
+    def _inventory_page(
+        self,
+        request: HttpRequest,
+        product: Product,
+        form: OperationForm | None = None,
+        *,
+        start_form: StartManagingForm | None = None,
+        names_holders: bool = False,
+    ) -> HttpResponse:
+        holding = self.holding(product)
+        if form is None:
+            form = OperationForm(
+                initial={"action": request.GET.get("do"), "seen": holding.stock.sequence}
+            )
+        context = {
+            **self._live(request, product, holding),
+            "form": form,
+            "operations": operations(form),
+            "then": _then(holding.stock, form),
+            "names_holders": names_holders,
+            "start_form": start_form or StartManagingForm(auto_id="id_start_%s"),
+        }
+        return self.drawn(request, product, "Inventory", "inventory.html", context)
+
+    def _live(self, request: HttpRequest, product: Product, holding: Holding) -> dict[str, Any]:
+        """What refreshes itself: two parts of the page, and a mark by which they are known."""
+        stock = holding.stock
+        sees_log = may_see_log(request)
+        recent = services.log_page(stock, offset=0, limit=RECENT, newest_first=True)
+        set_aside = services.set_aside(stock, SET_ASIDE_SHOWN)
+        context = {
+            "original": product,
+            "stock": stock,
+            "sentence": sentence(stock),
+            "holding": holding,
+            "set_aside": set_aside,
+            "set_aside_before": stock.held - sum(entry.set_aside for entry in set_aside),
+            "recent": self.named(request, recent if sees_log else []),
+            "may_see_log": sees_log,
+            "may_see_orders": may_see_orders(request),
+            "may_change": request.user.has_perm("inventory.change_stock"),
+            "zone": timezone.get_current_timezone_name(),
+        }
+        parts = {
+            part: render_to_string(f"admin/inventory/product/{part}.html", context)
+            for part in ("standing", "holding")
+        }
+        shown = hashlib.sha256("".join(parts.values()).encode()).hexdigest()[:16]
+        return {**context, "parts": parts, "shown": shown}
+
+
+def sentence(stock: Stock) -> str:
+    return (
+        f"Total {stock.total} = Available {stock.available} + Allocated {stock.allocated} "
+        f"(orders {stock.for_orders}, set aside {stock.held})"
+    )
+
+
+def _require_stock_permission(request: HttpRequest) -> None:
+    if not request.user.has_perm("inventory.change_stock"):
+        raise PermissionDenied
+
+
+def _back(product: Product, action: str) -> HttpResponse:
+    """Show the page again with the same operation chosen: the next product wants the same."""
+    return redirect(f"{inventory_url(product.pk)}?{urlencode({'do': action})}")
+
+
+def _told(counted: int, difference: int) -> str:
+    if not difference:
+        return f"Counted {units(counted)}, as the log says. Nothing was written."
+    done = "Incremented" if difference > 0 else "Decremented"
+    return f"Counted {units(counted)}. {done}: {units(abs(difference))}."
+
+
+def _then(stock: Stock, form: OperationForm) -> int | None:
+    """The total at the moment of the count that was typed, if one was."""
+    moment = form.moment_of_count
+    if moment is None:
+        return None
+    entry = services.entry_at(stock, moment)
+    return entry.total if entry else 0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of the card's tabs: what it does in words, and to each of the numbers."""
+
+    action: str
+    label: str
+    icon: str
+    effect: str
+    reasons: str
+    chosen: bool
+    # For the preview: what one unit does.
+    does: str
+
+    REASONS: ClassVar = {
+        Action.INCREMENT: ["Delivery", "Returned by a customer", "Found", "Made"],
+        Action.DECREMENT: ["Damaged", "Lost", "Expired", "Given away", "Used up"],
+        Action.ALLOCATE: ["Reserved for a customer", "On display", "Being repaired", "Photographs"],
+        Action.DEALLOCATE: ["No longer reserved", "Back from display", "Back from repair"],
+        COUNT: ["Yearly count", "Weekly count", "Spot check"],
+    }
+
+
+def operations(form: OperationForm) -> list[Operation]:
+    texts = [
+        (Action.INCREMENT, "add_box", "Adds units that came in."),
+        (Action.DECREMENT, "indeterminate_check_box", "Takes out available units."),
+        (Action.ALLOCATE, "lock", "Sets available units aside by hand."),
+        (Action.DEALLOCATE, "lock_open", "Frees units that were set aside by hand."),
+        (COUNT, "fact_check", "Corrects the total to what is on the shelf."),
+    ]
+    known = [action for action, _, _ in texts]
+    chosen = form["action"].value() if form["action"].value() in known else Action.INCREMENT
+    return [
+        Operation(
+            str(action),
+            str(action).capitalize(),
+            icon,
+            effect,
+            json.dumps(Operation.REASONS[action]),
+            chosen=action == chosen,
+            does=json.dumps(_effect(action)),
+        )
+        for action, icon, effect in texts
+    ]
+
+
+def _effect(action: str) -> dict[str, int]:
+    if action == COUNT:
+        return {}
+    effect = EFFECTS[Action(action), BY_HAND]
+    return {name: getattr(effect, name) for name in PREVIEWED}

@@ -1,0 +1,105 @@
+"""The Prices tab: one price in each of the store's currencies."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from inventory import services as inventory
+from inventory.models import Price, Product
+from tests.factories import product
+from tests.inventory.test_tab import client_with, text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+    return client
+
+
+@pytest.fixture
+def euro() -> None:
+    inventory.create_currency(
+        code="EUR", format="{price} €", decimal_point=",", thousand_separator="."
+    )
+
+
+def tab(made: Product) -> str:
+    return f"/admin/inventory/product/{made.pk}/prices/"
+
+
+def opened(client: Client, made: Product) -> dict[str, Any]:
+    """Return what a browser would send of the form untouched."""
+    form = client.get(tab(made)).context["form"]
+    sent = {field.html_name: field.value() or "" for field in form}
+    return sent | {field.html_initial_name: field.value() or "" for field in form}
+
+
+def prices(made: Product) -> dict[str, int]:
+    return {price.currency_id: price.amount for price in made.prices.all()}
+
+
+def test_prices_are_shown_and_typed_as_people_write_them(owner, euro):
+    shirt = product(price=1250)
+    form = opened(owner, shirt)
+    assert (form["price"], form["price_eur"]) == ("12.50", "")
+
+    answer = owner.post(tab(shirt), {**form, "price": "13.75", "price_eur": "1.234,50"})
+
+    assert (answer.status_code, answer.url) == (302, tab(shirt))
+    assert prices(shirt) == {"USD": 1375, "EUR": 123450}
+
+
+def test_an_emptied_price_is_taken_away_unless_the_store_needs_it(owner, euro):
+    shirt = product(price=1250)
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_eur": "9,90"})
+
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_eur": ""})
+    assert prices(shirt) == {"USD": 1250}
+
+    answer = owner.post(tab(shirt), {**opened(owner, shirt), "price": ""})
+    assert list(answer.context["form"].errors) == ["price"]
+    assert prices(shirt) == {"USD": 1250}
+
+
+def test_f37_two_people_who_change_different_prices_both_have_their_way(owner, euro):
+    shirt = product(price=1250)
+    first, second = opened(owner, shirt), opened(owner, shirt)
+
+    owner.post(tab(shirt), {**first, "price": "15.00"})
+    owner.post(tab(shirt), {**second, "price_eur": "20,00"})
+
+    assert prices(shirt) == {"USD": 1500, "EUR": 2000}
+
+
+def test_whether_tax_is_included_stays_as_it_was(owner):
+    shirt = product(price=1250)
+    Price.objects.update(includes_tax=False)
+
+    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+
+    assert not Price.objects.get().includes_tax
+
+
+def test_prices_are_changed_by_whoever_may():
+    shirt = product(price=1250)
+    client = client_with("view_product")
+
+    assert "$12.50" in text(client.get(tab(shirt)))
+    assert "Save prices" not in text(client.get(tab(shirt)))
+    assert client.post(tab(shirt), {"price": "1.00"}).status_code == 403
+    assert prices(shirt) == {"USD": 1250}
+
+
+def test_prices_of_what_is_archived_are_not_changed(owner):
+    shirt = product(price=1250)
+    form = opened(owner, shirt)
+    owner.post(f"/admin/inventory/product/{shirt.pk}/delete/", {"post": "yes"})
+
+    owner.post(tab(shirt), {**form, "price": "1.00"})
+
+    assert prices(shirt) == {"USD": 1250}
