@@ -399,6 +399,7 @@ UNFOLD: dict[str, Any] = {
                     "Settings": [
                         ("Store", "storefront", "api.storesettings"),
                         ("Gateways", "payments", "payments.gateway"),
+                        ("Gateway events", "notifications", "payments.gatewayevent"),
                         ("Currencies", "universal_currency_alt", "inventory.currency"),
                         ("Locations", "warehouse", "inventory.location"),
                         ("API clients", "key", "api.apiclient"),

@@ -2,6 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from api.views import no_page
+from payments.metrics import metrics
+from payments.webhooks import stripe_webhook
 
 handler400 = "api.views.bad_request"
 handler404 = "api.views.not_found"
@@ -14,5 +16,7 @@ urlpatterns = [
     path("v2/", include("payments.urls")),
     # Django's redirect from a row to its page in a shop fails on an id that is none.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
+    path("webhooks/stripe", stripe_webhook),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
 ]

@@ -12,15 +12,17 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
 
 from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, moment
 from inventory.models import Product
 from orders.models import Order, OrderItem
 from payments import gateways, order_export, order_pages, services
-from payments.models import Attempt, Gateway, Payment
+from payments.models import Attempt, Gateway, GatewayEvent, Payment
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from payments.order_steps import ORDER_STEPS, PAYMENT_STEPS, Case, Step
 from payments.products import ProductPages
@@ -203,7 +205,7 @@ class GatewayAdmin(ServiceAdmin):
 
     @display(description="this server can use it", boolean=True)
     def usable(self, gateway: Gateway) -> bool:
-        return gateway.slug in gateways.known()
+        return gateway.slug in gateways.usable()
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
         services.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
@@ -231,3 +233,47 @@ class GatewayAdmin(ServiceAdmin):
 
 def _with_warning(context: dict[str, Any] | None) -> dict[str, Any]:
     return {**(context or {}), "manual_for_shoppers": settings.MANUAL_GATEWAY_FOR_SHOPPERS}
+
+
+class KnownFilter(admin.SimpleListFilter):
+    title = "payment"
+    parameter_name = "known"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Of a payment"), ("no", "Of no payment of ours")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in {"yes", "no"}:
+            return queryset.filter(payment__isnull=self.value() == "no")
+        return queryset
+
+
+@admin.register(GatewayEvent)
+class GatewayEventAdmin(ReadOnlyAdmin):
+    """What gateways told by themselves, newest first; never counted, for it only grows."""
+
+    list_display = ["type", "gateway", "reference", "order", "received", "handled"]
+    list_filter = [KnownFilter, "gateway"]
+    list_select_related = ["payment__order"]
+    search_fields = ["=id", "=reference"]
+    search_help_text = "The gateway's name of the event or of the charge"
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    ordering = ["-received_at"]
+    sortable_by = ()
+    fields = ["id", "type", "gateway", "reference", "order", "received", "handled", "body"]
+
+    @display(description="order")
+    def order(self, event: GatewayEvent) -> str:
+        if event.payment is None:
+            return "-"
+        address = reverse("admin:orders_order_change", args=[event.payment.order_id])
+        return format_html('<a class="hf-link" href="{}">{}</a>', address, event.payment.order)
+
+    @display(description="received")
+    def received(self, event: GatewayEvent) -> str:
+        return moment(event.received_at)
+
+    @display(description="looked into")
+    def handled(self, event: GatewayEvent) -> str:
+        return moment(event.handled_at) if event.handled_at else "not yet"

@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from api import clock, idempotency, limits, logins
 from inventory.audit import snapshot
 from orders.audit import differences
-from payments import recovery, services
+from payments import events, recovery, services
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,11 @@ ALARM_AFTER = timedelta(minutes=15)
 @app.task(queue="payments")
 def charge_queued(payment_id: str) -> None:
     services.charge_queued(uuid.UUID(payment_id))
+
+
+@app.task(queue="payments")
+def look_into_event(event_id: str) -> None:
+    events.look_into(event_id)
 
 
 # By the clock.

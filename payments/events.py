@@ -1,0 +1,95 @@
+"""The messages of gateways: each is kept once, and makes us ask about the payment it names."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from procrastinate.contrib.django import app
+
+from api import clock
+from api.transactions import in_transaction
+from payments import recovery
+from payments.errors import StillUnderWay
+from payments.models import GatewayEvent, Payment
+
+log = structlog.get_logger(__name__)
+
+# What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
+TELLING = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.payment_failed",
+        "payment_intent.canceled",
+        "payment_intent.requires_action",
+        "charge.refunded",
+        "charge.refund.updated",
+        "refund.created",
+        "refund.updated",
+        "refund.failed",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    gateway: str
+    id: str
+    type: str
+    # The charge that it is about, as the gateway calls it.
+    reference: str
+    body: Mapping[str, Any]
+
+
+@in_transaction
+def receive(message: Message) -> None:
+    """Keep a message and, if it may have changed something, a job to look into it."""
+    now = clock.now()
+    payment = _payment_named(message)
+    looks_into_it = payment is not None and message.type in TELLING
+    _, is_new = GatewayEvent.objects.get_or_create(
+        id=message.id,
+        defaults={
+            "gateway": message.gateway,
+            "type": message.type,
+            "reference": message.reference,
+            "payment": payment,
+            "body": message.body,
+            "received_at": now,
+            "handled_at": None if looks_into_it else now,
+        },
+    )
+    if payment is None and message.type in TELLING:
+        log.warning("event_of_unknown_payment", event_id=message.id, reference=message.reference)
+    if is_new and looks_into_it:
+        look = app.configure_task("payments.jobs.look_into_event", queue="payments")
+        look.defer(event_id=message.id)
+
+
+def _payment_named(message: Message) -> Payment | None:
+    """Find the payment by its reference, or by what we told the gateway of it beforehand."""
+    named = Payment.objects.filter(gateway=message.gateway)
+    if message.reference and (payment := named.filter(reference=message.reference).first()):
+        return payment
+    metadata = message.body["data"]["object"].get("metadata") or {}
+    try:
+        return named.filter(pk=uuid.UUID(str(metadata.get("payment_id")))).first()
+    except ValueError:
+        return None
+
+
+def look_into(event_id: str) -> None:
+    """Ask the gateway what it has to say of the payment, and settle that.
+
+    While somebody waits for that very answer, it is theirs to write down, or recovery's.
+    """
+    event = GatewayEvent.objects.select_related("payment").get(pk=event_id)
+    if event.payment is None:
+        return
+    try:
+        recovery.check_now(event.payment.order_id, event.payment.pk)
+    except StillUnderWay:
+        log.info("event_left_to_whoever_waits", event_id=event_id)
+    GatewayEvent.objects.filter(pk=event_id, handled_at=None).update(handled_at=clock.now())

@@ -1,0 +1,55 @@
+"""What a monitoring system reads at /metrics. docs/operations.md says which numbers to watch."""
+
+import hmac
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from api import clock
+from api.views import not_found
+from payments import recovery
+
+
+class _OpenPayments(Collector):
+    """Read when it is asked for: every process gives the same answer."""
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        count = GaugeMetricFamily(
+            "holdfast_payments_open",
+            "Payments, captures, voids and refunds whose outcome nobody knows yet.",
+            labels=["gateway"],
+        )
+        age = GaugeMetricFamily(
+            "holdfast_payments_open_oldest_seconds",
+            "For how long the oldest of them has been open.",
+            labels=["gateway"],
+        )
+        now = clock.now()
+        for row in recovery.unresolved():
+            count.add_metric([row.gateway], row.count)
+            age.add_metric([row.gateway], (now - row.since).total_seconds())
+        return [count, age]
+
+
+_registry = CollectorRegistry(auto_describe=False)
+_registry.register(_OpenPayments())
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For whoever has METRICS_TOKEN as a bearer token. In the demo, for everybody on loopback."""
+    if not _may_read(request):
+        return not_found(request, PermissionError())
+    return HttpResponse(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if not settings.METRICS_TOKEN:
+        return bool(settings.HOLDFAST_DEMO)
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(sent.encode(), settings.METRICS_TOKEN.encode())

@@ -1,0 +1,287 @@
+"""Messages of Stripe: kept once, and only ever a reason to ask."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from django.contrib.admin.utils import quote
+from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from orders.models import Order
+from payments import jobs, recovery, settling
+from payments import services as payments
+from payments.gateways.answers import Answer, Outcome
+from payments.models import GatewayEvent, Payment
+from payments.services import Request
+from tests.factories import MERCHANT, product, stock_of, unpaid_order
+from tests.fake_stripe import WEBHOOK_SECRET, FakeStripe
+from tests.fake_stripe.webhooks import signature
+
+pytestmark = pytest.mark.django_db
+
+SUCCEEDED, DECLINED = "payment_intent.succeeded", "payment_intent.payment_failed"
+ASKS = "pm_card_threeDSecure2Required"
+
+
+@pytest.fixture
+def order() -> Order:
+    return unpaid_order({product(stock=10, price=1000): 1})
+
+
+def pay(order: Order, token: str = "pm_card_visa", **more: Any) -> Payment:
+    return payments.pay(order.pk, Request("stripe", token=token, **more), actor=MERCHANT)
+
+
+def send(body: str | bytes, *, secret: str = WEBHOOK_SECRET, at: float | None = None) -> Any:
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    signed = signature(text, secret, int(at if at is not None else time.time()))
+    return Client().generic(
+        "POST",
+        "/webhooks/stripe",
+        body,
+        content_type="application/json",
+        headers={"Stripe-Signature": signed},
+    )
+
+
+def told(stripe: FakeStripe, kind: str) -> dict[str, Any]:
+    """The newest event of this type."""
+    return [event for event in stripe.events() if event["type"] == kind][-1]
+
+
+def deliver(event: dict[str, Any], *, times: int = 1) -> None:
+    for _ in range(times):
+        assert send(json.dumps(event, indent=2)).status_code == 200
+
+
+def work() -> int:
+    """Do what the jobs that were left would do, and tell how many there were."""
+    left = ProcrastinateJob.objects.filter(task_name="payments.jobs.look_into_event")
+    asked = [job.args["event_id"] for job in left]
+    for event_id in asked:
+        jobs.look_into_event(event_id=event_id)
+    return len(asked)
+
+
+def state(order: Order) -> tuple[str, int]:
+    order.refresh_from_db()
+    return order.payment, stock_of(order.items.get().product).allocated
+
+
+def silent_payment(stripe: FakeStripe, order: Order) -> Payment:
+    """A payment that Stripe charged, while its answer was lost."""
+    stripe.fault(operation="confirm", answer="dropped")
+    return pay(order)
+
+
+# What a message brings about.
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_f25_a_message_however_often_settles_once(stripe, order, times):
+    payment = silent_payment(stripe, order)
+
+    deliver(told(stripe, SUCCEEDED), times=times)
+    jobs_left = work()
+
+    assert jobs_left == 1
+    assert state(order) == ("paid", 1)
+    event = GatewayEvent.objects.get()
+    assert (event.payment, event.type, event.reference) == (payment, SUCCEEDED, payment.reference)
+    assert event.handled_at is not None
+
+
+def test_f25_no_message_at_all_is_made_up_for_by_recovery(stripe, order):
+    silent_payment(stripe, order)
+
+    recovery.settle_pending()
+
+    assert state(order) == ("paid", 1)
+
+
+def test_f25_a_message_of_what_is_known_already_changes_nothing(stripe, order):
+    pay(order)
+
+    deliver(told(stripe, SUCCEEDED))
+    work()
+
+    assert state(order) == ("paid", 1)
+    order.refresh_from_db()
+    assert order.captured == 1000
+
+
+def test_f25_a_message_that_comes_before_the_answer_leaves_it_to_whoever_waits(stripe, order):
+    payment = payments.begin(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
+    Payment.objects.filter(pk=payment.pk).update(reference="pi_of_another_time")
+    message = {
+        "id": "evt_1",
+        "type": DECLINED,
+        "data": {"object": {"object": "payment_intent", "id": "pi_of_another_time"}},
+    }
+
+    deliver(message)
+    work()
+
+    assert payments.payment_of(order.pk, payment.pk).status == "pending"
+    assert stripe.calls() == []
+
+
+def test_f25_a_failure_delivered_after_the_success_that_followed_it(stripe, order):
+    payment = pay(order, ASKS)
+    stripe.authenticate(payment.reference, succeeds=False)
+    failure = told(stripe, DECLINED)
+    settling.settle(payment, Answer(Outcome.SUCCEEDED, payment.reference))
+
+    deliver(failure)
+    work()
+
+    assert state(order) == ("paid", 1)
+
+
+def test_f25_success_after_the_order_was_cancelled_goes_back_and_is_noted(stripe, order):
+    payment = silent_payment(stripe, order)
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=False, reference="", reason="silence", actor=MERCHANT
+    )
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    deliver(told(stripe, SUCCEEDED))
+    work()
+    recovery.settle_pending()
+
+    assert [move["kind"] for move in stripe.book()["moves"]] == ["charge", "refund"]
+    assert "money_came_late" in order.events.values_list("kind", flat=True)
+    assert state(order) == ("unpaid", 0)
+
+
+def test_f25_a_decline_that_only_a_message_tells_of_gives_the_units_back(stripe, order):
+    payment = pay(order, ASKS)
+    stripe.authenticate(payment.reference, succeeds=False)
+
+    deliver(told(stripe, DECLINED))
+    work()
+
+    assert payments.payment_of(order.pk, payment.pk).status == "failed"
+    assert state(order) == ("unpaid", 0)
+
+
+def test_f28_a_message_that_an_authorization_lapsed_gives_the_units_back(stripe, order):
+    payment = pay(order, method=Payment.Method.AUTHORIZE)
+    stripe.lapse(payment.reference)
+
+    deliver(told(stripe, "payment_intent.canceled"), times=2)
+    work()
+
+    assert payments.payment_of(order.pk, payment.pk).status == "cancelled"
+    assert state(order) == ("unpaid", 0)
+
+
+def test_a_refund_that_was_on_its_way_arrives_by_message(stripe, order):
+    stripe.settings(refund_status="pending")
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    [refund] = stripe.book()["refunds"]
+    stripe.set_refund(refund["id"], status="succeeded")
+
+    deliver(told(stripe, "refund.updated"))
+    work()
+
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == 400
+
+
+# What is only kept.
+
+
+def test_f26_a_message_that_settles_nothing_is_kept_and_changes_nothing(stripe, order):
+    payment = silent_payment(stripe, order)
+
+    deliver(told(stripe, SUCCEEDED) | {"id": "evt_2", "type": "payment_intent.processing"})
+
+    assert work() == 0
+    assert GatewayEvent.objects.get().handled_at is not None
+    assert payments.payment_of(order.pk, payment.pk).status == "pending"
+
+
+def test_f26_a_message_about_nothing_of_ours_is_kept_and_shown(stripe, order, admin_client):
+    deliver(
+        {
+            "id": "evt_3",
+            "type": SUCCEEDED,
+            "data": {"object": {"object": "payment_intent", "id": "pi_of_nobody"}},
+        }
+    )
+
+    listed = admin_client.get("/admin/payments/gatewayevent/?known=no").content.decode()
+    page = admin_client.get(
+        f"/admin/payments/gatewayevent/{quote('evt_3')}/change/"
+    ).content.decode()
+
+    assert work() == 0
+    assert GatewayEvent.objects.get().payment is None
+    assert "pi_of_nobody" in listed
+    assert "pi_of_nobody" in page
+
+
+def test_a_message_about_something_that_is_no_charge_is_kept(stripe):
+    deliver({"id": "evt_4", "type": "customer.created", "data": {"object": {"object": "customer"}}})
+
+    assert GatewayEvent.objects.get().reference == ""
+
+
+def test_a_charge_is_known_by_what_we_told_stripe_before_its_reference_was_committed(stripe, order):
+    payment = payments.begin(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
+    about = {
+        "object": "payment_intent",
+        "id": "pi_5",
+        "metadata": {"payment_id": str(payment.pk)},
+    }
+
+    deliver({"id": "evt_5", "type": SUCCEEDED, "data": {"object": about}})
+
+    assert GatewayEvent.objects.get().payment == payment
+
+
+# What is refused.
+
+
+def test_f26_a_wrong_signature_is_401_and_nothing_is_kept(stripe, order):
+    silent_payment(stripe, order)
+    body = json.dumps(told(stripe, SUCCEEDED))
+
+    wrong = [
+        send(body, secret="whsec_of_somebody_else"),
+        send(body, at=time.time() - 3600),
+        Client().post("/webhooks/stripe", body, content_type="application/json"),
+    ]
+
+    assert [answer.status_code for answer in wrong] == [401] * 3
+    assert wrong[0].json()["errors"][0]["code"] == "signature_refused"
+    assert not GatewayEvent.objects.exists()
+
+
+def test_without_a_secret_every_message_is_refused(stripe, settings):
+    settings.STRIPE_WEBHOOK_SECRET = ""
+
+    assert send('{"id": "evt"}', secret="").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "[]", "null", "{}", '{"id": "evt", "type": "t"}', "no json"),
+        '{"id": "evt", "type": "t", "data": {"object": null}}',
+        '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "payment_intent": 7}}}',
+    ],
+)
+def test_a_signed_body_that_is_no_message_is_a_400(stripe, body):
+    answer = send(body)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["status"] == 400
+    assert not GatewayEvent.objects.exists()
+
+
+def test_only_posts_are_taken(stripe):
+    assert Client().get("/webhooks/stripe").status_code == 405
