@@ -1,8 +1,11 @@
 """What a gateway must be able to do. An adapter answers; it never touches our records."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import datetime
 
 from payments.gateways.answers import Answer
+from payments.gateways.books import Booked
 from payments.models import Attempt, Payment
 
 
@@ -52,3 +55,7 @@ class Adapter(ABC):
     @abstractmethod
     def find(self, attempt: Attempt) -> Answer | None:
         """Ask what became of a capture, void or refund. None: it never heard of it."""
+
+    def booked_since(self, moment: datetime) -> Iterable[Booked]:
+        """Name every charge made since, where the gateway keeps books of its own."""
+        return ()

@@ -58,7 +58,7 @@ def known(payment: Payment) -> Payment:
 def intent(stripe: FakeStripe) -> dict[str, Any]:
     """The only intent that there is."""
     [made] = stripe.book()["intents"]
-    return made
+    return dict(made)
 
 
 def moved(stripe: FakeStripe) -> list[tuple[str, int]]:

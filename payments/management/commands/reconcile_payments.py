@@ -1,0 +1,24 @@
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from api import clock
+from payments import reconciling
+
+
+class Command(BaseCommand):
+    help = "Compare our payments with the gateways' own books, and list every difference."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=7, help="How far back to look (7).")
+
+    def handle(self, *, days: int, **options: Any) -> None:
+        if days < 1:
+            raise CommandError("--days is at least 1.")
+        found = reconciling.differences(clock.now() - timedelta(days=days))
+        for difference in found:
+            self.stdout.write(str(difference))
+        if found:
+            raise CommandError(f"{len(found)} differences in the last {days} days.")
+        self.stdout.write(f"The books of the last {days} days agree.")

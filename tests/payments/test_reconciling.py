@@ -1,0 +1,102 @@
+"""Our books of the money beside the gateway's own."""
+
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from orders.models import Order
+from payments import gateways, recovery
+from payments import services as payments
+from payments.models import Attempt, Payment
+from payments.services import Request
+from tests.factories import MERCHANT, product, unpaid_order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order() -> Order:
+    return unpaid_order({product(stock=10, price=1000): 1})
+
+
+def pay(order: Order, **more: Any) -> Payment:
+    request = Request("stripe", token="pm_card_visa", **more)
+    return payments.pay(order.pk, request, actor=MERCHANT)
+
+
+def differences(capsys: Any) -> list[str]:
+    try:
+        call_command("reconcile_payments")
+    except CommandError:
+        printed: str = capsys.readouterr().out
+        return printed.splitlines()
+    assert capsys.readouterr().out == "The books of the last 7 days agree.\n"
+    return []
+
+
+def test_the_books_agree_when_all_is_settled(stripe, order, capsys):
+    first = pay(order, amount=400)
+    pay(order, amount=600, method=Payment.Method.AUTHORIZE)
+    payments.cancel(order.pk, actor=MERCHANT)
+    payments.refund(order.pk, first.pk, 150, actor=MERCHANT)
+
+    assert differences(capsys) == []
+
+
+def test_what_was_only_marked_as_refunded_is_no_difference(stripe, order, capsys):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+
+    assert differences(capsys) == []
+
+
+def test_what_is_open_differs_until_it_is_settled(stripe, order, capsys):
+    stripe.fault(operation="confirm", answer="dropped")
+    payment = pay(order)
+
+    [open_one] = differences(capsys)
+    recovery.settle_pending()
+
+    assert f"$10.00 captured there, $0.00 here, payment {payment.pk} (pending)" in open_one
+    assert differences(capsys) == []
+
+
+def test_a_refund_made_elsewhere_is_found(stripe, order, capsys):
+    payment = pay(order)
+    elsewhere = Attempt(payment=payment, kind=Attempt.Kind.REFUND, amount=300)
+    gateways.adapter("stripe").perform(elsewhere)
+
+    assert differences(capsys) == [
+        f"stripe {payment.reference}: $3.00 refunded there, $0.00 here, "
+        f"payment {payment.pk} (complete)"
+    ]
+
+
+def test_money_of_a_payment_that_nobody_knows_is_found(stripe, order, capsys):
+    stranger = Payment(order=order, amount=700, currency="USD", token="pm_card_visa")
+    adapter = gateways.adapter("stripe")
+    announced = adapter.announce(stranger)
+    assert announced is not None
+    stranger.reference = announced.reference
+    adapter.charge(stranger)
+
+    assert differences(capsys) == [
+        f"stripe {stranger.reference}: $7.00 are held of a payment that we do not know"
+    ]
+
+
+@pytest.mark.tampers_with_the_books
+def test_a_charge_that_the_gateway_does_not_know_is_found(stripe, order, capsys):
+    payment = pay(order)
+    Payment.objects.filter(pk=payment.pk).update(reference="pi_of_nobody")
+
+    found = differences(capsys)
+
+    assert "stripe pi_of_nobody: the gateway has no such charge" in found
+    assert len(found) == 2
+
+
+def test_as_far_back_as_makes_sense(stripe):
+    with pytest.raises(CommandError, match="at least 1"):
+        call_command("reconcile_payments", days=0)

@@ -1,0 +1,475 @@
+"""What is left open: who takes it up, for how long it may stay, and who hears of it."""
+
+import logging
+import threading
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from api import clock, store
+from inventory.models import Product
+from orders.models import Order
+from payments import asking, jobs, recovery, settling
+from payments import services as payments
+from payments.errors import NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
+from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.models import Attempt, Payment
+from payments.services import Request
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
+
+pytestmark = pytest.mark.django_db
+
+AUTHORIZE = Payment.Method.AUTHORIZE
+ANNOUNCED = Answer(Outcome.OPEN, "pi_1")
+
+
+@pytest.fixture
+def shirt() -> Product:
+    return product(stock=10, price=1000)
+
+
+@pytest.fixture
+def order(shirt: Product) -> Order:
+    return unpaid_order({shirt: 1})
+
+
+def pay(order: Order, **more: Any) -> Payment:
+    return payments.pay(order.pk, Request("fake", **more), actor=MERCHANT)
+
+
+def known(payment: Payment) -> Payment:
+    return payments.payment_of(payment.order_id, payment.pk)
+
+
+def state(order: Order) -> tuple[str, str, int]:
+    order.refresh_from_db()
+    return order.status, order.payment, stock_of(order.items.get().product).allocated
+
+
+def later(by: timedelta) -> AbstractContextManager[None]:
+    at = clock.now() + by
+    return clock.replaced(lambda: at)
+
+
+def no_wait_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.BoundedSemaphore(1)
+    waits.acquire()
+    monkeypatch.setattr(asking, "_waits", waits)
+
+
+# Announced first.
+
+
+def test_an_announced_charge_is_charged_by_its_reference(gateway, order):
+    gateway.on_announce = lambda payment: ANNOUNCED
+    seen: list[str] = []
+
+    def charge(payment: Payment) -> Answer:
+        seen.append(payment.reference)
+        return OK
+
+    gateway.on_charge = charge
+
+    pay(order)
+
+    assert seen == ["pi_1"]
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_what_is_refused_when_it_is_announced_is_never_charged(gateway, order):
+    gateway.on_announce = lambda payment: DECLINED
+
+    with pytest.raises(PaymentDeclined):
+        pay(order)
+
+    assert gateway.charged == []
+    assert state(order) == ("incomplete", "unpaid", 0)
+
+
+# More payments than threads that may wait.
+
+
+def test_beyond_the_waits_of_a_process_a_worker_charges(gateway, order, monkeypatch):
+    no_wait_is_free(monkeypatch)
+
+    payment = pay(order)
+
+    assert payment.status == "pending"
+    assert gateway.charged == []
+    assert state(order) == ("incomplete", "unpaid", 1)
+    [job] = ProcrastinateJob.objects.all()
+    assert (job.task_name, job.args) == (
+        "payments.jobs.charge_queued",
+        {"payment_id": str(payment.pk)},
+    )
+    jobs.charge_queued(**job.args)
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_a_queued_payment_is_charged_once_however_often_its_job_runs(gateway, order, monkeypatch):
+    no_wait_is_free(monkeypatch)
+    payment = pay(order)
+
+    for _ in range(3):
+        payments.charge_queued(payment.pk)
+
+    assert gateway.charged == [payment.pk]
+
+
+def test_recovery_leaves_a_queued_payment_to_its_worker_for_five_minutes(
+    gateway, order, monkeypatch
+):
+    no_wait_is_free(monkeypatch)
+    payment = pay(order)
+    gateway.on_find_charge = lambda payment: DECLINED
+
+    with later(timedelta(minutes=4)):
+        early = recovery.settle_pending()
+    with later(timedelta(minutes=6)):
+        late = recovery.settle_pending()
+    payments.charge_queued(payment.pk)
+
+    assert (early, late) == (0, 1)
+    assert gateway.charged == [], "what was called failed is charged no more"
+    assert state(order) == ("incomplete", "unpaid", 0)
+
+
+def test_a_gateway_that_asks_nobody_outside_takes_no_wait(order, monkeypatch):
+    no_wait_is_free(monkeypatch)
+
+    payments.pay(order.pk, Request("test", amount=400), actor=MERCHANT)
+    payments.pay(order.pk, Request("manual", amount=600), actor=MERCHANT)
+
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_a_wait_is_given_back_whatever_comes_of_it(gateway, shirt, monkeypatch):
+    monkeypatch.setattr(asking, "_waits", threading.BoundedSemaphore(1))
+    gateway.on_charge = lambda payment: DECLINED
+    for _ in range(2):
+        with pytest.raises(PaymentDeclined):
+            pay(unpaid_order({shirt: 1}))
+    gateway.on_charge = lambda payment: OK
+
+    assert pay(unpaid_order({shirt: 1})).status == "complete"
+
+
+def test_an_attempt_beyond_the_waits_is_made_by_recovery(gateway, order, monkeypatch):
+    payment = pay(order)
+    no_wait_is_free(monkeypatch)
+
+    attempt = payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    asked = list(gateway.performed)
+    recovery.settle_pending()
+
+    attempt.refresh_from_db()
+    assert asked == []
+    assert (attempt.status, gateway.performed) == ("succeeded", [("refund", 300)])
+
+
+# The deadline.
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.ACTION])
+def test_what_nobody_finishes_is_given_up_after_half_an_hour(gateway, order, outcome):
+    gateway.on_charge = gateway.on_find_charge = lambda payment: Answer(outcome)
+    payment = pay(order)
+
+    with later(timedelta(minutes=29)):
+        early = recovery.settle_pending()
+    with later(timedelta(minutes=31)):
+        recovery.settle_pending()
+
+    assert early == 0
+    assert known(payment).failure == "The payment was not completed in time."
+    assert state(order) == ("incomplete", "unpaid", 0)
+
+
+def test_what_turns_out_to_be_charged_when_it_is_given_up_is_paid(gateway, order):
+    gateway.on_charge = gateway.on_find_charge = lambda payment: UNKNOWN
+    gateway.on_give_up = lambda payment: OK
+    pay(order)
+
+    with later(timedelta(minutes=31)):
+        recovery.settle_pending()
+
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_an_open_charge_is_given_up_at_once(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    gateway.on_find_charge = lambda payment: Answer(Outcome.OPEN)
+    pay(order)
+
+    recovery.settle_pending()
+
+    assert state(order) == ("incomplete", "unpaid", 0)
+
+
+def test_money_that_is_reserved_is_never_given_up(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+    gateway.on_find_charge = lambda payment: Answer(Outcome.OPEN)
+
+    with later(timedelta(hours=2)):
+        recovery.check_now(order.pk, payment.pk)
+
+    assert state(order) == ("processing", "authorized", 1)
+
+
+# By a person.
+
+
+def test_somebody_can_have_a_payment_looked_at_now(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+    gateway.on_find_charge = lambda payment: OK
+
+    checked = recovery.check_now(order.pk, payment.pk)
+
+    assert checked.status == "complete"
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_what_is_on_its_way_of_a_payment_is_looked_at_too(gateway, order):
+    payment = pay(order)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    gateway.on_find = lambda attempt: OK
+
+    checked = recovery.check_now(order.pk, payment.pk)
+
+    assert checked.refunded_amount == 300
+
+
+def test_nobody_asks_while_somebody_is_asking(gateway, order):
+    payment = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+
+    with pytest.raises(StillUnderWay):
+        recovery.check_now(order.pk, payment.pk)
+    with pytest.raises(StillUnderWay):
+        recovery.settle_by_hand(
+            order.pk, payment.pk, succeeded=True, reference="", reason="seen", actor=MERCHANT
+        )
+
+
+def test_to_look_at_a_payment_by_hand_asks_nobody(order):
+    payment = payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+
+    assert recovery.check_now(order.pk, payment.pk) == payment
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "ends"),
+    [(True, ("complete", "paid", 1)), (False, ("incomplete", "unpaid", 0))],
+)
+def test_an_owner_settles_a_stuck_payment_by_hand(gateway, order, succeeded, ends):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+
+    settled = recovery.settle_by_hand(
+        order.pk,
+        payment.pk,
+        succeeded=succeeded,
+        reference="ch_77",
+        reason="their support says so",
+        actor=MERCHANT,
+    )
+
+    assert state(order) == ends
+    assert settled.reference == "ch_77"
+    [event] = order.events.all()
+    assert (event.kind, event.actor_name) == ("payment_settled_by_hand", MERCHANT.name)
+    assert "ch_77" in event.text
+    assert "their support says so" in event.text
+
+
+def test_a_stuck_refund_can_be_settled_by_hand_too(gateway, order):
+    payment = pay(order)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=True, reference="re_1", reason="seen", actor=MERCHANT
+    )
+
+    assert known(payment).refunded_amount == 300
+
+
+def test_what_is_not_open_cannot_be_settled_by_hand(gateway, order, shirt):
+    payment = pay(order)
+    other = paid_order({shirt: 1})
+
+    with pytest.raises(NotOpen):
+        recovery.settle_by_hand(
+            order.pk, payment.pk, succeeded=False, reference="", reason="no", actor=MERCHANT
+        )
+    with pytest.raises(PaymentNotFound):
+        recovery.check_now(other.pk, payment.pk)
+    assert not order.events.exists()
+
+
+def test_the_gateway_has_the_last_word_after_a_person(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=False, reference="", reason="guessed", actor=MERCHANT
+    )
+
+    settling.settle(payment, OK)
+
+    assert state(order) == ("complete", "paid", 1)
+
+
+# Orders that wait for their money.
+
+
+@pytest.fixture
+def patience_of_a_day(order: Order) -> None:
+    store.change(unpaid_order_expiry_hours=24, partly_paid_order_expiry_hours=48)
+
+
+def in_hours(hours: int) -> AbstractContextManager[None]:
+    return later(timedelta(hours=hours, minutes=1))
+
+
+@pytest.mark.usefixtures("patience_of_a_day")
+def test_an_order_that_is_never_paid_is_cancelled_after_a_day(order):
+    with in_hours(23):
+        early = recovery.expire_orders()
+    with in_hours(24):
+        expired = recovery.expire_orders()
+
+    assert (early, expired) == (0, 1)
+    assert state(order) == ("cancelled", "unpaid", 0)
+    [event] = order.events.all()
+    assert (event.kind, event.actor_name) == ("cancelled", "Holdfast")
+
+
+def test_orders_wait_for_ever_unless_the_store_says_otherwise(order):
+    with in_hours(10_000):
+        assert recovery.expire_orders() == 0
+
+
+@pytest.mark.usefixtures("patience_of_a_day")
+def test_a_partly_paid_order_waits_for_as_long_as_its_own_setting_says(gateway, order):
+    pay(order, amount=400)
+    pay(order, amount=300, method=AUTHORIZE)
+
+    with in_hours(47):
+        early = recovery.expire_orders()
+    with in_hours(48):
+        expired = recovery.expire_orders()
+
+    assert (early, expired) == (0, 1)
+    assert state(order)[0::2] == ("cancelled", 0)
+    assert (order.captured, order.authorized) == (400, 0), "captured money is given back by hand"
+
+
+@pytest.mark.usefixtures("patience_of_a_day")
+def test_an_order_whose_money_is_on_its_way_does_not_expire(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order)
+
+    with in_hours(100):
+        assert recovery.expire_orders() == 0
+
+
+@pytest.mark.usefixtures("patience_of_a_day")
+def test_an_order_that_is_paid_just_when_it_expires_is_not_cancelled(gateway, order, monkeypatch):
+    begin_cancel = payments.begin_cancel
+
+    def pay_first(*known: Any, **more: Any) -> list[Attempt]:
+        pay(order)
+        return begin_cancel(*known, **more)
+
+    monkeypatch.setattr(payments, "begin_cancel", pay_first)
+
+    with in_hours(24):
+        expired = recovery.expire_orders()
+
+    assert expired == 0
+    assert state(order) == ("complete", "paid", 1)
+
+
+# What is heard of it.
+
+
+def test_what_stays_open_is_counted_by_gateway(gateway: FakeGateway, shirt):
+    gateway.on_charge = lambda payment: UNKNOWN
+    gateway.on_perform = lambda attempt: UNKNOWN
+    first = pay(unpaid_order({shirt: 1}))
+    gateway.on_charge = lambda payment: OK
+    refunded = unpaid_order({shirt: 1})
+    payments.refund(refunded.pk, pay(refunded).pk, 300, actor=MERCHANT)
+
+    [row] = recovery.unresolved()
+
+    assert (row.gateway, row.count, row.since) == ("fake", 2, first.created_at)
+    assert recovery.unresolved(older_than=timedelta(minutes=1)) == []
+
+
+def test_an_alarm_is_raised_about_what_stays_open_for_long(gateway, order, caplog):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order)
+
+    with caplog.at_level(logging.ERROR):
+        jobs.alarm_about_open_payments(0)
+        early = len(caplog.records)
+        with later(timedelta(minutes=16)):
+            jobs.alarm_about_open_payments(0)
+
+    assert early == 0
+    [record] = caplog.records
+    assert record.msg["event"] == "payments_stay_open"
+    assert (record.msg["count"], record.msg["minutes"]) == (1, 16)
+
+
+def test_a_monitoring_system_reads_how_many_are_open_and_since_when(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order)
+
+    answer = Client().get("/metrics")
+
+    assert answer["Content-Type"].startswith("text/plain")
+    assert 'holdfast_payments_open{gateway="fake"} 1.0' in answer.content.decode()
+    assert "holdfast_payments_open_oldest_seconds" in answer.content.decode()
+
+
+def test_metrics_are_for_whoever_has_their_token(settings):
+    settings.METRICS_TOKEN = "token"
+
+    def status(**headers: str) -> int:
+        return Client().get("/metrics", headers=headers).status_code
+
+    assert status() == status(Authorization="Bearer other") == 404
+    assert status(Authorization="Bearer token") == 200
+
+
+def test_outside_of_the_demo_nobody_reads_metrics_without_a_token(settings):
+    settings.HOLDFAST_DEMO = False
+
+    assert Client().get("/metrics", secure=True).status_code == 404
+
+
+# Jobs of a worker that was killed.
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_a_killed_worker_left_is_taken_up_again(gateway, order, monkeypatch):
+    no_wait_is_free(monkeypatch)
+    payment = pay(order)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET status = 'doing'")
+
+    async_to_sync(jobs.retry_stalled_jobs.func)(0)
+
+    [job] = ProcrastinateJob.objects.all()
+    assert job.status == "todo"
+    assert job.args == {"payment_id": str(payment.pk)}
