@@ -349,6 +349,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "api.store.title",
     "SITE_SUBHEADER": "Stock that never oversells",
     "SITE_SYMBOL": "anchor",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: f"{STATIC_URL}api/favicon.svg",
+        }
+    ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],

@@ -6,6 +6,7 @@ from payments.metrics import metrics
 from payments.webhooks import stripe_webhook
 
 handler400 = "api.views.bad_request"
+handler403 = "api.views.forbidden"
 handler404 = "api.views.not_found"
 handler500 = "api.views.server_error"
 

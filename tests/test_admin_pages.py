@@ -277,6 +277,17 @@ def test_no_page_fails_for_what_does_not_exist(made_up):
             assert owner.get(path).status_code < 500, path
 
 
+def test_whoever_is_refused_reads_why(client):
+    viewer = somebody(VIEWER)
+
+    refused = viewer.get("/admin/auth/user/add/")
+    nothing = viewer.get("/admin/nothing/")
+
+    assert "Your role does not allow it" in refused.content.decode()
+    assert (nothing.status_code, "no such page" in nothing.content.decode()) == (404, True)
+    assert client.get("/nothing").json()["errors"][0]["code"] == "not_found"
+
+
 def test_nobody_sees_a_page_without_logging_in():
     client = Client()
     before = everything()
