@@ -119,7 +119,7 @@ class ReadOnlyAdmin(ModelAdmin):
     list_per_page = PER_PAGE
     # Counting every filter's rows takes longer the more there are.
     show_facets = admin.ShowFacets.NEVER
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -53,6 +53,10 @@ SHOP_WINDOW_CLIENT = env.str(
 SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
 CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
 # How long a request waits for a gateway, and how long after that its charge counts as under way.
+# After how long the order list says that somebody should look: at money that is on its way, and at
+# orders of which only a part was paid.
+ATTENTION_PENDING_MINUTES = env.int("ATTENTION_PENDING_MINUTES", default=5)
+ATTENTION_PARTLY_PAID_HOURS = env.int("ATTENTION_PARTLY_PAID_HOURS", default=72)
 GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
 # How long a worker waits, for whom no buyer is waiting.
 GATEWAY_WORKER_TIMEOUT_SECONDS = env.int("GATEWAY_WORKER_TIMEOUT_SECONDS", default=60)

@@ -2,8 +2,10 @@
 
 from django.db import connection
 
+from api import clock
 from inventory import audit
-from inventory.audit import Difference
+from inventory.audit import Difference, snapshot
+from orders.models import AuditResult
 
 _DIFFERING_HOLDERS = """
 WITH held AS (
@@ -19,6 +21,24 @@ LEFT JOIN held ON held.product_id = stock.product_id
 WHERE stock.allocated - stock.held <> coalesce(held.units, 0)
 ORDER BY stock.id LIMIT %s
 """
+
+
+def run() -> list[Difference]:
+    """Compare log, stock and orders as of one moment, and keep the result for the dashboard."""
+    with snapshot():
+        found = differences()
+    result = AuditResult(
+        checked_at=clock.now(),
+        differences=len(found),
+        example=str(found[0]) if found else "",
+    )
+    AuditResult.objects.bulk_create(
+        [result],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["checked_at", "differences", "example"],
+    )
+    return found
 
 
 def differences(limit: int = 100) -> list[Difference]:

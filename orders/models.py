@@ -174,7 +174,43 @@ _items_of_cart = Compiled(
 )
 
 
+# Somebody's money, for which nothing is sent: to be given back, or to be explained.
+CANCELLED_WITH_MONEY = Q(cancelled_at__isnull=False) & (
+    Q(captured__gt=F("refunded")) | Q(authorized__gt=0)
+)
+# A part of the money is here or promised, and the rest never came.
+PARTLY_PAID = Q(fully_paid_at=None, cancelled_at=None) & (Q(captured__gt=0) | Q(authorized__gt=0))
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
+    # The work lists. Each is found by an index of its own rows only, in the order given here.
+
+    def to_ship(self) -> "OrderQuerySet":
+        """Paid and still here, the one that has been paid longest first."""
+        # Of what is here and was paid, only what was refunded as a whole is not to be shipped.
+        waiting = self.filter(fully_paid_at__isnull=False, shipped_at=None, cancelled_at=None)
+        return waiting.filter(payment=Order.Payment.PAID).order_by("fully_paid_at")
+
+    def unpaid(self) -> "OrderQuerySet":
+        """Not paid in full, the newest first."""
+        return self.filter(fully_paid_at=None, cancelled_at=None).order_by("-created_at")
+
+    def shipped(self) -> "OrderQuerySet":
+        return self.filter(shipped_at__isnull=False).order_by("-shipped_at")
+
+    def cancelled(self) -> "OrderQuerySet":
+        return self.filter(cancelled_at__isnull=False).order_by("-cancelled_at")
+
+    def holding_units(self) -> "OrderQuerySet":
+        """Those that hold units, or would if any line had stock: who has held longest first."""
+        return self.filter(allocated_at__isnull=False).order_by("allocated_at")
+
+    def cancelled_with_money(self) -> "OrderQuerySet":
+        return self.filter(CANCELLED_WITH_MONEY)
+
+    def partly_paid(self) -> "OrderQuerySet":
+        return self.filter(PARTLY_PAID)
+
     def lock(self, order_id: uuid.UUID) -> "Order":
         """Lock the order until the transaction ends: after its cart, before any stock.
 
@@ -265,6 +301,40 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="cancelled", shipping="fulfilled"),
                 name="order_never_cancelled_and_shipped",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["fully_paid_at"],
+                condition=Q(fully_paid_at__isnull=False, shipped_at=None, cancelled_at=None),
+                name="orders_to_ship",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(fully_paid_at=None, cancelled_at=None),
+                name="orders_unpaid",
+            ),
+            models.Index(
+                fields=["shipped_at"], condition=Q(shipped_at__isnull=False), name="orders_shipped"
+            ),
+            models.Index(
+                fields=["cancelled_at"],
+                condition=Q(cancelled_at__isnull=False),
+                name="orders_cancelled",
+            ),
+            models.Index(
+                fields=["allocated_at"],
+                condition=Q(allocated_at__isnull=False),
+                name="orders_holding_units",
+            ),
+            models.Index(
+                fields=["cancelled_at"],
+                condition=CANCELLED_WITH_MONEY,
+                name="orders_cancelled_with_money",
+            ),
+            models.Index(fields=["created_at"], condition=PARTLY_PAID, name="orders_partly_paid"),
+            models.Index(
+                fields=["order_number"], condition=~Q(order_number=""), name="orders_client_number"
             ),
         ]
         permissions = [("undo_ship_order", "Can undo the shipping of an order")]
@@ -379,7 +449,8 @@ class OrderItem(models.Model):
             # Who holds units of a product: the few lines of open orders, among however many sold.
             models.Index(
                 fields=["product"], condition=Q(allocated__gt=0), name="order_items_holding_units"
-            )
+            ),
+            models.Index(fields=["sku", "order"], name="order_item_by_sku"),
         ]
 
     def __str__(self) -> str:
@@ -445,6 +516,22 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.text}" if self.text else self.get_kind_display()
+
+
+class AuditResult(models.Model):
+    """What the last comparison of log, stock and orders found. One row. See orders.audit."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    checked_at = models.DateTimeField()
+    differences = models.PositiveIntegerField()
+    # The first of them, in words.
+    example = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_result_one_row")]
+
+    def __str__(self) -> str:
+        return self.example or "The log agrees with the stock, and the stock with the orders."
 
 
 def next_order_number() -> int:

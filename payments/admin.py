@@ -3,12 +3,13 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,11 +19,12 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, moment
+from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
 from inventory.models import Product
-from orders.models import Order, OrderItem
-from payments import gateways, order_export, order_pages, services
+from orders.models import Order
+from payments import gateways, order_export, order_lists, order_pages, services
 from payments.models import Attempt, Gateway, GatewayEvent, Payment
+from payments.order_lists import ATTENTION, LISTS
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from payments.order_steps import ORDER_STEPS, PAYMENT_STEPS, Case, Step
 from payments.products import ProductPages
@@ -32,57 +34,134 @@ admin.site.register(Product, ProductPages)
 
 @admin.register(Order)
 class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
-    list_display = ["__str__", "customer", "sum", "state", "paid", "shipped", "placed"]
+    list_display_links = ["__str__"]
     list_filter = ["status", "payment", "shipping"]
-    list_select_related = ["currency"]
-    search_fields = ["customer_email"]
-    search_help_text = "Number, e-mail, name or the SKU of an item"
-    ordering = ["-created_at", "-number"]
+    search_fields = ["number"]
+    search_help_text = "Number, e-mail, SKU; or part of a recent customer's name"
+    # Never counted: a list goes on for as long as there is another page.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_disable_select_all = True
+    # Each list has its order, which is that of its index.
+    sortable_by = ()
+    list_before_template = "admin/orders/order/list.html"
+    actions = ["ship_selected", "print_selected"]
+
     export_name = "orders"
     export_columns = order_export.COLUMNS
     export_permission = "orders.view_orderitem"
     export_rows = staticmethod(order_export.rows)
 
+    class Media:
+        css: ClassVar = {"all": ["inventory/admin.css", "payments/admin.css"]}
+
     # The list.
 
-    @display(description="customer", ordering="customer_email", header=True)
-    def customer(self, order: Order) -> list[str]:
-        return [order.customer_name, order.customer_email]
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return order_lists.WorkListPage
 
-    @display(description="total", ordering="total")
-    def sum(self, order: Order) -> str:
-        return order.currency.formatted(order.total)
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return [LISTS[order_lists.named(request)].ordering]
 
-    @display(description="status", ordering="status", label=STATUS_COLOURS)
-    def state(self, order: Order) -> str:
-        return order.status
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        shown = ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
+        return ["__str__", "why", *shown[1:]] if order_lists.named(request) == ATTENTION else shown
 
-    @display(description="payment", ordering="payment", label=PAYMENT_COLOURS)
-    def paid(self, order: Order) -> tuple[str, str]:
-        return order.payment, order.get_payment_display()
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        return super().get_queryset(request).select_related("currency")
 
-    @display(description="shipping", ordering="shipping", label=SHIPPING_COLOURS)
-    def shipped(self, order: Order) -> str:
-        return order.shipping
-
-    @display(description="placed", ordering="created_at")
-    def placed(self, order: Order) -> str:
-        return moment(order.created_at)
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        name = order_lists.named(request)
+        context = {
+            "title": f"Orders: {LISTS[name].title.lower()}",
+            "lists": order_lists.tabs(request),
+            "work_list": LISTS[name],
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
-        """Find by number, with or without its #; e-mail; name; or the whole SKU of an item."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        item = OrderItem.objects.filter(order=OuterRef("pk"), sku__iexact=term)
-        found = Q(customer_email__icontains=term) | Q(customer_name__icontains=term)
-        found |= Q(order_number__iexact=term) | Q(Exists(item))
-        number = term.removeprefix("#")
-        if number.isdecimal() and len(number) < 19:
-            found |= Q(number=int(number))
-        return queryset.filter(found), False
+        return (order_lists.search(queryset, term) if term else queryset), False
+
+    @display(description="customer", header=True)
+    def customer(self, order: Order) -> list[str]:
+        return [order.customer_name, order.customer_email]
+
+    @display(description="items")
+    def contents(self, order: Order) -> str:
+        items = order.items.all()
+        more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+        return ", ".join(f"{item.quantity} of {item.sku or item.name}" for item in items[:3]) + more
+
+    @display(description="why")
+    def why(self, order: Any) -> str:
+        return ". ".join(order.why)
+
+    @display(description="total")
+    def sum(self, order: Order) -> str:
+        return order.currency.formatted(order.total)
+
+    @display(description="status", label=STATUS_COLOURS)
+    def state(self, order: Order) -> str:
+        return order.status
+
+    @display(description="payment", label=PAYMENT_COLOURS)
+    def paid(self, order: Order) -> tuple[str, str]:
+        return order.payment, order.get_payment_display()
+
+    @display(description="shipping", label=SHIPPING_COLOURS)
+    def shipped(self, order: Order) -> str:
+        return order.shipping
+
+    @display(description="placed")
+    def placed(self, order: Order) -> str:
+        return moment(order.created_at)
+
+    # Several orders at once. Their pages name them in their address, and can be opened again.
+
+    @admin.action(description="Ship", permissions=["change_order"])
+    def ship_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return _with_chosen("admin:orders_order_ship_selected", queryset)
+
+    @admin.action(description="Print pick list and packing slips")
+    def print_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return _with_chosen("admin:orders_order_print", queryset)
+
+    def has_change_order_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.change_order")
+
+    def ship_selected_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what shipping these orders does; when that was confirmed, what became of each."""
+        if not self.has_change_order_permission(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        found = order_lists.chosen(request.GET.getlist("order"))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Ship orders",
+            "slips": order_lists.packing_slips(found),
+            "results": None,
+        }
+        if request.method == "POST":
+            context["results"] = order_lists.ship_all(found, actor=actor_of(request))
+        return TemplateResponse(request, "admin/orders/order/ship_selected.html", context)
+
+    def print_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = order_lists.chosen(request.GET.getlist("order"))
+        slips = order_lists.packing_slips(found)
+        context = {
+            "store": self.admin_site.each_context(request)["site_header"],
+            "picks": order_lists.pick_list(slip["order"] for slip in slips if not slip["warning"]),
+            "slips": slips,
+            "back": reverse("admin:orders_order_changelist"),
+        }
+        return TemplateResponse(request, "admin/orders/order/print.html", context)
 
     # The page, and what can be done on it.
 
@@ -91,7 +170,16 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
             "<uuid:order_id>/",
             "<uuid:order_id>/payments/<uuid:payment_id>/",
         )
+        several = {"ship_selected": self.ship_selected_view, "print": self.print_view}
         return [
+            *(
+                path(
+                    f"{name.replace('_', '-')}/",
+                    self.admin_site.admin_view(view),
+                    name=f"orders_order_{name}",
+                )
+                for name, view in several.items()
+            ),
             *(self._page_of(step, about_order) for step in ORDER_STEPS),
             *(self._page_of(step, about_payment) for step in PAYMENT_STEPS),
             *super().get_urls(),
@@ -180,6 +268,11 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
             "zone": timezone.get_current_timezone_name(),
         }
         return TemplateResponse(request, f"admin/orders/order/{template}", {**shared, **context})
+
+
+def _with_chosen(page: str, queryset: QuerySet[Order]) -> HttpResponse:
+    chosen = [("order", order_id) for order_id in queryset.order_by().values_list("pk", flat=True)]
+    return redirect(f"{reverse(page)}?{urlencode(chosen)}")
 
 
 def _with_attempts(order: Order) -> QuerySet[Payment]:

@@ -7,8 +7,7 @@ import structlog
 from procrastinate.contrib.django import app
 
 from api import clock, idempotency, limits, logins
-from inventory.audit import snapshot
-from orders.audit import differences
+from orders import audit
 from payments import events, recovery, services
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,5 @@ def purge_what_has_lapsed(timestamp: int) -> None:
 @app.task(queueing_lock="audit_inventory", pass_context=False)
 def audit_inventory(timestamp: int) -> None:
     """Compare log, stock and orders, and be loud about any difference."""
-    with snapshot():
-        found = differences()
-    for difference in found:
+    for difference in audit.run():
         log.error("inventory_differs", what=str(difference))

@@ -93,7 +93,8 @@ class Payment(models.Model):
         indexes = [
             models.Index(
                 fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
-            )
+            ),
+            models.Index(fields=["created_at"], condition=Q(late=True), name="payments_late"),
         ]
         permissions = [
             ("refund_payment", "Can give captured money back"),
@@ -199,7 +200,12 @@ class Attempt(models.Model):
         indexes = [
             models.Index(
                 fields=["created_at"], condition=Q(status="pending"), name="attempts_pending"
-            )
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(status="failed", kind__in=["void", "refund"]),
+                name="attempts_failed",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -113,12 +113,12 @@ _ADDRESS_LINES = [
 
 def addresses(order: Order) -> dict[str, list[str]]:
     return {
-        "Billing address": _address(order.billing_address),
-        "Shipping address": _address(order.shipping_address),
+        "Billing address": address(order.billing_address),
+        "Shipping address": address(order.shipping_address),
     }
 
 
-def _address(address: Mapping[str, Any]) -> list[str]:
+def address(address: Mapping[str, Any]) -> list[str]:
     lines = (
         " ".join(str(address[name]) for name in names if address.get(name))
         for names in _ADDRESS_LINES

@@ -37,6 +37,7 @@ _ROWS = {
     "inventory.product":         (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.stock":           (EVERYBODY, NOBODY,  CLERKS,  NOBODY),
     "inventory.stocktransaction": (EVERYBODY, NOBODY, NOBODY,  NOBODY),
+    "orders.auditresult":        (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cart":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cartitem":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.order":              (EVERYBODY, NOBODY,  SELLERS, NOBODY),

@@ -63,6 +63,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
     "orders_order_ship": ("orders.change_order", "orders.change_order"),
     "orders_order_cancel": ("orders.change_order", "orders.change_order"),
+    "orders_order_ship_selected": ("orders.change_order", "orders.change_order"),
+    "orders_order_print": ("orders.view_order", None),
     "orders_order_undo_ship": ("orders.undo_ship_order", "orders.undo_ship_order"),
     "orders_order_note": ("orders.change_order", "orders.change_order"),
     "orders_order_record_payment": ("payments.add_payment", "payments.add_payment"),

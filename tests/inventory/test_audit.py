@@ -14,6 +14,7 @@ from inventory.audit import Difference, snapshot
 from inventory.models import Action, Product, StockTransaction
 from orders.audit import differences
 from orders.management.commands.audit_inventory import Command
+from orders.models import AuditResult
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
@@ -190,7 +191,7 @@ def test_a_shell_learns_of_a_difference_by_the_exit_code(shirt):
 # The snapshot.
 
 
-def test_an_audit_reads_one_moment_and_writes_nothing(shirt):
+def test_an_audit_reads_one_moment_and_writes_what_it_found_only(shirt):
     with CaptureQueriesContext(connection) as queries:
         call_command("audit_inventory", stdout=StringIO())
 
@@ -199,8 +200,13 @@ def test_an_audit_reads_one_moment_and_writes_nothing(shirt):
         "BEGIN",
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     ]
-    assert statements[-1] == "COMMIT"
-    assert not any(statement in {"BEGIN", "COMMIT"} for statement in statements[1:-1])
+    committed = statements.index("COMMIT")
+    assert not any(statement == "BEGIN" for statement in statements[1:committed])
+    after = statements[committed + 1 :]
+    [written] = [statement for statement in after if statement not in {"BEGIN", "COMMIT"}]
+    assert written.startswith('INSERT INTO "orders_auditresult"')
+    result = AuditResult.objects.get()
+    assert (result.differences, result.example) == (0, "")
 
 
 def test_a_movement_during_an_audit_is_not_seen_by_halves(shirt):

@@ -68,52 +68,6 @@ def client_with(*permissions: str) -> Client:
     return client
 
 
-# The list.
-
-
-def test_the_list_costs_the_same_for_one_order_and_for_a_page_of_them(
-    admin_client, django_assert_num_queries
-):
-    shirt = product(100)
-    paid_order({shirt: 1})
-    with django_assert_num_queries(5):
-        admin_client.get(ORDERS)
-
-    for _ in range(29):
-        unpaid_order({shirt: 1})
-
-    with django_assert_num_queries(5):
-        assert len(admin_client.get(ORDERS).context["cl"].result_list) == 25
-
-
-def test_orders_are_found_by_number_email_and_item(admin_client):
-    first = unpaid_order({product(9, sku="SHIRT"): 1})
-    buyer = orders.Buyer("Bob", "bob@example.org")
-    second = unpaid_order({product(9, sku="MUG"): 1, product(9, sku="CUP"): 1}, buyer=buyer)
-
-    def found(**query: str) -> list[int]:
-        rows = admin_client.get(ORDERS, query).context["cl"].queryset
-        return [order.number for order in rows]
-
-    assert found(q=f"#{first.number}") == found(q=f" {first.number} ") == [first.number]
-    assert found(q="BOB@example") == found(q="mug") == [second.number]
-    assert found(q="nothing like it") == found(q="9" * 40) == []
-
-
-def test_orders_are_filtered_by_their_three_states(admin_client):
-    shirt = product(9)
-    unpaid, paid = unpaid_order({shirt: 1}), paid_order({shirt: 1})
-    orders.ship(paid.pk, actor=MERCHANT)
-
-    def found(**query: str) -> list[int]:
-        rows = admin_client.get(ORDERS, query).context["cl"].queryset
-        return [order.number for order in rows]
-
-    assert found(status__exact="incomplete") == [unpaid.number]
-    assert found(payment__exact="paid") == [paid.number]
-    assert found(shipping__exact="fulfilled") == [paid.number]
-
-
 # The page.
 
 

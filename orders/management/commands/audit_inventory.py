@@ -2,16 +2,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from inventory.audit import snapshot
-from orders.audit import differences
+from orders import audit
 
 
 class Command(BaseCommand):
     help = "Replay the log of every stock and name what differs from the stock, or from the orders."
 
     def handle(self, **options: Any) -> None:
-        with snapshot():
-            found = differences()
+        found = audit.run()
         for difference in found:
             self.stdout.write(str(difference))
         if found:

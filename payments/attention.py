@@ -1,0 +1,87 @@
+"""Which orders need a person, and why: one place that the list, the dashboard and the page ask.
+
+An order needs attention while
+
+- a payment, capture, void or refund of it has been pending for more than a few minutes
+  (`ATTENTION_PENDING_MINUTES`), or its gateway was asked and has not said what became of it;
+- a void or refund of it failed, and the money is still where it should not be;
+- money that came too late for it is on its way back;
+- it is cancelled and money of its buyer is still held;
+- only a part of it is paid, for longer than `ATTENTION_PARTLY_PAID_HOURS`.
+
+Each is found by a partial index that holds hardly more than the rows in question.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+
+from api import clock
+from orders.models import Order
+from payments.models import Attempt, Payment
+
+PENDING = "Money has been on its way for long"
+UNKNOWN = "A gateway has not said what became of a payment"
+FAILED = "A void or refund failed"
+LATE = "Money that came late is on its way back"
+HELD = "Cancelled, and money is still held"
+PARTLY_PAID = "Only a part has been paid, for long"
+
+
+def orders_needing_it() -> "QuerySet[Order]":
+    """Every order that needs attention, once."""
+    ids = [rows.values_list(order, flat=True) for _, order, rows in _found(clock.now())]
+    return Order.objects.filter(pk__in=ids[0].union(*ids[1:], all=True))
+
+
+def reasons(order_ids: Collection[uuid.UUID] | None = None, *, limit: int = 1000) -> list[Any]:
+    """Pair orders, or these orders, with each reason why they need attention. One query."""
+    pairs = []
+    for reason, order, rows in _found(clock.now()):
+        asked = rows if order_ids is None else rows.filter(**{f"{order}__in": order_ids})
+        labelled = asked.annotate(why=Value(reason, output_field=models.TextField()))
+        pairs.append(labelled.values_list(order, "why").distinct())
+    return list(pairs[0].union(*pairs[1:], all=True)[:limit])
+
+
+def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
+    """Each reason, the field that names the order, and the rows in which it is found."""
+    long_ago = now - timedelta(minutes=settings.ATTENTION_PENDING_MINUTES)
+    deadline = long_ago - timedelta(minutes=settings.PAYMENT_DEADLINE_MINUTES)
+    nobody_waits = Q(charging_until=None) | Q(charging_until__lt=now)
+    nobody_waits &= Q(queued_until=None) | Q(queued_until__lt=now)
+    payments, attempts = Payment.objects.all(), Attempt.objects.all()
+    pending = payments.filter(status="pending")
+    # While its buyer has to do something, it is the buyer who is waited for, until the deadline.
+    asked = pending.filter(action__isnull=True)
+    yield PENDING, "order_id", asked.filter(created_at__lt=long_ago)
+    yield PENDING, "order_id", pending.filter(action__isnull=False, created_at__lt=deadline)
+    yield UNKNOWN, "order_id", asked.filter(nobody_waits, created_at__gte=long_ago)
+    open_attempts = attempts.filter(status="pending")
+    yield PENDING, "payment__order_id", open_attempts.filter(created_at__lt=long_ago)
+    yield FAILED, "payment__order_id", _failed(attempts)
+    yield LATE, "order_id", payments.filter(_MONEY_IS_HERE, late=True)
+    yield HELD, "pk", Order.objects.cancelled_with_money()
+    hours = timedelta(hours=settings.ATTENTION_PARTLY_PAID_HOURS)
+    yield PARTLY_PAID, "pk", Order.objects.partly_paid().filter(created_at__lt=now - hours)
+
+
+# Captured and not all given back, or authorized and neither captured nor let go.
+_MONEY_IS_HERE = Q(captured_amount__gt=F("refunded_amount")) | Q(
+    method=Payment.Method.AUTHORIZE, status=Payment.Status.COMPLETE, captured_amount=0
+)
+
+
+def _failed(attempts: "QuerySet[Attempt]") -> "QuerySet[Attempt]":
+    """Voids and refunds that failed, and that no later one made good."""
+    failed = attempts.filter(status="failed", kind__in=["void", "refund"])
+    later = Attempt.objects.filter(
+        payment=OuterRef("payment"), kind=OuterRef("kind"), created_at__gt=OuterRef("created_at")
+    ).exclude(status="failed")
+    here = Payment.objects.filter(_MONEY_IS_HERE, pk=OuterRef("payment"))
+    return failed.filter(Exists(here), ~Exists(later))

@@ -1,0 +1,223 @@
+"""Orders as a list of work: its tabs, its search, and what can be done with several at once."""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest
+from unfold.views import ChangeList
+
+from api.actors import Actor
+from api.errors import Refusal
+from inventory.models import Product
+from orders import services as orders
+from orders.models import Order, OrderItem, OrderQuerySet
+from payments import attention
+from payments.order_pages import address
+from payments.order_steps import words
+
+LIST_VAR = "list"
+# Parts of a name are looked for among the newest orders only: however many there are.
+RECENT = 10_000
+# What one sku was sold with, the newest first.
+OF_A_SKU = 1_000
+
+
+class WorkList(NamedTuple):
+    title: str
+    of: Callable[[OrderQuerySet], QuerySet[Order]]
+    # The order in which it is worked through, which is the order of its index.
+    ordering: str
+    # What its page says when there is nothing to do.
+    empty: str
+
+
+TO_SHIP, ATTENTION, ALL = "to-ship", "attention", "all"
+LISTS = {
+    TO_SHIP: WorkList(
+        "To ship", OrderQuerySet.to_ship, "fully_paid_at", "Every paid order is on its way."
+    ),
+    ATTENTION: WorkList(
+        "Needs attention",
+        lambda found: found.filter(pk__in=attention.orders_needing_it().values("pk")),
+        "created_at",
+        "No payment is stuck, and no money is where it should not be.",
+    ),
+    "unpaid": WorkList(
+        "Unpaid", OrderQuerySet.unpaid, "-created_at", "Nobody owes anything for an order."
+    ),
+    "shipped": WorkList("Shipped", OrderQuerySet.shipped, "-shipped_at", "None was shipped yet."),
+    "cancelled": WorkList("Cancelled", OrderQuerySet.cancelled, "-cancelled_at", "None was."),
+    ALL: WorkList("All", lambda found: found, "-created_at", "There are no orders yet."),
+}
+
+
+def named(request: HttpRequest) -> str:
+    """Tell which list is asked for: a search looks at all orders, as a filter alone does."""
+    if request.GET.get(SEARCH_VAR, "").strip():
+        return ALL
+    asked = request.GET.get(LIST_VAR, "")
+    if asked in LISTS:
+        return asked
+    return TO_SHIP if set(request.GET) <= {LIST_VAR, SEARCH_VAR, PAGE_VAR, ORDER_VAR} else ALL
+
+
+class WorkListPage(ChangeList):
+    """Django's page of rows, of the list that is asked for."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in super().get_filters_params(params).items()
+            if name != LIST_VAR
+        }
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        found = LISTS[named(request)].of(super().get_queryset(request, exclude_parameters))
+        return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        if named(request) == ATTENTION:
+            why: dict[uuid.UUID, list[str]] = {}
+            for order_id, reason in attention.reasons([order.pk for order in self.result_list]):
+                why.setdefault(order_id, []).append(reason)
+            for order in self.result_list:
+                order.why = why.get(order.pk, [])
+
+
+class Tab(NamedTuple):
+    title: str
+    link: str
+    is_open: bool
+
+
+def tabs(request: HttpRequest) -> list[Tab]:
+    active = named(request)
+    return [
+        Tab(each.title, f"?{urlencode({LIST_VAR: name})}", name == active)
+        for name, each in LISTS.items()
+    ]
+
+
+def search(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
+    """Find by what is indexed: the number, the client's number, the e-mail address, a sku.
+
+    A part of a name or address is found among the newest orders. One query, whatever is typed.
+    """
+    number = term.removeprefix("#")
+    cases = {term, term.lower(), term.upper()}
+    everything = Order.objects.order_by()
+    found = [
+        everything.filter(order_number=term),
+        everything.filter(customer_email__in=cases),
+        OrderItem.objects.filter(sku__in=cases).order_by("sku", "-order")[:OF_A_SKU],
+        _recent(term),
+    ]
+    if number.isdecimal() and len(number) < 19:
+        found.append(everything.filter(number=int(number)))
+    ids = [rows.values("order_id" if rows.model is OrderItem else "pk") for rows in found]
+    return queryset.filter(pk__in=ids[0].union(*ids[1:], all=True))
+
+
+def _recent(term: str) -> QuerySet[Order]:
+    newest = Order.objects.order_by("-created_at").values("pk")[:RECENT]
+    named_so = Q(customer_name__icontains=term) | Q(customer_email__icontains=term)
+    return Order.objects.order_by().filter(named_so, pk__in=newest)
+
+
+# Several orders at once.
+
+
+def chosen(ids: Iterable[str]) -> list[Order]:
+    """Read the orders of these ids with their items, in the order of their numbers."""
+    items = Prefetch("items", OrderItem.objects.order_by("position").select_related("product"))
+    known = [order_id for order_id in map(_uuid, ids) if order_id]
+    found = Order.objects.filter(pk__in=known).select_related("currency")
+    return list(found.prefetch_related(items).order_by("number"))
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+class Shipped(NamedTuple):
+    """What became of one of several orders."""
+
+    order: Order
+    # Empty where it was shipped.
+    refusal: str
+
+
+def ship_all(found: Collection[Order], *, actor: Actor) -> list[Shipped]:
+    """Ship each order in a transaction of its own: one that is refused holds up no other."""
+    return [Shipped(order, _ship(order, actor)) for order in found]
+
+
+def _ship(order: Order, actor: Actor) -> str:
+    try:
+        orders.ship(order.pk, actor=actor)
+    except Refusal as refusal:
+        return words(refusal)
+    return ""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """How many of an sku to take from the shelf, and for which orders."""
+
+    sku: str
+    name: str
+    barcode: str
+    units: int
+    numbers: list[int]
+
+
+def pick_list(found: Iterable[Order]) -> list[Pick]:
+    """Sum up what to take from the shelves. What is digital lies on none."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    numbers: dict[tuple[str, str, str], list[int]] = {}
+    for order in found:
+        for item in order.items.all():
+            if not _is_digital(item):
+                barcode = item.product.barcode if item.product else ""
+                goods = (item.sku, item.name, barcode)
+                counts[goods] += item.quantity
+                of_goods = numbers.setdefault(goods, [])
+                if order.number not in of_goods:
+                    of_goods.append(order.number)
+    return [Pick(*goods, units, numbers[goods]) for goods, units in sorted(counts.items())]
+
+
+def packing_slips(found: Iterable[Order]) -> list[Mapping[str, Any]]:
+    """What goes into each parcel, and where it goes. Prices stay at home."""
+    return [
+        {
+            "order": order,
+            "address": address(order.shipping_address) or address(order.billing_address),
+            "items": [item for item in order.items.all() if not _is_digital(item)],
+            "warning": _warning(order),
+        }
+        for order in found
+    ]
+
+
+def _is_digital(item: OrderItem) -> bool:
+    return bool(item.product and item.product.commodity_type == Product.CommodityType.DIGITAL)
+
+
+def _warning(order: Order) -> str:
+    try:
+        order.require_shippable()
+    except Refusal as refusal:
+        return words(refusal)
+    return ""

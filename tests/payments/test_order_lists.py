@@ -1,0 +1,422 @@
+"""Orders in the admin as a list of work: its tabs, its search, and several orders at once."""
+
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from api import clock
+from orders import services as orders
+from orders.models import Order
+from payments import attention, order_lists, recovery, settling
+from payments import services as payments
+from payments.errors import GatewayRefused
+from payments.gateways.answers import SUCCEEDED
+from payments.models import Attempt, Payment
+from payments.services import Request
+from tests.factories import (
+    BUYER,
+    MERCHANT,
+    filled_cart,
+    paid_order,
+    product,
+    stock_of,
+    unpaid_order,
+)
+from tests.payments.fake_gateway import DECLINED, OK
+
+pytestmark = pytest.mark.django_db
+
+ORDERS = "/admin/orders/order/"
+
+
+@pytest.fixture
+def admin_client() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin"))
+    return client
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def found(client: Client, **query: str) -> list[int]:
+    return [order.number for order in client.get(ORDERS, query).context["cl"].result_list]
+
+
+def shipped_order(shirt: Any) -> Order:
+    order = paid_order({shirt: 1})
+    orders.ship(order.pk, actor=MERCHANT)
+    return order
+
+
+def cancelled_order(shirt: Any) -> Order:
+    order = unpaid_order({shirt: 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+    return order
+
+
+def after(**passed: float) -> Any:
+    """The time when so much has passed."""
+    moment = clock.now() + timedelta(**passed)
+    return clock.replaced(lambda: moment)
+
+
+# The tabs.
+
+
+def test_the_list_opens_on_what_is_to_be_shipped_the_longest_waiting_first(admin_client):
+    shirt = product(9)
+    first, second = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
+    for order in (second, first):
+        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    shipped_order(shirt)
+    unpaid_order({shirt: 1})
+
+    assert found(admin_client) == [second.number, first.number]
+
+
+def test_each_list_has_its_orders_and_no_others(admin_client):
+    shirt = product(9)
+    made = {
+        "to-ship": paid_order({shirt: 1}),
+        "unpaid": unpaid_order({shirt: 1}),
+        "shipped": shipped_order(shirt),
+        "cancelled": cancelled_order(shirt),
+    }
+
+    for name, order in made.items():
+        assert found(admin_client, list=name) == [order.number], name
+    assert found(admin_client, list="all") == sorted(
+        (order.number for order in made.values()), reverse=True
+    )
+    assert found(admin_client, list="attention") == []
+    assert found(admin_client, list="nonsense") == [made["to-ship"].number]
+
+
+def test_what_was_refunded_as_a_whole_is_not_to_be_shipped(admin_client):
+    order = paid_order({product(9): 1})
+    payments.refund(order.pk, order.payments.get().pk, None, actor=MERCHANT)
+
+    assert found(admin_client) == []
+
+
+def test_an_order_whose_ship_was_undone_is_to_be_shipped_again(admin_client):
+    order = shipped_order(product(9))
+    orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake")
+
+    assert found(admin_client) == [order.number]
+    assert found(admin_client, list="shipped") == []
+
+
+def test_an_empty_list_says_what_that_means(admin_client):
+    assert "Every paid order is on its way." in text(admin_client.get(ORDERS))
+
+
+@pytest.mark.parametrize("name", [*order_lists.LISTS, "search"])
+def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
+    admin_client, django_assert_num_queries, name
+):
+    shirt = product(100)
+    query = {"q": "ada@example.com"} if name == "search" else {"list": name}
+
+    def make() -> None:
+        paid_order({shirt: 1})
+        unpaid_order({shirt: 1})
+        shipped_order(shirt)
+        cancelled_order(shirt)
+        held = paid_order({shirt: 1})
+        payments.cancel(held.pk, actor=MERCHANT)
+
+    make()
+    allowed = 5 if name == "attention" else 4
+    with django_assert_num_queries(allowed):
+        assert len(found(admin_client, **query)) < 6
+
+    for _ in range(29):
+        make()
+
+    with django_assert_num_queries(allowed):
+        assert len(found(admin_client, **query)) == 25
+
+
+def test_orders_are_filtered_by_their_three_states(admin_client):
+    shirt = product(9)
+    unpaid, shipped = unpaid_order({shirt: 1}), shipped_order(shirt)
+
+    assert found(admin_client, status__exact="incomplete") == [unpaid.number]
+    assert found(admin_client, payment__exact="paid") == [shipped.number]
+    assert found(admin_client, shipping__exact="fulfilled") == [shipped.number]
+    assert found(admin_client, list="unpaid", payment__exact="paid") == []
+
+
+# The search.
+
+
+def test_orders_are_found_by_number_email_and_item_whatever_their_state(admin_client):
+    first = unpaid_order({product(9, sku="SHIRT"): 1})
+    buyer = orders.Buyer("Bob", "bob@example.org")
+    second = unpaid_order({product(9, sku="MUG"): 1, product(9, sku="CUP"): 1}, buyer=buyer)
+
+    def search(term: str) -> list[int]:
+        return found(admin_client, q=term)
+
+    assert search(f"#{first.number}") == search(f" {first.number} ") == [first.number]
+    assert search("bob@example.org") == search("BOB@example") == [second.number]
+    assert search("mug") == search("MUG") == [second.number]
+    assert search("nothing like it") == search("9" * 40) == []
+
+
+def test_a_search_looks_at_all_orders_whatever_list_is_open(admin_client):
+    order = shipped_order(product(9))
+
+    assert found(admin_client, list="unpaid", q=str(order.number)) == [order.number]
+
+
+def test_orders_are_found_by_the_number_that_the_client_gave(admin_client):
+    order, _ = orders.checkout(filled_cart({product(9): 1}), BUYER, order_number="WEB-77")
+
+    assert found(admin_client, q="WEB-77") == [order.number]
+
+
+def test_parts_of_a_name_are_looked_for_among_the_newest_orders_only(admin_client, monkeypatch):
+    monkeypatch.setattr(order_lists, "RECENT", 1)
+    shirt = product(9)
+    unpaid_order({shirt: 1}, buyer=orders.Buyer("Bob the First", "first@example.org"))
+    newest = unpaid_order({shirt: 1}, buyer=orders.Buyer("Bob the Second", "second@example.org"))
+
+    assert found(admin_client, q="bob the") == [newest.number]
+
+
+# What needs attention.
+
+
+def why(order: Order) -> list[str]:
+    return [reason for _, reason in attention.reasons([order.pk])]
+
+
+def needing_attention() -> list[int]:
+    return list(attention.orders_needing_it().values_list("number", flat=True))
+
+
+def test_ordinary_orders_need_no_attention():
+    shirt = product(9)
+    for order in (unpaid_order({shirt: 1}), shipped_order(shirt), cancelled_order(shirt)):
+        assert why(order) == []
+    refunded = paid_order({shirt: 1})
+    payments.refund(refunded.pk, refunded.payments.get().pk, 5, actor=MERCHANT)
+
+    assert needing_attention() == []
+
+
+def test_a_payment_whose_outcome_nobody_knows_needs_attention_until_it_is_settled():
+    order = unpaid_order({product(9): 1})
+    payment = payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+
+    assert why(order) == [attention.UNKNOWN]
+    with after(minutes=6):
+        assert why(order) == [attention.PENDING]
+        assert needing_attention() == [order.number]
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=True, reference="ch_1", reason="asked", actor=MERCHANT
+    )
+    assert why(order) == []
+
+
+def test_a_payment_that_waits_for_its_buyer_needs_attention_only_past_its_deadline():
+    order = unpaid_order({product(9): 1})
+    payments.pay(order.pk, Request("test", token="requires_action"), actor=MERCHANT)
+
+    assert why(order) == []
+    with after(minutes=29):
+        assert why(order) == []
+    with after(minutes=36):
+        assert why(order) == [attention.PENDING]
+
+
+def test_a_payment_under_way_needs_attention_only_after_some_minutes(gateway):
+    order = unpaid_order({product(9): 1})
+    payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+
+    assert why(order) == []
+    with after(minutes=6):
+        assert why(order) == [attention.PENDING]
+
+
+def test_a_refund_that_failed_needs_attention_until_one_succeeds(gateway):
+    order = unpaid_order({product(9): 1})
+    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: DECLINED
+    with pytest.raises(GatewayRefused):
+        payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
+
+    assert why(order) == [attention.FAILED]
+
+    gateway.on_perform = lambda attempt: OK
+    payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
+    assert why(order) == []
+
+
+def test_a_void_that_failed_needs_attention_until_the_money_is_let_go(gateway):
+    order = unpaid_order({product(9): 1})
+    payment = payments.pay(order.pk, Request("fake", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: DECLINED
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert set(why(order)) == {attention.FAILED, attention.HELD}
+
+    gateway.on_perform = lambda attempt: OK
+    payments.void(order.pk, payment.pk, actor=MERCHANT)
+    assert why(order) == []
+
+
+def test_money_that_came_late_needs_attention_until_it_is_back(gateway):
+    shirt = product(9)
+    order = unpaid_order({shirt: 1})
+    late = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    settling.settle(late, DECLINED)
+    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    settling.settle(late, SUCCEEDED)
+
+    assert attention.LATE in why(order)
+
+    recovery.settle_pending()
+    assert why(order) == []
+
+
+def test_money_of_a_cancelled_order_needs_attention_until_it_is_given_back():
+    order = paid_order({product(9): 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert why(order) == [attention.HELD]
+
+    payments.refund(order.pk, order.payments.get().pk, None, actor=MERCHANT)
+    assert why(order) == []
+
+
+def test_a_partly_paid_order_needs_attention_after_three_days():
+    order = unpaid_order({product(9, price=1000): 1})
+    payments.pay(order.pk, Request("manual", amount=400), actor=MERCHANT)
+
+    with after(hours=71):
+        assert why(order) == []
+    with after(hours=73):
+        assert why(order) == [attention.PARTLY_PAID]
+        assert needing_attention() == [order.number]
+
+
+def test_the_list_says_why(admin_client):
+    order = paid_order({product(9): 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    response = admin_client.get(ORDERS, {"list": "attention"})
+
+    assert [row.number for row in response.context["cl"].result_list] == [order.number]
+    assert attention.HELD in text(response)
+
+
+# Several at once.
+
+
+def chosen(client: Client, action: str, *selected: Order) -> str:
+    """Choose orders on the list, and follow to the page about them."""
+    data = {"action": action, "_selected_action": [order.pk for order in selected]}
+    response = client.post(f"{ORDERS}?list=all", data)
+    assert response.status_code == 302, text(response)
+    return str(response["Location"])
+
+
+def test_several_are_shipped_and_each_has_its_result(admin_client):
+    shirt = product(20)
+    here, unpaid, gone = paid_order({shirt: 2}), unpaid_order({shirt: 1}), shipped_order(shirt)
+    page = chosen(admin_client, "ship_selected", here, unpaid, gone)
+
+    asked = text(admin_client.get(page))
+    before = stock_of(shirt).total
+    results = admin_client.post(page).context["results"]
+
+    assert "refused: Only a paid order can be shipped." in asked
+    assert before == 19
+    assert [(each.order.number, each.refusal) for each in results] == [
+        (here.number, ""),
+        (unpaid.number, "Only a paid order can be shipped."),
+        (gone.number, "The order is shipped already."),
+    ]
+    assert stock_of(shirt).total == 17
+    assert here.events.get().actor_name == "admin"
+
+
+def test_several_sent_twice_are_shipped_once(admin_client):
+    shirt = product(20)
+    order = paid_order({shirt: 2})
+    page = chosen(admin_client, "ship_selected", order)
+    admin_client.post(page)
+
+    again = admin_client.post(page)
+
+    assert "The order is shipped already." in text(again)
+    assert stock_of(shirt).total == 18
+
+
+def test_shipping_several_is_for_those_who_may():
+    order = paid_order({product(20): 2})
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_order"))
+    client = Client()
+    client.force_login(user)
+
+    page = f"{ORDERS}ship-selected/?order={order.pk}"
+
+    assert client.get(page).status_code == client.post(page).status_code == 403
+    assert "ship_selected" not in text(client.get(ORDERS))
+    order.refresh_from_db()
+    assert not order.is_shipped
+
+
+def test_a_pick_list_sums_up_each_sku_and_slips_name_no_price(admin_client):
+    address = {"first_name": "Ada", "last_name": "Buyer", "line_1": "12 Square"}
+    buyer = orders.Buyer("Ada Buyer", "ada@example.com", {}, address)
+    shirt = product(20, sku="SHIRT", price=1250, barcode="4006381333931")
+    mug = product(20, sku="MUG", price=800)
+    download = product(sku="SONG", managed=False, commodity_type="digital")
+    first = unpaid_order({shirt: 2, download: 1}, buyer=buyer)
+    second = unpaid_order({shirt: 1, mug: 1}, buyer=buyer)
+    for order in (first, second):
+        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    unpaid = unpaid_order({mug: 5})
+
+    response = admin_client.get(chosen(admin_client, "print_selected", first, second, unpaid))
+
+    assert [(pick.sku, pick.units, pick.numbers) for pick in response.context["picks"]] == [
+        ("MUG", 1, [second.number]),
+        ("SHIRT", 3, [first.number, second.number]),
+    ]
+    shown = text(response)
+    assert "12 Square" in shown
+    assert "4006381333931" in shown
+    assert f"Left out: #{unpaid.number}. Only a paid order can be shipped." in shown
+    assert "SONG" not in shown
+    assert "12.50" not in shown
+
+
+def test_pages_about_several_cost_the_same_for_one_and_for_many(
+    admin_client, django_assert_num_queries
+):
+    shirt = product(100)
+    few, many = [paid_order({shirt: 1})], [paid_order({shirt: 1}) for _ in range(9)]
+
+    for page in ("print", "ship-selected"):
+        for selected in (few, many):
+            ids = [order.pk for order in selected]
+            with django_assert_num_queries(4):
+                admin_client.get(f"{ORDERS}{page}/", {"order": ids})
+
+
+def test_pages_about_none_or_nonsense_say_so(admin_client):
+    assert "No order was chosen." in text(admin_client.get(f"{ORDERS}ship-selected/"))
+    assert "nothing to pick" in text(admin_client.get(f"{ORDERS}print/", {"order": "nonsense"}))
+    assert not Attempt.objects.exists()
