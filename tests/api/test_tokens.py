@@ -156,6 +156,36 @@ def test_a_key_can_be_replaced_while_its_tokens_live(settings):
         tokens.read(token)
 
 
+def test_a_token_that_was_good_ends_with_its_hour_and_with_its_key(settings):
+    client = api_client()
+    token = _token(client)
+    assert tokens.read(token) == tokens.read(token)
+    settings.TOKEN_LIFETIME_SECONDS = -1
+    ended = _token(client)
+    tokens._verified[ended] = tokens._verified[token]._replace(expires=int(time.time()) - 1)
+
+    with pytest.raises(BadToken):
+        tokens.read(ended)
+    settings.TOKEN_KEYS = dict.fromkeys(settings.TOKEN_KEYS, "x" * 32)
+    with pytest.raises(BadToken):
+        tokens.read(token)
+
+
+def test_a_process_remembers_only_so_many_good_tokens_and_no_bad_ones(monkeypatch):
+    monkeypatch.setattr(tokens, "TOKENS_MAX", 3)
+    monkeypatch.setattr(tokens, "_verified", {})
+    clients = [api_client() for _ in range(5)]
+    issued = [_token(client) for client in clients]
+
+    for token, client in zip(issued * 2, clients * 2, strict=True):
+        assert tokens.read(token).client_id == client.client_id
+        assert len(tokens._verified) <= 3
+        with pytest.raises(BadToken):
+            tokens.read(token[:-4] + "AAAA")
+
+    assert tokens._verified.keys() <= set(issued)
+
+
 def test_a_token_signed_with_another_key_of_the_same_name_is_refused(settings):
     client = api_client()
     settings.TOKEN_KEYS = {"1": "o" * 32}
