@@ -8,7 +8,7 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Field, Model, QuerySet
@@ -91,14 +91,10 @@ def _converted(functions: Sequence[Callable[..., Any]], expression: Any, value: 
 
 
 def insert(rows: Sequence[Model]) -> None:
-    """Insert rows of one model in one statement."""
+    """Insert rows of one model in one statement. Their values are of the fields' own types."""
     model = type(rows[0])
-    fields = model._meta.local_concrete_fields
-    values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
-        for row in rows
-        for field in fields
-    ]
+    columns = _columns(model, tuple(field.name for field in model._meta.local_concrete_fields))
+    values = [_value(row, column) for row in rows for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(_insert_sql(model, len(rows)), values)
     for row in rows:
@@ -117,12 +113,8 @@ def _insert_sql(model: type[Model], rows: int) -> str:
 
 
 def update(row: Model, *fields: str) -> None:
-    """Write the given fields of a row. Somebody must have locked it."""
-    meta = row._meta
-    values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
-        for field in _fields(type(row), (*fields, meta.pk.name))
-    ]
+    """Write the given fields of a row, as `insert` does. Somebody must have locked it."""
+    values = [_value(row, column) for column in _columns(type(row), (*fields, row._meta.pk.name))]
     with connection.cursor() as cursor:
         cursor.execute(_update_sql(type(row), fields), values)
         assert cursor.rowcount == 1
@@ -139,3 +131,33 @@ def _update_sql(model: type[Model], fields: tuple[str, ...]) -> str:
 def _fields(model: type[Model], names: tuple[str, ...]) -> "list[Field[Any, Any]]":
     by_name = {field.name: field for field in model._meta.concrete_fields}
     return [by_name[name] for name in names]
+
+
+class _Column(NamedTuple):
+    attname: str
+    # What Django does to a value on its way to the database; None where it leaves it as it is.
+    prepare: Callable[[Any], Any] | None
+
+
+def _value(row: Model, column: _Column) -> Any:
+    value = getattr(row, column.attname)
+    return value if column.prepare is None or value is None else column.prepare(value)
+
+
+@functools.cache
+def _columns(model: type[Model], names: tuple[str, ...]) -> list[_Column]:
+    return [_Column(field.attname, _preparation(field)) for field in _fields(model, names)]
+
+
+# Of these kinds of fields PostgreSQL takes the values as they are, if they are of the right type.
+_AS_IT_IS = {"BooleanField", "CharField", "DateTimeField", "SlugField", "TextField", "UUIDField"}
+
+
+def _preparation(field: "Field[Any, Any]") -> Callable[[Any], Any] | None:
+    """Find out once what `get_db_prep_save` would find out for every value."""
+    kind = (getattr(field, "target_field", None) or field).get_internal_type()
+    if kind in _AS_IT_IS:
+        return None
+    # An integer is told its size, or the server would plan anew for every size of value.
+    sizes = cast(Any, connection.ops).integerfield_type_map
+    return sizes.get(kind) or functools.partial(field.get_db_prep_save, connection=connection)

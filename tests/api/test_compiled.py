@@ -12,7 +12,9 @@ from api import compiled
 from api.compiled import Compiled
 from api.ids import uuid7
 from api.models import ApiClient
-from inventory.models import Currency
+from inventory.models import Currency, StockTransaction
+from orders.models import Cart, CartItem, Order, OrderItem
+from payments.models import Payment
 from tests.factories import ApiClientFactory, api_client
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +89,39 @@ def test_rows_are_inserted_by_one_statement_as_django_would_insert_them():
     stored = ApiClient.objects.in_bulk()
     assert [_fields(stored[row.pk]) for row in rows] == [_fields(row) for row in rows]
     assert {(row._state.adding, row._state.db) for row in rows} == {(False, "default")}
+
+
+@pytest.mark.parametrize(
+    "model", [Cart, CartItem, Order, OrderItem, Payment, ApiClient, Currency, StockTransaction]
+)
+def test_a_value_is_prepared_as_django_prepares_it(model):
+    """Type by type, for `Int4(1)` and 1 are equal and yet different to the server."""
+    values = {
+        "BooleanField": True,
+        "CharField": Order.Status.PROCESSING,
+        "DateTimeField": datetime(2026, 5, 4, tzinfo=UTC),
+        "DecimalField": Decimal("1.5"),
+        "IntegerField": 7,
+        "BigIntegerField": 2**40,
+        "PositiveIntegerField": 7,
+        "PositiveSmallIntegerField": 7,
+        "JSONField": {"for": "Ada"},
+        "TextField": "text",
+        "UUIDField": uuid7(),
+    }
+    fields = [field for field in model._meta.concrete_fields if not field.generated]
+    columns = compiled._columns(model, tuple(field.name for field in fields))
+
+    for field, column in zip(fields, columns, strict=True):
+        kind = (field.target_field if field.is_relation else field).get_internal_type()
+        for value in (None, values[kind]):
+            row = model(**{field.attname: value})
+            ours, expected = (
+                compiled._value(row, column),
+                field.get_db_prep_save(value, connection),
+            )
+            assert type(ours) is type(expected), field
+            assert ours == expected or ours.obj == expected.obj, field
 
 
 def test_a_row_is_inserted_once():
