@@ -31,6 +31,13 @@ STOP_SECONDS = 4
 LONGEST_PAUSE_SECONDS = 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_WORKER = ("procrastinate", "worker", "--shutdown-graceful-timeout=3")
+# Payments that were left to a worker may wait for a slow gateway, while all other jobs go on.
+WORKERS = {
+    "job worker": (*_WORKER, "--name=jobs", "--concurrency=2"),
+    "payments worker": (*_WORKER, "--name=payments", "--queues=payments", "--concurrency=8"),
+}
+
 WELCOME = """
 Holdfast is ready.
 
@@ -230,8 +237,8 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
         web = Child("web server", url, "-m", "granian", *granian_options(port))
         children.append(web)
         _wait_until_ready(web, int(port))
-        # Only now, since the two would load Django on the same cores at the same time.
-        children.append(Child("job worker", url, "manage.py", *_worker_options()))
+        # Only now, since they would all load Django on the same cores at the same time.
+        children += [Child(name, url, "manage.py", *options) for name, options in WORKERS.items()]
         print(WELCOME.format(host=HOST, port=port) + logins + "\nCtrl-C stops everything.")
         while True:
             time.sleep(0.2)
@@ -255,10 +262,6 @@ def granian_options(port: str) -> list[str]:
         *("--workers-kill-timeout", "3", "--log-level", "warning", "--no-access-log"),
         "config.wsgi:application",
     ]
-
-
-def _worker_options() -> list[str]:
-    return ["procrastinate", "worker", "--shutdown-graceful-timeout=3"]
 
 
 def _wait_until_ready(web: "Child", port: int) -> None:

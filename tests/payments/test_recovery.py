@@ -105,10 +105,8 @@ def test_beyond_the_waits_of_a_process_a_worker_charges(gateway, order, monkeypa
     assert gateway.charged == []
     assert state(order) == ("incomplete", "unpaid", 1)
     [job] = ProcrastinateJob.objects.all()
-    assert (job.task_name, job.args) == (
-        "payments.jobs.charge_queued",
-        {"payment_id": str(payment.pk)},
-    )
+    assert job.task_name == jobs.charge_queued.name
+    assert (job.queue_name, job.args) == ("payments", {"payment_id": str(payment.pk)})
     jobs.charge_queued(**job.args)
     assert state(order) == ("complete", "paid", 1)
 

@@ -58,7 +58,7 @@ def deliver(event: dict[str, Any], *, times: int = 1) -> None:
 
 def work() -> int:
     """Do what the jobs that were left would do, and tell how many there were."""
-    left = ProcrastinateJob.objects.filter(task_name="payments.jobs.look_into_event")
+    left = ProcrastinateJob.objects.filter(task_name=jobs.look_into_event.name)
     asked = [job.args["event_id"] for job in left]
     for event_id in asked:
         jobs.look_into_event(event_id=event_id)
