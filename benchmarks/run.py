@@ -72,7 +72,7 @@ def measure_flows(server: Server, products: list[str]) -> None:
         f"\n{'purchase over HTTP':<32}{'per s':>7}{'CPU ms':>8}{'web':>7}{'db':>7}"
         f"{'p50 ms':>8}{'p99 ms':>8}"
     )
-    with _web_server() as (port, pid):
+    with web_server() as (port, pid):
         database = _database_cpu(server)
         for name, baskets, shoppers in scenarios:
             found = flow.measure(
@@ -112,7 +112,7 @@ def _database_cpu(server: Server) -> Callable[[], float]:
 
 
 @contextmanager
-def _web_server() -> Iterator[tuple[int, int]]:
+def web_server() -> Iterator[tuple[int, int]]:
     """Run the web server as `make run` does, on a free port; yield the port and its process."""
     port = _free_port()
     command = [sys.executable, "-m", "granian", *granian_options(str(port))]

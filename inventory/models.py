@@ -534,9 +534,10 @@ class CountFile(models.Model):
 
         So, where lines of one product follow each other, each finds the units that it left.
         """
+        lines = CountLine.objects.filter(file_id=self.pk)
         if self.state == self.State.REVERTING:
-            return list(self.lines.filter(number__lt=self.position).order_by("-number")[:size])
-        return list(self.lines.filter(number__gt=self.position).order_by("number")[:size])
+            return list(lines.filter(number__lt=self.position).order_by("-number")[:size])
+        return list(lines.filter(number__gt=self.position).order_by("number")[:size])
 
 
 class CountLine(models.Model):
