@@ -67,6 +67,10 @@ UNREACHABLE = {
     "inventory_stocktransaction.stock_transaction_known_action": SERIALIZER,
     "inventory_stocktransaction.stock_transaction_positive": SERIALIZER,
     "inventory_stocktransaction.stock_transaction_numbered": STOCKS_LOCK,
+    "orders_auditresult.pkey": WRITTEN_ON_CONFLICT,
+    "orders_auditresult.id >= 0": "There is one row, which no client writes.",
+    "orders_auditresult.audit_result_one_row": "There is one row, which no client writes.",
+    "orders_auditresult.differences >= 0": "It is the length of a list.",
     "orders_cart.pkey": WRITTEN_ON_CONFLICT,
     "orders_cartitem.pkey": OWN_ID,
     "orders_cartitem.cart_id -> orders_cart": "Whoever adds holds the cart's lock, for which "

@@ -21,7 +21,6 @@ const LATER = [
   (sdk) => sdk.ShopperCatalog.Get(),
   (sdk) => sdk.ShopperCatalog.Products.All({}),
   (sdk) => sdk.ShopperCatalog.Products.Get({ productId: UNKNOWN }),
-  (sdk) => sdk.Orders.Confirm(UNKNOWN, UNKNOWN, {}),
   (sdk) => sdk.Orders.anonymize({ order_ids: [UNKNOWN] }),
   (sdk) => sdk.Orders.AllShippingGroups(UNKNOWN),
   (sdk) => sdk.Orders.GetShippingGroup(UNKNOWN, UNKNOWN),

@@ -38,6 +38,60 @@ test('a shopper pays an order whose id it knows', async () => {
   assert.deepEqual([data.gateway, data.status], ['test', 'complete']);
 });
 
+const BY_CARD = { gateway: 'test', method: 'purchase' };
+
+test('a payment waits for what its buyer has to do, and goes on once that is done', async () => {
+  const mug = await product({ stock: 10, price: 1250 });
+  const order = await orderOf([mug, 2]);
+  const asking = { ...BY_CARD, payment: 'requires_action' };
+
+  const { data: waiting } = await buyer.gets(202, (sdk) => sdk.Orders.Payment(order.id, asking));
+
+  assert.equal(waiting.status, 'pending');
+  assert.equal(typeof waiting.client_parameters, 'object');
+  assert.ok(waiting.next_actions.every(({ type }) => typeof type === 'string'));
+  assert.ok(waiting.next_actions.length > 0);
+  assert.deepEqual(await stockOf(mug.id), { total: 10, available: 8, allocated: 2 });
+
+  for (const _ of ['once', 'and again']) {
+    const { data } = await buyer.gets(200, (sdk) => sdk.Orders.Confirm(order.id, waiting.id, {}));
+    assert.deepEqual([data.id, data.status], [waiting.id, 'complete']);
+    assert.ok(!('next_actions' in data));
+  }
+  assert.equal((await orderNow(order.id)).payment, 'paid');
+  assert.deepEqual(await movements(mug.id), ['increment 10', 'allocate 2']);
+});
+
+test('a buyer who fails what the bank asks for has bought nothing', async () => {
+  const mug = await product({ stock: 10 });
+  const order = await orderOf([mug, 2]);
+  const asking = { ...BY_CARD, payment: 'requires_action_decline' };
+  const { data: waiting } = await buyer.gets(202, (sdk) => sdk.Orders.Payment(order.id, asking));
+
+  await buyer.isRefused(402, (sdk) => sdk.Orders.Confirm(order.id, waiting.id, {}), {
+    title: 'Payment declined',
+    code: 'payment_declined',
+  });
+
+  assert.equal((await orderNow(order.id)).payment, 'unpaid');
+  assert.deepEqual(await stockOf(mug.id), { total: 10, available: 10, allocated: 0 });
+});
+
+test('only a payment of the order is confirmed', async () => {
+  const [order, other] = [
+    await orderOf([await product({ stock: 10 }), 1]),
+    await orderOf([await product({ stock: 10 }), 1]),
+  ];
+  const asking = { ...BY_CARD, payment: 'requires_action' };
+  const { data: waiting } = await buyer.gets(202, (sdk) => sdk.Orders.Payment(order.id, asking));
+
+  await buyer.isRefused(404, (sdk) => sdk.Orders.Confirm(other.id, waiting.id, {}));
+  await buyer.isRefused(404, (sdk) => sdk.Orders.Confirm(UNKNOWN, waiting.id, {}), {
+    title: 'Not Found',
+    detail: 'Order not found',
+  });
+});
+
 test('an order is not paid twice', async () => {
   const mug = await product({ stock: 10 });
   const { order } = await paidOrderOf([mug, 2]);
