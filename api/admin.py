@@ -275,6 +275,7 @@ class ApiClientAdmin(ServiceAdmin):
     list_filter = ["active"]
     search_fields = ["name", "client_id"]
     ordering = ["name"]
+    when_empty = "Add one for each program that calls the API: a storefront, a back office."
     refusal_fields: ClassVar = {ClientIdTaken: "client_id"}
     actions_detail = list(CLIENT_STEPS)
 

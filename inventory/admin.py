@@ -100,6 +100,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     list_filter = ["status", ManagedFilter, StockStateFilter]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
+    when_empty = "Add the first one, with what there is of it."
     ordering = ["name", "pk"]
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
     export_name = "stock"
@@ -312,6 +313,7 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     list_select_related = ["stock__product"]
     search_fields = ["stock__product__sku__exact"]
     search_help_text = "The whole SKU"
+    when_empty = "Every movement of stock is written down here, with who and why."
     paginator = InfinitePaginator
     show_full_result_count = False
     # Their ids rise with time.

@@ -46,6 +46,7 @@ class CartAdmin(ReadOnlyAdmin):
     list_display = ["id", "lines", "units", "currency", "updated", "expires", "state"]
     search_fields = ["id"]
     search_help_text = "The cart's id"
+    when_empty = "Shoppers fill them through a storefront."
     ordering = ["-updated_at"]
     list_select_related = ["currency"]
     fields = ["id", "name", "description", "currency", "created", "updated", "expires"]

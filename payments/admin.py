@@ -77,7 +77,6 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
         context = {
             "title": f"Orders: {LISTS[name].title.lower()}",
             "lists": order_lists.tabs(request),
-            "work_list": LISTS[name],
         }
         return super().changelist_view(request, {**(extra_context or {}), **context})
 

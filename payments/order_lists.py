@@ -83,6 +83,8 @@ class WorkListPage(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        # For what the page says when it is empty.
+        self.work_list = LISTS[named(request)]
         self.result_list: Any = list(self.result_list)
         if named(request) == ATTENTION:
             why: dict[uuid.UUID, list[str]] = {}

@@ -112,13 +112,10 @@ def browse(new_context: Callable[..., BrowserContext], base_url: str) -> Callabl
 
 
 def person(role: str) -> User:
-    """Somebody of this role, of that name; an owner may do everything."""
-    owner = role == "owner"
-    user, _ = User.objects.get_or_create(
-        username=role, defaults={"is_staff": True, "is_superuser": owner}
-    )
-    if not owner:
-        user.groups.set([Group.objects.get(name=role)])
+    """Somebody of this role, by that name."""
+    user, is_new = User.objects.get_or_create(username=role, defaults={"is_staff": True})
+    if is_new:
+        user.groups.add(Group.objects.get(name=role))
     return user
 
 

@@ -11,6 +11,7 @@ from inventory import services as inventory
 from inventory.models import Product
 from inventory.services import Money
 from orders.models import Order
+from payments import recovery
 from payments.models import Payment
 from tests.browser.accessibility import obstacles
 from tests.factories import MERCHANT, api_client, paid_order, product, stock_of
@@ -352,3 +353,71 @@ def test_a_declined_card_can_be_followed_by_another(page, mug):
         "failed",
         "complete",
     ]
+
+
+def test_a_bank_may_ask_for_a_confirmation(page, mug):
+    order_mug(page)
+
+    pay(page, "A bank that asks you to confirm")
+    expect(order_of(page)).to_contain_text("Your bank asks you to confirm this payment.")
+    assert stock_of(mug).allocated == 1
+    page.reload()
+    order_of(page).get_by_role("button", name="Confirm the payment").click()
+
+    expect(order_of(page)).to_contain_text("Paid")
+    expect(page.locator("#cart")).to_contain_text("It is empty.")
+
+
+def test_a_confirmation_may_end_in_a_refusal(page, mug):
+    order_mug(page)
+
+    pay(page, "A bank that asks you to confirm, then declines")
+    order_of(page).get_by_role("button", name="Confirm the payment").click()
+
+    expect(order_of(page)).to_contain_text("Nothing was charged")
+    expect(order_of(page).get_by_role("button", name="Pay")).to_be_visible()
+    expect(page.get_by_label("Quantity of Blue mug")).to_have_value("1")
+    assert stock_of(mug).allocated == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "ended"),
+    [
+        ("A bank that answers late", "Paid"),
+        ("A bank that answers late, and declines", "Declined"),
+    ],
+)
+def test_the_page_waits_for_a_bank_that_is_late(page, mug, settings, way, ended):
+    settings.GATEWAY_TIMEOUT_SECONDS = 0.1
+    order_mug(page)
+
+    pay(page, way)
+    badge = order_of(page).locator(".badge")
+    expect(badge).to_have_text("Waiting for the bank")
+    assert obstacles(page) == []
+    assert recovery.settle_pending() == 1
+
+    # Without a reload: the page asks until it knows.
+    expect(badge).to_have_text(ended)
+    assert bool(stock_of(mug).allocated) is (ended == "Paid")
+
+
+def test_a_silent_bank_is_settled_by_somebody_in_the_back_office(page, mug):
+    order_mug(page)
+
+    pay(page, "A bank that does not answer")
+    expect(order_of(page).locator(".badge")).to_have_text("Waiting for the bank")
+    expect(page.get_by_label("Quantity of Blue mug")).to_have_value("1")
+    payment = Payment.objects.get()
+    recovery.settle_by_hand(
+        payment.order_id,
+        payment.pk,
+        succeeded=True,
+        reference="bank-1",
+        reason="the bank says so",
+        actor=MERCHANT,
+    )
+
+    expect(order_of(page).locator(".badge")).to_have_text("Paid")
+    expect(says(page)).to_contain_text("Thank you!")
+    expect(page.locator("#cart")).to_contain_text("It is empty.")

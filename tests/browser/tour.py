@@ -10,6 +10,11 @@ from playwright.sync_api import Page
 
 PRODUCTS = "/admin/inventory/product/"
 ORDERS = "/admin/orders/order/"
+PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
+UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
+SHIRT = "Shirt, navy, M"
+# The demo's products have the same ids always.
+SHIRT_PAGE = f"{PRODUCTS}01900000-0000-7000-8000-000000000002/"
 
 
 @dataclass(frozen=True)
@@ -40,22 +45,43 @@ SIGHTS = [
     Sight("dashboard", "/admin/"),
     Sight("products", PRODUCTS),
     Sight("products-none", f"{PRODUCTS}?q=no+such+product"),
-    Sight("product", PRODUCTS, ("Shirt, navy, M",)),
-    Sight("product-prices", PRODUCTS, ("Shirt, navy, M", "Prices")),
-    Sight("product-inventory", PRODUCTS, ("Shirt, navy, M", "Inventory")),
-    Sight("product-count", f"{PRODUCTS}?q=TEE-NAVY-M&do=count"),
-    Sight("product-history", PRODUCTS, ("Shirt, navy, M", "History")),
+    Sight("product", PRODUCTS, (SHIRT,)),
+    Sight("product-prices", f"{SHIRT_PAGE}prices/"),
+    Sight("product-history", f"{SHIRT_PAGE}stock-history/"),
+    Sight("product-count", f"{SHIRT_PAGE}inventory/?do=count"),
     Sight("product-new", f"{PRODUCTS}add/"),
+    Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
+    Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
+    Sight("inventory", f"{SHIRT_PAGE}inventory/"),
+    Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
     Sight("stock-log", "/admin/inventory/stocktransaction/"),
     Sight("counts", "/admin/inventory/countfile/"),
     Sight("count-upload", "/admin/inventory/countfile/add/"),
     Sight("orders", ORDERS),
-    Sight("order", ORDERS, ("#1",)),
+    Sight("orders-none", f"{ORDERS}?q=no+such+order"),
+    Sight("order-unpaid", UNPAID, ("#",)),
+    Sight("order-paid", PAID, ("#",)),
+    Sight("order-ship", PAID, ("#", "Ship")),
+    Sight("order-cancel", PAID, ("#", "Cancel")),
+    Sight("order-refund", PAID, ("#", "Refund")),
+    Sight("order-record-payment", UNPAID, ("#", "Record payment")),
     Sight("carts", "/admin/orders/cart/"),
+    Sight("store", "/admin/api/storesettings/"),
+    Sight("gateway-events", "/admin/payments/gatewayevent/"),
     Sight("gateways", "/admin/payments/gateway/"),
+    Sight("gateway", "/admin/payments/gateway/", ("Manual",)),
     Sight("currencies", "/admin/inventory/currency/"),
+    Sight("currency", "/admin/inventory/currency/", ("USD",)),
+    Sight("currency-new", "/admin/inventory/currency/add/"),
     Sight("locations", "/admin/inventory/location/"),
+    Sight("location", "/admin/inventory/location/", ("Default",)),
     Sight("api-clients", "/admin/api/apiclient/"),
+    Sight("api-client", "/admin/api/apiclient/", ("Storefront",)),
+    Sight("api-client-new", "/admin/api/apiclient/add/"),
     Sight("users", "/admin/auth/user/"),
+    Sight("user", "/admin/auth/user/", ("clerk",)),
+    Sight("user-new", "/admin/auth/user/add/"),
     Sight("groups", "/admin/auth/group/"),
+    Sight("group", "/admin/auth/group/", ("stock clerk",)),
+    Sight("own-password", "/admin/password_change/"),
 ]
