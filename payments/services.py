@@ -206,8 +206,11 @@ def charge_queued(payment_id: uuid.UUID) -> None:
         return
     actor = Actor(payment.actor_kind, payment.actor_id, payment.actor_name)
     with patience.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
-        if _charge(payment, actor) is None:
-            settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=actor)
+        charged = _charge(payment, actor)
+    if charged is None and clock.now() < payment.created_at + QUEUED_FOR:
+        _queue(payment, again_in_seconds=10)
+    elif charged is None:
+        settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=actor)
 
 
 def _charge(payment: Payment, actor: Actor) -> Payment | None:
@@ -241,14 +244,18 @@ def _note_reference(payment: Payment, reference: str) -> Payment:
 
 
 @in_transaction
-def _queue(payment: Payment) -> Payment:
+def _queue(payment: Payment, *, again_in_seconds: int = 0) -> Payment:
     """Leave a payment, of which nothing was charged so far, to a worker."""
     _, payment = lock(payment.order_id, payment.pk)
     if payment.is_pending:
         payment.charging_until = None
         payment.queued_until = clock.now() + QUEUED_FOR
         payment.write()
-        charging = app.configure_task("payments.jobs.charge_queued", queue="payments")
+        charging = app.configure_task(
+            "payments.jobs.charge_queued",
+            queue="payments",
+            schedule_in={"seconds": again_in_seconds},
+        )
         charging.defer(payment_id=str(payment.pk))
     return payment
 

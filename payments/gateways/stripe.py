@@ -73,12 +73,12 @@ class StripeGateway(Adapter):
                 },
                 {"idempotency_key": str(payment.pk)},
             )
-        except _UNANSWERED:
-            log.warning("gateway_silent", payment_id=str(payment.pk), exc_info=True)
+        except _UNANSWERED as error:
+            log.warning("gateway_silent", payment_id=str(payment.pk), error=_words(error))
             return UNKNOWN
         except StripeError as error:
             # Nothing was made, so nothing can be charged.
-            log.warning("gateway_refused", payment_id=str(payment.pk), exc_info=True)
+            log.warning("gateway_refused", payment_id=str(payment.pk), error=_words(error))
             return Answer(Outcome.FAILED, failure=_words(error))
         return Answer(Outcome.OPEN, intent.id)
 
@@ -88,8 +88,8 @@ class StripeGateway(Adapter):
             intent = _client().v1.payment_intents.confirm(
                 payment.reference, {}, {"idempotency_key": f"{payment.pk}-confirm"}
             )
-        except _UNANSWERED:
-            log.warning("gateway_silent", payment_id=str(payment.pk), exc_info=True)
+        except _UNANSWERED as error:
+            log.warning("gateway_silent", payment_id=str(payment.pk), error=_words(error))
             return Answer(Outcome.UNKNOWN, payment.reference)
         except StripeError as error:
             return self._ended(payment, Outcome.FAILED, _words(error))
@@ -131,7 +131,7 @@ class StripeGateway(Adapter):
         try:
             return _PERFORM[Attempt.Kind(attempt.kind)](attempt, key)
         except _UNANSWERED as error:
-            log.warning("gateway_silent", attempt_id=str(attempt.pk), exc_info=True)
+            log.warning("gateway_silent", attempt_id=str(attempt.pk), error=_words(error))
             return None if _is_repeated(error) else UNKNOWN
         except StripeError as error:
             # Refused, or done before: its own books tell which.

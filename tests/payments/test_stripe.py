@@ -1,10 +1,12 @@
 """The real `stripe` library over real HTTP, against a stand-in that behaves as Stripe does."""
 
+import time
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from inventory import services as inventory
@@ -602,11 +604,38 @@ def test_a_gateway_that_cannot_be_reached_to_announce_leaves_it_to_a_worker(stri
     assert state(order) == ("paid", 1)
 
 
-def test_a_worker_who_cannot_reach_it_either_gives_up_with_nothing_charged(stripe, order):
-    stripe.fault(operation="create_intent", times=2, answer="dropped", works=False)
+def test_a_worker_who_cannot_reach_it_either_tries_for_five_minutes(stripe, order):
+    stripe.fault(operation="create_intent", times=4, answer="dropped", works=False)
     payment = pay(order)
 
     payments.charge_queued(payment.pk)
+    trying = known(payment)
+    with later(timedelta(minutes=4)):
+        payments.charge_queued(payment.pk)
+    still_trying = known(payment)
+    with later(timedelta(minutes=6)):
+        payments.charge_queued(payment.pk)
 
+    assert trying.queued_until is not None
+    assert (trying.status, still_trying.status) == ("pending", "pending")
     assert known(payment).failure == payments.UNREACHABLE
     assert state(order) == ("unpaid", 0)
+    waits = ProcrastinateJob.objects.order_by("pk").values_list("scheduled_at", flat=True)
+    assert len(waits) == 3
+    assert all(waits[1:]), "the next try is not made at once"
+
+
+def test_a_worker_who_comes_while_the_first_call_is_still_running_tries_again(stripe, order):
+    """The call by whose key a second one is refused may have been given up by whoever made it."""
+    stripe.fault(operation="create_intent", seconds=3, before=True)
+    with patience.at_most(1):
+        payment = pay(order)
+    payments.charge_queued(payment.pk)
+    refused = known(payment)
+    time.sleep(3)
+
+    payments.charge_queued(payment.pk)
+
+    assert refused.status == "pending"
+    assert known(payment).status == "complete"
+    assert len(stripe.book()["intents"]) == 1
