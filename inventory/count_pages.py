@@ -133,7 +133,7 @@ class CountFileAdmin(ReadOnlyAdmin):
                 return redirect("admin:inventory_countfile_change", file.pk)
         context = {
             "form": form,
-            "lines_max": LINES_MAX,
+            "lines_max": f"{LINES_MAX:,}",
             "zone": timezone.get_current_timezone_name(),
             "title": "Count by file",
         }
@@ -155,6 +155,7 @@ class CountFileAdmin(ReadOnlyAdmin):
         shown = shown if shown in SHOWN else "all"
         context = {
             "file": file,
+            "numbers": _numbers(file),
             "colour": STATE_COLOURS[file.state],
             "may_count": may_count(request),
             "tabs": _tabs(file, shown),
@@ -173,7 +174,8 @@ class CountFileAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if file is None or not file.is_under_way:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        return TemplateResponse(request, "admin/inventory/countfile/progress.html", {"file": file})
+        context = {"file": file, "numbers": _numbers(file)}
+        return TemplateResponse(request, "admin/inventory/countfile/progress.html", context)
 
     def _step(self, take: "Step") -> Callable[..., HttpResponse]:
         def view(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
@@ -229,11 +231,22 @@ def _known_before(file: CountFile) -> str:
     )
 
 
+_NUMBERS = (
+    *("lines_total", "lines_done", "left_out", "changed", "unchanged", "refused"),
+    *("units_added", "units_removed", "reverted", "not_reverted"),
+)
+
+
+def _numbers(file: CountFile) -> dict[str, str]:
+    """The file's sums, as people read them."""
+    return {name: f"{getattr(file, name):,}" for name in _NUMBERS}
+
+
 @dataclass(frozen=True)
 class Tab:
     label: str
     query: str
-    lines: int
+    lines: str
     is_shown: bool
 
 
@@ -242,7 +255,7 @@ def _tabs(file: CountFile, shown: str) -> list[Tab]:
         **{name: Count("pk", filter=condition) for name, (_, condition) in SHOWN.items()}
     )
     return [
-        Tab(label, f"?show={name}", counts[name], name == shown)
+        Tab(label, f"?show={name}", f"{counts[name]:,}", name == shown)
         for name, (label, _) in SHOWN.items()
     ]
 

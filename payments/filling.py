@@ -52,7 +52,8 @@ def fill(
     if entries < entries_needed(products, orders):
         raise TooFewEntries
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = 0")
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            cursor.execute(f"SET LOCAL {limit} = 0")
     dice = Random(SEED)  # noqa: S311 - it makes up a shop and keeps no secret
     began = now - timedelta(days=DAYS)
     currency = inventory.currency_named("").code

@@ -174,6 +174,10 @@ def test_progress_is_told_until_there_is_none(clerk):
     assert "being checked: 0 of 2 lines" in text(response).replace("</span>", "")
     assert "HX-Refresh" not in response
 
+    CountFile.objects.update(lines_total=50_000, lines_done=1_200)
+    assert "1,200 of 50,000 lines" in text(clerk.get(page_of(file, "progress")))
+    CountFile.objects.update(lines_total=2, lines_done=0)
+
     worked()
     assert clerk.get(page_of(file, "progress"))["HX-Refresh"] == "true"
 
@@ -194,7 +198,7 @@ def test_lines_are_paged_and_can_be_narrowed_down(clerk):
     assert (first.previous, third.next) == (None, None)
     assert back.lines == second.lines
     changes = clerk.get(page_of(file), {"show": "changes"}).context
-    assert [tab.lines for tab in changes["tabs"]] == [61, 30, 1]
+    assert [tab.lines for tab in changes["tabs"]] == ["61", "30", "1"]
     assert {line.change for line in changes["page"].lines} == {1}
     [wrong] = clerk.get(page_of(file), {"show": "errors"}).context["page"].lines
     assert wrong.sku == "X"
