@@ -18,8 +18,9 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver
 
-from api import store
+from api import clock, store
 from inventory import counting
+from payments.models import GatewayEvent
 from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
 
@@ -174,6 +175,9 @@ def shop(books_agree: None) -> None:
     filled_cart({shirt: 1})
     api_client()
     store.change(name="Harbour Goods")
+    GatewayEvent.objects.create(
+        id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
+    )
     count_file, _ = counting.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     counting.take_a_batch(count_file.pk)
     User.objects.create(username="somebody")
