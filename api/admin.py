@@ -27,7 +27,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
 from api import clock, services
 from api.actors import Actor
@@ -380,15 +380,15 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_per_page = PER_PAGE
-    list_display = ["username", "email", "roles", "is_active", "last_login"]
+    list_display = ["username", "email", "roles", "is_active", "seen"]
     list_filter = ["groups", "is_active"]
     filter_horizontal = ()
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["seen", "joined"]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         ("Person", {"fields": ["first_name", "last_name", "email"]}),
         ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
-        ("Dates", {"fields": ["last_login", "date_joined"]}),
+        ("Dates", {"fields": ["seen", "joined"]}),
     ]
     add_fieldsets = [
         (None, {"fields": ["username", "email", "password1", "password2"]}),
@@ -399,6 +399,14 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def roles(self, user: User) -> str:
         roles = [group.name for group in user.groups.all()]
         return ", ".join(["superuser", *roles] if user.is_superuser else roles) or "none"
+
+    @display(description="last login", ordering="last_login")
+    def seen(self, user: User) -> str:
+        return moment(user.last_login) if user.last_login else "never"
+
+    @display(description="joined", ordering="date_joined")
+    def joined(self, user: User) -> str:
+        return moment(user.date_joined)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
@@ -427,7 +435,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "groups":
             field.label, field.help_text = "Roles", "What each may do is said under Groups."
@@ -451,7 +459,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     ) -> Any:
         """Offer what the pages ask for, and not the rights to Django's own tables."""
         ours = {model._meta.app_label for model in self.admin_site._registry}
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         kwargs["queryset"] = Permission.objects.filter(
             content_type__app_label__in=ours
         ).select_related("content_type")

@@ -84,4 +84,5 @@ SIGHTS = [
     Sight("groups", "/admin/auth/group/"),
     Sight("group", "/admin/auth/group/", ("stock clerk",)),
     Sight("own-password", "/admin/password_change/"),
+    Sight("forbidden", "/admin/auth/user/add/", role="viewer"),
 ]
