@@ -9,7 +9,9 @@ gateway's own book and what the clients were told against each other.
 - `nursery`: the process whose children serve, work and are killed.
 - `site`: starts and steers all of it.
 - `caller`: calls the API and writes down what came of it.
+- `store`: a site with its first API clients, which is what tests deal with.
 - `crowd`: buyers, merchants and cancellers.
+- `chaos`: what befalls them, at random by a seed.
 - `checker`: says what does not agree.
 
 `make torture` (`__main__`) runs it for long; the tests here run every mark once, and a short crowd.

@@ -84,4 +84,7 @@ class Store:
         return dict(Counter(move["kind"] for move in self.site.book()["moves"]))
 
     def differences(self) -> list[str]:
-        return checker.differences(self.site.book(), self.history)
+        """Name what does not agree, in the eyes of the checker and in those of the command."""
+        [[status, said]] = self.site.run("reconcile_payments")
+        found = checker.differences(self.site.book(), self.history)
+        return found if status == 0 else [*found, said or "reconcile_payments has failed"]
