@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -14,7 +15,7 @@ from api import store
 from api.fields import UNITS_MAX
 from api.spreadsheets import unescaped
 from inventory.errors import CountFileUnreadable
-from inventory.models import REASON_LENGTH_MAX, CountFile, CountLine
+from inventory.models import REASON_LENGTH_MAX, CountFile
 
 BYTES_MAX = 20_000_000
 LINES_MAX = 200_000
@@ -27,10 +28,22 @@ CODE_LENGTH_MAX = 100
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
+class Line(NamedTuple):
+    """What a line says, by the names that CountLine has for it; there may be very many."""
+
+    number: int
+    sku: str
+    barcode: str
+    units: int | None
+    counted_at: datetime | None
+    reason: str
+    error: str
+
+
 @dataclass(frozen=True)
 class Sheet:
     kind: CountFile.Kind
-    lines: list[CountLine]
+    lines: list[Line]
     # How many lines name a product and say nothing of it.
     left_out: int
 
@@ -136,24 +149,27 @@ def _line(
     columns: Sequence[str],
     kind: CountFile.Kind,
     now: datetime,
-) -> CountLine:
+) -> Line:
     cells = {name: unescaped(cell).strip() for name, cell in zip(columns, row, strict=False)}
-    line = CountLine(
-        number=number,
-        sku=cells.get("sku", "")[:CODE_LENGTH_MAX],
-        barcode=cells.get("barcode", "")[:CODE_LENGTH_MAX],
-        reason=cells.get("reason", "")[:REASON_LENGTH_MAX],
-    )
+    units, counted_at, error = None, None, ""
     try:
         if any(cell.strip() for cell in row[len(columns) :]):
             raise _Wrong("There are more cells than columns.")
         _require_lengths(cells)
-        line.units = _units(cells, kind)
+        units = _units(cells, kind)
         if kind == CountFile.Kind.COUNTS:
-            line.counted_at = _moment(cells.get("counted_at", ""), now)
+            counted_at = _moment(cells.get("counted_at", ""), now)
     except _Wrong as wrong:
-        line.error = str(wrong)
-    return line
+        error = str(wrong)
+    return Line(
+        number,
+        cells.get("sku", "")[:CODE_LENGTH_MAX],
+        cells.get("barcode", "")[:CODE_LENGTH_MAX],
+        units,
+        counted_at,
+        cells.get("reason", "")[:REASON_LENGTH_MAX],
+        error,
+    )
 
 
 class _Wrong(Exception):

@@ -22,6 +22,7 @@ from api import clock
 from api.actors import Actor
 from api.transactions import in_transaction
 from inventory import countfiles
+from inventory.countfiles import Line
 from inventory.errors import CountFileNotReady, StockTooLow, TooManyUnits
 from inventory.models import (
     BY_HAND,
@@ -76,7 +77,7 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
 
 
 @in_transaction
-def _store(file: CountFile, lines: Sequence[CountLine]) -> tuple[CountFile, bool]:
+def _store(file: CountFile, lines: Sequence[Line]) -> tuple[CountFile, bool]:
     # Waits for somebody who is uploading the same at the same moment.
     CountFile.objects.bulk_create([file], ignore_conflicts=True)
     kept = CountFile.objects.exclude(state=CountFile.State.REVERTED).get(sha256=file.sha256)
@@ -87,12 +88,12 @@ def _store(file: CountFile, lines: Sequence[CountLine]) -> tuple[CountFile, bool
     return file, True
 
 
-def _copy(file: CountFile, lines: Iterable[CountLine]) -> None:
-    columns = ("number", "sku", "barcode", "units", "counted_at", "reason", "error")
-    statement = f"COPY {CountLine._meta.db_table} (file_id, {', '.join(columns)}) FROM STDIN"
+def _copy(file: CountFile, lines: Iterable[Line]) -> None:
+    columns = ", ".join(Line._fields)
+    statement = f"COPY {CountLine._meta.db_table} (file_id, {columns}) FROM STDIN"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for line in lines:
-            copy.write_row((file.pk, *(getattr(line, name) for name in columns)))
+            copy.write_row((file.pk, *line))
 
 
 @in_transaction

@@ -10,7 +10,8 @@ from inventory import counting
 log = structlog.get_logger(__name__)
 
 
-@app.task(queue="counts", pass_context=False)
+# Whatever else waits for a worker goes first: payments, above all.
+@app.task(queue="counts", priority=-10, pass_context=False)
 def work_on_count_file(file_id: str) -> None:
     """Check, apply or revert a file of counts, for some seconds."""
     counting.work_on(uuid.UUID(file_id))

@@ -1,5 +1,7 @@
 """Counting by file: what is read, what a check promises, what applying and reverting write."""
 
+import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +17,16 @@ from api.actors import Actor
 from inventory import countfiles, counting, jobs
 from inventory import services as inventory
 from inventory.errors import CountFileNotReady, CountFileUnreadable
-from inventory.models import Action, CountFile, CountLine, Product, Stock, StockTransaction
-from tests.concurrency import run_together
+from inventory.models import (
+    Action,
+    CountFile,
+    CountFileQuerySet,
+    CountLine,
+    Product,
+    Stock,
+    StockTransaction,
+)
+from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
 CLERK = Actor("user", "9", "jonas")
@@ -573,8 +583,8 @@ def test_each_step_leaves_its_job_in_the_transaction():
     file = checked("sku,change\nA,5\n")
     counting.apply(file.pk, actor=CLERK)
 
-    jobs_left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "args")
-    assert list(jobs_left) == [(counting.JOB, "counts", {"file_id": str(file.pk)})] * 2
+    left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "priority", "args")
+    assert list(left) == [(counting.JOB, "counts", -10, {"file_id": str(file.pk)})] * 2
 
 
 def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
@@ -677,6 +687,25 @@ def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
     file.refresh_from_db()
     assert (file.state, file.changed, file.lines_done) == ("applied", 30, 30)
     assert all(numbers(each)[0] == 5 for each in made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
+    """If this fails, the test above proves nothing."""
+    shirt = product(0, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counting.apply(file.pk, actor=CLERK)
+    both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def read_only(files: CountFileQuerySet, file_id: uuid.UUID) -> CountFile | None:
+        found = files.filter(pk=file_id).first()
+        both_have_read.wait()
+        return found
+
+    monkeypatch.setattr(CountFileQuerySet, "lock", read_only)
+    run_together(*[lambda: counting.take_a_batch(file.pk)] * 2)
+
+    assert numbers(shirt) == (10, 10, 0)
 
 
 @pytest.mark.django_db(transaction=True)
