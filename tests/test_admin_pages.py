@@ -20,6 +20,8 @@ from django.urls import URLPattern, URLResolver
 
 from api import clock, store
 from inventory import counting
+from inventory.models import Product
+from orders.models import Order
 from payments.models import GatewayEvent
 from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
@@ -281,6 +283,16 @@ def test_no_page_fails_for_what_does_not_exist(made_up):
         if "<" in route:
             path = re.sub(r"(\(\?P)?<[^>]+>[^/]*", made_up, route)
             assert owner.get(path).status_code < 500, path
+
+
+def test_whoever_has_no_role_learns_nothing_of_the_shop():
+    client = somebody(None)
+    secrets = ["ada@example.com", *Product.objects.values_list("name", flat=True)]
+    secrets += [str(order) for order in Order.objects.all()]
+
+    for page in pages():
+        shown = client.get(page.path).content.decode()
+        assert [secret for secret in secrets if secret in shown] == [], page.path
 
 
 def test_whoever_is_refused_reads_why(client):
