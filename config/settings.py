@@ -362,6 +362,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "payments.dashboard.shown",
     "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],
     "COLORS": {
         "primary": {

@@ -10,11 +10,13 @@ from django.contrib import messages
 from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
+from api import clock
 from api.admin import OnceForm, actor_of
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
@@ -22,13 +24,15 @@ from inventory.forms import MoneyField
 from orders import services as orders
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderItem
-from payments import gateways, services
+from payments import gateways, recovery, services
 from payments.errors import (
     NotCapturable,
+    NotOpen,
     NotRefundable,
     NotVoidable,
     OrderNotPayable,
     RestIsPending,
+    StillUnderWay,
 )
 from payments.models import Attempt, Gateway, Payment
 from payments.order_pages import units
@@ -558,6 +562,109 @@ REFUND = Step(
     dangerous=True,
 )
 
+# What hangs: ask again, or settle what somebody found out.
+
+
+def _what_is_open(case: Case) -> list[str]:
+    payment = case.payment
+    open_things = [
+        f"{attempt.kind} of {case.money(attempt.amount)}" for attempt in case.open_attempts
+    ]
+    if payment.is_pending:
+        open_things.insert(0, f"{payment.method} of {case.money(payment.amount)}")
+    return open_things
+
+
+def _require_open(case: Case) -> None:
+    if not case.payment.is_pending and not case.open_attempts:
+        raise NotOpen
+    now = clock.now()
+    attempts_wait = any(attempt.is_under_way(now) for attempt in case.open_attempts)
+    if case.payment.is_under_way(now) or attempts_wait:
+        raise StillUnderWay
+
+
+def _what_either_outcome_does(case: Case) -> str:
+    known = "If the money moved, it counts; if not, the order is as unpaid as before"
+    if (held := case.held()) and case.payment.is_pending:
+        return f"{known}, and gives {units(held)} back to available unless other money holds them."
+    return f"{known}."
+
+
+def _what_checking_does(case: Case) -> list[str]:
+    return [
+        f"Asks {case.gateway} what became of the {' and the '.join(_what_is_open(case))}, and "
+        "settles it by the answer.",
+        _what_either_outcome_does(case),
+    ]
+
+
+def _check_now(case: Case, form: StepForm) -> str:
+    payment = recovery.check_now(case.order.pk, case.payment.pk)
+    if payment.is_pending or payment.attempts.filter(status=Attempt.Status.PENDING).exists():
+        return f"{case.gateway} was asked and does not know yet. It will be asked again."
+    return f"{case.gateway} was asked: the payment is {payment.get_status_display().lower()}."
+
+
+CHECK_NOW = Step(
+    "check-now",
+    "Check now",
+    "payments.change_payment",
+    _what_checking_does,
+    _check_now,
+    guard=_require_open,
+)
+
+
+class SettleForm(StepForm):
+    outcome = forms.ChoiceField(
+        choices=[("", "Choose"), ("succeeded", "The money moved"), ("failed", "It did not")],
+        widget=UnfoldAdminSelectWidget,
+        error_messages={"required": "Say what you found out."},
+    )
+    reference = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="By which it is found at the gateway or the bank.",
+    )
+    reason = _reason("Seen in the gateway's dashboard")
+
+
+def _what_settling_does(case: Case) -> list[str]:
+    return [
+        f"Writes down what you found out about the {' and the '.join(_what_is_open(case))}. "
+        f"{case.gateway} is not asked, and no money moves by it.",
+        _what_either_outcome_does(case),
+        "It is kept with the order, with your name and reason.",
+    ]
+
+
+def _settle_by_hand(case: Case, form: SettleForm) -> str:
+    typed = form.cleaned_data
+    payment = recovery.settle_by_hand(
+        case.order.pk,
+        case.payment.pk,
+        succeeded=typed["outcome"] == "succeeded",
+        reference=typed["reference"],
+        reason=typed["reason"],
+        actor=actor_of(case.request),
+    )
+    return f"Settled by hand: the payment is {payment.get_status_display().lower()}."
+
+
+SETTLE_BY_HAND = Step(
+    "settle-by-hand",
+    "Settle by hand",
+    "payments.settle_payment",
+    _what_settling_does,
+    _settle_by_hand,
+    guard=_require_open,
+    form=SettleForm,
+    shown_again=True,
+    dangerous=True,
+)
+
 # In the order in which they are offered.
 ORDER_STEPS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, CANCEL)
-PAYMENT_STEPS = (CAPTURE, REFUND, VOID)
+PAYMENT_STEPS = (CAPTURE, REFUND, VOID, CHECK_NOW, SETTLE_BY_HAND)

@@ -73,6 +73,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "orders_order_record_payment": ("payments.add_payment", "payments.add_payment"),
     "orders_order_capture": ("payments.change_payment", "payments.change_payment"),
     "orders_order_refund": ("payments.refund_payment", "payments.refund_payment"),
+    "orders_order_check_now": ("payments.change_payment", "payments.change_payment"),
+    "orders_order_settle_by_hand": ("payments.settle_payment", "payments.settle_payment"),
     "orders_order_void": ("payments.refund_payment", "payments.refund_payment"),
 }
 # Pages that answer for themselves: the door, and the choices of a field, which name a model.

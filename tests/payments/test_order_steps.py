@@ -10,9 +10,11 @@ from django.test import Client
 from orders import services as orders
 from orders.models import Order
 from payments import services as payments
+from payments.gateways.answers import UNKNOWN
 from payments.models import Attempt, Payment
 from payments.services import Request
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.payments.fake_gateway import OK
 
 pytestmark = pytest.mark.django_db
 
@@ -291,6 +293,89 @@ def test_refunding_is_for_those_who_may():
     assert "/refund/" not in text(client.get(page(order)))
     response = client.post(step(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
     assert response.status_code == 403
+
+
+# What hangs.
+
+
+def hanging(order: Order) -> Payment:
+    return paid_by_card(order, token="unknown")
+
+
+def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gateway):
+    shirt = product(10, price=1250)
+    order = unpaid_order({shirt: 2})
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    gateway.on_find_charge = lambda payment: OK
+
+    asked = text(admin_client.get(step(payment, "check-now")))
+    response = admin_client.post(step(payment, "check-now"), follow=True)
+
+    assert "what became of the purchase of $25.00" in asked
+    assert "the payment is complete." in text(response)
+    assert money(order) == (2500, 0, 0)
+    assert numbers(shirt) == (10, 8, 2)
+
+
+def test_check_now_says_when_nobody_knows_yet(admin_client):
+    payment = hanging(unpaid_order({product(10): 1}))
+
+    response = admin_client.post(step(payment, "check-now"), follow=True)
+
+    assert "does not know yet" in text(response)
+
+
+def test_a_hanging_payment_is_settled_by_hand_as_failed_and_gives_its_units_back(admin_client):
+    shirt = product(10, price=1250)
+    order = unpaid_order({shirt: 2})
+    payment = hanging(order)
+
+    asked = text(admin_client.get(step(payment, "settle-by-hand")))
+    admin_client.post(
+        step(payment, "settle-by-hand"), {"outcome": "failed", "reason": "Seen in the dashboard"}
+    )
+
+    assert "gives 2 units back to available" in asked
+    assert money(order) == (0, 0, 0)
+    assert numbers(shirt) == (10, 10, 0)
+    assert ("Payment settled by hand", "admin", "failed: Seen in the dashboard") in told(
+        admin_client, order
+    )
+
+
+@pytest.mark.parametrize("missing", ["outcome", "reason"])
+def test_settling_by_hand_wants_an_outcome_and_a_reason(admin_client, missing):
+    payment = hanging(unpaid_order({product(10): 1}))
+    sent = {"outcome": "succeeded", "reason": "Seen"}
+    del sent[missing]
+
+    response = admin_client.post(step(payment, "settle-by-hand"), sent)
+
+    assert list(response.context["form"].errors) == [missing]
+    payment.refresh_from_db()
+    assert payment.is_pending
+
+
+def test_what_is_settled_is_neither_checked_nor_settled_again(admin_client):
+    order = unpaid_order({product(10): 1})
+    payment = paid_by_card(order)
+
+    shown = text(admin_client.get(page(order)))
+
+    assert "/check-now/" not in shown
+    assert "/settle-by-hand/" not in shown
+    sent = {"outcome": "failed", "reason": "Oh"}
+    admin_client.post(step(payment, "settle-by-hand"), sent)
+    assert money(order)[0] == 1250
+
+
+def test_settling_by_hand_is_for_the_owner():
+    payment = hanging(unpaid_order({product(10): 1}))
+    client = client_with("view_order", "change_order", "add_payment", "change_payment")
+
+    assert client.get(step(payment, "check-now")).status_code == 200
+    assert client.get(step(payment, "settle-by-hand")).status_code == 403
 
 
 # A note.
