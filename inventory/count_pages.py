@@ -66,6 +66,7 @@ class CountFileAdmin(ReadOnlyAdmin):
     list_filter = ["state", "kind"]
     search_fields = ["name"]
     search_help_text = "Name of the file"
+    when_empty = "Upload one when you have counted the shelves."
     ordering = ["-pk"]
     sortable_by = ()
     list_before_template = "admin/inventory/countfile/before.html"

@@ -349,6 +349,7 @@ class GatewayEventAdmin(ReadOnlyAdmin):
     list_select_related = ["payment__order"]
     search_fields = ["=id", "=reference"]
     search_help_text = "The gateway's name of the event or of the charge"
+    when_empty = "What a gateway such as Stripe tells by itself is kept here."
     paginator = InfinitePaginator
     show_full_result_count = False
     ordering = ["-received_at"]
