@@ -1,0 +1,259 @@
+"""The working day of somebody who looks after orders: what is to be done, and doing it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from orders import services as orders
+from orders.models import Order
+from orders.services import Buyer
+from payments import services as payments
+from payments.services import Request
+from tests.browser.accessibility import obstacles, wider_than_the_screen
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+
+ORDERS = "/admin/orders/order/"
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+
+
+def open_order(page: Page, order: Order) -> None:
+    page.goto(f"{ORDERS}{order.pk}/change/")
+
+
+def timeline(page: Page) -> str:
+    return page.get_by_role("region", name="Timeline").inner_text()
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def follow(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+
+
+def shipped_order(lines) -> Order:
+    order = paid_order(lines)
+    orders.ship(order.pk, actor=MERCHANT)
+    return order
+
+
+def paid_by_card(lines, token: str = "") -> Order:
+    order = unpaid_order(lines)
+    payments.pay(order.pk, Request("test", token=token), actor=MERCHANT)
+    return order
+
+
+def test_an_order_is_found_on_the_list_and_shipped_with_its_parcels_number(browse):
+    shirt = product(10, sku="SHIRT")
+    order = paid_order({shirt: 3})
+    unpaid_order({shirt: 1})
+    page = browse("order manager")
+
+    page.goto(ORDERS)
+    expect(page.get_by_role("row").filter(has_text="SHIRT")).to_have_count(1)
+    assert obstacles(page) == []
+    follow(page, str(order))
+    follow(page, "Ship")
+    expect(page.get_by_text("Takes 3 units out of the total.")).to_be_visible()
+    assert obstacles(page) == []
+    page.get_by_label("Tracking number").fill("00340434161094042557")
+    press(page, "Ship")
+
+    expect(page.get_by_text(f"Order {order} is shipped.")).to_be_visible()
+    assert "00340434161094042557" in timeline(page)
+    assert stock_of(shirt).total == 7
+
+
+def test_a_ship_is_undone_and_the_order_holds_its_units_again(browse):
+    shirt = product(10)
+    order = shipped_order({shirt: 3})
+    page = browse("order manager")
+
+    open_order(page, order)
+    follow(page, "Undo ship")
+    expect(page.get_by_text("Brings 3 units back into the total")).to_be_visible()
+    press(page, "Undo ship")
+    expect(page.get_by_text("Say why: it is kept with the order.")).to_be_visible()
+    page.get_by_label("Reason").fill("Still on the shelf")
+    press(page, "Undo ship")
+
+    expect(page.get_by_role("link", name="Ship", exact=True)).to_be_visible()
+    assert "Still on the shelf" in timeline(page)
+    stock = stock_of(shirt)
+    assert (stock.total, stock.available, stock.allocated) == (10, 7, 3)
+
+
+def test_cancelling_a_paid_order_refunds_it_unless_told_otherwise(browse):
+    shirt = product(10, price=1250)
+    refunded, kept = paid_by_card({shirt: 2}), paid_by_card({shirt: 2})
+    page = browse("order manager")
+
+    open_order(page, refunded)
+    follow(page, "Cancel order")
+    expect(page.get_by_label("and refund $25.00")).to_be_checked()
+    press(page, "Cancel order")
+    expect(page.get_by_text("$25.00 is refunded.")).to_be_visible()
+
+    open_order(page, kept)
+    follow(page, "Cancel order")
+    page.get_by_label("and refund $25.00").uncheck()
+    press(page, "Cancel order")
+    expect(page.get_by_text("Money still held: $25.00.")).to_be_visible()
+    assert obstacles(page) == []
+
+    page.goto("/admin/")
+    held = page.get_by_role("region", name="Money still held on cancelled orders")
+    expect(held).to_contain_text("$25.00")
+    page.get_by_role("region", name="Needs attention").get_by_role("link").click()
+    expect(page.get_by_role("row").filter(has_text="money is still held")).to_have_count(1)
+
+
+def test_a_part_is_refunded_and_what_came_back_is_put_back(browse):
+    shirt = product(10, price=1250, sku="SHIRT")
+    order = paid_by_card({shirt: 3})
+    orders.ship(order.pk, actor=MERCHANT)
+    page = browse("order manager", **PHONE)
+
+    open_order(page, order)
+    follow(page, "Refund")
+    assert obstacles(page) == []
+    assert not wider_than_the_screen(page)
+    page.get_by_label("Amount").fill("12.50")
+    page.get_by_label("Reason").fill("Did not fit")
+    page.get_by_label("Put back of SHIRT").fill("1")
+    press(page, "Refund")
+
+    expect(page.get_by_text("$12.50 is refunded. 1 unit put back.")).to_be_visible()
+    assert not wider_than_the_screen(page)
+    assert stock_of(shirt).available == 8
+
+
+def test_several_are_shipped_at_once_and_each_has_its_result(browse):
+    shirt = product(20)
+    first, second = paid_order({shirt: 1}), paid_order({shirt: 2})
+    page = browse("order manager")
+
+    page.goto(ORDERS)
+    for order in (first, second):
+        page.get_by_role("row").filter(has_text=str(order)).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option("ship_selected")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("Ship 2 orders")).to_be_visible()
+    assert obstacles(page) == []
+    # Somebody else is faster with one of them.
+    orders.ship(second.pk, actor=MERCHANT)
+    press(page, "Ship")
+
+    results = page.locator("#results")
+    expect(results.get_by_role("row").filter(has_text=str(first))).to_contain_text("shipped")
+    expect(results.get_by_role("row").filter(has_text=str(second))).to_contain_text(
+        "The order is shipped already."
+    )
+    assert obstacles(page) == []
+    assert stock_of(shirt).total == 17
+
+
+def test_a_pick_list_and_packing_slips_are_printed_without_prices(browse):
+    shirt = product(20, sku="SHIRT", price=1250)
+    address = {"first_name": "Ada", "line_1": "12 Square"}
+    buyer = Buyer("Ada", "ada@example.com", {}, address)
+    for units in (1, 2):
+        order = unpaid_order({shirt: units}, buyer=buyer)
+        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    page = browse("order manager")
+
+    page.goto(ORDERS)
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("print_selected")
+    page.get_by_role("button", name="Run").click()
+
+    expect(page.get_by_role("heading", name="Pick list")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="SHIRT").first).to_contain_text("3")
+    expect(page.get_by_text("12 Square")).to_have_count(2)
+    assert "12.50" not in page.locator("main").inner_text()
+    assert obstacles(page) == []
+    page.emulate_media(media="print")
+    expect(page.get_by_role("button", name="Print")).to_be_hidden()
+    expect(page.get_by_text("12 Square").first).to_be_visible()
+
+
+def test_a_note_stands_in_the_timeline(browse):
+    order = unpaid_order({product(10): 1})
+    page = browse("order manager")
+
+    open_order(page, order)
+    follow(page, "Add note")
+    assert obstacles(page) == []
+    page.get_by_label("Note").fill("Rings twice.")
+    press(page, "Add note")
+
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("Rings twice.")
+
+
+def test_a_payment_that_hangs_is_looked_at_and_settled_by_the_owner(browse):
+    shirt = product(10)
+    order = paid_by_card({shirt: 2}, token="unknown")
+    page = browse("owner")
+
+    page.goto(f"{ORDERS}?list=attention")
+    expect(page.get_by_text("A gateway has not said what became of a payment")).to_be_visible()
+    follow(page, str(order))
+    follow(page, "Check now")
+    press(page, "Check now")
+    expect(page.get_by_text("does not know yet")).to_be_visible()
+    follow(page, "Settle by hand")
+    assert obstacles(page) == []
+    page.get_by_label("Outcome").select_option("failed")
+    page.get_by_label("Reason").fill("Seen in the dashboard")
+    press(page, "Settle by hand")
+
+    expect(page.get_by_text("Settled by hand: the payment is failed.")).to_be_visible()
+    assert "Seen in the dashboard" in timeline(page)
+    assert stock_of(shirt).available == 10
+
+
+def test_a_payment_is_recorded_and_a_part_is_left_to_pay(browse):
+    order = unpaid_order({product(10, price=1250): 2})
+    page = browse("order manager")
+
+    open_order(page, order)
+    follow(page, "Record payment")
+    page.get_by_label("Amount").fill("10.00")
+    press(page, "Record payment")
+
+    expect(page.get_by_text(f"$10.00 recorded for order {order}.")).to_be_visible()
+    expect(page.get_by_text("Left to pay")).to_be_visible()
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+def test_the_dashboard_leads_to_what_is_to_be_done(browse, options):
+    shirt = product(2, name="Red shirt")
+    order = paid_order({shirt: 1})
+    page = browse("owner", **options)
+
+    page.goto("/admin/")
+    assert obstacles(page) == []
+    assert not wider_than_the_screen(page)
+    low = page.get_by_role("region", name="Low and out of stock")
+    expect(low).to_contain_text("1 low, 0 of them out")
+    expect(low.get_by_role("link", name="Red shirt")).to_be_visible()
+    page.get_by_role("region", name="Orders to ship").get_by_role("link", name=str(order)).click()
+
+    expect(page).to_have_url(re.compile(f"{order.pk}/change/"))
+
+
+def test_a_viewer_finds_an_order_by_its_number_and_no_button_to_press(browse):
+    order = shipped_order({product(10): 1})
+    page = browse("viewer")
+
+    page.goto(ORDERS)
+    expect(page.get_by_text("Every paid order is on its way.")).to_be_visible()
+    page.locator("#searchbar").fill(str(order))
+    page.keyboard.press("Enter")
+    follow(page, str(order))
+
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("Shipped")
+    for name in ("Undo ship", "Refund", "Add note"):
+        expect(page.get_by_role("link", name=name)).to_have_count(0)
