@@ -1,0 +1,346 @@
+"""What holds for every list over HTTP: how it is filtered, sorted and paged, and what it costs."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.schema import document
+from inventory import services as inventory
+from inventory.models import Action, Currency
+from inventory.services import Money
+from orders.models import Order
+from payments import services as payments
+from payments.services import Request
+from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
+from tests.http import BUYER, Api, administrator, statements
+from tests.lists import LISTS, NOON, Listed, asked, at
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def back_office() -> Api:
+    return administrator()
+
+
+@pytest.fixture
+def made(listed: Listed) -> Sequence[Any]:
+    return listed.make()
+
+
+def cases(of: str) -> pytest.MarkDecorator:
+    """Ask each list its own: `of` names the table."""
+    found = [(listed, case) for listed in LISTS for case in getattr(listed, of)]
+    return pytest.mark.parametrize(("listed", "case"), found, ids=str)
+
+
+every_list = pytest.mark.parametrize("listed", LISTS, ids=str)
+
+
+# Filters.
+
+
+@cases("found")
+def test_a_list_is_filtered(back_office, made, listed, case):
+    filter_, found = case
+
+    assert sorted(listed.names(back_office, made, filter=filter_)) == found
+
+
+@every_list
+def test_every_declared_filter_is_tried(listed):
+    tried = {
+        (term.partition("(")[2].partition(",")[0], term.partition("(")[0])
+        for filter_, _ in listed.found
+        for term in filter_.split("):")
+    }
+
+    declared = {
+        (field, operator)
+        for field, takes in listed.filters.takes.items()
+        for operator in takes.operators
+    }
+
+    assert declared - tried == listed.by_ids
+
+
+@cases("plain")
+def test_plain_query_parameters_filter_too_and_unknown_ones_do_nothing(
+    back_office, made, listed, case
+):
+    parameters, found = case
+
+    assert sorted(listed.names(back_office, made, **parameters)) == found
+
+
+@cases("undeclared")
+def test_what_a_list_does_not_declare_is_refused(back_office, made, listed, case):
+    refused = asked(back_office, listed.path, filter=case)
+
+    assert refused.status_code == 400
+    [error] = refused.json()["errors"]
+    assert (error["title"], error["source"]) == ("Bad Request", "filter")
+    assert error["code"] == "filter_not_supported"
+    assert case.partition("(")[2].partition(",")[0].rstrip(")") in error["detail"]
+
+
+@cases("wrong")
+def test_what_cannot_be_understood_is_refused(back_office, made, listed, case):
+    parameters, source = case
+
+    refused = asked(back_office, listed.path, **parameters)
+
+    assert refused.status_code == 400
+    [error] = refused.json()["errors"]
+    assert (error["status"], error["title"], error["source"]) == (400, "Bad Request", source)
+
+
+VALUES_THAT_MEAN_HARM = [
+    *("' OR '1'='1", "'; DROP TABLE orders_order; --", "x\\'; --", "%27 OR 1=1", "$1", "%s"),
+    *("%(name)s", "{0}", "x') OR (1=1", "\\", "%", "_", "*%*_*"),
+]
+
+
+@cases("texts")
+def test_a_value_is_never_more_than_a_value(back_office, made, listed, case):
+    for value in VALUES_THAT_MEAN_HARM:
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        for operator in ("eq", "like"):
+            filter_ = f'{operator}({case},"{quoted}")'
+            assert listed.names(back_office, made, filter=filter_) == [], filter_
+        assert listed.names(back_office, made, **{case: value}) == []
+
+
+# Sorting and pages.
+
+
+@every_list
+def test_a_list_is_sorted_either_way(back_office, made, listed):
+    assert listed.sorted_first.keys() == listed.filters.sorts.keys()
+
+    for sort, first in listed.sorted_first.items():
+        upwards = listed.names(back_office, made, sort=sort)
+        downwards = listed.names(back_office, made, sort=f"-{sort}")
+        assert (upwards[:1], downwards) == (first, upwards[::-1]), sort
+
+
+@every_list
+def test_the_newest_come_first_unless_told_otherwise(back_office, made, listed):
+    assert listed.names(back_office, made) == ["second", "first"]
+
+
+@every_list
+def test_no_row_is_on_two_pages_though_all_of_them_tie(back_office, listed):
+    with at(NOON):
+        alike = {str(row.pk) for row in listed.make_alike(7)}
+
+    for sort in ("", *listed.filters.sorts, *(f"-{sort}" for sort in listed.filters.sorts)):
+        seen = [
+            shown["id"]
+            for offset in range(0, 7, 2)
+            for shown in asked(
+                back_office, listed.path, **{"sort": sort, "page[limit]": 2, "page[offset]": offset}
+            ).json()["data"]
+        ]
+        assert (len(seen), set(seen)) == (7, alike), sort
+
+
+# Anything at all.
+
+SIGNS = st.sampled_from(
+    [
+        *("eq", "like", "in", "gt", "ge", "lt", "le", "is_null", "(", ")", ",", ":", "'", '"'),
+        *("\\", "*", "%", "_", " ", "|", "-", ".", "#", "\x00", "\n", "9" * 30, "-1", "true"),
+        *("2026-05-06", "99999999999999", "9999-12-31", "0001-01-01T00:00:00+14:00"),
+        *("\U0001f600", "\ud800"),
+    ]
+)
+
+
+@every_list
+def test_no_filter_whatever_breaks_the_server(back_office, made, listed):
+    fields = st.sampled_from(list(listed.filters.takes))
+    words = SIGNS | fields
+    values = st.text(max_size=8) | words
+    operators = st.sampled_from(["eq", "like", "in", "gt", "ge", "lt", "le"])
+    terms = st.builds("{}({},{})".format, operators, fields, values)
+    texts = st.one_of(
+        st.text(max_size=40),
+        st.lists(words, max_size=12).map("".join),
+        st.lists(terms, min_size=1, max_size=3).map(":".join),
+    )
+    sorts = st.text(max_size=8) | st.sampled_from([*listed.filters.sorts, "-stock"])
+    plain = st.tuples(st.sampled_from(list(listed.filters.base_filters)), values)
+
+    @settings(
+        max_examples=150,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(filter_=texts, sort=sorts, plain=plain)
+    def ask(filter_: str, sort: str, plain: tuple[str, str]) -> None:
+        parameters = {"filter": filter_, "sort": sort, plain[0]: plain[1]}
+        query = urlencode(parameters, errors="surrogatepass")
+
+        assert back_office.get(f"{listed.path}?{query}").status_code in {200, 400}
+
+    ask()
+    assert listed.names(back_office, made) == ["second", "first"]
+
+
+# What it costs.
+
+
+def _products(count: int) -> str:
+    for _ in range(count):
+        product(1, prices=[Money("USD", 1), Money("EUR", 2)])
+    return "/v2/products"
+
+
+def _stocks(count: int) -> str:
+    _products(count)
+    return "/v2/inventories"
+
+
+def _log(count: int) -> str:
+    made = product(1)
+    for _ in range(count - 1):
+        inventory.record(made.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    return f"/v2/inventories/{made.pk}/transactions"
+
+
+def _currencies(count: int) -> str:
+    # A store has at most ten.
+    for number in range(Currency.objects.count(), min(count, inventory.CURRENCIES_MAX)):
+        inventory.create_currency(code=f"AA{chr(65 + number)}")
+    return "/v2/currencies"
+
+
+def _gateways(count: int) -> str:
+    return "/v2/gateways"
+
+
+def _carts(count: int) -> str:
+    made = product(1, prices=[Money("USD", 1), Money("EUR", 2)])
+    for number in range(count):
+        filled_cart({made: 1}, currency="EUR" if number % 2 else "USD")
+    return "/v2/carts"
+
+
+def _items(count: int) -> str:
+    return f"/v2/carts/{filled_cart({product(1): 1 for _ in range(count)})}/items"
+
+
+def _orders(count: int) -> str:
+    for _ in range(count):
+        paid_order({product(1): 1})
+    return "/v2/orders"
+
+
+def _order_items(count: int) -> str:
+    return f"/v2/orders/{unpaid_order({product(1): 1 for _ in range(count)}).pk}/items"
+
+
+def _transactions(count: int) -> str:
+    order = unpaid_order({product(1, price=100): 1})
+    _pay_in_parts(order, count)
+    return f"/v2/orders/{order.pk}/transactions"
+
+
+def _pay_in_parts(order: Order, count: int) -> None:
+    for _ in range(count):
+        payments.pay(order.pk, Request("manual", amount=1), actor=MERCHANT)
+
+
+def _orders_of_a_cart(count: int) -> str:
+    cart, api = filled_cart({product(count, price=100): 1}), administrator()
+    for _ in range(count):
+        api.check_out(cart)
+        _pay_in_parts(Order.objects.filter(cart_id=cart).latest("pk"), 2)
+    return f"/v2/carts/{cart}/orders"
+
+
+# By the address in the description. Of each a list of one is made, and then one of 25.
+COSTS = {
+    "/v2/products": _products,
+    "/v2/inventories": _stocks,
+    "/v2/inventories/{product_id}/transactions": _log,
+    "/v2/currencies": _currencies,
+    "/v2/gateways": _gateways,
+    "/v2/carts": _carts,
+    "/v2/carts/{cart_id}/items": _items,
+    "/v2/carts/{cart_id}/orders": _orders_of_a_cart,
+    "/v2/orders": _orders,
+    "/v2/orders/{order_id}/items": _order_items,
+    "/v2/orders/{order_id}/transactions": _transactions,
+}
+
+
+def test_every_list_of_the_description_is_measured_here():
+    lists = set()
+    for path, operations in document()["paths"].items():
+        answers = operations.get("get", {}).get("responses", {})
+        answer = answers.get("200", {}).get("content", {}).get("application/json", {})
+        shown = answer.get("schema", {}).get("properties", {}).get("data", {})
+        if shown.get("type") == "array":
+            lists.add(path)
+
+    assert lists == COSTS.keys()
+
+
+@pytest.mark.parametrize("path", COSTS)
+def test_a_list_of_25_costs_as_many_statements_as_a_list_of_1(back_office, path):
+    inventory.create_currency(code="EUR")
+
+    def cost(count: int) -> int:
+        address = f"{COSTS[path](count)}?include=items"
+        first = back_office.get(address)
+        assert first.status_code == 200
+        assert len(first.json()["data"]) >= min(count, 10) or path == "/v2/gateways"
+        return statements(lambda: back_office.get(address))
+
+    assert cost(1) == cost(25)
+
+
+def test_the_stocks_of_25_products_cost_as_many_statements_as_that_of_1(back_office):
+    ids = [{"id": str(product(1).pk)} for _ in range(25)]
+
+    back_office.get("/v2/inventories")
+
+    def cost(count: int) -> int:
+        return statements(lambda: back_office.post("/v2/inventories/multiple", ids[:count]))
+
+    assert cost(1) == cost(25)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/v2/products", {"filter": "like(name,*shirt*):gt(stock,0):eq(manage_stock,true)"}),
+        ("/v2/products", {"sort": "-manage_stock"}),
+        ("/v2/products", {"status": "live", "sort": "sku"}),
+        ("/v2/orders", {"filter": "like(shipping_name,a*)", "include": "items"}),
+        (
+            "/v2/orders",
+            {"filter": "like(order_number,*1*):gt(with_tax,1)", "sort": "-order_number"},
+        ),
+        ("/v2/orders", {"payment": "unpaid", "sort": "with_tax"}),
+    ],
+)
+def test_a_filtered_list_costs_no_more_for_its_length(back_office, path, parameters):
+    shirt = product(1)
+    for _ in range(25):
+        product(1)
+        back_office.post(f"/v2/carts/{filled_cart({shirt: 1})}/checkout", BUYER)
+
+    def cost(limit: int) -> int:
+        page = {**parameters, "page[limit]": limit}
+        assert len(asked(back_office, path, **page).json()["data"]) == limit
+        return statements(lambda: asked(back_office, path, **page))
+
+    assert cost(1) == cost(25)
+    assert cost(25) <= 4
