@@ -41,7 +41,7 @@ ROUTES = [
 CONTROLS = {
     *("fault", "clear_faults", "wait_until_held", "release", "authenticate", "lapse", "set_refund"),
     *("settings", "forget_keys", "book", "events", "send_events", "calls"),
-    "reset",
+    *("forget_events", "reset"),
 }
 
 
@@ -157,13 +157,17 @@ class FakeStripe:
         """List the calls that were answered or were meant to be: operation, id, key, status."""
         return list(self.log)
 
+    def forget_events(self) -> None:
+        """What was told so far will not be told again."""
+        self.webhooks.wait_until_sent()
+        self.webhooks.events.clear()
+        self.webhooks.deliveries.clear()
+
     def reset(self) -> None:
         """Forget everything, as if just started; where webhooks go to stays."""
         self.faults.clear()
-        self.webhooks.wait_until_sent()
+        self.forget_events()
         self.account = Account(self.webhooks.happened)
-        self.webhooks.events.clear()
-        self.webhooks.deliveries.clear()
         self.webhooks.kept = False
         self.saved, self.log, self.key_seconds = {}, [], DAY
 

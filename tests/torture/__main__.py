@@ -8,6 +8,7 @@ import argparse
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ RUN_SECONDS = 45
 
 def main() -> int:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _database() as url:
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -81,6 +83,7 @@ def _random_runs(url: str, seed: int, seconds: float) -> bool:
     site = Site(url, servers=2, workers=1)
     store = Store(site)
     until = time.monotonic() + seconds
+    keeps_log = True
     try:
         while time.monotonic() < until:
             report = chaos.run(store, seed=seed, seconds=RUN_SECONDS)
@@ -89,9 +92,10 @@ def _random_runs(url: str, seed: int, seconds: float) -> bool:
                 _say(*report.differences, f"See {site.log.name}. Again: --seed {seed}")
                 return False
             seed += 1
+        keeps_log = False
+        return True
     finally:
-        site.end()
-    return True
+        site.end(keeps_log=keeps_log)
 
 
 def _opposite_orders(rounds: int) -> bool:

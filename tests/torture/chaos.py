@@ -23,6 +23,7 @@ from tests.torture.store import SECRET, Store
 ROLES = (*[crowd.buy] * 5, *[crowd.keep_shop] * 2, crowd.cancel_orders)
 PRODUCTS = 6
 STOCK = 100
+TOLD_AGAIN = 300
 OPERATIONS = ["create_intent", "confirm", "capture", "cancel", "create_refund", "retrieve_intent"]
 FAULTS: list[dict[str, Any]] = [
     {"answer": "dropped"},
@@ -126,6 +127,18 @@ def _let_one_lapse(store: Store, chance: random.Random) -> None:
         store.site.control("lapse", intent=chance.choice(held)["id"])
 
 
+def _let_refunds_take_their_time(store: Store, chance: random.Random) -> None:
+    store.site.control("settings", refund_status=chance.choice(["pending", "succeeded"]))
+
+
+def _end_refunds(store: Store, chance: random.Random) -> None:
+    """The banks are done with refunds that were on their way; some came back."""
+    for refund in store.site.book()["refunds"]:
+        if refund["status"] == "pending":
+            status = chance.choices(["succeeded", "failed"], [4, 1])[0]
+            store.site.control("set_refund", refund=refund["id"], status=status)
+
+
 def _recover_meanwhile(store: Store, chance: random.Random) -> None:
     # A mark may be reached by recovery as well, and then that is what dies.
     store.site.run("settle_pending_payments", times=2)
@@ -137,9 +150,11 @@ _TRICKS: list[Callable[[Store, random.Random], None]] = [
     _let_the_gateway_fail,
     _tell_again,
     _let_one_lapse,
+    _let_refunds_take_their_time,
+    _end_refunds,
     _recover_meanwhile,
 ]
-_WEIGHTS = [35, 15, 30, 10, 5, 5]
+_WEIGHTS = [35, 15, 30, 8, 3, 3, 3, 3]
 
 
 # Afterwards.
@@ -153,15 +168,19 @@ def _calm_down(store: Store) -> None:
 
 
 def _recover(store: Store, chance: random.Random) -> None:
-    """Tell everything once more, in no order; do all jobs; recover; and a day later again.
+    """Tell much of it once more, in no order; do all jobs; recover; and a day later again.
 
     What Stripe answered with 500 it answers so for a day, whatever it did.
     """
     store.site.wait_until_ready()
+    store.site.control("settings", refund_status="succeeded")
+    _end_refunds(store, chance)
     names = [event["id"] for event in store.site.control("events")]
-    store.site.control("send_events", names=chance.sample(names, len(names)))
+    told_again = chance.sample(names, min(len(names), TOLD_AGAIN))
+    store.site.control("send_events", names=told_again)
     store.site.work_off()
     store.recover()
     store.site.control("forget_keys")
     store.recover()
     store.site.work_off()
+    store.site.control("forget_events")

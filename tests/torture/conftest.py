@@ -10,13 +10,13 @@ from tests.torture.store import Store
 
 
 @pytest.fixture(scope="session")
-def running_site(django_db_setup: None) -> Iterator[Site]:
+def running_site(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator[Site]:
     """Processes on the tests' own database; started once, for that takes a while."""
     site = Site(_url())
     try:
         yield site
     finally:
-        site.end()
+        site.end(keeps_log=bool(request.session.testsfailed))
 
 
 @pytest.fixture

@@ -150,6 +150,8 @@ def _fork(run: Callable[[], None]) -> int:
 def _serve(port: int) -> None:
     from granian.cli import entrypoint
 
+    # Its worker must not outlive it: nobody else would end it.
+    os.register_at_fork(after_in_child=die_with_parent(signal.SIGKILL))
     # One worker to a server, so that a death takes nobody along.
     sys.argv = ["granian", *granian_options(str(port)), "--workers", "1"]
     entrypoint()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Site:
             marks.ORDERS: str(self.orders),
         }
 
-    def end(self) -> None:
+    def end(self, *, keeps_log: bool = False) -> None:
         """Kill everything. The nursery does so with its children when nobody gives it orders."""
         assert self.nursery.stdin is not None
         self.nursery.stdin.close()
@@ -69,6 +70,8 @@ class Site:
         self.stripe.kill()
         self.stripe.wait()
         self.log.close()
+        if not keeps_log:
+            shutil.rmtree(self.folder)
 
     # The fake Stripe.
 
