@@ -158,9 +158,10 @@ def environment_variables() -> dict[str, str | None]:
 def default_of(call: ast.Call) -> str | None:
     for keyword in call.keywords:
         if keyword.arg == "default" and isinstance(keyword.value, ast.Constant):
-            return (
-                None if keyword.value.value is None else json.dumps(keyword.value.value).strip('"')
-            )
+            # That nothing is set is said in words.
+            if keyword.value.value in (None, ""):
+                return None
+            return json.dumps(keyword.value.value).strip('"')
     return None
 
 
