@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Sum
 from django.utils.text import slugify
 
 from api import clock
@@ -45,6 +45,7 @@ from inventory.models import (
     OPPOSITES,
     REASON_LENGTH_MAX,
     Action,
+    CountLine,
     Currency,
     Price,
     Product,
@@ -149,7 +150,13 @@ def _total_at(stock: Stock, moment: datetime | None) -> int:
         total: int = stock.total
         return total
     entry = entry_at(stock, moment)
-    return entry.total if entry else 0
+    sequence, total = (entry.sequence, entry.total) if entry else (0, 0)
+    # What a file of counts has found out about that moment stands in the log from later on.
+    found_out = CountLine.objects.filter(
+        product_id=stock.product_id, sequence__gt=sequence, reverted_sequence=None
+    ).filter(counted_at__lte=moment)
+    known: int = found_out.aggregate(units=Sum("change", default=0))["units"]
+    return total + known
 
 
 def _since(stock: Stock, seen: int) -> str:

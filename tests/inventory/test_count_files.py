@@ -385,6 +385,17 @@ def test_two_files_about_one_moment_correct_a_difference_once():
 
 
 @pytest.mark.usefixtures("ticking")
+def test_a_count_by_hand_knows_what_a_file_has_found_out():
+    shirt = product(10, sku="A")
+    moment = clock.now()
+    file = applied(f"sku,count,counted_at\nA,8,{moment.isoformat()}\n")
+
+    assert inventory.count(shirt.pk, 8, counted_at=moment, actor=MERCHANT) == 0
+    reverted(file)
+    assert inventory.count(shirt.pk, 8, counted_at=moment, actor=MERCHANT) == -2
+
+
+@pytest.mark.usefixtures("ticking")
 def test_a_count_that_was_reverted_no_longer_counts():
     shirt = product(10, sku="A")
     moment = clock.now().isoformat()
