@@ -94,11 +94,18 @@
     if (event.target.name !== "action") return;
     suggest();
     show();
-    quantity.focus();
+  });
+  // Whoever chooses with the mouse goes on to the quantity; arrow keys go on to the next tab.
+  form.querySelector(".hf-tabs").addEventListener("click", (event) => {
+    if (!(event.target instanceof HTMLInputElement)) requestAnimationFrame(() => quantity.focus());
   });
   document.addEventListener("htmx:afterSettle", show);
   suggest();
   show();
   // Unfold shows the page only when Alpine has started, and what is hidden cannot be focused.
-  document.addEventListener("alpine:initialized", () => requestAnimationFrame(() => quantity.focus()));
+  (function begin(times) {
+    if (document.activeElement !== document.body) return;
+    quantity.focus();
+    if (times) setTimeout(begin, 50, times - 1);
+  })(100);
 })();
