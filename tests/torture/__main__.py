@@ -24,7 +24,7 @@ import psycopg
 from config.embedded import Server
 from config.supervisor import PROJECT
 
-RUN_SECONDS = 45
+RUN_SECONDS = 60
 
 
 def main() -> int:

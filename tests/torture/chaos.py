@@ -1,6 +1,7 @@
 """A random run: a crowd on a site whose processes die and whose gateway is unreliable."""
 
 import concurrent.futures
+import http
 import multiprocessing
 import os
 import random
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from procrastinate.contrib.django.models import ProcrastinateJob
+
 from tests.factories import product
 from tests.torture import crowd
 from tests.torture.caller import Entry
@@ -23,7 +26,9 @@ from tests.torture.store import SECRET, Store
 ROLES = (*[crowd.buy] * 5, *[crowd.keep_shop] * 2, crowd.cancel_orders)
 PRODUCTS = 6
 STOCK = 100
-TOLD_AGAIN = 300
+TOLD_AGAIN = 200
+# A worker counts as dead after half a minute, and is looked for every minute.
+STALLED_SECONDS = 150
 OPERATIONS = ["create_intent", "confirm", "capture", "cancel", "create_refund", "retrieve_intent"]
 FAULTS: list[dict[str, Any]] = [
     {"answer": "dropped"},
@@ -168,19 +173,39 @@ def _calm_down(store: Store) -> None:
 
 
 def _recover(store: Store, chance: random.Random) -> None:
-    """Tell much of it once more, in no order; do all jobs; recover; and a day later again.
+    """Tell what nobody heard, and more, in no order; do all jobs; recover; a day later again.
 
     What Stripe answered with 500 it answers so for a day, whatever it did.
     """
     store.site.wait_until_ready()
     store.site.control("settings", refund_status="succeeded")
     _end_refunds(store, chance)
-    names = [event["id"] for event in store.site.control("events")]
-    told_again = chance.sample(names, min(len(names), TOLD_AGAIN))
-    store.site.control("send_events", names=told_again)
+    _tell_what_was_missed(store, chance)
+    _wait_for_stalled_jobs()
     store.site.work_off()
     store.recover()
     store.site.control("forget_keys")
     store.recover()
     store.site.work_off()
     store.site.control("forget_events")
+
+
+def _tell_what_was_missed(store: Store, chance: random.Random) -> None:
+    """Stripe repeats a message until it is heard, for days; and others for no reason."""
+    heard = {
+        delivery["event"]
+        for delivery in store.site.control("send_events", names=[])
+        if delivery["status"] == http.HTTPStatus.OK
+    }
+    names = [event["id"] for event in store.site.control("events")]
+    missed = [name for name in names if name not in heard]
+    told = missed + chance.sample(names, min(len(names), TOLD_AGAIN))
+    store.site.control("send_events", names=chance.sample(told, len(told)))
+
+
+def _wait_for_stalled_jobs() -> None:
+    """Wait until a living worker has taken up what a killed one left behind in the middle."""
+    stalled = ProcrastinateJob.objects.filter(status="doing", task_name__startswith="payments.")
+    deadline = time.monotonic() + STALLED_SECONDS
+    while stalled.exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
