@@ -20,7 +20,7 @@ from procrastinate.contrib.django import app
 
 from api import clock
 from api.actors import Actor
-from api.transactions import in_transaction
+from api.transactions import Stale, in_transaction
 from inventory import countfiles
 from inventory.countfiles import Line
 from inventory.errors import CountFileNotReady, StockTooLow, TooManyUnits
@@ -80,7 +80,11 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
 def _store(file: CountFile, lines: Sequence[Line]) -> tuple[CountFile, bool]:
     # Waits for somebody who is uploading the same at the same moment.
     CountFile.objects.bulk_create([file], ignore_conflicts=True)
-    kept = CountFile.objects.exclude(state=CountFile.State.REVERTED).get(sha256=file.sha256)
+    in_force = CountFile.objects.exclude(state=CountFile.State.REVERTED)
+    kept = in_force.filter(sha256=file.sha256).first()
+    if kept is None:
+        # It was there a moment ago, and has been reverted since.
+        raise Stale
     if kept.pk != file.pk:
         return kept, False
     _copy(file, lines)
