@@ -25,6 +25,8 @@ UNCAUGHT = "setTimeout(() => { throw new Error('oh dear') })"
 )
 def test_a_watch_sees(page, watch, script, event, complaint):
     page.goto("/admin/login/")
+    # So that the next answer is the one to what the script asks for.
+    page.wait_for_load_state("networkidle")
 
     with page.expect_event(event):
         page.evaluate(script)

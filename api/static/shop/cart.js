@@ -31,8 +31,10 @@ export function addProduct(product) {
   return change(() => addToCart(product.id, 1), wanted, `${product.name} is in your cart.`);
 }
 
+/** Its things are bought. */
 export async function clearCart() {
   await emptyCart();
+  memory.checkedOut = null;
   await showCart();
 }
 

@@ -65,9 +65,10 @@ function card(product) {
 }
 
 function picture({ image_url, name }) {
-  if (!image_url) return element("span", { class: "picture", "aria-hidden": "true" }, name.slice(0, 1));
   // The name stands below it, so there is nothing to say twice.
-  return element("img", { class: "picture", src: image_url, alt: "", loading: "lazy" });
+  return image_url
+    ? element("img", { class: "picture", src: image_url, alt: "", loading: "lazy" })
+    : element("span", { class: "picture", "aria-hidden": "true" }, name.slice(0, 1));
 }
 
 /** A store may keep its levels to itself; then all there is to say is yes or no. */

@@ -16,7 +16,8 @@ export function showList(list, things, make) {
   const before = new Map([...list.children].map((child) => [child.dataset.id, child]));
   things.forEach((thing, position) => {
     const shown = current(before.get(thing.id), thing, make);
-    if (list.children[position] !== shown) list.insertBefore(shown, list.children[position] ?? null);
+    const there = list.children[position] ?? null;
+    if (there !== shown) list.insertBefore(shown, there);
   });
   while (list.children.length > things.length) list.lastElementChild.remove();
 }

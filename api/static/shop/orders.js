@@ -80,7 +80,7 @@ function stateOf({ id, status, payment, shipping, transactions }) {
   if (payment === "refunded") return "refunded";
   if (payment === "paid") return "paid";
   const last = transactions.at(-1);
-  if (last?.status === "pending") return last.next_actions?.length ? "confirm" : "pending";
+  if (last?.status === "pending") return whatHappened(last);
   if (remarks.has(id)) return "short";
   return ["failed", "cancelled"].includes(last?.status) ? "declined" : "unpaid";
 }
@@ -103,12 +103,11 @@ async function notice(found) {
 
 /** The cart's things are bought, or not: once its order is paid, the cart is empty. */
 async function letGoOfCart({ state }) {
-  if (state === "cancelled") {
+  if (state === "paid" || state === "shipped") {
+    await clearCart();
+  } else if (state === "cancelled") {
     memory.checkedOut = null;
     await showCart();
-  } else if (state === "paid" || state === "shipped") {
-    memory.checkedOut = null;
-    await clearCart();
   }
 }
 
@@ -178,23 +177,24 @@ function confirmButton(order) {
 
 function payWith(order, way) {
   remarks.delete(order.id);
-  say("We are asking the bank …");
+  say("We are asking the bank …", "waiting");
   return settle(order, () => pay(order, way));
 }
 
 /** Pay, or go on with it, and tell how it ended or that nobody knows yet. */
 async function settle(order, act) {
   try {
-    say(spoken(await act()));
+    const { text, tone } = STATES[whatHappened(await act())];
+    say(text, tone);
   } catch (error) {
     say(await reason(order, error), "bad");
   }
   await Promise.all([showProducts(), showOrder(order.id)]);
 }
 
-function spoken({ status, next_actions }) {
-  if (status === "complete") return STATES.paid.text;
-  return next_actions?.length ? STATES.confirm.text : STATES.pending.text;
+function whatHappened({ status, next_actions }) {
+  if (status === "complete") return "paid";
+  return next_actions?.length ? "confirm" : "pending";
 }
 
 async function reason(order, error) {

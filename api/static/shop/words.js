@@ -3,6 +3,8 @@
 import { Refused, Unanswered } from "./api.js";
 import { productsOf } from "./calls.js";
 
+const FASTER = "Somebody was faster.";
+const NO_ANSWER = "There was no answer. Please try again: nothing is done twice.";
 const WORDS = {
   bad_credentials: "This shop is not set up yet: the server does not know its API client.",
   gateway_not_enabled: "This shop takes no test payments.",
@@ -18,7 +20,7 @@ const WORDS = {
 
 export function explain(error) {
   if (error instanceof Refused) return WORDS[error.code] ?? error.message;
-  if (error instanceof Unanswered) return "There was no answer. Please try again: nothing is done twice.";
+  if (error instanceof Unanswered) return NO_ANSWER;
   console.error(error);
   return "Something broke on this page. Please reload it.";
 }
@@ -28,11 +30,12 @@ export function explain(error) {
  * quantity, so the products are looked at again: `wanted` is [{ product_id, quantity }].
  */
 export async function explainShortage(wanted) {
-  const found = new Map((await productsOf(idsOf(wanted))).map((product) => [product.id, product]));
-  const missing = idsOf(wanted)
-    .map((id) => shortage(found.get(id), unitsOf(wanted, id)))
-    .filter(Boolean);
-  return ["Somebody was faster.", ...missing].join(" ");
+  const ids = idsOf(wanted);
+  const products = await productsOf(ids).catch(() => null);
+  if (!products) return FASTER;
+  const found = new Map(products.map((product) => [product.id, product]));
+  const missing = ids.map((id) => shortage(found.get(id), unitsOf(wanted, id)));
+  return [FASTER, ...missing.filter(Boolean)].join(" ");
 }
 
 function shortage(product, units) {
