@@ -26,8 +26,10 @@ from payments import gateways, order_export, order_lists, order_pages, services
 from payments.models import Attempt, Gateway, GatewayEvent, Payment
 from payments.order_lists import ATTENTION, LISTS
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
-from payments.order_steps import ORDER_STEPS, PAYMENT_STEPS, Case, Step
+from payments.order_steps import ORDER_STEPS
+from payments.payment_steps import PAYMENT_STEPS
 from payments.products import ProductPages
+from payments.steps import Case, Step
 
 admin.site.register(Product, ProductPages)
 

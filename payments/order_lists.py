@@ -19,7 +19,7 @@ from orders import services as orders
 from orders.models import Order, OrderItem, OrderQuerySet
 from payments import attention
 from payments.order_pages import address
-from payments.order_steps import words
+from payments.steps import words
 
 LIST_VAR = "list"
 # Parts of a name are looked for among the newest orders only: however many there are.
