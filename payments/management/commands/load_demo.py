@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from api import clock
 from inventory.models import Product
+from orders import audit
 from orders.models import Order
 from payments.demo import logins, story
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         story.tell(clock.now())
         # Last, with a commit that waits for the disk: it brings everything before it there too.
         logins.create()
+        audit.run()
         self.stdout.write(
             f"  {Product.objects.count()} products and {Order.objects.count()} orders of the last "
             f"{story.DAYS} days, in {time.monotonic() - began:.0f} s"
