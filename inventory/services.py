@@ -130,7 +130,7 @@ def count(
     stock = _lock_managed(product_id)
     if seen is not None and seen != stock.sequence:
         raise StockMoved(_since(stock, seen))
-    difference = counted - _total_at(stock, counted_at)
+    difference = counted - total_at(stock, counted_at)
     if stock.available + difference < 0:
         raise CountTooLow(
             f"{-difference} fewer than the log says, but only {stock.available} of {stock.total} "
@@ -144,8 +144,11 @@ def count(
     return difference
 
 
-def _total_at(stock: Stock, moment: datetime | None) -> int:
-    """What a locked row's total was. The log is only asked where it has gone on since then."""
+def total_at(stock: Stock, moment: datetime | None) -> int:
+    """What a count of that moment is measured from: under the row's lock, where it is written.
+
+    The log is only asked where it has gone on since then.
+    """
     if moment is None or stock.last_moved_at is None or moment >= stock.last_moved_at:
         total: int = stock.total
         return total

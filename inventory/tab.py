@@ -270,10 +270,7 @@ def _told(counted: int, difference: int) -> str:
 def _then(stock: Stock, form: OperationForm) -> int | None:
     """The total at the moment of the count that was typed, if one was."""
     moment = form.moment_of_count
-    if moment is None:
-        return None
-    entry = services.entry_at(stock, moment)
-    return entry.total if entry else 0
+    return None if moment is None else services.total_at(stock, moment)
 
 
 @dataclass(frozen=True)
