@@ -12,8 +12,8 @@ from environs import Env
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Set by `make run`, `make test` and `make bench` only. It allows the embedded database, the demo's
-# credentials, the `test` gateway and the replaceable clock, and so belongs on loopback.
+# Set by `make run` and the commands for developers only. It allows the embedded database, the
+# demo's credentials, the `test` gateway and the replaceable clock, and so belongs on loopback.
 HOLDFAST_DEMO = env.bool("HOLDFAST_DEMO", default=False)
 DEBUG = False
 
