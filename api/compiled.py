@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Field, Model, QuerySet
+from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=Model)
 
@@ -49,7 +50,7 @@ class Compiled(Generic[M]):
             rows = cursor.fetchall()
         for position, convert in statement.converters:
             rows = [(*row[:position], convert(row[position]), *row[position + 1 :]) for row in rows]
-        return [self._model.from_db("default", statement.columns, row) for row in rows]
+        return [_made(self._model, statement.columns, row) for row in rows]
 
     def _compile(self) -> _Statement:
         # Only inside a transaction does Django compile select_for_update(), hence not at import.
@@ -71,6 +72,15 @@ class Compiled(Generic[M]):
                 query.select_for_update,
             )
             return self._statement
+
+
+def _made(model: type[M], columns: Sequence[str], row: Sequence[Any]) -> M:
+    """Do what `from_db` does, but for the signals of a new instance, to which nobody listens."""
+    made = model.__new__(model)
+    made.__dict__.update(zip(columns, row, strict=True))
+    made._state = ModelState()
+    made._state.adding, made._state.db = False, "default"
+    return made
 
 
 def _alone(marker: Any) -> Any:

@@ -66,6 +66,21 @@ def test_a_compiled_queryset_reads_every_kind_of_value_as_django_does():
     assert isinstance(found.exchange_rate, Decimal)
 
 
+def test_an_instance_is_like_one_that_django_made():
+    by_code = Compiled(lambda code: Currency.objects.filter(code=code), code="?")
+
+    [found], expected = by_code(code="USD"), Currency.objects.get(code="USD")
+    found.format = "{price} !"
+    found.save(update_fields=["format"])
+
+    assert found == expected
+    assert vars(found).keys() == vars(expected).keys()
+    assert (found._state.adding, found._state.db) == (False, "default")
+    assert found.get_deferred_fields() == set()
+    expected.refresh_from_db()
+    assert expected.format == "{price} !"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_compiled_lock_needs_a_transaction():
     client = api_client()

@@ -259,6 +259,7 @@ ROUTES = {
     "GET /v2/inventories/{id}/transactions": ADMINISTRATORS,
     "POST /v2/inventories/{id}/transactions": ADMINISTRATORS,
     "GET /v2/inventories/{id}/transactions/{id}": ADMINISTRATORS,
+    "GET /v2/inventories/{id}/holders": ADMINISTRATORS,
     "GET /v2/currencies": EVERYBODY,
     "POST /v2/currencies": ADMINISTRATORS,
     "GET /v2/currencies/{id}": EVERYBODY,
