@@ -26,9 +26,18 @@ def address(request: HttpRequest) -> str:
 def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
     """Answer whoever has failed too often, and does not get as far as the password any more."""
     minutes = settings.LOGIN_COOL_OFF_MINUTES
-    context = {**admin.site.each_context(request), "title": "Log in", "minutes": minutes}
+    return _shut(request, minutes * 60, {"minutes": minutes})
+
+
+def too_many(request: HttpRequest, refusal: limits.TooManyRequests) -> HttpResponse:
+    """Answer from where too many have tried, whatever the name."""
+    return _shut(request, refusal.retry_after_seconds or 1, {"refusal": refusal})
+
+
+def _shut(request: HttpRequest, seconds: int, words: dict[str, Any]) -> HttpResponse:
+    context = {**admin.site.each_context(request), "title": "Log in", **words}
     answer = render(request, "admin/locked_out.html", context, status=429)
-    answer["Retry-After"] = str(minutes * 60)
+    answer["Retry-After"] = str(seconds)
     answer["Cache-Control"] = "no-store"
     return answer
 

@@ -9,6 +9,7 @@ from axes.middleware import AxesMiddleware
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
@@ -19,7 +20,7 @@ from django.middleware.common import CommonMiddleware as DjangoCommon
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.utils import timezone
 
-from api import store
+from api import limits, logins, store
 from api.ids import uuid7
 from api.policies import ADMIN
 
@@ -104,7 +105,16 @@ class MessageMiddleware(_ForPeople, DjangoMessages): ...
 class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
 
 
-class LoginMiddleware(_ForPeople, AxesMiddleware): ...  # type: ignore[misc]
+class LoginMiddleware(_ForPeople, AxesMiddleware):  # type: ignore[misc]
+    """Keep those out who have failed too often, and those who try too many names."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method == "POST" and request.path_info == settings.LOGIN_URL:
+            try:
+                limits.count(request, "login")
+            except limits.TooManyRequests as refusal:
+                return logins.too_many(request, refusal)
+        return super().__call__(request)
 
 
 class TimeZoneMiddleware:

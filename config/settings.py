@@ -231,6 +231,8 @@ LIMITS = {
     "token": env.int("TOKEN_LIMIT", default=1_000),
     "checkout": env.int("CHECKOUT_LIMIT", default=1_000),
     "payment": env.int("PAYMENT_LIMIT", default=1_000),
+    # To hash a password takes half a second of a core, on purpose.
+    "login": env.int("LOGIN_LIMIT", default=20),
 }
 # Every other call, counted in each process by itself.
 REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000)

@@ -22,7 +22,7 @@ def pytest_load_initial_conftests() -> None:
     # Tests open and close connections thread by thread; a pool would hand them on.
     os.environ["DATABASE_POOL_SIZE"] = "0"
     # All tests come from one address; those of the limits set them.
-    for limit in ("TOKEN_LIMIT", "CHECKOUT_LIMIT", "PAYMENT_LIMIT", "REQUEST_LIMIT"):
+    for limit in ("TOKEN_LIMIT", "CHECKOUT_LIMIT", "PAYMENT_LIMIT", "LOGIN_LIMIT", "REQUEST_LIMIT"):
         os.environ[limit] = "0"
     # Some tests let dozens of threads wait for a gateway at once; those of the waits set this.
     os.environ["GATEWAY_WAITS_MAX"] = "1000"

@@ -45,7 +45,10 @@ def calls_allowed(kind: str, address: str = HERE) -> int:
 def test_by_default_five_hundred_checkouts_and_payments_pass_within_ten_seconds(
     settings: Any,
 ):
-    told = "import config.settings as s; print(s.LIMIT_SECONDS, *s.LIMITS.values())"
+    told = (
+        "import config.settings as s; "
+        "print(s.LIMIT_SECONDS, *(s.LIMITS[kind] for kind in ('token', 'checkout', 'payment')))"
+    )
     environment = {"HOLDFAST_DEMO": "1", "PATH": os.environ["PATH"]}
 
     run = subprocess.run(

@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from api import logins
+from api import limits, logins
 from tests.http import statements
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +148,24 @@ def test_passwords_are_not_written_down():
     log_in("nearly the right one")
 
     assert "nearly" not in repr(list(AccessAttempt.objects.values()))
+
+
+@pytest.mark.usefixtures("maria")
+def test_trying_many_names_is_stopped_before_any_password_is_hashed(settings):
+    settings.LIMITS = {**settings.LIMITS, "login": 3}
+    limits.forget()
+    for number in range(3):
+        assert log_in("wrong", name=f"name-{number}").status_code == 200
+
+    with patch("django.contrib.auth.hashers.check_password") as check:
+        stopped = log_in("right")
+
+    assert stopped.status_code == 429
+    assert 1 <= int(stopped["Retry-After"]) <= settings.LIMIT_SECONDS
+    assert "Too many requests from this address" in stopped.content.decode()
+    assert not check.called
+    assert Client().get(LOGIN).status_code == 200
+    limits.forget()
 
 
 @pytest.mark.usefixtures("maria")
