@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
 from api import clock
@@ -142,6 +143,27 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
 
     with django_assert_num_queries(allowed):
         assert len(found(admin_client, **query)) == 25
+
+
+@pytest.mark.parametrize(
+    ("listed", "index"),
+    [
+        ("to_ship", "orders_to_ship"),
+        ("unpaid", "orders_unpaid"),
+        ("shipped", "orders_shipped"),
+        ("cancelled", "orders_cancelled"),
+        ("holding_units", "orders_holding_units"),
+        ("cancelled_with_money", "orders_cancelled_with_money"),
+        ("partly_paid", "orders_partly_paid"),
+    ],
+)
+def test_a_list_can_be_found_by_an_index_of_its_own(listed, index):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        plan = getattr(Order.objects.all(), listed)().explain()
+
+    assert f"using {index} " in plan or f"on {index} " in plan, plan
 
 
 def test_orders_are_filtered_by_their_three_states(admin_client):
