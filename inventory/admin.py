@@ -13,7 +13,6 @@ from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
@@ -28,7 +27,6 @@ from api.admin import (
     moment,
 )
 from api.errors import Refusal
-from api.fields import storable
 from api.models import StoreSettings
 from inventory import services
 from inventory.count_pages import CountFileAdmin
@@ -51,7 +49,7 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.pages import inventory_url, tabs
+from inventory.pages import inventory_url, product_of_code, tabs
 from inventory.prices import PricesTab, price_fields
 from inventory.services import Money
 from inventory.tab import InventoryTab
@@ -124,23 +122,12 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         """Go straight to the product whose whole sku or barcode was typed, or scanned."""
         asked = request.GET.copy()
         operation = asked.pop("do", [""])[-1]
-        named = self._named(asked.get("q", "").strip())
+        named = product_of_code(asked.get("q", ""))
         if named and self.has_view_or_change_permission(request):
-            wanted = f"?{urlencode({'do': operation})}" if operation else ""
-            return redirect(f"{inventory_url(named)}{wanted}")
+            return redirect(inventory_url(named, operation))
         # The list itself knows no operations.
         request.GET = asked  # type: ignore[assignment]
         return super().changelist_view(request, extra_context)
-
-    def _named(self, code: str) -> uuid.UUID | None:
-        """Find the product of this sku, or else the only one of this barcode."""
-        if not code or not storable(code):
-            return None
-        kept = Product.objects.kept().values_list("pk", flat=True)
-        found = list(kept.filter(sku=code))
-        if not found:
-            found = list(kept.filter(barcode=code).exclude(barcode="")[:2])
-        return found[0] if len(found) == 1 else None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         here = Q(stocks__location_id=DEFAULT_LOCATION_ID)

@@ -15,9 +15,11 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from api.admin import ServiceAdmin
 from api.errors import Refusal
+from api.fields import storable
 from api.idempotency import Answered, KeyReused
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
 
@@ -116,8 +118,22 @@ def may_see_orders(request: HttpRequest) -> bool:
     return request.user.has_perm("orders.view_order")
 
 
-def inventory_url(product_id: uuid.UUID) -> str:
-    return reverse("admin:inventory_product_inventory", args=[product_id])
+def inventory_url(product_id: uuid.UUID, operation: str = "") -> str:
+    """Where the Inventory tab is, with one of the card's operations chosen."""
+    url = reverse("admin:inventory_product_inventory", args=[product_id])
+    return f"{url}?{urlencode({'do': operation})}" if operation else url
+
+
+def product_of_code(code: str) -> uuid.UUID | None:
+    """Find the product of this whole sku, or else the only one of this barcode."""
+    code = code.strip()
+    if not code or not storable(code):
+        return None
+    kept = Product.objects.kept().values_list("pk", flat=True)
+    found = list(kept.filter(sku=code))
+    if not found:
+        found = list(kept.filter(barcode=code).exclude(barcode="")[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def tabs(request: HttpRequest, product_id: uuid.UUID, active: str) -> list[dict[str, Any]]:

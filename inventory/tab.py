@@ -14,7 +14,6 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern
 from django.utils import timezone
-from django.utils.http import urlencode
 
 from api import clock
 from api.admin import actor_of
@@ -30,11 +29,14 @@ from inventory.pages import (
     inventory_url,
     may_see_log,
     may_see_orders,
+    product_of_code,
     units,
 )
 
 RECENT = 5
 SET_ASIDE_SHOWN = 25
+# That of an EAN-8. Shorter codes cannot be told from quantities.
+BARCODE_LENGTH_MIN = 8
 PREVIEWED = ("available", "allocated", "held")
 _DONE = {
     Action.ALLOCATE: "Allocated",
@@ -61,7 +63,10 @@ class InventoryTab(ProductPage):
         if request.method != "POST":
             return self._inventory_page(request, product)
         _require_stock_permission(request)
-        return self._act(request.POST.get("action", ""))(request, product)
+        action = request.POST.get("action", "")
+        if scanned := _scanned(request.POST.get("quantity", "")):
+            return redirect(inventory_url(scanned, action))
+        return self._act(action)(request, product)
 
     def _act(self, action: str) -> Callable[[HttpRequest, Product], HttpResponse]:
         others = {"start": self._start_managing, "undo": self._undo, COUNT: self._count}
@@ -257,7 +262,12 @@ def _require_stock_permission(request: HttpRequest) -> None:
 
 def _back(product: Product, action: str) -> HttpResponse:
     """Show the page again with the same operation chosen: the next product wants the same."""
-    return redirect(f"{inventory_url(product.pk)}?{urlencode({'do': action})}")
+    return redirect(inventory_url(product.pk, action))
+
+
+def _scanned(quantity: str) -> uuid.UUID | None:
+    """Find the product whose barcode a scanner typed where the cursor was, which is no quantity."""
+    return product_of_code(quantity) if len(quantity) >= BARCODE_LENGTH_MIN else None
 
 
 def _told(counted: int, difference: int) -> str:

@@ -262,6 +262,12 @@ def test_a_scanner_goes_from_product_to_product(browse, mug):
     expect(page.get_by_text("Counted 4 units. Decremented: 1 unit.")).to_be_visible()
     assert numbers(cup) == (4, 4, 0, 0)
 
+    # Scanned where the cursor is, a code is no quantity either.
+    expect(quantity(page)).to_be_focused()
+    page.keyboard.type("4006381333931")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"{mug.pk}/inventory/"))
+
 
 # The other tabs.
 

@@ -330,6 +330,26 @@ def test_a_whole_sku_or_barcode_opens_the_inventory_tab(owner):
     assert owner.get(PRODUCTS, {"q": "SHIRT-1", "do": "count"}).url == f"{tab(shirt)}?do=count"
 
 
+@pytest.mark.parametrize("barcode", ["4006381333948", "20124518"])
+def test_a_barcode_scanned_into_the_quantity_is_no_quantity(owner, barcode):
+    """The cursor is there when the next product is scanned; an EAN-8 would be a number of units."""
+    shirt, cup = product(5), product(5, barcode=barcode)
+
+    answer = owner.post(tab(shirt), {"action": "count", "quantity": barcode})
+
+    assert answer.url == f"{tab(cup)}?do=count"
+    assert numbers(shirt) == numbers(cup) == (5, 5, 0, 0)
+
+
+def test_a_quantity_that_is_nobodys_barcode_is_a_quantity(owner):
+    shirt = product(5, barcode="123")
+
+    owner.post(tab(shirt), {"action": "count", "quantity": "20124518"})
+    assert numbers(shirt)[0] == 20124518
+    owner.post(tab(shirt), {"action": "count", "quantity": "123"})
+    assert numbers(shirt)[0] == 123
+
+
 def test_the_cursor_waits_in_the_quantity(owner):
     page = owner.get(tab(product(5))).content.decode()
 
