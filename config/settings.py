@@ -384,44 +384,47 @@ UNFOLD: dict[str, Any] = {
     "SIDEBAR": {
         "show_search": False,
         "navigation": [
-            {
-                "title": group,
-                "separator": bool(position),
-                "items": [
-                    {
-                        "title": title,
-                        "icon": icon,
-                        "link": f"/admin/{model.replace('.', '/')}/",
-                        "permission": lambda request, model=model: request.user.has_perm(
-                            "{}.view_{}".format(*model.split("."))
-                        ),
-                    }
-                    for title, icon, model in items
-                ],
-            }
-            for position, (group, items) in enumerate(
+            {"items": [{"title": "Dashboard", "icon": "dashboard", "link": "/admin/"}]},
+            *(
                 {
-                    "Inventory": [
-                        ("Products", "inventory_2", "inventory.product"),
-                        ("Stock log", "receipt_long", "inventory.stocktransaction"),
-                        ("Counts", "fact_check", "inventory.countfile"),
+                    "title": group,
+                    "separator": bool(position),
+                    "items": [
+                        {
+                            "title": title,
+                            "icon": icon,
+                            "link": f"/admin/{model.replace('.', '/')}/",
+                            "permission": lambda request, model=model: request.user.has_perm(
+                                "{}.view_{}".format(*model.split("."))
+                            ),
+                        }
+                        for title, icon, model in items
                     ],
-                    "Sales": [
-                        ("Orders", "orders", "orders.order"),
-                        ("Carts", "shopping_cart", "orders.cart"),
-                    ],
-                    "Settings": [
-                        ("Store", "storefront", "api.storesettings"),
-                        ("Gateways", "payments", "payments.gateway"),
-                        ("Gateway events", "notifications", "payments.gatewayevent"),
-                        ("Currencies", "universal_currency_alt", "inventory.currency"),
-                        ("Locations", "warehouse", "inventory.location"),
-                        ("API clients", "key", "api.apiclient"),
-                        ("Users", "person", "auth.user"),
-                        ("Groups", "group", "auth.group"),
-                    ],
-                }.items()
-            )
+                }
+                for position, (group, items) in enumerate(
+                    {
+                        "Inventory": [
+                            ("Products", "inventory_2", "inventory.product"),
+                            ("Stock log", "receipt_long", "inventory.stocktransaction"),
+                            ("Counts", "fact_check", "inventory.countfile"),
+                        ],
+                        "Sales": [
+                            ("Orders", "orders", "orders.order"),
+                            ("Carts", "shopping_cart", "orders.cart"),
+                        ],
+                        "Settings": [
+                            ("Store", "storefront", "api.storesettings"),
+                            ("Gateways", "payments", "payments.gateway"),
+                            ("Gateway events", "notifications", "payments.gatewayevent"),
+                            ("Currencies", "universal_currency_alt", "inventory.currency"),
+                            ("Locations", "warehouse", "inventory.location"),
+                            ("API clients", "key", "api.apiclient"),
+                            ("Users", "person", "auth.user"),
+                            ("Groups", "group", "auth.group"),
+                        ],
+                    }.items()
+                )
+            ),
         ],
     },
 }

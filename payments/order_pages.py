@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from inventory.models import Action, StockTransaction
@@ -198,8 +197,7 @@ _MOVED = {
 
 def _stock_events(moved: Iterable[StockTransaction]) -> Iterable[Event]:
     """One event for what was moved together, however many products it was."""
-    for (reason, who), together in groupby(moved, lambda each: (each.reason, each.actor_name)):
-        entries = list(together)
+    for entries in _together(moved):
         actions = {Action(entry.action): 0 for entry in entries}
         for entry in entries:
             actions[Action(entry.action)] += entry.quantity
@@ -211,4 +209,22 @@ def _stock_events(moved: Iterable[StockTransaction]) -> Iterable[Event]:
             if entry.action == first
         ]
         what = f"Stock: {', '.join(sums)}"
-        yield Event(entries[0].created_at, what, who, _notes(reason, *products))
+        begun = entries[0]
+        yield Event(begun.created_at, what, begun.actor_name, _notes(begun.reason, *products))
+
+
+def _together(moved: Iterable[StockTransaction]) -> Iterable[list[StockTransaction]]:
+    """Part what one transaction wrote from what another did, be it for the same reason."""
+    entries: list[StockTransaction] = []
+    for entry in moved:
+        if entries and not _is_of(entries[-1], entry):
+            yield entries
+            entries = []
+        entries.append(entry)
+    if entries:
+        yield entries
+
+
+def _is_of(before: StockTransaction, entry: StockTransaction) -> bool:
+    same = (before.reason, before.actor_name) == (entry.reason, entry.actor_name)
+    return same and entry.created_at - before.created_at < timedelta(seconds=1)

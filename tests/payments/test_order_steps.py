@@ -1,5 +1,6 @@
 """What people do with an order in the admin, beside shipping, cancelling and recording money."""
 
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from api import clock
 from orders import services as orders
 from orders.models import Order
 from payments import services as payments
@@ -244,6 +246,20 @@ def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
     assert ("Stock: 2 units incremented", "admin", "Did not fit · 2 of SHIRT") in told(
         admin_client, order
     )
+
+
+def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
+    order = shipped_order(product(10, price=1250, sku="SHIRT"), 3)
+    line, payment = order.items.get(), order.payments.get()
+    sent = {"amount": "1.00", "reason": "Did not fit", f"back_{line.pk.hex}": "1"}
+
+    admin_client.post(step(payment, "refund"), sent)
+    tomorrow = clock.now() + timedelta(days=1)
+    with clock.replaced(lambda: tomorrow):
+        admin_client.post(step(payment, "refund"), sent)
+
+    back = ("Stock: 1 unit incremented", "admin", "Did not fit · 1 of SHIRT")
+    assert told(admin_client, order).count(back) == 2
 
 
 @pytest.mark.parametrize("units", ["4", "-1", "half"])
