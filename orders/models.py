@@ -503,6 +503,7 @@ class OrderEvent(models.Model):
         PAYMENT_SETTLED_BY_HAND = "payment_settled_by_hand", "Payment settled by hand"
         MONEY_CAME_LATE = "money_came_late", "Money came late"
         AUTHORIZATION_LAPSED = "authorization_lapsed", "Authorization lapsed"
+        REFUND_CAME_BACK = "refund_came_back", "Refund came back"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="events")

@@ -92,6 +92,13 @@ def _conclude_refund(order: Order, payment: Payment, amount: int, succeeded: boo
         order.refunded += 0 if payment.late else amount
 
 
+def take_back_refund(order: Order, payment: Payment, amount: int) -> None:
+    """Count a refund out again that had been counted as made."""
+    payment.refunded_amount -= amount
+    order.refunded -= 0 if payment.late else amount
+    restate(order)
+
+
 def _conclude_void(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:
     order.attempts_open -= 1
     if succeeded:

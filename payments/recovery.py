@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -26,7 +27,7 @@ from payments.errors import NotOpen, StillUnderWay
 from payments.gateways import patience
 from payments.gateways.answers import Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.settling import apply, apply_to_attempt, lock, settle
+from payments.settling import apply, apply_to_attempt, lock, settle, settle_attempt
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T", Payment, Attempt)
@@ -97,8 +98,20 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
         for attempt in attempts:
             attempt.payment = payment
             _recover_attempt(attempt)
+        _look_after_refunds(payment)
         _recover_payment(payment)
     return services.payment_of(order_id, payment_id)
+
+
+def _look_after_refunds(payment: Payment) -> None:
+    """A refund may fail days after it went well; one that is not found any more stays as it is."""
+    adapter = gateways.adapter(payment.gateway)
+    made = payment.attempts.filter(kind=Attempt.Kind.REFUND, status=Attempt.Status.SUCCEEDED)
+    for refund in made.exclude(reference=""):
+        refund.payment = payment
+        answer = ask_whether(partial(adapter.find, refund))
+        if answer is not None:
+            settle_attempt(refund, answer)
 
 
 @in_transaction

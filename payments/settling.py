@@ -281,6 +281,22 @@ def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
     _end(order, attempt, answer)
 
 
+def _came_back(order: Order, attempt: Attempt, answer: Answer) -> None:
+    """A refund that had gone well never reached its buyer: the gateway has the money again."""
+    if attempt.kind != Attempt.Kind.REFUND or answer.reference != attempt.reference:
+        return
+    payment = attempt.payment
+    attempt.status = Attempt.Status.FAILED
+    attempt.failure = answer.failure
+    attempt.updated_at = payment.updated_at = order.updated_at = clock.now()
+    books.take_back_refund(order, payment, attempt.amount)
+    attempt.save()
+    payment.write()
+    order.write()
+    money = order.currency.formatted(attempt.amount)
+    orders.note_event(order, OrderEvent.Kind.REFUND_CAME_BACK, actor=SYSTEM, text=money)
+
+
 AttemptTransition = Callable[[Order, Attempt, Answer], None]
 
 ATTEMPT_TRANSITIONS: Mapping[tuple[Attempt.Status, Outcome], AttemptTransition] = {
@@ -288,6 +304,7 @@ ATTEMPT_TRANSITIONS: Mapping[tuple[Attempt.Status, Outcome], AttemptTransition] 
     (Attempt.Status.PENDING, Outcome.FAILED): _end,
     (Attempt.Status.PENDING, Outcome.UNKNOWN): _go_on_waiting,
     (Attempt.Status.FAILED, Outcome.SUCCEEDED): _take_up_again,
+    (Attempt.Status.SUCCEEDED, Outcome.FAILED): _came_back,
 }
 
 

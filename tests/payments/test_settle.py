@@ -256,6 +256,7 @@ def test_the_table_of_attempts_has_what_leads_somewhere_and_what_waits():
     assert set(settling.ATTEMPT_TRANSITIONS) == {
         *((pending, outcome) for _, outcome in PAID_WHEN),
         (failed, Outcome.SUCCEEDED),
+        (Attempt.Status.SUCCEEDED, Outcome.FAILED),
     }
 
 
@@ -318,6 +319,23 @@ def test_f24_a_refund_that_succeeds_after_the_money_went_back_another_way_is_not
 
     order.refresh_from_db()
     assert (order.captured, order.refunded, order.refunds_open) == (1000, 1000, 0)
+
+
+def test_a_refund_that_comes_back_is_owed_again(gateway, shirt, order):
+    attempt = refund(gateway, order)
+    settling.settle_attempt(attempt, Answer(Outcome.SUCCEEDED, "re_1"))
+    order.refresh_from_db()
+    refunded = (order.payment, order.refunded)
+
+    for _ in range(2):
+        came_back = settling.settle_attempt(attempt, Answer(Outcome.FAILED, "re_1", "lost card"))
+
+    order.refresh_from_db()
+    assert refunded == ("refunded", 1000)
+    assert (order.payment, order.refunded) == ("paid", 0)
+    assert (came_back.status, came_back.failure) == ("failed", "lost card")
+    assert [event.kind for event in order.events.all()] == ["refund_came_back"]
+    assert stock_of(shirt).allocated == 1
 
 
 def test_the_reference_of_an_attempt_is_kept(gateway, order):

@@ -10,7 +10,7 @@ from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from orders.models import Order
-from payments import jobs, recovery, settling
+from payments import jobs, reconciling, recovery, settling
 from payments import services as payments
 from payments.gateways.answers import Answer, Outcome
 from payments.models import GatewayEvent, Payment
@@ -189,6 +189,21 @@ def test_a_refund_that_was_on_its_way_arrives_by_message(stripe, order):
     work()
 
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == 400
+
+
+def test_a_refund_that_never_reached_its_buyer_is_owed_again(stripe, order):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    [refund] = stripe.book()["refunds"]
+    stripe.set_refund(refund["id"], status="failed")
+
+    deliver(told(stripe, "refund.failed"), times=2)
+    work()
+
+    order.refresh_from_db()
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == order.refunded == 0
+    assert [event.kind for event in order.events.all()] == ["refund_came_back"]
+    assert reconciling.differences(payment.created_at) == []
 
 
 # What is only kept.
