@@ -366,6 +366,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "payments.dashboard.shown",
     "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],
+    "SCRIPTS": [lambda request: f"{STATIC_URL}api/admin.js"],
     "COLORS": {
         "primary": {
             "50": "#f0fdfa",

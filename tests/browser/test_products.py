@@ -30,3 +30,13 @@ def test_whoever_is_signed_in_goes_straight_there(browse):
     page.goto("/admin/inventory/product/")
 
     expect(page.get_by_role("link", name="Blue mug")).to_be_visible()
+
+
+def test_icons_are_not_read_out(browse):
+    page = browse("owner")
+    page.goto("/admin/inventory/product/")
+
+    for name in ("Products", "Orders", "Store", "API clients"):
+        expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
+    # And a button without words keeps what it has.
+    assert obstacles(page) == []
