@@ -81,7 +81,6 @@ SIGHTS = [
     Sight("location", "/admin/inventory/location/", ("Default",)),
     Sight("api-clients", "/admin/api/apiclient/"),
     Sight("api-client", "/admin/api/apiclient/", ("Back office",)),
-    Sight("api-client-revoke", "/admin/api/apiclient/", ("Back office", "Revoke")),
     Sight("api-client-new", "/admin/api/apiclient/add/"),
     Sight("users", "/admin/auth/user/"),
     Sight("user", "/admin/auth/user/", ("clerk",)),
