@@ -53,9 +53,14 @@ def impatient() -> Iterator[None]:
 
 
 def lay_the_first_rows() -> None:
-    """What the migrations lay, again: a transactional test ends in an empty database."""
+    """What the migrations lay, again: a transactional test ends in an empty database.
+
+    But for the jobs that it left, whose tables Django does not empty.
+    """
     from api import clock
 
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
     now = clock.now()
     Location.objects.get_or_create(
         pk=DEFAULT_LOCATION_ID, defaults={"slug": "default", "name": "Default"}

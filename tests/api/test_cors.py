@@ -82,7 +82,7 @@ def test_outside_the_demo_only_the_origins_of_the_environment_are_let_in():
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/health/live", "/admin/v2/", "/catalogue"])
-def test_only_the_api_is_open_to_other_sites(path: str):
+def test_only_the_api_is_open_to_other_sites(db: None, path: str):
     assert "Access-Control-Allow-Origin" not in preflight(path)
 
 
