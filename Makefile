@@ -24,8 +24,12 @@ reset: $(INSTALLED) ## throw away the embedded database, so that the next start 
 	@$(BIN)/python -m config.supervisor --reset
 
 test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
-	@$(BIN)/python -m pytest -m "not browser"
-	@$(BIN)/python -m pytest -m browser
+	@# Two processes, since a browser's event loop disturbs other tests; side by side, since it mostly
+	@# waits. A shell lets what runs in its background ignore Ctrl-C, hence the trap.
+	@$(BIN)/python -m pytest -m browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
+		trap 'kill $$browser 2>/dev/null' INT TERM; \
+		$(BIN)/python -m pytest -m "not browser"; failed=$$?; \
+		wait $$browser || failed=1; cat .venv/browser-tests.log; exit $$failed
 
 check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
 	$(BIN)/ruff format --check .

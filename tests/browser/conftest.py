@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page
 
@@ -56,6 +57,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("Browser tests run in a process of their own: pytest -m browser")
     if browser and os.environ.get("CI") and not chromium():
         raise pytest.UsageError(NO_BROWSER)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Have a database of one's own: the other tests run on the same server at the same time."""
+    database = connection.settings_dict
+    database["TEST"]["NAME"] = f"test_{database['NAME']}_browser"
 
 
 @pytest.fixture(scope="session", autouse=True)
