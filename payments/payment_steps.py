@@ -11,12 +11,11 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from api import clock
 from api.admin import actor_of
 from inventory.forms import MoneyField
 from orders.models import Order, OrderItem
 from payments import gateways, recovery, services
-from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable, StillUnderWay
+from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
 from payments.order_pages import units
 from payments.steps import Case, ReasonForm, Step, StepForm, became, reason_field
@@ -209,10 +208,7 @@ def _what_is_open(case: Case) -> list[str]:
 def _require_open(case: Case) -> None:
     if not case.payment.is_pending and not case.open_attempts:
         raise NotOpen
-    now = clock.now()
-    attempts_wait = any(attempt.is_under_way(now) for attempt in case.open_attempts)
-    if case.payment.is_under_way(now) or attempts_wait:
-        raise StillUnderWay
+    recovery.require_left_alone(case.payment, case.open_attempts)
 
 
 def _what_either_outcome_does(case: Case) -> str:

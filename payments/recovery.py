@@ -91,9 +91,7 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
     """
     payment = services.payment_of(order_id, payment_id)
     attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
-    now = clock.now()
-    if payment.is_under_way(now) or any(attempt.is_under_way(now) for attempt in attempts):
-        raise StillUnderWay
+    require_left_alone(payment, attempts)
     if payment.gateway not in gateways.ASKING_NOBODY:
         for attempt in attempts:
             attempt.payment = payment
@@ -101,6 +99,14 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
         _look_after_refunds(payment)
         _recover_payment(payment)
     return services.payment_of(order_id, payment_id)
+
+
+def require_left_alone(payment: Payment, open_attempts: Iterable[Attempt]) -> None:
+    """Raises: StillUnderWay while some process waits for the gateway, or is about to ask it."""
+    now = clock.now()
+    open_things: list[Payment | Attempt] = [payment, *open_attempts]
+    if any(each.is_under_way(now) for each in open_things):
+        raise StillUnderWay
 
 
 def _look_after_refunds(payment: Payment) -> None:
@@ -132,9 +138,7 @@ def settle_by_hand(
     """
     order, payment = lock(order_id, payment_id)
     attempt = payment.attempts.filter(status=Attempt.Status.PENDING).first()
-    now = clock.now()
-    if payment.is_under_way(now) or (attempt and attempt.is_under_way(now)):
-        raise StillUnderWay
+    require_left_alone(payment, [attempt] if attempt else [])
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
     answer = Answer(outcome, reference, "" if succeeded else reason)
     what = f"{outcome.value}, {reference}: {reason}" if reference else f"{outcome.value}: {reason}"

@@ -149,10 +149,8 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
     kind = Attempt.Kind.VOID if payment.is_authorization else Attempt.Kind.REFUND
     if not payment.is_authorization:
         payment.captured_amount = payment.amount
-    attempt = record_attempt(kind, order, payment, payment.amount, actor, TOO_LATE)
     # Nobody waits for it: recovery takes it to the gateway.
-    attempt.charging_until = None
-    attempt.save(update_fields=["charging_until"])
+    record_attempt(kind, order, payment, payment.amount, actor, TOO_LATE, somebody_waits=False)
     order.write()
     _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)
 
@@ -207,6 +205,7 @@ def record_attempt(
     reason: str = "",
     *,
     at_once: bool = False,
+    somebody_waits: bool = True,
 ) -> Attempt:
     """Put an attempt on record, pending, or done at once where nobody is to be asked.
 
@@ -221,7 +220,7 @@ def record_attempt(
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_name=actor.name,
-        charging_until=lease(),
+        charging_until=lease() if somebody_waits else None,
         created_at=now,
         updated_at=now,
     )

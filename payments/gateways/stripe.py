@@ -181,21 +181,21 @@ def _refund(attempt: Attempt, key: str) -> Answer:
 
 
 def _find_capture(attempt: Attempt) -> Answer | None:
-    intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
-    if intent.status == "requires_capture":
-        return None
-    captured = intent.status == "succeeded"
-    outcome = Outcome.SUCCEEDED if captured else Outcome.FAILED
-    return Answer(outcome, intent.id, "" if captured else "The authorization has lapsed.")
+    return _found_ended(attempt, "succeeded", otherwise="The authorization has lapsed.")
 
 
 def _find_void(attempt: Attempt) -> Answer | None:
+    return _found_ended(attempt, "canceled", otherwise="The money was captured already.")
+
+
+def _found_ended(attempt: Attempt, status: str, *, otherwise: str) -> Answer | None:
+    """Tell whether an authorization ended as was wanted. None: it has not ended."""
     intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
     if intent.status == "requires_capture":
         return None
-    let_go = intent.status == "canceled"
-    outcome = Outcome.SUCCEEDED if let_go else Outcome.FAILED
-    return Answer(outcome, intent.id, "" if let_go else "The money was captured already.")
+    if intent.status == status:
+        return Answer(Outcome.SUCCEEDED, intent.id)
+    return Answer(Outcome.FAILED, intent.id, otherwise)
 
 
 def _find_refund(attempt: Attempt) -> Answer | None:
