@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.watching import Watch
 
@@ -33,6 +33,7 @@ NO_BROWSER = (
 )
 # A page of this machine answers at once or not at all; two busy cores may take their time.
 PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium() -> str | None:

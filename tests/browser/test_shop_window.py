@@ -41,6 +41,7 @@ def fill_cart(page: Page, name: str = "Blue mug") -> None:
     page.goto("/")
     page.get_by_role("button", name=f"Add {name} to the cart").click()
     expect(says(page)).to_have_text(f"{name} is in your cart.")
+    expect(page.locator("#lines h3").filter(has_text=name)).to_be_visible()
 
 
 def place_order(page: Page) -> None:
@@ -233,6 +234,9 @@ def test_somebody_was_faster_than_the_checkout(page):
 
 def test_a_new_price_is_shown_before_anybody_orders(page, mug):
     fill_cart(page)
+    # Nothing that the page still reads may show the new price by itself.
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#cart-sum")).to_contain_text("$11.00")
     set_price(mug, 12_00)
 
     place_order(page)

@@ -16,9 +16,15 @@ const checkedOut = document.getElementById("checked-out");
 /** The cart as the shopper sees it: its lines, and their total. */
 export let shown = { lines: [], total: null };
 
+let lastAsked = 0;
+
 export async function showCart() {
+  const asked = (lastAsked += 1);
   try {
-    shown = await cartLines();
+    const found = await cartLines();
+    // It may have changed since, and the answer to that may have come first.
+    if (asked !== lastAsked) return;
+    shown = found;
     render();
   } catch (error) {
     say(explain(error), "bad");
