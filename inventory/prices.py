@@ -8,12 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
-from api.admin import actor_of
 from inventory import services
 from inventory.forms import PricesForm
 from inventory.models import Currency
 from inventory.pages import ProductPage, done
-from inventory.services import Money
 
 
 class PricesTab(ProductPage):
@@ -39,13 +37,7 @@ class PricesTab(ProductPage):
 
         def save() -> str:
             """Change what was changed on the form, so that two people's changes can both stand."""
-            amounts = {code: price.amount for code, price in before.items()} | form.changed
-            prices = [
-                Money(code, amount, code not in before or before[code].includes_tax)
-                for code, amount in amounts.items()
-                if amount is not None
-            ]
-            services.update_product(product.pk, actor=actor_of(request), prices=prices)
+            services.change_prices(product.pk, form.changed)
             return "The prices were changed."
 
         if request.method == "POST" and form.is_valid() and done(request, form, save):

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection
-from django.db.models import ProtectedError, Sum
+from django.db.models import ProtectedError, Q, Sum
 from django.utils.text import slugify
 
 from api import clock
@@ -336,8 +336,9 @@ def update_product(
     key: Key | None = None,
     **fields: Any,
 ) -> Product:
-    """Change what is given and leave the rest. Given prices replace all prices.
+    """Change what is given and leave the rest.
 
+    Given prices replace all prices but those in currencies that are disabled at the moment.
     Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown; UnitsAllocated if stock is to be
     no longer managed while units are allocated.
     """
@@ -348,8 +349,7 @@ def update_product(
     product.updated_at = clock.now()
     product.save(update_fields=[*fields, "updated_at"])
     if prices is not None:
-        product.prices.all().delete()
-        _set_prices(product, prices)
+        _replace_prices(product, prices)
     if manage_stock is not None:
         stock = _lock_one(product_id)
         if manage_stock and not stock.managed:
@@ -357,6 +357,25 @@ def update_product(
         elif stock.managed and not manage_stock:
             _write_off(stock, actor)
     return product
+
+
+@in_transaction
+def change_prices(product_id: uuid.UUID, amounts: Mapping[str, int | None]) -> None:
+    """Change the prices in the currencies that are named, None taking one away; leave the others.
+
+    Raises: ProductNotFound, CurrencyUnknown.
+    """
+    product = _lock_product(product_id)
+    product.updated_at = clock.now()
+    product.save(update_fields=["updated_at"])
+    before = {price.currency_id: price for price in product.prices.all()}
+    product.prices.filter(currency_id__in=amounts).delete()
+    prices = [
+        Money(code, amount, code not in before or before[code].includes_tax)
+        for code, amount in amounts.items()
+        if amount is not None
+    ]
+    _set_prices(product, prices)
 
 
 @in_transaction
@@ -428,6 +447,21 @@ def _lock_product(product_id: uuid.UUID) -> Product:
     if product is None:
         raise ProductNotFound
     return product
+
+
+def _replace_prices(product: Product, prices: Collection[Money]) -> None:
+    """A disabled currency may come back, and its prices with it: given again they may be as well.
+
+    Raises: CurrencyUnknown.
+    """
+    at_rest = {
+        Money(price.currency_id, price.amount, price.includes_tax)
+        for price in product.prices.filter(currency__enabled=False)
+    }
+    given = [price for price in prices if price not in at_rest]
+    replaced = Q(currency__enabled=True) | Q(currency_id__in=[price.currency for price in given])
+    product.prices.filter(replaced).delete()
+    _set_prices(product, given)
 
 
 def _set_prices(product: Product, prices: Collection[Money]) -> None:

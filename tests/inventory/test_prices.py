@@ -7,8 +7,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from inventory import services as inventory
-from inventory.models import Price, Product
-from tests.factories import product
+from inventory.models import Currency, Price, Product
+from inventory.services import Money
+from tests.concurrency import run_together
+from tests.factories import MERCHANT, product
+from tests.http import administrator
 from tests.inventory.test_tab import client_with, text
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +106,60 @@ def test_prices_of_what_is_archived_are_not_changed(owner):
     owner.post(tab(shirt), {**form, "price": "1.00"})
 
     assert prices(shirt) == {"USD": 1250}
+
+
+def disable_euro() -> None:
+    inventory.change_currency(Currency.objects.get(code="EUR").pk, enabled=False)
+
+
+def test_a_price_in_a_disabled_currency_outlives_a_change_of_the_others(owner, euro):
+    shirt = product(prices=[Money("USD", 1250), Money("EUR", 1100)])
+    disable_euro()
+
+    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+    assert prices(shirt) == {"USD": 1500, "EUR": 1100}
+
+    back_office = administrator()
+    for price in ([{"amount": 1600, "currency": "USD"}], []):
+        answer = back_office.put(f"/v2/products/{shirt.pk}", {"price": price})
+        assert answer.status_code == 200
+        assert prices(shirt) == {one["currency"]: one["amount"] for one in price} | {"EUR": 1100}
+
+
+def test_prices_are_given_back_as_they_were_read(euro):
+    shirt = product(prices=[Money("USD", 1250), Money("EUR", 1100)])
+    disable_euro()
+    back_office, path = administrator(), f"/v2/products/{shirt.pk}"
+    read = back_office.get(path).json()["data"]["price"]
+
+    given_back = back_office.put(path, {"price": read})
+    changed = back_office.put(path, {"price": [{"amount": 1, "currency": "EUR"}]})
+
+    assert given_back.status_code == 200
+    assert [entry["code"] for entry in changed.json()["errors"]] == ["currency_unknown"]
+    assert prices(shirt) == {"USD": 1250, "EUR": 1100}
+
+
+def test_a_price_in_a_currency_that_another_process_has_just_disabled_is_replaced(euro):
+    shirt = product(prices=[Money("EUR", 1100)])
+    inventory.currencies()
+    Currency.objects.filter(code="EUR").update(enabled=False)
+
+    inventory.update_product(shirt.pk, actor=MERCHANT, prices=[Money("EUR", 900)])
+
+    assert prices(shirt) == {"EUR": 900}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro, monkeypatch):
+    shirt = product(price=1250)
+    change = inventory.change_prices
+
+    def after_somebody_else(product_id: Any, amounts: Any) -> None:
+        run_together(lambda: change(product_id, {"EUR": 1100}))
+        change(product_id, amounts)
+
+    monkeypatch.setattr(inventory, "change_prices", after_somebody_else)
+    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+
+    assert prices(shirt) == {"USD": 1500, "EUR": 1100}
