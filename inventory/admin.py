@@ -30,7 +30,7 @@ from api.errors import Refusal
 from api.models import StoreSettings
 from inventory import services
 from inventory.count_pages import CountFileAdmin
-from inventory.errors import SkuTaken, SlugTaken
+from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
 from inventory.forms import (
     CurrencyForm,
     NewProductForm,
@@ -343,6 +343,7 @@ class StockTransactionAdmin(ReadOnlyAdmin):
 @admin.register(Currency)
 class CurrencyAdmin(ServiceAdmin):
     form = CurrencyForm
+    refusal_fields: ClassVar = {CurrencyTaken: "code"}
     list_display = ["code", "example", "decimal_places", "default", "enabled"]
     ordering = ["-default", "code"]
     fields = [
@@ -360,11 +361,11 @@ class CurrencyAdmin(ServiceAdmin):
         return [*fixed, "default", *(["enabled"] if obj and obj.default else [])]
 
     def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
-        obj.updated_at = clock.now()
-        if not change:
-            obj.created_at = obj.updated_at
-        obj.save()
-        services.forget_currencies()
+        if change:
+            changed = {name: form.cleaned_data[name] for name in form.changed_data}
+            services.change_currency(obj.pk, **changed)
+        else:
+            services.create_currency(currency_id=obj.pk, **form.cleaned_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Prices and orders are in it; one that is not needed is disabled."""

@@ -28,8 +28,13 @@ DEFAULT_LOCATION_ID = uuid.UUID("00000000-0000-7000-8000-000000000001")
 
 class CurrencyQuerySet(models.QuerySet["Currency"]):
     def lock_all(self) -> list["Currency"]:
-        """Lock the store's few currencies, of which exactly one is the default, for a change."""
-        return list(self.order_by("pk").select_for_update(no_key=True))
+        """Lock the store's few currencies, of which exactly one is the default, for a change.
+
+        They are read again afterwards: a lock that had to be waited for shows the rows that were
+        there when the waiting began, and not the one that somebody made meanwhile.
+        """
+        _ = list(self.order_by("pk").select_for_update(no_key=True))
+        return list(self.order_by("pk"))
 
 
 class Currency(models.Model):

@@ -1,18 +1,23 @@
 """/v2/currencies: read by everybody, changed by administrators."""
 
 import itertools
+import threading
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from api import clock
 from inventory import services as inventory
-from inventory.errors import CurrencyUnknown
-from inventory.models import Currency, Product
+from inventory.errors import CurrencyTaken, CurrencyUnknown, TooManyCurrencies
+from inventory.models import Currency, CurrencyQuerySet, Product
 from inventory.services import Money
-from tests.concurrency import run_together
+from tests.concurrency import run_together, wait_until_somebody_waits
 from tests.factories import product, unpaid_order
 from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements
 
@@ -311,3 +316,110 @@ def test_of_codes_made_at_once_one_is():
 
     assert len([made for made in outcomes if isinstance(made, Currency)]) == 1
     assert {type(one).__name__ for one in outcomes} == {"Currency", "CurrencyTaken"}
+
+
+LockAll = Callable[[CurrencyQuerySet], list[Currency]]
+
+
+def two_made_for_the_last_place(
+    monkeypatch: pytest.MonkeyPatch, lock_all: LockAll
+) -> Sequence[Any]:
+    """Have one currency wait for another to be made, of which there is room for one alone."""
+    for number in range(8):
+        inventory.create_currency(code=f"AA{chr(65 + number)}")
+    is_first = threading.Semaphore()
+
+    def lock_and_let_the_other_wait(rows: CurrencyQuerySet) -> list[Currency]:
+        known = lock_all(rows)
+        if is_first.acquire(blocking=False):
+            wait_until_somebody_waits()
+        return known
+
+    monkeypatch.setattr(CurrencyQuerySet, "lock_all", lock_and_let_the_other_wait)
+    codes = ("EUR", "JPY")
+    return run_together(*[partial(inventory.create_currency, code=code) for code in codes])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_place_is_taken_by_one_of_two_currencies(monkeypatch):
+    outcomes = two_made_for_the_last_place(monkeypatch, CurrencyQuerySet.lock_all)
+
+    assert {type(outcome) for outcome in outcomes} == {Currency, TooManyCurrencies}
+    assert Currency.objects.count() == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_whoever_does_not_look_again_after_waiting_makes_one_too_many(monkeypatch):
+    outcomes = two_made_for_the_last_place(
+        monkeypatch, lambda rows: list(rows.order_by("pk").select_for_update(no_key=True))
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [Currency, Currency]
+    assert Currency.objects.count() == 11
+
+
+# In the admin.
+
+IN_ADMIN = "/admin/inventory/currency/"
+TYPED = {
+    "code": "EUR",
+    "format": "{price} €",
+    "decimal_point": ",",
+    "thousand_separator": ".",
+    "decimal_places": "2",
+    "exchange_rate": "1",
+    "enabled": "on",
+}
+
+
+def owner() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+    return client
+
+
+def errors(answer: Any) -> dict[str, list[str]]:
+    return dict(answer.context["adminform"].form.errors)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_code_that_somebody_makes_meanwhile_is_refused_on_the_form(monkeypatch):
+    client, create = owner(), inventory.create_currency
+
+    def made_by_another_meanwhile(**fields: Any) -> Currency:
+        assert [type(made) for made in run_together(lambda: create(code="EUR"))] == [Currency]
+        return create(**fields)
+
+    monkeypatch.setattr(inventory, "create_currency", made_by_another_meanwhile)
+
+    answer = client.post(f"{IN_ADMIN}add/", TYPED)
+
+    assert answer.status_code == 200
+    assert errors(answer) == {"code": [CurrencyTaken.detail]}
+    assert Currency.objects.filter(code="EUR").count() == 1
+
+
+def test_the_eleventh_currency_is_refused_on_the_form():
+    for number in range(9):
+        inventory.create_currency(code=f"AA{chr(65 + number)}")
+
+    answer = owner().post(f"{IN_ADMIN}add/", TYPED)
+
+    assert errors(answer) == {"__all__": [TooManyCurrencies.detail]}
+    assert Currency.objects.count() == 10
+
+
+def test_what_is_changed_on_the_form_leaves_the_rest_as_others_have_made_it(monkeypatch):
+    client, change = owner(), inventory.change_currency
+    euro = inventory.create_currency(code="EUR")
+
+    def made_default_meanwhile(*args: Any, **fields: Any) -> Currency:
+        change(euro.pk, default=True)
+        return change(*args, **fields)
+
+    monkeypatch.setattr(inventory, "change_currency", made_default_meanwhile)
+
+    client.post(f"{IN_ADMIN}{euro.pk}/change/", {**TYPED, "exchange_rate": "1.5"})
+
+    euro.refresh_from_db()
+    assert (euro.default, str(euro.exchange_rate)) == (True, "1.50000000")

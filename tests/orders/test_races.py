@@ -2,13 +2,11 @@
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
@@ -18,7 +16,7 @@ from orders import services as orders
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
 from payments import services as payments
-from tests.concurrency import PATIENCE_SECONDS, run_together
+from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebody_waits
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -144,17 +142,6 @@ def test_a_cart_is_deleted_after_the_add_that_holds_it(monkeypatch):
 
     assert kinds(outcomes) == ["done", "done"]
     assert not Cart.objects.exists()
-
-
-def wait_until_somebody_waits() -> None:
-    """Return when another connection waits for a lock."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            if cursor.fetchone() == (True,):
-                return
-    raise AssertionError("nobody waits")
 
 
 def test_checkout_sees_all_of_an_add_or_nothing_of_it():
