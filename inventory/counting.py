@@ -23,7 +23,7 @@ from api.actors import Actor
 from api.transactions import Stale, in_transaction
 from inventory import countfiles
 from inventory.countfiles import Line
-from inventory.errors import CountFileNotReady, StockTooLow, TooManyUnits
+from inventory.errors import CountedLater, CountFileNotReady, StockTooLow, TooManyUnits
 from inventory.models import (
     BY_HAND,
     DEFAULT_LOCATION_ID,
@@ -36,6 +36,7 @@ from inventory.models import (
     Step,
     Stock,
 )
+from inventory.past import Then, counted_since, totals_at
 from inventory.services import words_of_count
 from inventory.writing import Cause, write
 
@@ -213,16 +214,24 @@ def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
 
 
 def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
-    """Write the opposite of each line's entry; what has been sold since cannot be taken back."""
+    """Write the opposite of each line's entry.
+
+    What has been sold since cannot be taken back, and what a count has corrected since is right.
+    """
     applied = [line for line in lines if line.is_applied]
     wanted = {line.product_id for line in applied if line.product_id}
     locked = Stock.objects.lock(wanted) if wanted else []
     stocks = {stock.product_id: stock for stock in locked}
+    written = [
+        (stocks[line.product_id], line.sequence)
+        for line in applied
+        if line.product_id and line.sequence
+    ]
     steps = []
-    for line in applied:
+    for line, counted_at in zip(applied, counted_since(written), strict=True):
         assert line.product_id is not None
         assert line.change
-        line.error = ""
+        line.error = str(CountedLater(counted_at)) if counted_at else ""
         step = _move(line, stocks.get(line.product_id), -line.change)
         if step:
             line.reverted_sequence = step.sequence
@@ -240,8 +249,12 @@ def _write(
 ) -> None:
     if steps:
         cause = Cause(Actor(file.actor_kind, file.actor_id, file.actor_name))
-        reasons = [reason(line)[:REASON_LENGTH_MAX] for line, _ in steps]
-        write([step for _, step in steps], cause, reasons=reasons)
+        write(
+            [step for _, step in steps],
+            cause,
+            reasons=[reason(line)[:REASON_LENGTH_MAX] for line, _ in steps],
+            counted_at=[line.counted_at for line, _ in steps],
+        )
 
 
 def _reason(file: CountFile, line: CountLine) -> str:
@@ -321,15 +334,17 @@ def _work_out(
 
     A line that cannot be is told why, and the others go on.
     """
-    totals = _totals_then(file, lines, stocks)
+    known_then = _known_then(lines, stocks)
     steps = []
     for line in lines:
         stock = stocks.get(line.product_id) if line.product_id else None
         change = 0
         if not line.error and stock and line.units is not None:
-            line.total_before = totals[line.number] if line.counted_at else _total(stock)
-            change = line.units - (line.total_before if line.counted_at else 0)
-            line.change = change
+            then = known_then.get(line.number)
+            line.total_before = then.total if then else _total(stock)
+            line.change = change = line.units - (then.total if then else 0)
+            if then and then.counted_later_at:
+                line.error = str(CountedLater(then.counted_later_at))
         step = _move(line, stock, change)
         _tell(file, line, change)
         if step:
@@ -377,58 +392,15 @@ def _tell(file: CountFile, line: CountLine, change: int) -> None:
         file.unchanged += 1
 
 
-def _totals_then(
-    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
-) -> dict[int, int]:
-    """What the totals were at the moments of the counts, by line.
-
-    The log is only asked about rows that have moved since.
-    """
-    if file.kind == CountFile.Kind.CHANGES:
-        return {}
-    totals = {}
-    moved_since = []
+def _known_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) -> dict[int, Then]:
+    """What the totals were at the moments of the counts, by line; changes have no moment."""
+    numbers, asked = [], []
     for line in lines:
         stock = stocks.get(line.product_id) if line.product_id else None
-        if line.error or stock is None or line.counted_at is None:
-            continue
-        if stock.last_moved_at is None or stock.last_moved_at <= line.counted_at:
-            totals[line.number] = _total(stock)
-        else:
-            moved_since.append((line.number, stock, line.counted_at))
-    if moved_since:
-        numbers, rows, moments = zip(*moved_since, strict=True)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _TOTALS_THEN,
-                [
-                    list(numbers),
-                    [row.pk for row in rows],
-                    [row.product_id for row in rows],
-                    list(moments),
-                ],
-            )
-            totals |= dict(cursor.fetchall())
-    return totals
-
-
-# What earlier counts found out counts from their moment on, though the log has it from later on:
-# or two files that both counted one evening's shelves would correct the same difference twice.
-_TOTALS_THEN = """
-SELECT counted.number, coalesce(entry.total, 0) + coalesce(known.change, 0)
-FROM unnest(%s::int[], %s::uuid[], %s::uuid[], %s::timestamptz[])
-    AS counted (number, stock_id, product_id, moment)
-LEFT JOIN LATERAL (
-    SELECT available + allocated AS total, sequence FROM inventory_stocktransaction
-    WHERE stock_id = counted.stock_id AND created_at <= counted.moment
-    ORDER BY created_at DESC, sequence DESC LIMIT 1
-) AS entry ON true
-LEFT JOIN LATERAL (
-    SELECT sum(change)::int AS change FROM inventory_countline
-    WHERE product_id = counted.product_id AND sequence > coalesce(entry.sequence, 0)
-        AND reverted_sequence IS NULL AND counted_at <= counted.moment
-) AS known ON true
-"""
+        if stock and line.counted_at and not line.error:
+            numbers.append(line.number)
+            asked.append((stock, line.counted_at))
+    return dict(zip(numbers, totals_at(asked), strict=True))
 
 
 @dataclass(frozen=True)

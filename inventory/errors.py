@@ -1,3 +1,6 @@
+from datetime import datetime
+
+from api import store
 from api.errors import Kind, NotFound, Refusal
 
 
@@ -93,6 +96,17 @@ class StockMoved(Refusal):
     kind = Kind.CONFLICT
     code = "stock_moved"
     detail = "The stock moved since this form was opened."
+
+
+class CountedLater(Refusal):
+    """The total was corrected by a count of a later moment, which found all that this one could."""
+
+    kind = Kind.WRONG_STATE
+    code = "counted_later"
+
+    def __init__(self, at: datetime) -> None:
+        when = f"{at.astimezone(store.time_zone()):%Y-%m-%d %H:%M:%S %Z}"
+        super().__init__(f"It was counted later, at {when}, and corrected: that stands.")
 
 
 class NotUndoable(Refusal):

@@ -21,6 +21,7 @@ SKU = "FILL-"
 ROWS_A_STATEMENT = 1_000
 LINES_A_WRITE = 5_000
 COLOURS = ("Amber", "Black", "Blue", "Green", "Grey", "Ivory", "Red", "White", "Yellow")
+_NULL = "\\N"
 THINGS = ("anchor", "blanket", "cap", "lamp", "mug", "notebook", "poster", "scarf", "shirt", "tin")
 
 
@@ -95,5 +96,5 @@ def _line(entry: Entry, dice: Random) -> str:
         f"{id_at(entry.at, dice)}\t{step.stock.pk}\t{step.sequence}\t{step.action.value}\t"
         f"{step.quantity}\t{step.by_order}\t{step.available}\t{step.allocated}\t{step.held}\t"
         f"{actor.kind}\t{actor.id}\t{actor.name}\t{entry.reason}\t"
-        f"{entry.order_id or chr(92) + 'N'}\t{entry.at.isoformat()}\n"
+        f"{entry.order_id or _NULL}\t{entry.at.isoformat()}\t{_NULL}\n"
     )

@@ -385,6 +385,8 @@ class StockTransaction(models.Model):
     reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
+    # Of what a count found out, and of what took that back: when it was counted.
+    counted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -396,6 +398,15 @@ class StockTransaction(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(action__in=Action.values), name="stock_transaction_known_action"
+            ),
+            models.CheckConstraint(
+                condition=Q(counted_at=None)
+                | Q(
+                    by_order=False,
+                    action__in=[Action.INCREMENT, Action.DECREMENT],
+                    counted_at__lte=F("created_at"),
+                ),
+                name="stock_transaction_counted_before",
             ),
         ]
         indexes = [
@@ -545,6 +556,13 @@ class CountFile(models.Model):
         return list(lines.filter(number__gt=self.position).order_by("number")[:size])
 
 
+class CountLineQuerySet(models.QuerySet["CountLine"]):
+    def wrote(self, product_id: uuid.UUID, sequence: int) -> "CountLineQuerySet":
+        """Find the line whose entry, or whose reversal, has this number in the product's log."""
+        applied = self.filter(product_id=product_id, sequence__isnull=False)
+        return applied.filter(Q(sequence=sequence) | Q(reverted_sequence=sequence))
+
+
 class CountLine(models.Model):
     """A line of a file: what was written there, what it comes to, and which entries it became."""
 
@@ -568,6 +586,8 @@ class CountLine(models.Model):
     sequence = models.BigIntegerField(null=True)
     reverted_sequence = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
+
+    objects = CountLineQuerySet.as_manager()
 
     class Meta:
         default_permissions = ()

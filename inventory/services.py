@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection
-from django.db.models import ProtectedError, Q, Sum
+from django.db.models import ProtectedError, Q
 from django.utils.text import slugify
 
 from api import clock
@@ -23,6 +23,7 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import (
+    CountedLater,
     CountTooLow,
     CurrencyInUse,
     CurrencyIsDefault,
@@ -52,7 +53,8 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.writing import Cause, write
+from inventory.past import totals_at
+from inventory.writing import Cause, moment_of, write
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +73,7 @@ def _move(
     *,
     by_order: bool,
     first_id: uuid.UUID | None = None,
+    counted_at: datetime | None = None,
 ) -> None:
     """Apply the actions, each with the product's quantity, to locked rows: all of them or none."""
     steps = [
@@ -78,7 +81,8 @@ def _move(
         for stock in stocks
         for action in actions
     ]
-    write(steps, cause, first_id=first_id)
+    moments = [counted_at] * len(steps) if counted_at else None
+    write(steps, cause, first_id=first_id, counted_at=moments)
 
 
 # By hand: in the admin and at /v2/inventories.
@@ -123,14 +127,19 @@ def count(
     given: so whatever moved since then stays moved. `seen` is the number of the log's last entry
     that whoever counted knew of. Where the log agrees, nothing is written.
 
-    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountTooLow if fewer
-    units would be left than are allocated; TooManyUnits.
+    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountedLater if a count
+    of a later moment has corrected the total; CountTooLow if fewer units would be left than are
+    allocated; TooManyUnits.
     """
     claim(key, product_id)
     stock = _lock_managed(product_id)
     if seen is not None and seen != stock.sequence:
         raise StockMoved(_since(stock, seen))
-    difference = counted - total_at(stock, counted_at)
+    moment = counted_at or moment_of(stock)
+    [then] = totals_at([(stock, moment)])
+    if then.counted_later_at:
+        raise CountedLater(then.counted_later_at)
+    difference = counted - then.total
     if stock.available + difference < 0:
         raise CountTooLow(
             f"{-difference} fewer than the log says, but only {stock.available} of {stock.total} "
@@ -140,26 +149,9 @@ def count(
     if difference:
         action = Action.INCREMENT if difference > 0 else Action.DECREMENT
         cause = Cause(actor, words_of_count(counted, counted_at, reason))
-        _move([stock], [action], {product_id: abs(difference)}, cause, by_order=BY_HAND)
+        quantities = {product_id: abs(difference)}
+        _move([stock], [action], quantities, cause, by_order=BY_HAND, counted_at=moment)
     return difference
-
-
-def total_at(stock: Stock, moment: datetime | None) -> int:
-    """What a count of that moment is measured from: under the row's lock, where it is written.
-
-    The log is only asked where it has gone on since then.
-    """
-    if moment is None or stock.last_moved_at is None or moment >= stock.last_moved_at:
-        total: int = stock.total
-        return total
-    entry = entry_at(stock, moment)
-    sequence, total = (entry.sequence, entry.total) if entry else (0, 0)
-    # What a file of counts has found out about that moment stands in the log from later on.
-    found_out = CountLine.objects.filter(
-        product_id=stock.product_id, sequence__gt=sequence, reverted_sequence=None
-    ).filter(counted_at__lte=moment)
-    known: int = found_out.aggregate(units=Sum("change", default=0))["units"]
-    return total + known
 
 
 def _since(stock: Stock, seen: int) -> str:
@@ -180,19 +172,26 @@ def undo(
 ) -> StockTransaction:
     """Write the opposite of an entry made by hand, if it is still the log's last; return that one.
 
-    Raises: StockNotFound; NotUndoable.
+    Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it.
     """
     claim(key, product_id)
     # Entries never change: only whether it is the last must be asked under the lock.
-    by_hand = StockTransaction.objects.filter(stock__product_id=product_id, by_order=BY_HAND)
-    entry = by_hand.filter(sequence=sequence).first()
+    entry = StockTransaction.objects.filter(stock__product_id=product_id, sequence=sequence).first()
+    from_file = entry is not None and is_from_file(product_id, entry)
     stock = _lock_managed(product_id)
-    if entry is None or entry.sequence != stock.sequence:
+    if entry is None or entry.by_order or entry.sequence != stock.sequence:
         raise NotUndoable
+    if from_file:
+        raise NotUndoable("A file of counts wrote this entry: revert the file, or count again.")
     cause = Cause(actor, f"undo: {entry.reason}"[:REASON_LENGTH_MAX])
-    opposite = OPPOSITES[Action(entry.action)]
-    _move([stock], [opposite], {product_id: entry.quantity}, cause, by_order=BY_HAND)
+    opposite, quantities = OPPOSITES[Action(entry.action)], {product_id: entry.quantity}
+    _move([stock], [opposite], quantities, cause, by_order=BY_HAND, counted_at=entry.counted_at)
     return entry
+
+
+def is_from_file(product_id: uuid.UUID, entry: StockTransaction) -> bool:
+    """Tell whether a file of counts or changes wrote the entry, or took one back by it."""
+    return CountLine.objects.wrote(product_id, entry.sequence).exists()
 
 
 def _lock_managed(product_id: uuid.UUID) -> Stock:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from api.errors import Refusal
 from inventory import services
 from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
 from inventory.forms import COUNT, OperationForm, StartManagingForm
-from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock
+from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
 from inventory.pages import (
     Holding,
     ProductPage,
@@ -32,7 +32,9 @@ from inventory.pages import (
     product_of_code,
     units,
 )
+from inventory.past import totals_at
 
+MAY_CHANGE = "inventory.change_stock"
 RECENT = 5
 SET_ASIDE_SHOWN = 25
 # That of an EAN-8. Shorter codes cannot be told from quantities.
@@ -224,7 +226,7 @@ class InventoryTab(ProductPage):
     def _live(self, request: HttpRequest, product: Product, holding: Holding) -> dict[str, Any]:
         """What refreshes itself: two parts of the page, and a mark by which they are known."""
         stock = holding.stock
-        sees_log = may_see_log(request)
+        sees_log, may_change = may_see_log(request), request.user.has_perm(MAY_CHANGE)
         recent = services.log_page(stock, offset=0, limit=RECENT, newest_first=True)
         set_aside = services.set_aside(stock, SET_ASIDE_SHOWN)
         context = {
@@ -237,7 +239,8 @@ class InventoryTab(ProductPage):
             "recent": self.named(request, recent if sees_log else []),
             "may_see_log": sees_log,
             "may_see_orders": may_see_orders(request),
-            "may_change": request.user.has_perm("inventory.change_stock"),
+            "may_undo": may_change and _is_undoable(product, recent),
+            "may_change": may_change,
             "zone": timezone.get_current_timezone_name(),
         }
         parts = {
@@ -256,8 +259,14 @@ def sentence(stock: Stock) -> str:
 
 
 def _require_stock_permission(request: HttpRequest) -> None:
-    if not request.user.has_perm("inventory.change_stock"):
+    if not request.user.has_perm(MAY_CHANGE):
         raise PermissionDenied
+
+
+def _is_undoable(product: Product, recent: Sequence[StockTransaction]) -> bool:
+    """Tell whether the log's last entry may be undone here."""
+    last = recent[0] if recent else None
+    return bool(last and not last.by_order and not services.is_from_file(product.pk, last))
 
 
 def _back(product: Product, action: str) -> HttpResponse:
@@ -280,7 +289,10 @@ def _told(counted: int, difference: int) -> str:
 def _then(stock: Stock, form: OperationForm) -> int | None:
     """The total at the moment of the count that was typed, if one was."""
     moment = form.moment_of_count
-    return None if moment is None else services.total_at(stock, moment)
+    if moment is None:
+        return None
+    [then] = totals_at([(stock, moment)])
+    return then.total
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,14 @@ WITH moved AS (
 )
 INSERT INTO inventory_stocktransaction
     (id, stock_id, sequence, action, quantity, by_order, available, allocated, held,
-     actor_kind, actor_id, actor_name, reason, order_id, created_at)
+     actor_kind, actor_id, actor_name, reason, order_id, created_at, counted_at)
 SELECT step.id, step.stock_id, step.sequence, step.action, step.quantity, step.by_order,
        step.available, step.allocated, step.held, %s, %s, %s, coalesce(step.reason, %s), %s::uuid,
-       moved.moved_at
+       moved.moved_at, step.counted_at
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::int[], %s::bool[], %s::int[],
-            %s::int[], %s::int[], %s::text[])
-    AS step (id, stock_id, sequence, action, quantity, by_order, available, allocated, held, reason)
+            %s::int[], %s::int[], %s::text[], %s::timestamptz[])
+    AS step (id, stock_id, sequence, action, quantity, by_order, available, allocated, held, reason,
+             counted_at)
 JOIN moved ON moved.id = step.stock_id
 """
 
@@ -60,10 +61,12 @@ def write(
     *,
     first_id: uuid.UUID | None = None,
     reasons: list[str] | None = None,
+    counted_at: Sequence[datetime | None] | None = None,
 ) -> None:
     """Write locked rows, as their steps left them, and their log entries, in one statement.
 
-    `first_id` becomes the id of the first entry; `reasons`, one a step, stand before the cause's.
+    `first_id` becomes the id of the first entry; `reasons`, one a step, stand before the cause's;
+    `counted_at`, one a step, says of counts when they were.
     Raises: RowMoved, having written nothing of use.
     """
     stocks = {step.stock.pk: step.stock for step in steps}.values()
@@ -75,7 +78,7 @@ def write(
         _array(stock.held for stock in stocks),
         _array(stock.sequence for stock in stocks),
         _array(before[stock.pk] for stock in stocks),
-        _array(_moment(stock).isoformat() for stock in stocks),
+        _array(moment_of(stock).isoformat() for stock in stocks),
         cause.actor.kind,
         cause.actor.id,
         cause.actor.name,
@@ -91,6 +94,7 @@ def write(
         _array(step.allocated for step in steps),
         _array(step.held for step in steps),
         reasons,
+        list(counted_at) if counted_at else None,
     ]
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, parameters)
@@ -109,12 +113,13 @@ def write_plainly(
     *,
     first_id: uuid.UUID | None = None,
     reasons: list[str] | None = None,
+    counted_at: Sequence[datetime | None] | None = None,
 ) -> None:
     """Do what `write` does, row by row in plain Django: the tests hold the two together."""
     before = _sequences_before(steps)
     moments: dict[uuid.UUID, datetime] = {}
     for stock in {step.stock.pk: step.stock for step in steps}.values():
-        moments[stock.pk] = _moment(stock)
+        moments[stock.pk] = moment_of(stock)
         rows = Stock.objects.filter(pk=stock.pk, sequence=before[stock.pk])
         moved = rows.update(
             available=stock.available,
@@ -125,8 +130,10 @@ def write_plainly(
         )
         if not moved:
             raise RowMoved
-    each = reasons or [cause.reason] * len(steps)
-    for entry_id, step, reason in zip(_ids(first_id), steps, each, strict=False):
+    each_reason = reasons or [cause.reason] * len(steps)
+    each_moment = counted_at or [None] * len(steps)
+    entries = zip(_ids(first_id), steps, each_reason, each_moment, strict=False)
+    for entry_id, step, reason, moment in entries:
         StockTransaction.objects.create(
             id=entry_id,
             stock=step.stock,
@@ -143,6 +150,7 @@ def write_plainly(
             reason=reason,
             order_id=cause.order_id,
             created_at=moments[step.stock.pk],
+            counted_at=moment,
         )
 
 
@@ -160,7 +168,7 @@ def _sequences_before(steps: Sequence[Step]) -> dict[uuid.UUID, int]:
     return before
 
 
-def _moment(stock: Stock) -> datetime:
+def moment_of(stock: Stock) -> datetime:
     """Now, but never before the row's last movement, whatever the machine's clock does."""
     now = clock.now()
     return max(now, stock.last_moved_at) if stock.last_moved_at else now

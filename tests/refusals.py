@@ -135,6 +135,7 @@ UNSEEN = {
     "client_id_taken",
     "storefront_has_no_secret",
     "count_too_low",
+    "counted_later",
     "count_file_not_ready",
     "count_file_unreadable",
     "not_undoable",

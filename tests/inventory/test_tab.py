@@ -21,8 +21,9 @@ from tests.http import statements
 pytestmark = pytest.mark.django_db
 
 PRODUCTS = "/admin/inventory/product/"
-# Session, person and product; the stock with its orders; the latest movements.
-COST_OF_AN_EMPTY_TAB = 5
+# Session, person and product; the stock with its orders; the latest movements, and whether a file
+# of counts made the last one.
+COST_OF_AN_EMPTY_TAB = 6
 
 
 @pytest.fixture

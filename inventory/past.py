@@ -1,0 +1,98 @@
+"""What a stock's total was at a past moment, as far as is known by now.
+
+The log has what a count found out from when that was written down on. But it was so at the moment
+of the count already: so the log's entries of counts carry that moment too. Of several counts the
+one of the latest moment is right: it has found whatever those before it did, and more.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection
+
+from inventory.models import Stock
+
+
+class Then(NamedTuple):
+    """What a count of a past moment is measured from."""
+
+    total: int
+    # The moment of a later count that found another total than the log had: then this one is idle.
+    counted_later_at: datetime | None = None
+
+
+def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
+    """Say so of each stock and moment; to be written where it is asked, under the rows' locks.
+
+    The log is only asked about rows that have moved since.
+    """
+    known = [Then(stock.available + stock.allocated) for stock, _ in asked]
+    moved_since = [
+        (position, stock.pk, moment)
+        for position, (stock, moment) in enumerate(asked)
+        if stock.last_moved_at and stock.last_moved_at > moment
+    ]
+    if moved_since:
+        columns = [list(column) for column in zip(*moved_since, strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_TOTALS_AT, columns)
+            for position, *then in cursor.fetchall():
+                known[position] = Then(*then)
+    return known
+
+
+def counted_since(asked: Sequence[tuple[Stock, int]]) -> list[datetime | None]:
+    """Say of each entry of a log, by its number, whether a count knew of it that still stands.
+
+    If so, taking the entry back would take it back a second time. It is asked under the lock.
+    """
+    stock_ids, numbers = [stock.pk for stock, _ in asked], [number for _, number in asked]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTED_SINCE, [stock_ids, numbers])
+        return [counted_at for (counted_at,) in cursor.fetchall()]
+
+
+# What was found out and then taken back, by an entry that carries the same moment, adds up to
+# nothing. Whatever is asked about has happened since the entry that was the last one then.
+_TOTALS_AT = """
+SELECT asked.position, coalesce(entry.total, 0) + coalesce(until_then.change, 0), later.counted_at
+FROM unnest(%s::int[], %s::uuid[], %s::timestamptz[]) AS asked (position, stock_id, moment)
+LEFT JOIN LATERAL (
+    SELECT available + allocated AS total, sequence FROM inventory_stocktransaction
+    WHERE stock_id = asked.stock_id AND created_at <= asked.moment
+    ORDER BY created_at DESC, sequence DESC LIMIT 1
+) AS entry ON true
+CROSS JOIN LATERAL (
+    SELECT sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END)::int AS change
+    FROM inventory_stocktransaction
+    WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > coalesce(entry.sequence, 0)
+        AND counted_at <= asked.moment
+) AS until_then
+CROSS JOIN LATERAL (
+    SELECT max(counted_at) AS counted_at FROM (
+        SELECT counted_at FROM inventory_stocktransaction
+        WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > coalesce(entry.sequence, 0)
+            AND counted_at > asked.moment
+        GROUP BY counted_at
+        HAVING sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) <> 0
+    ) AS counts
+) AS later
+"""
+
+_COUNTED_SINCE = """
+SELECT later.counted_at
+FROM unnest(%s::uuid[], %s::bigint[]) WITH ORDINALITY AS asked (stock_id, sequence, position)
+JOIN inventory_stocktransaction AS entry
+    ON entry.stock_id = asked.stock_id AND entry.sequence = asked.sequence
+CROSS JOIN LATERAL (
+    SELECT max(counted_at) AS counted_at FROM (
+        SELECT counted_at FROM inventory_stocktransaction
+        WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > asked.sequence
+            AND counted_at >= coalesce(entry.counted_at, entry.created_at)
+        GROUP BY counted_at
+        HAVING sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) <> 0
+    ) AS counts
+) AS later
+ORDER BY asked.position
+"""

@@ -1,0 +1,301 @@
+"""Several counts of one shelf, by hand and by file, in whatever order they are written down."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from api import clock
+from api.ids import uuid7
+from inventory import counting
+from inventory import services as inventory
+from inventory.errors import CountedLater, NotUndoable
+from inventory.models import Action, CountFile, Product, StockTransaction
+from inventory.past import Then, totals_at
+from orders import services as orders
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+TOMORROW = NOON + timedelta(days=1)
+LATER = "It was counted later, at 2026-05-04 12:0"
+
+
+@pytest.fixture(autouse=True)
+def ticking() -> Iterator[None]:
+    """A clock that stands at noon and moves on by a second whenever it is looked at."""
+    seconds = itertools.count()
+    with clock.replaced(lambda: NOON + timedelta(seconds=next(seconds))):
+        yield
+
+
+Count = Callable[[Product, int, datetime], str]
+
+
+def by_hand(made: Product, counted: int, moment: datetime) -> str:
+    """Count; return why that was refused, if it was."""
+    try:
+        inventory.count(made.pk, counted, counted_at=moment, actor=MERCHANT)
+    except CountedLater as refusal:
+        return str(refusal)
+    return ""
+
+
+def by_file(made: Product, counted: int, moment: datetime) -> str:
+    return applied(made, counted, moment).lines.get().error
+
+
+def applied(made: Product, counted: int, moment: datetime) -> CountFile:
+    # Blank lines, because the same bytes would be the same file.
+    blank = "\n" * CountFile.objects.count()
+    return applied_as_it_is(
+        f"sku,count,counted_at\n{made.sku},{counted},{moment.isoformat()}\n{blank}"
+    )
+
+
+def applied_as_it_is(content: str) -> CountFile:
+    file, _ = counting.upload("shelf.csv", content.encode(), actor=MERCHANT)
+    worked(file)
+    counting.apply(file.pk, actor=MERCHANT)
+    return worked(file)
+
+
+def reverted(file: CountFile) -> CountFile:
+    counting.revert(file.pk, actor=MERCHANT)
+    return worked(file)
+
+
+def worked(file: CountFile) -> CountFile:
+    while counting.take_a_batch(file.pk):
+        pass
+    file.refresh_from_db()
+    return file
+
+
+def total(made: Product) -> int:
+    stock = stock_of(made)
+    return stock.available + stock.allocated
+
+
+def last_entry(made: Product) -> StockTransaction:
+    return stock_of(made).log.latest("sequence")
+
+
+TWO_COUNTS = pytest.mark.parametrize(
+    ("first", "second"), list(itertools.product([by_hand, by_file], repeat=2))
+)
+
+
+@TWO_COUNTS
+def test_two_counts_of_one_moment_correct_a_difference_once(first: Count, second: Count):
+    shirt = product(10)
+    moment = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    first(shirt, 8, moment)
+    second(shirt, 8, moment)
+
+    assert total(shirt) == 13
+    assert stock_of(shirt).sequence == 3
+    second(shirt, 9, moment)
+    assert total(shirt) == 14
+
+
+@TWO_COUNTS
+def test_a_later_moment_knows_what_was_found_out_about_an_earlier_one(first: Count, second: Count):
+    shirt = product(10)
+    moment = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+    later = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
+
+    first(shirt, 8, moment)
+    assert second(shirt, 12, later) == ""
+
+    assert total(shirt) == 32
+
+
+@TWO_COUNTS
+def test_a_count_of_an_earlier_moment_does_not_correct_again(first: Count, second: Count):
+    """Two were missing at the later one, so they were not missing twice."""
+    shirt = product(10)
+    moment, later = clock.now(), clock.now()
+
+    first(shirt, 8, later)
+    refused = second(shirt, 8, moment)
+
+    assert refused.startswith(LATER)
+    assert (total(shirt), stock_of(shirt).sequence) == (8, 2)
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_a_count_that_is_as_old_as_its_entry_is_a_later_one_too(count):
+    shirt = product(10)
+    moment = clock.now()
+
+    inventory.count(shirt.pk, 8, actor=MERCHANT)
+
+    assert count(shirt, 8, moment).startswith(LATER)
+    assert total(shirt) == 8
+    entry = last_entry(shirt)
+    assert entry.counted_at is not None
+    assert moment < entry.counted_at <= entry.created_at
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_a_count_by_hand_that_was_undone_counts_no_longer(count):
+    shirt = product(10)
+    moment, later = clock.now(), clock.now()
+
+    for wrong in (moment, later):
+        by_hand(shirt, 4, wrong)
+        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+        assert (total(shirt), last_entry(shirt).counted_at) == (10, wrong)
+
+    assert count(shirt, 8, moment) == ""
+    assert total(shirt) == 8
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_a_count_by_file_that_was_reverted_counts_no_longer(count):
+    shirt = product(10)
+    moment, later = clock.now(), clock.now()
+
+    for wrong in (moment, later):
+        assert reverted(applied(shirt, 4, wrong)).state == "reverted"
+        assert (total(shirt), last_entry(shirt).counted_at) == (10, wrong)
+
+    assert count(shirt, 8, moment) == ""
+    assert total(shirt) == 8
+
+
+def test_an_undo_that_is_undone_lets_the_count_stand_again():
+    shirt = product(10)
+    moment = clock.now()
+    by_hand(shirt, 8, moment)
+
+    for _ in range(2):
+        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+
+    by_file(shirt, 8, moment)
+    assert total(shirt) == 8
+
+
+def test_what_a_file_wrote_is_taken_back_with_the_file_and_not_twice():
+    shirt = product(10)
+    file = applied(shirt, 8, clock.now())
+
+    with pytest.raises(NotUndoable, match="revert the file"):
+        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+    reverted(file)
+    with pytest.raises(NotUndoable, match="revert the file"):
+        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+
+    assert total(shirt) == 10
+
+
+@pytest.mark.parametrize("columns", ["sku,count\n{},100\n", "sku,change\n{},90\n"])
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_reverting_leaves_alone_what_was_counted_since(columns, count):
+    """The wrong file was noticed on one shelf, and made good there."""
+    shirt, mug = product(10), product(10)
+    content = columns.format(shirt.sku) + columns.format(mug.sku).partition("\n")[2]
+    file = applied_as_it_is(content)
+    count(shirt, 9, clock.now())
+
+    reverted(file)
+
+    assert (total(shirt), total(mug)) == (9, 10)
+    assert (file.state, file.reverted, file.not_reverted) == ("applied", 1, 1)
+    line = file.lines.exclude(error="").get()
+    assert (line.product, line.error.startswith(LATER)) == (shirt, True)
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_reverting_leaves_alone_what_a_better_count_of_the_same_moment_corrected(count):
+    shirt = product(10)
+    moment = clock.now()
+    wrong = applied(shirt, 8, moment)
+    count(shirt, 9, moment)
+
+    reverted(wrong)
+
+    assert (total(shirt), wrong.not_reverted) == (9, 1)
+
+
+def test_what_was_corrected_by_a_count_that_is_taken_back_itself_can_be_reverted():
+    shirt = product(10)
+    moment = clock.now()
+    first, second = applied(shirt, 8, moment), applied(shirt, 9, moment)
+
+    for file in (first, second, first):
+        reverted(file)
+
+    assert (total(shirt), first.state, second.state) == (10, "reverted", "reverted")
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_what_orders_moved_since_stays_moved_however_often_it_is_counted(count):
+    shirt = product(10)
+    moment = clock.now()
+    orders.ship(paid_order({shirt: 3}).pk, actor=MERCHANT)
+
+    for _ in range(3):
+        count(shirt, 8, moment)
+
+    assert total(shirt) == 5
+
+
+def test_only_counts_say_when_it_was_counted():
+    shirt = product(10)
+    inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
+    paid_order({shirt: 3})
+
+    assert set(stock_of(shirt).log.values_list("counted_at", flat=True)) == {None}
+
+
+def test_of_many_stocks_at_many_moments_all_is_told_at_once(django_assert_num_queries):
+    shirt, mug, cap = product(10), product(20), product(30)
+    moment = clock.now()
+    for made, counted in ((shirt, 8), (mug, 19)):
+        by_hand(made, counted, moment)
+    later = clock.now()
+    by_hand(mug, 17, later)
+    stocks = [stock_of(made) for made in (cap, shirt, mug, mug)]
+    moments = [moment, moment, moment, later]
+
+    with django_assert_num_queries(1):
+        known = totals_at(list(zip(stocks, moments, strict=True)))
+
+    assert known == [Then(30), Then(8), Then(19, later), Then(17)]
+    with django_assert_num_queries(0):
+        assert totals_at([(stocks[0], moment)]) == [Then(30)]
+
+
+@pytest.mark.parametrize(
+    ("action", "by_order", "counted_at"),
+    [("allocate", False, NOON), ("increment", True, NOON), ("increment", False, TOMORROW)],
+)
+def test_the_database_knows_of_no_other_counts(action, by_order, counted_at):
+    stock = stock_of(product(10))
+
+    with (
+        pytest.raises(IntegrityError, match="stock_transaction_counted_before"),
+        transaction.atomic(),
+    ):
+        StockTransaction.objects.create(
+            stock=stock,
+            id=uuid7(),
+            sequence=2,
+            action=action,
+            quantity=1,
+            by_order=by_order,
+            available=9,
+            allocated=1,
+            held=1,
+            created_at=NOON,
+            counted_at=counted_at,
+        )
