@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.utils import timezone
@@ -25,6 +25,10 @@ _SAYING = ("count", "change", "counted_at", "reason")
 # What the export has for people to read.
 IGNORED = ("name", "available", "allocated", "total")
 CODE_LENGTH_MAX = 100
+# A day as spreadsheets in much of Europe write it again, whatever was typed.
+_DOTTED = re.compile(r"^([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?= )")
+# Before this the arithmetic of moments ends.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -62,7 +66,7 @@ def read(content: bytes, *, now: datetime) -> Sheet:
     if not text.strip():
         raise CountFileUnreadable("The file is empty.")
     rows = _rows(text, _delimiter(text))
-    _, header = next(rows)
+    header = next(row for _, row in rows if row)
     columns = [name.strip().lower().replace(" ", "_") for name in header]
     kind = _kind(columns)
     # Of such a row nothing but the product is known: it was not counted.
@@ -208,7 +212,7 @@ def _moment(written: str, now: datetime) -> datetime:
         return now
     try:
         # A date alone is no moment, though Python would take it for midnight.
-        moment = parse_datetime(written) if ":" in written else None
+        moment = parse_datetime(_DOTTED.sub(r"\3-\2-\1", written)) if ":" in written else None
     except ValueError:
         moment = None
     if moment is None:
@@ -217,4 +221,6 @@ def _moment(written: str, now: datetime) -> datetime:
         moment = timezone.make_aware(moment, store.time_zone())
     if moment > now:
         raise _Wrong("It was counted in the future.")
+    if moment < _LONG_AGO:
+        raise _Wrong("It was counted too long ago.")
     return moment

@@ -113,6 +113,7 @@ def entries() -> int:
         "Name , COUNT,sku\nGin,12 ,007\n",
         "count;barcode;sku\n12;;007\n",
         "sku,count\n\n , \n007,+012\n",
+        "\r\n\r\nsku;count\r\n007;12\r\n",
         '"sku";"name";"count"\r"007";"a ""b""\nc; d";"12"\r',
     ],
 )
@@ -194,7 +195,12 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
         ("A,5,2026-05-04", "no date with a time"),
         ("A,5,yesterday", "no date with a time"),
         ("A,5,2026-02-30 10:00", "no date with a time"),
+        ("A,5,05/04/2026 10:00", "no date with a time"),
+        ("A,5,31.02.2026 10:00", "no date with a time"),
         ("A,5,2026-05-04 12:01", "in the future"),
+        ("A,5,9999-12-31 23:59-05:00", "in the future"),
+        ("A,5,1969-12-31 23:00", "too long ago"),
+        ("A,5,0001-01-01 00:00+14:00", "too long ago"),
         (f"{'A' * 101},5", "so long a code"),
     ],
 )
@@ -214,6 +220,8 @@ def test_what_is_wrong_with_a_line_stands_at_the_line(line, said):
         ("2026-05-04T10:30:15", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
         ("2026-05-04T10:30:00Z", datetime(2026, 5, 4, 10, 30, tzinfo=UTC)),
         ("2026-05-04 10:30+05:00", datetime(2026, 5, 4, 5, 30, tzinfo=UTC)),
+        ("04.05.2026 10:30", datetime(2026, 5, 4, 8, 30, tzinfo=UTC)),
+        ("04.05.2026 10:30:15", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
     ],
 )
 def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, moment):
