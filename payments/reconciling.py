@@ -63,7 +63,7 @@ def _what_differs(
         ("captured", charge.captured, payment.captured_amount),
         ("refunded", charge.refunded, sent_back.get(payment.pk, 0)),
     ):
-        if theirs != ours:
+        if theirs != ours or (theirs and charge.currency != payment.currency):
             said, known = _money(theirs, charge.currency), _money(ours, payment.currency)
             yield f"{said} {what} there, {known} here, payment {payment.pk} ({payment.status})"
 
@@ -78,4 +78,6 @@ def _sent_back(known: dict[str, Payment]) -> dict[uuid.UUID, int]:
 
 
 def _money(amount: int, currency: str) -> str:
-    return inventory.currencies()[currency].formatted(amount)
+    """Write an amount; of a currency that the store does not have, in its smallest unit."""
+    known = inventory.currencies()
+    return known[currency].formatted(amount) if currency in known else f"{amount} {currency}"

@@ -14,6 +14,8 @@ from tests.factories import MERCHANT, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
 
+VISA = "pm_card_visa"
+
 
 @pytest.fixture
 def order() -> Order:
@@ -21,7 +23,7 @@ def order() -> Order:
 
 
 def pay(order: Order, **more: Any) -> Payment:
-    request = Request("stripe", token="pm_card_visa", **more)
+    request = Request("stripe", token=VISA, **more)
     return payments.pay(order.pk, request, actor=MERCHANT)
 
 
@@ -84,6 +86,27 @@ def test_money_of_a_payment_that_nobody_knows_is_found(stripe, order, capsys):
     assert differences(capsys) == [
         f"stripe {stranger.reference}: $7.00 are held of a payment that we do not know"
     ]
+
+
+def test_money_in_a_currency_that_the_store_does_not_have_is_found(stripe, capsys):
+    """Somebody else sells through the same account."""
+    stripe.account.create_intent({"amount": "900", "currency": "isk", "payment_method": VISA})
+    [made] = stripe.book()["intents"]
+    stripe.account.confirm({"return_url": "https://elsewhere.example/"}, made["id"])
+
+    assert differences(capsys) == [
+        f"stripe {made['id']}: 9 ISK are held of a payment that we do not know"
+    ]
+
+
+@pytest.mark.tampers_with_the_books
+def test_the_same_amount_in_another_currency_is_found(stripe, order, capsys):
+    payment = pay(order)
+    stripe.account.intents[payment.reference].currency = "eur"
+
+    [found] = differences(capsys)
+
+    assert "1000 EUR captured there, $10.00 here" in found
 
 
 @pytest.mark.tampers_with_the_books
