@@ -110,10 +110,13 @@ def require_left_alone(payment: Payment, open_attempts: Iterable[Attempt]) -> No
 
 
 def _look_after_refunds(payment: Payment) -> None:
-    """A refund may fail days after it went well; one that is not found any more stays as it is."""
+    """A refund may fail days after it went well, or have been made though it was called failed.
+
+    One that is not found stays as it is; one that was only marked was never made by the gateway.
+    """
     adapter = gateways.adapter(payment.gateway)
-    made = payment.attempts.filter(kind=Attempt.Kind.REFUND, status=Attempt.Status.SUCCEEDED)
-    for refund in made.exclude(reference=""):
+    ended = payment.attempts.filter(kind=Attempt.Kind.REFUND).exclude(status="pending")
+    for refund in ended.exclude(status=Attempt.Status.SUCCEEDED, reference=""):
         refund.payment = payment
         answer = ask_whether(partial(adapter.find, refund))
         if answer is not None:
@@ -140,7 +143,9 @@ def settle_by_hand(
     attempt = payment.attempts.filter(status=Attempt.Status.PENDING).first()
     require_left_alone(payment, [attempt] if attempt else [])
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
-    answer = Answer(outcome, reference, "" if succeeded else reason)
+    # The gateway's own name, by which it is asked, is worth more than what somebody typed.
+    named = payment.reference if payment.is_pending and payment.reference else reference
+    answer = Answer(outcome, named, "" if succeeded else reason)
     what = f"{outcome.value}, {reference}: {reason}" if reference else f"{outcome.value}: {reason}"
     if payment.is_pending or attempt:
         orders.note_event(order, OrderEvent.Kind.PAYMENT_SETTLED_BY_HAND, actor=actor, text=what)

@@ -292,6 +292,21 @@ def test_f25_money_that_comes_after_it_was_called_failed_goes_back(stripe, order
     ]
 
 
+def test_a_reference_typed_by_a_person_does_not_replace_the_gateways_own(stripe, order):
+    """People type what they see, such as the name of a charge; refunds need that of the intent."""
+    stripe.fault(operation="confirm", answer="dropped")
+    payment = pay(order)
+
+    settled = recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=True, reference="ch_1", reason="seen", actor=MERCHANT
+    )
+    refunded = payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+
+    assert settled.reference == intent(stripe)["id"]
+    assert "ch_1" in order.events.get().text
+    assert refunded.status == "succeeded"
+
+
 # A buyer who has to act.
 
 
@@ -430,6 +445,20 @@ def test_a_refund_that_takes_its_time_is_on_its_way_until_stripe_says_so(stripe,
 
     assert waiting == ("pending", 400)
     assert known(payment).refunded_amount == 400
+
+
+def test_f24_a_refund_that_a_person_called_failed_and_that_was_made_is_found(stripe, order):
+    stripe.fault(operation="create_refund", answer="dropped")
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=False, reference="", reason="not there", actor=MERCHANT
+    )
+
+    recovery.check_now(order.pk, payment.pk)
+
+    assert known(payment).refunded_amount == 400
+    assert moved(stripe) == [("charge", 1000), ("refund", 400)]
 
 
 @pytest.mark.parametrize("answer", ["dropped", "500"])
