@@ -16,6 +16,9 @@ from payments.models import GatewayEvent, Payment
 
 log = structlog.get_logger(__name__)
 
+# Longer than a request waits for a gateway and writes down what it heard.
+_LOOKED_INTO_AGAIN_SECONDS = 30
+
 # What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
 TELLING = frozenset(
     {
@@ -64,8 +67,7 @@ def receive(message: Message) -> None:
     if payment is None and message.type in TELLING:
         log.warning("event_of_unknown_payment", event_id=message.id, reference=message.reference)
     if is_new and looks_into_it:
-        look = app.configure_task("payments.jobs.look_into_event", queue="payments")
-        look.defer(event_id=message.id)
+        _have_looked_into(message.id)
 
 
 def _payment_named(message: Message) -> Payment | None:
@@ -83,7 +85,8 @@ def _payment_named(message: Message) -> Payment | None:
 def look_into(event_id: str) -> None:
     """Ask the gateway what it has to say of the payment, and settle that.
 
-    While somebody waits for that very answer, it is theirs to write down, or recovery's.
+    While somebody waits for an answer, that one is theirs to write down. It need not be what the
+    message is about, which may be a refund of last week: so it is looked into afterwards.
     """
     event = GatewayEvent.objects.select_related("payment").get(pk=event_id)
     if event.payment is None:
@@ -92,4 +95,15 @@ def look_into(event_id: str) -> None:
         recovery.check_now(event.payment.order_id, event.payment.pk)
     except StillUnderWay:
         log.info("event_left_to_whoever_waits", event_id=event_id)
+        _have_looked_into(event_id, in_seconds=_LOOKED_INTO_AGAIN_SECONDS)
+        return
     GatewayEvent.objects.filter(pk=event_id, handled_at=None).update(handled_at=clock.now())
+
+
+def _have_looked_into(event_id: str, *, in_seconds: int = 0) -> None:
+    look = app.configure_task(
+        "payments.jobs.look_into_event",
+        queue="payments",
+        schedule_in={"seconds": in_seconds} if in_seconds else None,
+    )
+    look.defer(event_id=event_id)

@@ -9,6 +9,7 @@ from django.contrib.admin.utils import quote
 from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from api import clock
 from orders.models import Order
 from payments import jobs, reconciling, recovery, settling
 from payments import services as payments
@@ -204,6 +205,27 @@ def test_a_refund_that_never_reached_its_buyer_is_owed_again(stripe, order):
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == order.refunded == 0
     assert [event.kind for event in order.events.all()] == ["refund_came_back"]
     assert reconciling.differences(payment.created_at) == []
+
+
+def test_a_message_that_comes_while_something_else_is_asked_is_looked_into_later(stripe, order):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    [refund] = stripe.book()["refunds"]
+    another = payments.begin_refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    stripe.set_refund(refund["id"], status="failed")
+    deliver(told(stripe, "refund.failed"))
+
+    work()
+    meanwhile = GatewayEvent.objects.get().handled_at
+    [at_once, again] = ProcrastinateJob.objects.order_by("pk")
+    settling.settle_attempt(another, Answer(Outcome.SUCCEEDED, "re_2"))
+    jobs.look_into_event(**again.args)
+
+    assert meanwhile is None
+    assert (at_once.scheduled_at, again.task_name) == (None, jobs.look_into_event.name)
+    assert again.scheduled_at > clock.now()
+    assert GatewayEvent.objects.get().handled_at is not None
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == 300
 
 
 # What is only kept.
