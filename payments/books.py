@@ -80,8 +80,9 @@ def _conclude_capture(order: Order, payment: Payment, amount: int, succeeded: bo
     order.attempts_open -= 1
     if succeeded:
         payment.captured_amount = amount
-        order.authorized -= amount
-        order.captured += amount
+        # Whatever was not captured of it is let go.
+        order.authorized -= 0 if payment.late else payment.amount
+        order.captured += 0 if payment.late else amount
 
 
 def _conclude_refund(order: Order, payment: Payment, amount: int, succeeded: bool) -> None:

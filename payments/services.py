@@ -430,9 +430,9 @@ def _perform_now_or_later(attempt: Attempt) -> Attempt:
 
 
 def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
-    """Settle an attempt; a capture that failed may mean that the authorization is no more."""
+    """Settle an attempt; a capture or void that failed may mean that it is no more authorized."""
     attempt = settle_attempt(attempt, answer)
-    if attempt.kind == Attempt.Kind.CAPTURE and attempt.status == Attempt.Status.FAILED:
+    if attempt.kind != Attempt.Kind.REFUND and attempt.status == Attempt.Status.FAILED:
         settle(attempt.payment, what_became_of(attempt.payment))
     return attempt
 

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 TOO_LATE = "The payment came too late for the order."
 LAPSED = "The authorization has lapsed."
+CAPTURED_THERE = "Captured at the gateway itself."
 
 
 # Payments.
@@ -89,9 +90,24 @@ def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
 
 def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     books.stop_waiting(order, payment)
-    books.take_money(order, payment, answer)
-    payment.write()
+    _take(order, payment, answer, actor)
     order.write()
+
+
+def _take(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Book money and save its payment; the caller saves the order."""
+    books.take_money(order, payment, answer)
+    if payment.is_authorized and answer.outcome is Outcome.CAPTURED:
+        _book_capture(order, payment, answer, actor)
+    else:
+        payment.write()
+
+
+def _book_capture(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    amount = payment.amount if answer.captured is None else answer.captured
+    record_attempt(
+        Attempt.Kind.CAPTURE, order, payment, amount, actor, CAPTURED_THERE, at_once=True
+    )
 
 
 def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
@@ -123,19 +139,28 @@ def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None
     save_and_release(order, actor, reason="authorization lapsed")
 
 
+def _captured_there(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Somebody captured it at the gateway itself; a capture or void hears of it otherwise."""
+    if has_open_attempt(payment):
+        return
+    _book_capture(order, payment, answer, actor)
+    if payment.late:
+        _send_back(Attempt.Kind.REFUND, order, payment, payment.captured_amount, actor)
+    order.write()
+
+
 def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     if order.is_cancelled or order.fully_paid_at or payment.amount > order.payable:
         _give_back(order, payment, answer, actor)
         return
-    books.take_money(order, payment, answer)
-    payment.write()
+    _take(order, payment, answer, actor)
     save_and_allocate(order, actor)
 
 
 @in_transaction
 def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Payment:
     order, payment = lock(payment.order_id, payment.pk)
-    if state_of(payment) is State.FAILED:
+    if TRANSITIONS.get((state_of(payment), answer.outcome)) is _accept_late:
         _give_back(order, payment, answer, actor)
     return payment
 
@@ -146,13 +171,21 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
     payment.late = True
     payment.reference = answer.reference or payment.reference
     payment.updated_at = order.updated_at = clock.now()
-    kind = Attempt.Kind.VOID if payment.is_authorization else Attempt.Kind.REFUND
-    if not payment.is_authorization:
-        payment.captured_amount = payment.amount
-    # Nobody waits for it: recovery takes it to the gateway.
-    record_attempt(kind, order, payment, payment.amount, actor, TOO_LATE, somebody_waits=False)
+    if payment.is_authorization and answer.outcome is not Outcome.CAPTURED:
+        _send_back(Attempt.Kind.VOID, order, payment, payment.amount, actor)
+    else:
+        captured = payment.amount if answer.captured is None else answer.captured
+        payment.captured_amount = captured
+        _send_back(Attempt.Kind.REFUND, order, payment, captured, actor)
     order.write()
     _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)
+
+
+def _send_back(
+    kind: Attempt.Kind, order: Order, payment: Payment, amount: int, actor: Actor
+) -> None:
+    """Put on record that late money goes back. Nobody waits for it: recovery asks the gateway."""
+    record_attempt(kind, order, payment, amount, actor, TOO_LATE, somebody_waits=False)
 
 
 def _note(order: Order, kind: OrderEvent.Kind, payment: Payment, actor: Actor) -> None:
@@ -168,8 +201,12 @@ TRANSITIONS: Mapping[tuple[State, Outcome], Transition] = {
     (State.PENDING, Outcome.ACTION): _wait,
     (State.PENDING, Outcome.OPEN): _wait,
     (State.PENDING, Outcome.UNKNOWN): _wait,
+    (State.PENDING, Outcome.CAPTURED): _accept,
     (State.AUTHORIZED, Outcome.CANCELLED): _lapse,
+    (State.AUTHORIZED, Outcome.CAPTURED): _captured_there,
     (State.FAILED, Outcome.SUCCEEDED): _accept_late,
+    (State.FAILED, Outcome.CAPTURED): _accept_late,
+    (State.CANCELLED, Outcome.CAPTURED): _accept_late,
 }
 
 
@@ -310,6 +347,8 @@ ATTEMPT_TRANSITIONS: Mapping[tuple[Attempt.Status, Outcome], AttemptTransition] 
 def _conclude(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
     """End a pending attempt and save all but the order, which the caller saves."""
     succeeded = answer.outcome is Outcome.SUCCEEDED
+    if attempt.kind == Attempt.Kind.CAPTURE and succeeded and answer.captured is not None:
+        attempt.amount = answer.captured
     attempt.charging_until = None
     attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
     attempt.reference, attempt.failure = answer.reference, answer.failure

@@ -6,6 +6,8 @@ from typing import Any
 
 class Outcome(Enum):
     SUCCEEDED = "succeeded"
+    # What was authorized has been captured, be it by somebody at the gateway itself.
+    CAPTURED = "captured"
     # Declined, and it can never succeed any more.
     FAILED = "failed"
     # The gateway let go of it, or of what it had authorized: it can never succeed any more.
@@ -25,6 +27,8 @@ class Answer:
     outcome: Outcome
     reference: str = ""
     failure: str = ""
+    # How much was captured, which may be less than was authorized. None: all of it.
+    captured: int | None = None
     # What a frontend needs for its buyer to act: `client_parameters` and `next_actions`.
     action: Mapping[str, Any] | None = None
 

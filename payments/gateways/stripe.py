@@ -93,7 +93,7 @@ class StripeGateway(Adapter):
             return Answer(Outcome.UNKNOWN, payment.reference)
         except StripeError as error:
             return self._ended(payment, Outcome.FAILED, _words(error))
-        answer = _answer(intent)
+        answer = _answer(intent, payment)
         if answer.outcome is Outcome.OPEN:
             return self._ended(payment, Outcome.FAILED, answer.failure)
         return answer
@@ -102,7 +102,7 @@ class StripeGateway(Adapter):
         if not payment.reference:
             # A confirmation is sent only after the reference was committed.
             return Answer(Outcome.FAILED, failure=_NOT_IN_TIME)
-        return _answer(_client().v1.payment_intents.retrieve(payment.reference))
+        return _answer(_client().v1.payment_intents.retrieve(payment.reference), payment)
 
     def give_up(self, payment: Payment) -> Answer:
         if not payment.reference:
@@ -114,7 +114,7 @@ class StripeGateway(Adapter):
         try:
             intent = _client().v1.payment_intents.cancel(payment.reference)
         except stripe.InvalidRequestError:
-            return _answer(_client().v1.payment_intents.retrieve(payment.reference))
+            return _answer(_client().v1.payment_intents.retrieve(payment.reference), payment)
         return Answer(outcome, intent.id, failure or _last_failure(intent) or _NOT_IN_TIME)
 
     # Captures, voids and refunds.
@@ -158,14 +158,14 @@ def _capture(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.capture(
         attempt.payment.reference, {}, {"idempotency_key": key}
     )
-    return Answer(Outcome.SUCCEEDED, intent.id)
+    return _ended(intent)
 
 
 def _void(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.cancel(
         attempt.payment.reference, {}, {"idempotency_key": key}
     )
-    return Answer(Outcome.SUCCEEDED, intent.id)
+    return _ended(intent)
 
 
 def _refund(attempt: Attempt, key: str) -> Answer:
@@ -193,9 +193,15 @@ def _found_ended(attempt: Attempt, status: str, *, otherwise: str) -> Answer | N
     intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
     if intent.status == "requires_capture":
         return None
-    if intent.status == status:
-        return Answer(Outcome.SUCCEEDED, intent.id)
-    return Answer(Outcome.FAILED, intent.id, otherwise)
+    return (
+        _ended(intent) if intent.status == status else Answer(Outcome.FAILED, intent.id, otherwise)
+    )
+
+
+def _ended(intent: PaymentIntent) -> Answer:
+    """An authorization that was captured, perhaps in part, or that was let go."""
+    received = _in_our_digits(intent.amount_received, intent.currency.upper())
+    return Answer(Outcome.SUCCEEDED, intent.id, captured=received or None)
 
 
 def _find_refund(attempt: Attempt) -> Answer | None:
@@ -238,11 +244,29 @@ _OUTCOMES = {
 }
 
 
-def _answer(intent: PaymentIntent) -> Answer:
+def _answer(intent: PaymentIntent, payment: Payment) -> Answer:
     outcome = _OUTCOMES.get(intent.status, Outcome.UNKNOWN)
     if outcome is Outcome.ACTION:
         return Answer(outcome, intent.id, action=_action(intent))
+    if outcome is Outcome.SUCCEEDED:
+        return _answer_of_money(intent, payment)
     return Answer(outcome, intent.id, _last_failure(intent))
+
+
+def _answer_of_money(intent: PaymentIntent, payment: Payment) -> Answer:
+    """Say what was taken or reserved. Other money than was asked for is for a person to settle."""
+    currency = intent.currency.upper()
+    received = _in_our_digits(intent.amount_received, currency)
+    amount = _in_our_digits(intent.amount_capturable, currency) or received
+    is_captured = payment.is_authorization and received > 0
+    # Of what was authorized, whoever captures may take less.
+    fits = amount <= payment.amount if is_captured else amount == payment.amount
+    if currency != payment.currency or not fits:
+        log.error("gateway_has_other_money", payment_id=str(payment.pk), reference=intent.id)
+        return Answer(Outcome.UNKNOWN, intent.id)
+    if is_captured:
+        return Answer(Outcome.CAPTURED, intent.id, captured=received)
+    return Answer(Outcome.SUCCEEDED, intent.id)
 
 
 def _action(intent: PaymentIntent) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Every answer to every payment, whenever it comes: settle and settle_attempt."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inventory.models import Product, StockTransaction
 from orders.models import Order, OrderItem
+from payments import recovery, settling
 from payments import services as payments
-from payments import settling
 from payments.books import payment_state
 from payments.errors import PaymentDeclined
 from payments.gateways.answers import UNKNOWN, Answer, Outcome
@@ -22,8 +24,10 @@ pytestmark = pytest.mark.django_db
 
 AUTHORIZE, PURCHASE = Payment.Method.AUTHORIZE, Payment.Method.PURCHASE
 ACTION = {"client_parameters": {"client_secret": "secret"}, "next_actions": [{"type": "sdk"}]}
+CAPTURED = Answer(Outcome.CAPTURED, "ch_1")
 ANSWERS = {
     Outcome.SUCCEEDED: OK,
+    Outcome.CAPTURED: CAPTURED,
     Outcome.FAILED: DECLINED,
     Outcome.CANCELLED: GIVEN_UP,
     Outcome.ACTION: Answer(Outcome.ACTION, action=ACTION),
@@ -84,10 +88,14 @@ STANDS = {
 # From which state which answer leads where; from everywhere else, and with every other, nowhere.
 LEADS = {
     (State.PENDING, Outcome.SUCCEEDED): State.CAPTURED,
+    (State.PENDING, Outcome.CAPTURED): State.CAPTURED,
     (State.PENDING, Outcome.FAILED): State.FAILED,
     (State.PENDING, Outcome.CANCELLED): State.FAILED,
     (State.AUTHORIZED, Outcome.CANCELLED): State.CANCELLED,
+    (State.AUTHORIZED, Outcome.CAPTURED): State.CAPTURED,
     (State.FAILED, Outcome.SUCCEEDED): State.CAPTURED,
+    (State.FAILED, Outcome.CAPTURED): State.CAPTURED,
+    (State.CANCELLED, Outcome.CAPTURED): State.CAPTURED,
 }
 PAIRS = [(state, outcome) for state in State for outcome in Outcome]
 # What only says that somebody has to ask again later.
@@ -124,6 +132,47 @@ def test_the_same_answer_again_changes_nothing(gateway, order, state, outcome):
     assert books(order) == before
 
 
+def drawn(diagram: int) -> set[tuple[str, str]]:
+    """The arrows of a diagram of docs/payments.md."""
+    pages = Path(__file__).parents[2].joinpath("docs/payments.md").read_text().split("```mermaid")
+    arrows = re.findall(r"^ +(\S+) --> ([^\s:]+)", pages[diagram].split("```")[0], re.MULTILINE)
+    return {(whence, whither) for whence, whither in arrows if "[*]" not in (whence, whither)}
+
+
+def leads(state: State, outcome: Outcome, method: Payment.Method, *, is_cancelled: bool) -> str:
+    """Where an answer takes a payment of an order of its own."""
+    order = unpaid_order({product(stock=1, price=1000): 1})
+    payment = begin(order, method)
+    if state is not State.PENDING:
+        settling.settle(payment, DECLINED if state is State.FAILED else OK)
+    if state is State.CANCELLED:
+        payments.void(order.pk, payment.pk, actor=MERCHANT)
+    if is_cancelled:
+        payments.cancel(order.pk, actor=MERCHANT)
+    settled = settling.settle(payment, ANSWERS[outcome])
+    return "goesback" if settled.late else settling.state_of(settled).value
+
+
+def test_the_diagram_of_payments_is_the_table(gateway):
+    takes = {State.AUTHORIZED: [AUTHORIZE], State.CANCELLED: [AUTHORIZE]}
+    found = {
+        (state.value, leads(state, outcome, method, is_cancelled=is_cancelled))
+        for state, outcome in settling.TRANSITIONS
+        for method in takes.get(state, [PURCHASE, AUTHORIZE])
+        for is_cancelled in ([False, True] if state in {State.FAILED, State.CANCELLED} else [False])
+    }
+
+    assert drawn(1) == found | {("captured", "captured")}, "a refund leaves it captured"
+
+
+def test_the_diagram_of_attempts_is_the_table():
+    becomes = {Outcome.SUCCEEDED: "succeeded", Outcome.FAILED: "failed", Outcome.UNKNOWN: "pending"}
+
+    assert drawn(2) == {
+        (status.value, becomes[outcome]) for status, outcome in settling.ATTEMPT_TRANSITIONS
+    }
+
+
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED])
 def test_what_the_buyer_had_to_do_is_forgotten_once_it_is_settled(gateway, order, outcome):
     payment = in_state(order, State.PENDING)
@@ -148,6 +197,91 @@ def test_f28_an_authorization_that_lapsed_leaves_its_void_to_whoever_asked_for_i
     order.refresh_from_db()
     assert unchanged
     assert (order.authorized, order.attempts_open, order.payment) == (0, 0, "unpaid")
+
+
+# What somebody captures at the gateway itself, past us.
+
+PARTLY = Answer(Outcome.CAPTURED, "ch_1", captured=600)
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.AUTHORIZED, State.FAILED, State.CANCELLED])
+def test_less_captured_than_authorized_counts_as_what_it_is(gateway, shirt, order, state):
+    payment = begin(order, AUTHORIZE)
+    if state is not State.PENDING:
+        settling.settle(payment, DECLINED if state is State.FAILED else OK)
+    if state is State.CANCELLED:
+        payments.void(order.pk, payment.pk, actor=MERCHANT)
+
+    for _ in range(2):
+        settled = settling.settle(payment, PARTLY)
+
+    order.refresh_from_db()
+    assert (settled.captured_amount, settled.status, settled.late) == (600, "complete", False)
+    assert (order.payment, order.captured, order.authorized) == ("partially_paid", 600, 0)
+    assert (order.payable, order.attempts_open) == (400, 0)
+    assert stock_of(shirt).allocated == 1
+    attempt = settled.attempts.get(kind="capture")
+    assert (attempt.amount, attempt.status, attempt.reason) == (
+        600,
+        "succeeded",
+        "Captured at the gateway itself.",
+    )
+
+
+def test_what_is_captured_elsewhere_leaves_our_own_capture_to_whoever_asked_for_it(gateway, order):
+    payment = in_state(order, State.AUTHORIZED)
+    attempt = payments.begin_capture(order.pk, payment.pk, actor=MERCHANT)
+    before = books(order)
+
+    settling.settle(payment, PARTLY)
+    unchanged = books(order) == before
+    ended = settling.settle_attempt(attempt, Answer(Outcome.SUCCEEDED, "ch_1", captured=600))
+
+    order.refresh_from_db()
+    assert unchanged
+    assert ended.amount == 600
+    assert (order.captured, order.authorized, order.attempts_open) == (600, 0, 0)
+
+
+def test_f25_late_money_that_was_captured_elsewhere_is_refunded(gateway, shirt, order):
+    late = begin(order, AUTHORIZE)
+    settling.settle(late, DECLINED)
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    settled = settling.settle(late, PARTLY)
+
+    order.refresh_from_db()
+    assert (settled.late, settled.captured_amount, settled.refunding_amount) == (True, 600, 600)
+    assert (order.captured, order.authorized, order.refunds_open) == (0, 0, 1)
+    assert settled.attempts.get().kind == "refund"
+
+
+def test_f25_a_late_authorization_that_is_captured_before_it_is_let_go_is_refunded(gateway, order):
+    late = begin(order, AUTHORIZE)
+    settling.settle(late, DECLINED)
+    payments.cancel(order.pk, actor=MERCHANT)
+    settling.settle(late, OK)
+    gateway.on_find_charge = lambda payment: PARTLY
+    gateway.on_perform = lambda attempt: DECLINED if attempt.kind == "void" else OK
+
+    recovery.settle_pending()
+    recovery.settle_pending()
+
+    order.refresh_from_db()
+    settled = payments.payment_of(order.pk, late.pk)
+    assert (settled.captured_amount, settled.refunded_amount) == (600, 600)
+    assert (order.captured, order.authorized, order.attempts_open) == (0, 0, 0)
+    kinds = settled.attempts.order_by("created_at").values_list("kind", "status")
+    assert list(kinds) == [("void", "failed"), ("capture", "succeeded"), ("refund", "succeeded")]
+
+
+def test_f25_money_captured_elsewhere_whose_units_are_gone_is_refunded(gateway, shirt, order):
+    payment = in_state(order, State.CANCELLED)
+    paid_order({shirt: 10})
+
+    settled = settling.settle(payment, PARTLY)
+
+    assert (settled.late, settled.refunding_amount) == (True, 600)
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values())

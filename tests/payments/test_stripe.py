@@ -14,7 +14,7 @@ from inventory.models import Currency, Product
 from inventory.services import Money
 from orders import services as orders
 from orders.models import Order
-from payments import gateways, recovery, settling
+from payments import gateways, reconciling, recovery, settling
 from payments import services as payments
 from payments.errors import (
     AmountRefused,
@@ -520,6 +520,89 @@ def test_f28_authorizations_are_let_go_when_their_time_is_over(stripe, order):
     assert known(payment).status == "cancelled"
     assert intent(stripe)["status"] == "canceled"
     assert state(order) == ("unpaid", 0)
+
+
+# What is done at Stripe itself, past us.
+
+
+def capture_elsewhere(stripe: FakeStripe, payment: Payment, amount: int) -> None:
+    stripe.account.capture({"amount_to_capture": str(amount)}, payment.reference)
+
+
+def test_a_capture_finds_that_less_was_captured_already(stripe, order):
+    payment = pay(order, method=AUTHORIZE)
+    capture_elsewhere(stripe, payment, 600)
+
+    attempt = payments.capture(order.pk, payment.pk, actor=MERCHANT)
+
+    assert (attempt.status, attempt.amount) == ("succeeded", 600)
+    assert known(payment).captured_amount == 600
+    assert state(order) == ("partially_paid", 1)
+    assert reconciling.differences(payment.created_at) == []
+
+
+@pytest.mark.parametrize("amount", [600, 1000])
+def test_a_void_finds_that_the_money_was_captured_already(stripe, order, amount):
+    payment = pay(order, method=AUTHORIZE)
+    capture_elsewhere(stripe, payment, amount)
+
+    with pytest.raises(GatewayRefused, match="captured already"):
+        payments.void(order.pk, payment.pk, actor=MERCHANT)
+
+    assert known(payment).captured_amount == amount
+    assert reconciling.differences(payment.created_at) == []
+
+
+def test_money_captured_at_stripe_of_an_order_that_is_cancelled_can_be_given_back(stripe, order):
+    payment = pay(order, method=AUTHORIZE)
+    capture_elsewhere(stripe, payment, 600)
+
+    payments.cancel(order.pk, actor=MERCHANT)
+    payments.refund(order.pk, payment.pk, 600, actor=MERCHANT)
+
+    assert moved(stripe) == [("authorize", 1000), ("capture", 600), ("refund", 600)]
+    assert reconciling.differences(payment.created_at) == []
+
+
+def test_f28_what_was_captured_at_stripe_is_not_voided_again_and_again(stripe, order):
+    payment = pay(order, method=AUTHORIZE)
+    capture_elsewhere(stripe, payment, 1000)
+
+    with later(timedelta(days=8)):
+        for _ in range(3):
+            recovery.void_lapsed_authorizations()
+
+    assert known(payment).captured_amount == 1000
+    assert payment.attempts.filter(kind="void").count() == 1
+
+
+def test_an_authorization_that_was_captured_before_we_heard_of_it(stripe, order):
+    stripe.fault(operation="confirm", answer="dropped")
+    payment = pay(order, method=AUTHORIZE)
+    capture_elsewhere(stripe, known(payment), 1000)
+
+    recovery.settle_pending()
+
+    assert known(payment).captured_amount == 1000
+    assert state(order) == ("paid", 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "value"), [("currency", "eur"), ("amount_received", 999), ("amount_received", 1001)]
+)
+def test_other_money_than_was_asked_for_is_never_taken_for_it(
+    stripe, order, caplog, changed, value
+):
+    stripe.fault(operation="confirm", answer="dropped")
+    payment = pay(order)
+    setattr(stripe.account.intents[known(payment).reference], changed, value)
+
+    with later(timedelta(hours=1)):
+        recovery.settle_pending()
+
+    assert known(payment).status == "pending"
+    assert "gateway_has_other_money" in caplog.text
+    assert state(order) == ("unpaid", 1)
 
 
 # What it cannot be asked for.

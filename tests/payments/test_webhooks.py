@@ -179,6 +179,18 @@ def test_f28_a_message_that_an_authorization_lapsed_gives_the_units_back(stripe,
     assert state(order) == ("unpaid", 0)
 
 
+def test_a_message_that_an_authorization_was_captured_at_stripe_itself(stripe, order):
+    payment = pay(order, method=Payment.Method.AUTHORIZE)
+    stripe.account.capture({"amount_to_capture": "600"}, payment.reference)
+
+    deliver(told(stripe, SUCCEEDED), times=2)
+    work()
+
+    order.refresh_from_db()
+    assert (order.payment, order.captured, order.authorized) == ("partially_paid", 600, 0)
+    assert reconciling.differences(payment.created_at) == []
+
+
 def test_a_refund_that_was_on_its_way_arrives_by_message(stripe, order):
     stripe.settings(refund_status="pending")
     payment = pay(order)
