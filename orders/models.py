@@ -500,6 +500,7 @@ class OrderEvent(models.Model):
         CANCELLED = "cancelled"
         CHANGED = "changed"
         NOTE = "note"
+        PAYMENT_CHECKED = "payment_checked", "Payment checked"
         PAYMENT_SETTLED_BY_HAND = "payment_settled_by_hand", "Payment settled by hand"
         MONEY_CAME_LATE = "money_came_late", "Money came late"
         AUTHORIZATION_LAPSED = "authorization_lapsed", "Authorization lapsed"

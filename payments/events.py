@@ -92,7 +92,7 @@ def look_into(event_id: str) -> None:
     if event.payment is None:
         return
     try:
-        recovery.check_now(event.payment.order_id, event.payment.pk)
+        recovery.look_at(event.payment.order_id, event.payment.pk)
     except StillUnderWay:
         log.info("event_left_to_whoever_waits", event_id=event_id)
         _have_looked_into(event_id, in_seconds=_LOOKED_INTO_AGAIN_SECONDS)

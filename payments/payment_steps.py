@@ -223,11 +223,12 @@ def _what_checking_does(case: Case) -> list[str]:
         f"Asks {case.gateway} what became of the {' and the '.join(_what_is_open(case))}, and "
         "settles it by the answer.",
         _what_either_outcome_does(case),
+        "That you asked is kept with the order.",
     ]
 
 
 def _check_now(case: Case, form: StepForm) -> str:
-    payment = recovery.check_now(case.order.pk, case.payment.pk)
+    payment = recovery.check_now(case.order.pk, case.payment.pk, actor=actor_of(case.request))
     if payment.is_pending or payment.attempts.filter(status=Attempt.Status.PENDING).exists():
         return f"{case.gateway} was asked and does not know yet. It will be asked again."
     return f"{case.gateway} was asked: the payment is {payment.get_status_display().lower()}."

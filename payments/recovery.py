@@ -84,8 +84,25 @@ def _recover_attempt(attempt: Attempt) -> Attempt:
     return services.settle_performed(attempt, answer)
 
 
-def check_now(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
-    """Ask the gateway at once about a payment and what is on its way of it, and settle both.
+def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Payment:
+    """Have the gateway asked at once, because somebody wants it; who is on the order's record.
+
+    Raises: OrderNotFound, PaymentNotFound; StillUnderWay while some process waits for the gateway.
+    """
+    _note_check(order_id, payment_id, actor)
+    return look_at(order_id, payment_id)
+
+
+@in_transaction
+def _note_check(order_id: uuid.UUID, payment_id: uuid.UUID, actor: Actor) -> None:
+    order, payment = lock(order_id, payment_id)
+    require_left_alone(payment, payment.attempts.filter(status=Attempt.Status.PENDING))
+    money = order.currency.formatted(payment.amount)
+    orders.note_event(order, OrderEvent.Kind.PAYMENT_CHECKED, actor=actor, text=money)
+
+
+def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
+    """Ask the gateway about a payment and what is on its way of it, and settle both.
 
     Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
     """

@@ -332,6 +332,7 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
     assert "the payment is complete." in text(response)
     assert money(order) == (2500, 0, 0)
     assert numbers(shirt) == (10, 8, 2)
+    assert ("Payment checked", "admin", "$25.00") in told(admin_client, order)
 
 
 def test_check_now_says_when_nobody_knows_yet(admin_client):

@@ -216,7 +216,7 @@ def test_money_that_is_reserved_is_never_given_up(gateway, order):
     gateway.on_find_charge = lambda payment: Answer(Outcome.OPEN)
 
     with later(timedelta(hours=2)):
-        recovery.check_now(order.pk, payment.pk)
+        recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
 
     assert state(order) == ("processing", "authorized", 1)
 
@@ -229,10 +229,16 @@ def test_somebody_can_have_a_payment_looked_at_now(gateway, order):
     payment = pay(order)
     gateway.on_find_charge = lambda payment: OK
 
-    checked = recovery.check_now(order.pk, payment.pk)
+    checked = recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
 
     assert checked.status == "complete"
     assert state(order) == ("complete", "paid", 1)
+    [event] = order.events.all()
+    assert (event.kind, event.actor_name, event.text) == (
+        "payment_checked",
+        MERCHANT.name,
+        "$10.00",
+    )
 
 
 def test_what_is_on_its_way_of_a_payment_is_looked_at_too(gateway, order):
@@ -241,7 +247,7 @@ def test_what_is_on_its_way_of_a_payment_is_looked_at_too(gateway, order):
     payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
     gateway.on_find = lambda attempt: OK
 
-    checked = recovery.check_now(order.pk, payment.pk)
+    checked = recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
 
     assert checked.refunded_amount == 300
 
@@ -250,17 +256,18 @@ def test_nobody_asks_while_somebody_is_asking(gateway, order):
     payment = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
 
     with pytest.raises(StillUnderWay):
-        recovery.check_now(order.pk, payment.pk)
+        recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
     with pytest.raises(StillUnderWay):
         recovery.settle_by_hand(
             order.pk, payment.pk, succeeded=True, reference="", reason="seen", actor=MERCHANT
         )
+    assert not order.events.exists()
 
 
 def test_to_look_at_a_payment_by_hand_asks_nobody(order):
     payment = payments.pay(order.pk, Request("manual"), actor=MERCHANT)
 
-    assert recovery.check_now(order.pk, payment.pk) == payment
+    assert recovery.check_now(order.pk, payment.pk, actor=MERCHANT) == payment
 
 
 @pytest.mark.parametrize(
@@ -309,7 +316,7 @@ def test_what_is_not_open_cannot_be_settled_by_hand(gateway, order, shirt):
             order.pk, payment.pk, succeeded=False, reference="", reason="no", actor=MERCHANT
         )
     with pytest.raises(PaymentNotFound):
-        recovery.check_now(other.pk, payment.pk)
+        recovery.check_now(other.pk, payment.pk, actor=MERCHANT)
     assert not order.events.exists()
 
 

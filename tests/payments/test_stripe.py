@@ -279,7 +279,7 @@ def test_f25_money_that_comes_after_it_was_called_failed_goes_back(stripe, order
     )
     payments.cancel(order.pk, actor=MERCHANT)
 
-    recovery.check_now(order.pk, payment.pk)
+    recovery.look_at(order.pk, payment.pk)
     recovery.settle_pending()
 
     assert known(payment).late
@@ -455,7 +455,7 @@ def test_f24_a_refund_that_a_person_called_failed_and_that_was_made_is_found(str
         order.pk, payment.pk, succeeded=False, reference="", reason="not there", actor=MERCHANT
     )
 
-    recovery.check_now(order.pk, payment.pk)
+    recovery.look_at(order.pk, payment.pk)
 
     assert known(payment).refunded_amount == 400
     assert moved(stripe) == [("charge", 1000), ("refund", 400)]
