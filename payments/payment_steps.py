@@ -260,8 +260,11 @@ class SettleForm(StepForm):
 
 
 def _what_settling_does(case: Case) -> list[str]:
+    # None where it was settled since the page was opened.
+    first, *others = _what_is_open(case) or ["payment"]
+    after = f" Then comes the {' and the '.join(others)}." if others else ""
     return [
-        f"Writes down what you found out about the {' and the '.join(_what_is_open(case))}. "
+        f"Writes down what you found out about the {first}.{after} "
         f"{case.gateway} is not asked, and no money moves by it.",
         _what_either_outcome_does(case),
         "It is kept with the order, with your name and reason.",

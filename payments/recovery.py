@@ -152,12 +152,13 @@ def settle_by_hand(
 ) -> Payment:
     """Write down what somebody found out about a stuck payment, or about what is stuck of it.
 
+    Of several refunds it is the oldest: somebody may have found one to be made and another not.
     It is on the order's record with who and why. If the gateway turns out to know better, its
     answer counts as it would after any other.
     Raises: OrderNotFound, PaymentNotFound, NotOpen; StillUnderWay while a gateway is being asked.
     """
     order, payment = lock(order_id, payment_id)
-    attempt = payment.attempts.filter(status=Attempt.Status.PENDING).first()
+    attempt = payment.attempts.filter(status=Attempt.Status.PENDING).order_by("created_at").first()
     require_left_alone(payment, [attempt] if attempt else [])
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
     # The gateway's own name, by which it is asked, is worth more than what somebody typed.

@@ -361,6 +361,25 @@ def test_a_hanging_payment_is_settled_by_hand_as_failed_and_gives_its_units_back
     )
 
 
+def test_of_two_refunds_that_hang_the_older_one_is_settled_first(admin_client, gateway):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    for amount in (300, 400):
+        payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)
+
+    asked = text(admin_client.get(step(payment, "settle-by-hand")))
+    for outcome in ("succeeded", "failed"):
+        admin_client.post(
+            step(payment, "settle-by-hand"), {"outcome": outcome, "reason": "In the dashboard"}
+        )
+
+    assert "found out about the refund of $3.00. Then comes the refund of $4.00." in asked
+    ended = payment.attempts.order_by("created_at").values_list("amount", "status")
+    assert list(ended) == [(300, "succeeded"), (400, "failed")]
+    assert money(order) == (2500, 0, 300)
+
+
 @pytest.mark.parametrize("missing", ["outcome", "reason"])
 def test_settling_by_hand_wants_an_outcome_and_a_reason(admin_client, missing):
     payment = hanging(unpaid_order({product(10): 1}))
