@@ -56,6 +56,14 @@ class StripeGateway(Adapter):
     # Charging.
 
     def announce(self, payment: Payment) -> Answer:
+        answer = self._announced(payment, str(payment.pk))
+        if answer is None:
+            # A second intent does no harm: only one whose reference is committed is confirmed.
+            answer = self._announced(payment, f"{payment.pk}-again")
+        return answer or UNKNOWN
+
+    def _announced(self, payment: Payment, key: str) -> Answer | None:
+        """Make the intent by this key. None: Stripe only repeats that it once failed by it."""
         try:
             intent = _client().v1.payment_intents.create(
                 {
@@ -71,11 +79,11 @@ class StripeGateway(Adapter):
                         "order_id": str(payment.order_id),
                     },
                 },
-                {"idempotency_key": str(payment.pk)},
+                {"idempotency_key": key},
             )
         except _UNANSWERED as error:
             log.warning("gateway_silent", payment_id=str(payment.pk), error=_words(error))
-            return UNKNOWN
+            return None if _is_repeated(error) else UNKNOWN
         except StripeError as error:
             # Nothing was made, so nothing can be charged.
             log.warning("gateway_refused", payment_id=str(payment.pk), error=_words(error))

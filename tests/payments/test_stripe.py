@@ -716,6 +716,17 @@ def test_a_gateway_that_cannot_be_reached_to_announce_leaves_it_to_a_worker(stri
     assert state(order) == ("paid", 1)
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_a_failure_to_announce_that_stripe_repeats_does_not_cost_the_sale(stripe, order, works):
+    stripe.fault(operation="create_intent", answer="500", works=works)
+    payment = pay(order)
+
+    payments.charge_queued(payment.pk)
+
+    assert state(order) == ("paid", 1)
+    assert moved(stripe) == [("charge", 1000)]
+
+
 def test_a_worker_who_cannot_reach_it_either_tries_for_five_minutes(stripe, order):
     stripe.fault(operation="create_intent", times=4, answer="dropped", works=False)
     payment = pay(order)
