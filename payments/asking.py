@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -14,8 +15,10 @@ from api.transactions import assert_no_transaction
 from payments import gateways
 from payments.gateways import patience
 from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.books import Refunded
 from payments.models import Payment
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 # A process that waits for a gateway may take this much longer to write down what it heard.
@@ -35,6 +38,17 @@ def ask(question: Callable[[], Answer]) -> Answer:
 
 def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
     """Ask likewise, where the gateway may have nothing to say."""
+    unanswered: Answer | None = UNKNOWN
+    return _asked(question, otherwise=unanswered)
+
+
+def refunds_of(payment: Payment) -> list[Refunded]:
+    """Ask for every refund of a payment; without an answer there is nothing to say of any."""
+    adapter = gateways.adapter(payment.gateway)
+    return _asked(lambda: list(adapter.refunds(payment)), otherwise=[])
+
+
+def _asked(question: Callable[[], T], *, otherwise: T) -> T:
     assert_no_transaction()
     if not connection.in_atomic_block:
         connection.close()
@@ -43,7 +57,7 @@ def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
     except Exception:
         # Whatever broke, the money may have moved: only asking again can tell.
         log.exception("gateway_failed")
-        return UNKNOWN
+        return otherwise
 
 
 # Threads of this process that wait for gateways; the others go on serving everybody else.

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -27,7 +26,7 @@ from payments.errors import NotOpen, StillUnderWay
 from payments.gateways import patience
 from payments.gateways.answers import Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.settling import apply, apply_to_attempt, lock, settle, settle_attempt
+from payments.settling import apply, apply_to_attempt, lock, settle
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T", Payment, Attempt)
@@ -113,7 +112,7 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
         for attempt in attempts:
             attempt.payment = payment
             _recover_attempt(attempt)
-        _look_after_refunds(payment)
+        services.look_after_refunds(payment)
         _recover_payment(payment)
     return services.payment_of(order_id, payment_id)
 
@@ -124,20 +123,6 @@ def require_left_alone(payment: Payment, open_attempts: Iterable[Attempt]) -> No
     open_things: list[Payment | Attempt] = [payment, *open_attempts]
     if any(each.is_under_way(now) for each in open_things):
         raise StillUnderWay
-
-
-def _look_after_refunds(payment: Payment) -> None:
-    """A refund may fail days after it went well, or have been made though it was called failed.
-
-    One that is not found stays as it is; one that was only marked was never made by the gateway.
-    """
-    adapter = gateways.adapter(payment.gateway)
-    ended = payment.attempts.filter(kind=Attempt.Kind.REFUND).exclude(status="pending")
-    for refund in ended.exclude(status=Attempt.Status.SUCCEEDED, reference=""):
-        refund.payment = payment
-        answer = ask_whether(partial(adapter.find, refund))
-        if answer is not None:
-            settle_attempt(refund, answer)
 
 
 @in_transaction

@@ -25,7 +25,7 @@ from orders import services as orders
 from orders.errors import OrderNotCancellable, OrderNotFound
 from orders.models import Order
 from payments import books, gateways
-from payments.asking import a_wait, ask, ask_whether, lease, what_became_of
+from payments.asking import a_wait, ask, ask_whether, lease, refunds_of, what_became_of
 from payments.errors import (
     AmountRefused,
     GatewayNotConfigured,
@@ -53,6 +53,7 @@ from payments.settling import (
     save_and_allocate,
     settle,
     settle_attempt,
+    settle_refunded,
 )
 
 log = structlog.get_logger(__name__)
@@ -363,7 +364,13 @@ def begin_refund(
     if not may_go_back or not 0 < amount <= payment.refundable_amount:
         raise NotRefundable
     attempt = record_attempt(
-        Attempt.Kind.REFUND, order, payment, amount, actor, reason, at_once=marked
+        Attempt.Kind.REFUND,
+        order,
+        payment,
+        amount,
+        actor,
+        reason,
+        at_once=SUCCEEDED if marked else None,
     )
     order.write()
     if put_back:
@@ -430,11 +437,23 @@ def _perform_now_or_later(attempt: Attempt) -> Attempt:
 
 
 def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
-    """Settle an attempt; a capture or void that failed may mean that it is no more authorized."""
+    """Settle an attempt; one that failed may mean that somebody did it at the gateway itself."""
     attempt = settle_attempt(attempt, answer)
-    if attempt.kind != Attempt.Kind.REFUND and attempt.status == Attempt.Status.FAILED:
+    if attempt.status == Attempt.Status.FAILED and attempt.kind == Attempt.Kind.REFUND:
+        look_after_refunds(attempt.payment)
+    elif attempt.status == Attempt.Status.FAILED:
         settle(attempt.payment, what_became_of(attempt.payment))
     return attempt
+
+
+def look_after_refunds(payment: Payment) -> None:
+    """Write down what became of refunds that nobody waits for any more.
+
+    One may fail days after it went well, have been made though it was called failed, or have been
+    made by somebody at the gateway itself.
+    """
+    for refunded in refunds_of(payment):
+        settle_refunded(payment, refunded)
 
 
 # Cancelling an order, with the money it holds.

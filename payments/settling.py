@@ -20,6 +20,7 @@ from payments import books, gateways
 from payments.asking import lease
 from payments.errors import PaymentNotFound
 from payments.gateways.answers import SUCCEEDED, Answer, Outcome
+from payments.gateways.books import Refunded
 from payments.models import Attempt, Payment
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 TOO_LATE = "The payment came too late for the order."
 LAPSED = "The authorization has lapsed."
 CAPTURED_THERE = "Captured at the gateway itself."
+REFUNDED_THERE = "Refunded at the gateway itself."
 
 
 # Payments.
@@ -106,7 +108,7 @@ def _take(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 def _book_capture(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     amount = payment.amount if answer.captured is None else answer.captured
     record_attempt(
-        Attempt.Kind.CAPTURE, order, payment, amount, actor, CAPTURED_THERE, at_once=True
+        Attempt.Kind.CAPTURE, order, payment, amount, actor, CAPTURED_THERE, at_once=SUCCEEDED
     )
 
 
@@ -241,10 +243,10 @@ def record_attempt(
     actor: Actor,
     reason: str = "",
     *,
-    at_once: bool = False,
+    at_once: Answer | None = None,
     somebody_waits: bool = True,
 ) -> Attempt:
-    """Put an attempt on record, pending, or done at once where nobody is to be asked.
+    """Put an attempt on record, pending, or ended at once where nobody is to be asked.
 
     The caller saves the locked order.
     """
@@ -263,7 +265,7 @@ def record_attempt(
     )
     books.open_attempt(order, payment, attempt)
     if at_once or payment.gateway in gateways.ASKING_NOBODY:
-        _conclude(order, payment, attempt, SUCCEEDED)
+        _conclude(order, payment, attempt, at_once or SUCCEEDED)
     else:
         attempt.save()
         payment.write()
@@ -278,6 +280,52 @@ def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
     attempt.payment = payment
     apply_to_attempt(order, attempt, answer)
     return attempt
+
+
+@in_transaction
+def settle_refunded(payment: Payment, refunded: Refunded) -> None:
+    """Write down what the gateway says of a refund. One that is pending is its own settle's."""
+    order, payment = lock(payment.order_id, payment.pk)
+    answer = refunded.answer
+    attempt = _known_refund(payment, refunded)
+    if attempt and attempt.is_pending:
+        return
+    if attempt and (attempt.reference or attempt.status == Attempt.Status.FAILED):
+        attempt.payment = payment
+        apply_to_attempt(order, attempt, answer)
+    elif answer.outcome is not Outcome.SUCCEEDED:
+        return
+    elif attempt:
+        # It was marked as refunded, or called so by hand: this is the refund that was meant.
+        attempt.reference = answer.reference
+        attempt.save(update_fields=["reference"])
+    elif refunded.amount > payment.refundable_amount:
+        # About to be refunded by us too, which the gateway will refuse.
+        log.warning("refund_there_does_not_fit", reference=answer.reference)
+    else:
+        record_attempt(
+            *(Attempt.Kind.REFUND, order, payment, refunded.amount, SYSTEM, REFUNDED_THERE),
+            at_once=answer,
+        )
+        order.write()
+
+
+def _known_refund(payment: Payment, refunded: Refunded) -> Attempt | None:
+    """Find the attempt by its name, or one that was only marked as made, of the same amount."""
+    ours = list(payment.attempts.filter(kind=Attempt.Kind.REFUND).order_by("created_at"))
+    named = [
+        attempt
+        for attempt in ours
+        if str(attempt.pk) == refunded.attempt_id or attempt.reference == refunded.answer.reference
+    ]
+    marked = [
+        attempt
+        for attempt in ours
+        if attempt.status == Attempt.Status.SUCCEEDED
+        and not attempt.reference
+        and attempt.amount == refunded.amount
+    ]
+    return next(iter([*named, *marked]), None)
 
 
 def apply_to_attempt(order: Order, attempt: Attempt, answer: Answer) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from payments.gateways.answers import Answer
-from payments.gateways.books import Booked
+from payments.gateways.books import Booked, Refunded
 from payments.models import Attempt, Payment
 
 
@@ -55,6 +55,10 @@ class Adapter(ABC):
     @abstractmethod
     def find(self, attempt: Attempt) -> Answer | None:
         """Ask what became of a capture, void or refund. None: it never heard of it."""
+
+    def refunds(self, payment: Payment) -> Iterable[Refunded]:
+        """Name every refund of a charge, also those that somebody made at the gateway itself."""
+        return ()
 
     def booked_since(self, moment: datetime) -> Iterable[Booked]:
         """Name every charge made since, where the gateway keeps books of its own."""

@@ -1,5 +1,7 @@
 from dataclasses import dataclass
 
+from payments.gateways.answers import Answer
+
 
 @dataclass(frozen=True)
 class Booked:
@@ -13,3 +15,13 @@ class Booked:
     authorized: int
     captured: int
     refunded: int
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A refund in a gateway's own books, in our smallest unit."""
+
+    # Ours, as we told the gateway; of no use where somebody else made it.
+    attempt_id: str
+    amount: int
+    answer: Answer

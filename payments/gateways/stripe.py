@@ -22,7 +22,7 @@ from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRe
 from payments.gateways import patience
 from payments.gateways.adapter import Adapter
 from payments.gateways.answers import UNKNOWN, Answer, Outcome
-from payments.gateways.books import Booked
+from payments.gateways.books import Booked, Refunded
 from payments.models import Attempt, Payment
 
 log = structlog.get_logger(__name__)
@@ -148,6 +148,11 @@ class StripeGateway(Adapter):
     def find(self, attempt: Attempt) -> Answer | None:
         return _FIND[Attempt.Kind(attempt.kind)](attempt)
 
+    def refunds(self, payment: Payment) -> Iterator[Refunded]:
+        for refund in _refunds(payment) if payment.reference else ():
+            amount = _in_our_digits(refund.amount, refund.currency.upper())
+            yield Refunded(_told(refund, "attempt_id"), amount, _refund_answer(refund))
+
     # For the comparison of the books.
 
     def booked_since(self, moment: datetime) -> Iterator[Booked]:
@@ -213,11 +218,15 @@ def _ended(intent: PaymentIntent) -> Answer:
 
 
 def _find_refund(attempt: Attempt) -> Answer | None:
-    refunds = _client().v1.refunds.list({"payment_intent": attempt.payment.reference, "limit": 100})
-    for refund in refunds.auto_paging_iter():
+    for refund in _refunds(attempt.payment):
         if _told(refund, "attempt_id") == str(attempt.pk):
             return _refund_answer(refund)
     return None
+
+
+def _refunds(payment: Payment) -> Iterator[Refund]:
+    listed = _client().v1.refunds.list({"payment_intent": payment.reference, "limit": 100})
+    return listed.auto_paging_iter()
 
 
 _PERFORM: Mapping[Attempt.Kind, Callable[[Attempt, str], Answer]] = {

@@ -27,7 +27,7 @@ from payments.errors import (
 )
 from payments.gateways import patience
 from payments.gateways.answers import Outcome
-from payments.models import Attempt, Payment
+from payments.models import Payment
 from payments.services import Request
 from tests.factories import BUYER, MERCHANT, filled_cart, product, stock_of, unpaid_order
 from tests.fake_stripe import FakeStripe
@@ -392,16 +392,14 @@ def test_refunds_in_parts_up_to_what_was_captured(stripe, order):
     assert state(order) == ("refunded", 1)
 
 
-def test_a_refund_that_stripe_refuses_leaves_the_payment_as_it_was(stripe, order):
+def test_a_refund_that_stripe_refuses_leaves_the_payment_as_it_is_there(stripe, order):
     payment = pay(order)
-    gateways.adapter("stripe").perform(
-        Attempt(payment=payment, kind=Attempt.Kind.REFUND, amount=900)
-    )
+    refund_elsewhere(stripe, payment, 900)
 
     with pytest.raises(GatewayRefused):
         payments.refund(order.pk, payment.pk, 200, actor=MERCHANT)
 
-    assert known(payment).refunded_amount == 0
+    assert known(payment).refunded_amount == 900
     assert state(order) == ("paid", 1)
 
 
@@ -529,6 +527,12 @@ def capture_elsewhere(stripe: FakeStripe, payment: Payment, amount: int) -> None
     stripe.account.capture({"amount_to_capture": str(amount)}, payment.reference)
 
 
+def refund_elsewhere(stripe: FakeStripe, payment: Payment, amount: int) -> dict[str, Any]:
+    return stripe.account.create_refund(
+        {"payment_intent": payment.reference, "amount": str(amount)}
+    )
+
+
 def test_a_capture_finds_that_less_was_captured_already(stripe, order):
     payment = pay(order, method=AUTHORIZE)
     capture_elsewhere(stripe, payment, 600)
@@ -585,6 +589,76 @@ def test_an_authorization_that_was_captured_before_we_heard_of_it(stripe, order)
 
     assert known(payment).captured_amount == 1000
     assert state(order) == ("paid", 1)
+
+
+def test_refunds_made_at_stripe_are_booked_once_beside_ours(stripe, order):
+    payment = pay(order)
+    for amount in (100, 200):
+        refund_elsewhere(stripe, payment, amount)
+    payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+
+    for _ in range(2):
+        recovery.look_at(order.pk, payment.pk)
+
+    assert known(payment).refunded_amount == 600
+    assert state(order) == ("paid", 1)
+    made = payment.attempts.order_by("amount").values_list("amount", "status", "reason")
+    assert list(made) == [
+        (100, "succeeded", "Refunded at the gateway itself."),
+        (200, "succeeded", "Refunded at the gateway itself."),
+        (300, "succeeded", ""),
+    ]
+    assert reconciling.differences(payment.created_at) == []
+
+
+def test_a_refund_made_at_stripe_that_never_arrives_is_owed_again(stripe, order):
+    payment = pay(order)
+    made = refund_elsewhere(stripe, payment, 1000)
+    recovery.look_at(order.pk, payment.pk)
+    refunded = state(order)
+    stripe.set_refund(made["id"], status="failed")
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert (refunded, state(order)) == (("refunded", 1), ("paid", 1))
+    assert reconciling.differences(payment.created_at) == []
+
+
+def test_a_refund_made_at_stripe_counts_once_it_is_made(stripe, order):
+    stripe.settings(refund_status="pending")
+    payment = pay(order)
+    made = refund_elsewhere(stripe, payment, 400)
+    recovery.look_at(order.pk, payment.pk)
+    waiting = known(payment).refunded_amount
+    stripe.set_refund(made["id"], status="succeeded")
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert (waiting, known(payment).refunded_amount) == (0, 400)
+
+
+def test_f24_what_was_marked_as_refunded_is_the_refund_that_is_found_at_stripe(stripe, order):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+    made = refund_elsewhere(stripe, payment, 1000)
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert known(payment).refunded_amount == 1000
+    assert payment.attempts.get().reference == made["id"]
+    assert reconciling.differences(payment.created_at) == []
+
+
+def test_f24_more_refunded_at_stripe_than_is_left_here_is_a_difference(stripe, order):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+    refund_elsewhere(stripe, payment, 400)
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert known(payment).refunded_amount == 1000
+    [found] = reconciling.differences(payment.created_at)
+    assert "$4.00 refunded there, $0.00 here" in str(found)
 
 
 @pytest.mark.parametrize(

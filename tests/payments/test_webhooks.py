@@ -191,6 +191,18 @@ def test_a_message_that_an_authorization_was_captured_at_stripe_itself(stripe, o
     assert reconciling.differences(payment.created_at) == []
 
 
+def test_a_message_that_money_was_refunded_at_stripe_itself(stripe, order):
+    payment = pay(order)
+    stripe.account.create_refund({"payment_intent": payment.reference, "amount": "400"})
+
+    for kind in ("charge.refunded", "refund.created"):
+        deliver(told(stripe, kind), times=2)
+    work()
+
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == 400
+    assert reconciling.differences(payment.created_at) == []
+
+
 def test_a_refund_that_was_on_its_way_arrives_by_message(stripe, order):
     stripe.settings(refund_status="pending")
     payment = pay(order)
