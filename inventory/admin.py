@@ -85,10 +85,11 @@ class StockStateFilter(admin.SimpleListFilter):
         return [("in", "In stock"), ("out", "Out of stock")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        sells = Q(stock__managed=False) | Q(stock__available__gt=0)
         if self.value() == "in":
-            return queryset.filter(sells)
-        return queryset.exclude(sells) if self.value() == "out" else queryset
+            return queryset.filter(Q(stock__managed=False) | Q(stock__any_available=True))
+        if self.value() == "out":
+            return queryset.filter(Q(stock__managed=True, stock__any_available=False))
+        return queryset
 
 
 class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
@@ -100,6 +101,8 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
     when_empty = "Add the first one, with what there is of it."
     ordering = ["name", "pk"]
+    # Not all of them once more beside those that a filter finds.
+    show_full_result_count = False
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
     export_name = "stock"
     # What can be uploaded again, once somebody has counted: see inventory.countfiles.

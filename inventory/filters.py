@@ -16,7 +16,19 @@ def _managed(lookup: str, value: Any) -> Q:
     return _stock("managed", lookup, value)
 
 
+# What asks whether there is any. That is indexed, unlike how many there are.
+_ANY = {
+    ("gt", 0): True,
+    ("gte", 1): True,
+    ("lt", 1): False,
+    ("lte", 0): False,
+    ("exact", 0): False,
+}
+
+
 def _available(lookup: str, value: Any) -> Q:
+    if (lookup, value) in _ANY:
+        return _stock("any_available", "exact", _ANY[lookup, value])
     return _stock("available", lookup, value)
 
 

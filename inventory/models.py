@@ -10,6 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
+from django.db.models.lookups import GreaterThan
 
 from api.compiled import Compiled
 from api.fields import UNITS_MAX
@@ -153,6 +154,7 @@ class Product(models.Model):
         indexes = [
             models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode"),
             models.Index(fields=["created_at", "id"], name="product_by_age"),
+            models.Index(fields=["name", "id"], name="product_by_name"),
             # The highest of them bounds the search for low stock.
             models.Index(
                 fields=["low_stock_threshold"],
@@ -261,7 +263,8 @@ class StockQuerySet(models.QuerySet["Stock"]):
 class Stock(models.Model):
     """The three numbers of a product. Its own row, so that a sale never locks the catalogue.
 
-    Nothing here but what a sale changes, and no index on any of it: every update stays heap-only.
+    Nothing here but what a sale changes, and no index on any of it: every update stays heap-only,
+    but for the sale of the last unit and for what comes after it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -279,6 +282,12 @@ class Stock(models.Model):
         output_field=models.IntegerField(),
         db_persist=True,
     )
+    # What lists ask for most, and what few movements change: so it can be indexed.
+    any_available = models.GeneratedField(
+        expression=GreaterThan(F("available"), 0),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     # Number of the newest entry of the log.
     sequence = models.BigIntegerField(db_default=0)
     last_moved_at = models.DateTimeField(null=True)
@@ -287,6 +296,7 @@ class Stock(models.Model):
 
     class Meta:
         verbose_name_plural = "stock"
+        indexes = [models.Index(fields=["any_available", "managed"], name="stock_state")]
         constraints = [
             models.UniqueConstraint(
                 fields=["product", "location"], name="stock_once_a_product_and_location"

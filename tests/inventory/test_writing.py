@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from api import clock
 from api.actors import Actor
@@ -173,3 +173,24 @@ def test_a_row_that_is_gone_is_not_written(write: Way) -> None:
         write([step], Cause(MERCHANT))
 
     assert not StockTransaction.objects.exists()
+
+
+def test_a_movement_that_leaves_some_touches_no_index():
+    made = product(10)
+
+    def moved(quantity: int) -> int:
+        """Count the updates that stayed within the table."""
+        before = _heap_only_updates()
+        inventory.record(made.pk, Action.DECREMENT, quantity, actor=MERCHANT)
+        return _heap_only_updates() - before
+
+    assert [moved(quantity) for quantity in (1, 2, 6)] == [1, 1, 1]
+    # None are left, which lists are asked for.
+    assert moved(1) == 0
+
+
+def _heap_only_updates() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('inventory_stock'::regclass)")
+        [updates] = cursor.fetchone()
+    return int(updates)
