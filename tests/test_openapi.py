@@ -78,7 +78,7 @@ def test_the_files_of_the_page_are_served_from_here():
     page = Client().get("/v2/docs").content.decode()
     files = [part.split('"')[0] for part in page.split('"/static/')[1:]]
 
-    assert len(files) == 3
+    assert len(files) == 4
     for file in files:
         assert Client().get(f"/static/{file}").status_code == 200
 
