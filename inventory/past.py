@@ -64,7 +64,7 @@ LEFT JOIN LATERAL (
     ORDER BY created_at DESC, sequence DESC LIMIT 1
 ) AS entry ON true
 CROSS JOIN LATERAL (
-    SELECT sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END)::int AS change
+    SELECT sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) AS change
     FROM inventory_stocktransaction
     WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > coalesce(entry.sequence, 0)
         AND counted_at <= asked.moment

@@ -161,7 +161,7 @@ def test_lines_are_numbered_as_an_editor_numbers_them():
         ("sku,count\nA,1".encode("utf-16-le"), "no CSV"),
     ],
 )
-def test_what_is_no_such_file_is_refused_whole(content, said):
+def test_f39_what_is_no_such_file_is_refused_whole(content, said):
     with pytest.raises(CountFileUnreadable, match=said):
         counting.upload("x.csv", content, actor=MERCHANT)
 
@@ -204,7 +204,7 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
         (f"{'A' * 101},5", "so long a code"),
     ],
 )
-def test_what_is_wrong_with_a_line_stands_at_the_line(line, said):
+def test_f39_what_is_wrong_with_a_line_stands_at_the_line(line, said):
     content = f"sku,count,counted_at\n{line}\nB,7\n"
 
     wrong, right = countfiles.read(content.encode(), now=NOON).lines
@@ -245,7 +245,7 @@ def test_lines_that_say_nothing_of_their_product_are_left_out():
 # Checking.
 
 
-def test_a_check_says_what_applying_would_do_and_moves_nothing():
+def test_f39_a_check_says_what_applying_would_do_and_moves_nothing():
     more, fewer, same = product(10, sku="MORE"), product(10, sku="FEWER"), product(10, sku="SAME")
 
     file = checked("sku,count\nMORE,12\nFEWER,7\nSAME,10\nNONE,1\n")
@@ -486,7 +486,7 @@ def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
 # The same again.
 
 
-def test_the_same_file_again_changes_nothing_and_is_known():
+def test_f39_the_same_file_again_changes_nothing_and_is_known():
     shirt = product(10, sku="A")
     first = applied("sku,count\nA,12\n")
 
@@ -619,7 +619,7 @@ def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
     assert ProcrastinateJob.objects.count() == 2
 
 
-def test_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
+def test_f39_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
     monkeypatch.setattr(counting, "_WORK", small_batches(2))
     made = [product(0, sku=f"P{position}") for position in range(6)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
@@ -670,7 +670,7 @@ def test_a_job_for_a_file_that_is_gone_does_nothing():
     jobs.work_on_count_file(str(file.pk))
 
 
-def test_statements_of_a_batch_do_not_grow_with_its_lines():
+def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
     for position in range(20):
         product(0, sku=f"P{position}")
 
@@ -728,7 +728,7 @@ def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
+def test_f39_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
     monkeypatch.setattr(counting, "_WORK", small_batches(5))
     made = [product(20, sku=f"P{position}") for position in range(20)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))

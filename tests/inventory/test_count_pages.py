@@ -75,7 +75,7 @@ def test_a_file_goes_from_upload_to_applied_and_back(clerk):
     assert StockTransaction.objects.latest("pk").actor_name == "jonas"
 
 
-def test_a_wrong_column_is_an_error_of_the_form(clerk):
+def test_f39_a_wrong_column_is_an_error_of_the_form(clerk):
     response = send(clerk, "sku,cuont\nA,12\n")
 
     assert response.status_code == 200

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from api import clock, store
 from api.actors import Actor
+from inventory import counting
 from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
 from orders import services as orders
@@ -186,6 +187,19 @@ def test_what_an_order_moved_offers_no_undo(owner):
     assert "Undo" not in text(owner.get(tab(shirt)))
 
 
+def test_what_a_file_of_counts_moved_offers_no_undo(owner):
+    shirt = product(10, sku="A")
+    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    counting.take_a_batch(file.pk)
+    counting.apply(file.pk, actor=MERCHANT)
+    counting.take_a_batch(file.pk)
+
+    assert "Undo" not in text(owner.get(tab(shirt)))
+    answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)
+    assert "A file of counts wrote this entry" in text(answer)
+    assert numbers(shirt) == (15, 15, 0, 0)
+
+
 def test_a_movement_that_is_no_longer_the_last_is_not_undone(owner):
     shirt = product(10)
     holding_order({shirt: 4})
@@ -227,6 +241,18 @@ def test_a_count_that_agrees_says_that_nothing_was_written(owner):
 
     assert "Counted 1 unit, as the log says. Nothing was written." in text(answer)
     assert stock_of(shirt).sequence == 1
+
+
+def test_a_count_of_an_earlier_moment_than_one_that_corrected_says_so(owner):
+    shirt = product(50)
+    earlier = clock.now()
+    inventory.count(shirt.pk, 47, actor=MERCHANT)
+    written = f"{earlier:%Y-%m-%dT%H:%M:%S.%f}"
+
+    answer = owner.post(tab(shirt), {"action": "count", "quantity": 47, "counted_at": written})
+
+    assert "It was counted later, at" in text(answer)
+    assert numbers(shirt) == (47, 47, 0, 0)
 
 
 def test_nothing_may_be_on_the_shelf(owner):
