@@ -605,7 +605,7 @@ class CountLine(models.Model):
             models.UniqueConstraint(fields=["file", "number"], name="count_line_numbered"),
         ]
         indexes = [
-            # What earlier counts found out about a product.
+            # The line that an entry of a product's log came from.
             models.Index(
                 fields=["product"], condition=Q(sequence__isnull=False), name="counts_of_a_product"
             ),

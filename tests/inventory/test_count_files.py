@@ -379,42 +379,6 @@ def test_without_a_moment_the_upload_is_the_moment():
 
 
 @pytest.mark.usefixtures("ticking")
-def test_two_files_about_one_moment_correct_a_difference_once():
-    shirt = product(10, sku="A")
-    moment = clock.now().isoformat()
-
-    applied(f"sku,count,counted_at\nA,8,{moment}\n")
-    again = applied(f"sku,count,counted_at\nA,8,{moment}\n\n")
-    better = applied(f"sku,count,counted_at\nA,9,{moment}\n")
-
-    assert (again.changed, again.unchanged) == (0, 1)
-    assert better.units_added == 1
-    assert numbers(shirt) == (9, 9, 0)
-
-
-@pytest.mark.usefixtures("ticking")
-def test_a_count_by_hand_knows_what_a_file_has_found_out():
-    shirt = product(10, sku="A")
-    moment = clock.now()
-    file = applied(f"sku,count,counted_at\nA,8,{moment.isoformat()}\n")
-
-    assert inventory.count(shirt.pk, 8, counted_at=moment, actor=MERCHANT) == 0
-    reverted(file)
-    assert inventory.count(shirt.pk, 8, counted_at=moment, actor=MERCHANT) == -2
-
-
-@pytest.mark.usefixtures("ticking")
-def test_a_count_that_was_reverted_no_longer_counts():
-    shirt = product(10, sku="A")
-    moment = clock.now().isoformat()
-
-    reverted(applied(f"sku,count,counted_at\nA,8,{moment}\n"))
-    applied(f"sku,count,counted_at\nA,7,{moment}\n")
-
-    assert numbers(shirt) == (7, 7, 0)
-
-
-@pytest.mark.usefixtures("ticking")
 def test_a_count_from_before_there_was_a_product_is_wrong():
     moment = clock.now().isoformat()
     product(10, sku="A")
