@@ -411,12 +411,8 @@ class StockTransaction(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(counted_at=None)
-                | Q(
-                    by_order=False,
-                    action__in=[Action.INCREMENT, Action.DECREMENT],
-                    counted_at__lte=F("created_at"),
-                ),
-                name="stock_transaction_counted_before",
+                | Q(by_order=False, action__in=[Action.INCREMENT, Action.DECREMENT]),
+                name="stock_transaction_counted_by_hand",
             ),
         ]
         indexes = [

@@ -64,7 +64,7 @@ UNREACHABLE = {
     "inventory_stock.stock_held_within_allocated": STOCKS_LOCK,
     "inventory_stock.stock_unmanaged_is_empty": STOCKS_LOCK,
     "inventory_stocktransaction.pkey": OWN_ID,
-    "inventory_stocktransaction.stock_transaction_counted_before": STOCKS_LOCK,
+    "inventory_stocktransaction.stock_transaction_counted_by_hand": STOCKS_LOCK,
     "inventory_stocktransaction.stock_transaction_known_action": SERIALIZER,
     "inventory_stocktransaction.stock_transaction_positive": SERIALIZER,
     "inventory_stocktransaction.stock_transaction_numbered": STOCKS_LOCK,
