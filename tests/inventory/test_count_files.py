@@ -626,6 +626,17 @@ def test_a_file_that_was_left_alone_gets_another_job():
         assert counting.take_up_again() == 0
 
 
+def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
+    monkeypatch.setattr(counting, "_WORK", small_batches(1))
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
+
+    for minutes in (2, 4):
+        with clock.replaced(lambda at=file.created_at + timedelta(minutes=minutes): at):
+            counting.take_a_batch(file.pk)
+            assert counting.take_up_again() == 0
+
+
 def test_a_job_for_a_file_that_is_gone_does_nothing():
     product(10, sku="A")
     file = checked("sku,change\nA,5\n")
