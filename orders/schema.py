@@ -250,7 +250,8 @@ schema.describe(
     post=Operation(
         "Add to a cart",
         "A product, a custom item, what another cart holds, or a list of them. Each quantity is "
-        "compared with what is available; nothing is reserved.",
+        "compared with what is available; nothing is reserved. Of a list, all that is wrong is "
+        "told under one status.",
         takes=an_object(
             {"data": {"anyOf": [_ENTRY, a_list(_ENTRY, minItems=1, maxItems=views.ENTRIES_MAX)]}},
             {"options": serializers.AddOptions},
@@ -269,7 +270,8 @@ schema.describe(
     ),
     put=Operation(
         "Change several items of a cart",
-        "Items that become alike, by other `custom_inputs`, are joined.",
+        "Items that become alike, by other `custom_inputs`, are joined. All that is wrong is told "
+        "under one status.",
         takes=an_object(
             {"data": a_list(serializers.CartItemChange, minItems=1, maxItems=views.ENTRIES_MAX)},
             {"options": serializers.UpdateOptions},

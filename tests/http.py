@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tests.described import assert_described
 from tests.factories import api_client
 
 FORM = "application/x-www-form-urlencoded"
@@ -35,7 +36,7 @@ NO_BODY = object()
 
 
 class Api:
-    """Calls the API with one token, or with none."""
+    """Calls the API with one token, or with none, and wants to be answered as described."""
 
     def __init__(self, token: str = "", *, raises: bool = True) -> None:
         self.client = Client(raise_request_exception=raises)
@@ -67,7 +68,9 @@ class Api:
         sent = {**self.headers, **{name.replace("_", "-"): text for name, text in headers.items()}}
         if key:
             sent["Idempotency-Key"] = key
-        return self.client.generic(method, path, body, content_type=content_type, headers=sent)
+        answer = self.client.generic(method, path, body, content_type=content_type, headers=sent)
+        assert_described(method, path, answer)
+        return answer
 
     # What nearly every story does.
 

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import schemathesis
 from django.core.management import call_command
+from django.http import JsonResponse
 from django.test import Client
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
@@ -26,9 +27,11 @@ from payments import services as payments
 from payments.models import Payment
 from payments.services import Request
 from tests import factories
+from tests.described import assert_described, strictly_described
 from tests.factories import MERCHANT
 from tests.http import BUYER, Api, administrator, shopper
 
+GATEWAY = {"type": "gateway", "name": "Manual", "slug": "manual", "enabled": True}
 SEED = 20261121
 EXAMPLES = 15
 CHECKS = [
@@ -93,6 +96,25 @@ def test_every_operation_tells_how_it_is_refused():
                 assert "404" in operation["responses"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "body", "wrong"),
+    [
+        ("/v2/gateways", 418, {}, "is not said to answer 418"),
+        ("/v2/gateways", 200, {"data": []}, "is a required property"),
+        ("/v2/gateways/manual", 200, {"data": {**GATEWAY, "more": 1}}, "('more' was unexpected)"),
+        (
+            "/v2/gateways/manual",
+            404,
+            {"errors": [{"status": 404, "title": "Not Found", "code": "lost"}]},
+            "is not said to refuse by",
+        ),
+    ],
+)
+def test_an_answer_that_is_not_described_is_found(path, status, body, wrong):
+    with pytest.raises(AssertionError, match=wrong):
+        assert_described("GET", path, JsonResponse(body, status=status))
+
+
 @pytest.fixture
 def shop(transactional_db: None) -> dict[str, list[str]]:
     """Make a little of everything, and tell its ids by the parameters that want them."""
@@ -124,29 +146,14 @@ def _ids(model: Any) -> list[str]:
     return [str(pk) for pk in model.objects.values_list("pk", flat=True)]
 
 
-def closed(piece: Any) -> Any:
-    """Forbid what a description of an answer does not name."""
-    if isinstance(piece, list):
-        return [closed(nested) for nested in piece]
-    if not isinstance(piece, dict):
-        return piece
-    nested = {name: closed(value) for name, value in piece.items()}
-    return {**nested, "additionalProperties": False} if "required" in nested else nested
-
-
 def strict(ids: dict[str, list[str]]) -> dict[str, Any]:
     """Return the description, as strict as it can be read, for a shop with these ids."""
-    described = copy.deepcopy(document())
+    described = copy.deepcopy(strictly_described())
     for operations in described["paths"].values():
         for operation in operations.values():
-            operation["responses"] = closed(operation["responses"])
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
                     parameter["schema"] = {"type": "string", "enum": ids[parameter["name"]]}
-    pieces = described["components"]["schemas"]
-    for name, piece in pieces.items():
-        if not name.endswith("Request"):
-            pieces[name] = closed(piece)
     return described
 
 
