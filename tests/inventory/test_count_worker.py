@@ -43,7 +43,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_worker_leaves_no_line_out_and_none_twice():
+def test_f39_a_killed_worker_leaves_no_line_out_and_none_twice():
     shirt = product(0, sku="A")
     content = "sku,change\n" + "A,1\n" * LINES
     file, _ = counting.upload("long.csv", content.encode(), actor=MERCHANT)

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from api.ids import uuid7
@@ -15,6 +17,7 @@ from inventory.errors import CountedLater, NotUndoable
 from inventory.models import Action, CountFile, Product, StockTransaction
 from inventory.past import Then, totals_at
 from orders import services as orders
+from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -254,6 +257,38 @@ def test_only_counts_say_when_it_was_counted():
     paid_order({shirt: 3})
 
     assert set(stock_of(shirt).log.values_list("counted_at", flat=True)) == {None}
+
+
+@pytest.mark.parametrize("count", [by_hand, by_file])
+def test_what_was_then_is_asked_under_the_lock(count):
+    shirt = product(10)
+    moment = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    with CaptureQueriesContext(connection) as queries:
+        count(shirt, 8, moment)
+
+    told = [query["sql"] for query in queries]
+
+    def last(*words: str) -> int:
+        return max(place for place, sql in enumerate(told) if all(word in sql for word in words))
+
+    locked = last('"inventory_stock"', 'ORDER BY "inventory_stock"."id" ASC', "FOR NO KEY UPDATE")
+    assert locked < last("asked.position") < last("WITH moved AS")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_past_moment_that_eight_people_counted_is_corrected_once():
+    """Found out before the lock, the difference would be corrected eight times."""
+    shirt = product(50)
+    moment = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
+
+    counted = partial(inventory.count, shirt.pk, 45, counted_at=moment, actor=MERCHANT)
+    outcomes = run_together(*[counted] * 8)
+
+    assert sorted(outcomes) == [-5, 0, 0, 0, 0, 0, 0, 0]
+    assert total(shirt) == 65
 
 
 def test_of_many_stocks_at_many_moments_all_is_told_at_once(django_assert_num_queries):
