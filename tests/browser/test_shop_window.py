@@ -273,6 +273,28 @@ def test_an_answer_that_got_lost_makes_no_second_order(page, mug):
     assert [str(order.pk) for order in Order.objects.all()] == [answers[0]["data"]["id"]]
 
 
+def test_an_answer_that_comes_late_hides_no_newer_order(page, mug):
+    held: list[tuple[Route, Any]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    # What the page asks when it opens, before there is an order.
+    page.route("**/orders", hold_the_first)
+    order_mug(page)
+
+    # Once it has dealt with that answer, the page goes on to the cart.
+    with page.expect_response("**/items"):
+        route, answer = held[0]
+        route.fulfill(response=answer)
+
+    expect(order_of(page)).to_contain_text("Not paid")
+    expect(order_of(page)).to_be_focused()
+
+
 def test_a_reload_between_question_and_answer_makes_no_second_order(page, mug):
     fill_cart(page)
     answers = lose_first_answer(page, "**/checkout", lambda route: None)

@@ -27,7 +27,7 @@ export async function showCart() {
     shown = found;
     render();
   } catch (error) {
-    say(explain(error), "bad");
+    if (asked === lastAsked) say(explain(error), "bad");
   }
 }
 

@@ -37,7 +37,7 @@ export async function showProducts() {
     none.hidden = found.total > 0;
     none.textContent = search.value ? "Nothing is called that." : "There is nothing to buy yet.";
   } catch (error) {
-    say(explain(error), "bad");
+    if (asked === lastAsked) say(explain(error), "bad");
   }
 }
 

@@ -49,25 +49,40 @@ const remarks = new Map();
 
 let before = new Map();
 let timer;
+let lastAsked = 0;
+// The order that the shopper is led to as soon as it is on the page.
+let leadTo = null;
 
 /** Show the orders as they are now, and look again as long as a payment is on its way. */
 export async function showOrders() {
+  const asked = (lastAsked += 1);
   clearTimeout(timer);
   try {
     const found = (await orders()).map(described);
+    // One may have been placed or paid since, and the answer to that may have come first.
+    if (asked !== lastAsked) return;
     section.hidden = found.length === 0;
     showList(list, found, card);
+    lead();
     await notice(found);
   } catch (error) {
-    say(explain(error), "bad");
+    if (asked === lastAsked) say(explain(error), "bad");
   }
-  if ([...before.values()].some(isOpen)) timer = setTimeout(showOrders, POLL_SECONDS * 1000);
+  const waiting = [...before.values()].some(isOpen);
+  if (waiting && asked === lastAsked) timer = setTimeout(showOrders, POLL_SECONDS * 1000);
 }
 
 /** Show the orders, and lead the shopper to one of them. */
-export async function showOrder(id) {
-  await showOrders();
-  document.getElementById(`order-${id}`)?.focus();
+export function showOrder(id) {
+  leadTo = id;
+  return showOrders();
+}
+
+function lead() {
+  const place = document.getElementById(`order-${leadTo}`);
+  if (!place) return;
+  place.focus();
+  leadTo = null;
 }
 
 function described(order) {
