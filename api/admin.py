@@ -29,7 +29,7 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
-from api import clock, services
+from api import clock, logins, services
 from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Key
@@ -358,12 +358,11 @@ class ApiClientAdmin(ServiceAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": client,
-            "client": client,
             "title": client.name,
             "step": step,
             "refusal": "" if step.applies(client) else f"There is nothing to do for {client}.",
         }
-        return TemplateResponse(request, "admin/api/apiclient/confirm.html", context)
+        return TemplateResponse(request, "admin/api/confirm.html", context)
 
 
 # People and groups, in the look of the other pages.
@@ -394,6 +393,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         (None, {"fields": ["username", "email", "password1", "password2"]}),
         ("Rights", {"fields": ["is_staff", "groups"]}),
     ]
+
+    actions_detail = ["let_in"]
 
     @display(description="roles")
     def roles(self, user: User) -> str:
@@ -426,6 +427,45 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed and _may_touch(request, obj)
 
+    # Whoever typed wrong passwords is let in before the time is over.
+
+    @action(description="Let in again", permissions=["let_in"], icon="lock_open")
+    def let_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self.get_object(request, object_id)
+        if user is None:
+            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return redirected
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        if request.method == "POST":
+            logins.let_in(user.get_username())
+            self.log_change(request, user, _LET_IN["title"])
+            messages.success(request, f"{user} can log in again.")
+            return redirect("admin:auth_user_change", user.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": user,
+            "title": str(user),
+            "step": _LET_IN,
+            "refusal": ""
+            if logins.is_shut_out(user.get_username())
+            else f"{user} is not shut out.",
+        }
+        return TemplateResponse(request, "admin/api/confirm.html", context)
+
+    def has_let_in_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("auth.change_user")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        user = self.get_object(request, object_id)
+        if user is None or not self.has_change_permission(request, user):
+            return []
+        offered = super().get_actions_detail(request, object_id)
+        return offered if offered and logins.is_shut_out(user.get_username()) else []
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Deleted are people one by one: in bulk nobody is asked about each of them."""
         return {}
@@ -442,6 +482,16 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             # Its button beside the boxes would make a group in passing.
             field.widget.can_add_related = False
         return field
+
+
+_LET_IN = {
+    "title": "Let in again",
+    "effects": [
+        "Forgets the wrong passwords that were typed for this name. The right one opens the door "
+        "at once.",
+        "Was it somebody else who tried? Then a new password is better still.",
+    ],
+}
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:

@@ -1,12 +1,15 @@
 """Who tries passwords at the admin's door. django-axes counts them; this tells it about us."""
 
 import ipaddress
+from datetime import datetime
 from typing import Any
 
 from axes.models import AccessAttempt
+from axes.utils import reset
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.sessions.backends.db import SessionStore
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -42,8 +45,24 @@ def _shut(request: HttpRequest, seconds: int, words: dict[str, Any]) -> HttpResp
     return answer
 
 
+def is_shut_out(name: str) -> bool:
+    """Tell whether the door is closed to a name, wherever that may be."""
+    attempts = AccessAttempt.objects.filter(username=name, attempt_time__gte=_counted_since())
+    failures = attempts.order_by().values("ip_address").annotate(sum=Sum("failures_since_start"))
+    return bool(failures.filter(sum__gte=settings.LOGIN_FAILURES).exists())
+
+
+def let_in(name: str) -> None:
+    """Forget the wrong passwords that were typed for a name, wherever that was."""
+    reset(username=name)
+
+
 def purge() -> None:
     """Forget sessions that are over, and wrong passwords that count no longer."""
     SessionStore.clear_expired()
-    counted_since = timezone.now() - settings.AXES_COOLOFF_TIME
-    AccessAttempt.objects.filter(attempt_time__lt=counted_since).delete()
+    AccessAttempt.objects.filter(attempt_time__lt=_counted_since()).delete()
+
+
+def _counted_since() -> datetime:
+    counted_since: datetime = timezone.now() - settings.AXES_COOLOFF_TIME
+    return counted_since

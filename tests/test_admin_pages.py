@@ -49,6 +49,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_rotate": ("api.change_apiclient", "api.change_apiclient"),
     "api_apiclient_revoke": ("api.change_apiclient", "api.change_apiclient"),
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
+    "auth_user_let_in": ("auth.change_user", "auth.change_user"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
     "inventory_countfile_add": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_countfile_apply": ("inventory.change_stock", "inventory.change_stock"),

@@ -5,11 +5,14 @@ from html import unescape
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
+from django.utils import timezone
 
-from api import tokens
+from api import logins, tokens
 from api.models import ApiClient
 from tests.factories import api_client
 
@@ -223,6 +226,60 @@ def test_owner_cannot_touch_a_superuser(owner, page):
     assert response.status_code == 403
     boss.refresh_from_db()
     assert not boss.has_usable_password()
+
+
+def shut_out(name: str) -> User:
+    user = User.objects.create(username=name, is_staff=True)
+    # Twice three from one place, with two browsers.
+    for agent in ("one", "another"):
+        AccessAttempt.objects.create(
+            username=name, ip_address="192.0.2.7", user_agent=agent, failures_since_start=3
+        )
+    return user
+
+
+def test_owner_lets_somebody_in_before_the_time_is_over(owner):
+    maria, jonas = shut_out("maria"), shut_out("jonas")
+    page = f"{USERS}{maria.pk}/let_in/"
+    assert page in text(owner.get(f"{USERS}{maria.pk}/change/"))
+
+    asked = text(owner.get(page))
+    assert "Forgets the wrong passwords" in asked
+    assert logins.is_shut_out("maria")
+    response = owner.post(page, follow=True)
+
+    assert "maria can log in again." in text(response)
+    assert page not in text(response)
+    assert not logins.is_shut_out("maria")
+    assert logins.is_shut_out(jonas.get_username())
+    [entry] = LogEntry.objects.filter(object_id=maria.pk)
+    assert "Let in again" in entry.get_change_message()
+
+
+def test_nobody_is_offered_an_open_door(owner):
+    maria = User.objects.create(username="maria", is_staff=True)
+    AccessAttempt.objects.create(
+        username="maria", ip_address="192.0.2.7", user_agent="one", failures_since_start=4
+    )
+
+    assert "let_in" not in text(owner.get(f"{USERS}{maria.pk}/change/"))
+    assert "maria is not shut out." in text(owner.get(f"{USERS}{maria.pk}/let_in/"))
+
+
+def test_a_door_that_was_shut_long_ago_is_open():
+    shut_out("maria")
+    AccessAttempt.objects.update(attempt_time=timezone.now() - settings.AXES_COOLOFF_TIME)
+
+    assert not logins.is_shut_out("maria")
+
+
+def test_owner_lets_no_superuser_in(owner):
+    boss = shut_out("boss")
+    User.objects.filter(pk=boss.pk).update(is_superuser=True)
+
+    assert "let_in" not in text(owner.get(f"{USERS}{boss.pk}/change/"))
+    assert owner.post(f"{USERS}{boss.pk}/let_in/").status_code == 403
+    assert logins.is_shut_out("boss")
 
 
 def test_group_page_offers_no_rights_to_the_tables_of_django(owner):

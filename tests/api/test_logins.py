@@ -110,6 +110,17 @@ def test_right_password_makes_up_for_the_wrong_ones_before_it():
 
 
 @pytest.mark.usefixtures("maria")
+def test_whoever_is_let_in_needs_the_right_password_and_no_patience():
+    fail(5)
+    assert logins.is_shut_out("maria")
+
+    logins.let_in("maria")
+
+    assert log_in("wrong").status_code == 200
+    assert log_in("right").status_code == 302
+
+
+@pytest.mark.usefixtures("maria")
 def test_behind_a_proxy_it_is_the_caller_who_counts(settings):
     settings.NUM_TRUSTED_PROXIES = 1
     fail(5, HTTP_X_FORWARDED_FOR="203.0.113.9")
