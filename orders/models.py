@@ -267,6 +267,8 @@ class Order(models.Model):
     fully_paid_at = models.DateTimeField(null=True)
     shipped_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
+    # Since when people leave it be, though it needs attention. See `write`.
+    left_be_at = models.DateTimeField(null=True)
 
     customer_name = models.CharField(max_length=200)
     customer_email = models.CharField(max_length=254, db_index=True)
@@ -343,7 +345,11 @@ class Order(models.Model):
         return f"#{self.number}"
 
     def write(self) -> None:
-        """Write what changes in the life of an order. Its row is locked."""
+        """Write what changes in the life of an order. Its row is locked.
+
+        It was left be as it was: whatever happens to it is looked at again.
+        """
+        self.left_be_at = None
         compiled.update(self, *_LIFE)
 
     @property
@@ -390,7 +396,7 @@ class Order(models.Model):
 _LIFE = (
     *("status", "payment", "shipping"),
     *("captured", "authorized", "pending", "refunded", "attempts_open", "refunds_open"),
-    *("allocated_at", "fully_paid_at", "shipped_at", "cancelled_at", "updated_at"),
+    *("allocated_at", "fully_paid_at", "shipped_at", "cancelled_at", "left_be_at", "updated_at"),
 )
 
 _locked_order = Compiled(
@@ -505,6 +511,7 @@ class OrderEvent(models.Model):
         MONEY_CAME_LATE = "money_came_late", "Money came late"
         AUTHORIZATION_LAPSED = "authorization_lapsed", "Authorization lapsed"
         REFUND_CAME_BACK = "refund_came_back", "Refund came back"
+        LEFT_BE = "left_be", "Left be"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="events")

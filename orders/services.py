@@ -284,6 +284,14 @@ def write_note(order_id: uuid.UUID, text: str, *, actor: Actor, key: Key | None 
     note_event(order, OrderEvent.Kind.NOTE, actor=actor, text=text)
 
 
+def leave_be(order: Order, *, actor: Actor, reason: str) -> None:
+    """Put on record that people leave the locked order as it is, until something happens to it."""
+    assert_in_transaction()
+    order.left_be_at = clock.now()
+    order.save(update_fields=["left_be_at"])
+    note_event(order, OrderEvent.Kind.LEFT_BE, actor=actor, text=reason)
+
+
 def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str = "") -> None:
     """Put on record what was done to the locked order, before any stock is locked."""
     assert_in_transaction()

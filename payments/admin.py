@@ -22,7 +22,7 @@ from unfold.paginator import InfinitePaginator
 from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
 from inventory.models import Product
 from orders.models import Order
-from payments import gateways, order_export, order_lists, order_pages, services
+from payments import attention, gateways, order_export, order_lists, order_pages, services
 from payments.models import Attempt, Gateway, GatewayEvent, Payment
 from payments.order_lists import ATTENTION, LISTS
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
@@ -215,6 +215,8 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
             "came_back": any(row["item"].returned for row in items),
             "sums": order_pages.sums(order),
             "held": order_pages.money_still_held(order),
+            # The money that is held has a line of its own.
+            "why": [reason for reason in case.needs_attention if reason != attention.HELD],
             "payments": [
                 {**row, "steps": _offered(PAYMENT_STEPS, replace(case, the_payment=row["payment"]))}
                 for row in order_pages.payment_rows(order, payments, names)

@@ -9,6 +9,10 @@ An order needs attention while
 - it is cancelled and money of its buyer is still held;
 - only a part of it is paid, for longer than `ATTENTION_PARTLY_PAID_HOURS`.
 
+Money on its way arrives, comes back or is settled by hand. The rest may be as it should be, such as
+a fee that was kept of a cancelled order: people can leave that be, with a reason. The order is back
+on the list as soon as something happens to it.
+
 Each is found by a partial index that holds hardly more than the rows in question.
 """
 
@@ -22,7 +26,13 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 
 from api import clock
+from api.actors import Actor
+from api.idempotency import Key, claim
+from api.transactions import in_transaction
+from orders import services as orders
+from orders.errors import PaymentUnderWay
 from orders.models import Order
+from payments.errors import NothingToLeaveBe
 from payments.models import Attempt, Payment
 
 PENDING = "Money has been on its way for long"
@@ -49,6 +59,31 @@ def reasons(order_ids: Collection[uuid.UUID] | None = None, *, limit: int = 1000
     return list(pairs[0].union(*pairs[1:], all=True)[:limit])
 
 
+def why(order_id: uuid.UUID) -> list[str]:
+    """Each reason why this order needs attention."""
+    return [reason for _, reason in reasons([order_id])]
+
+
+def require_leavable(order: Order, why: Collection[str]) -> None:
+    """Raises: PaymentUnderWay, NothingToLeaveBe."""
+    if order.attempts_open or order.refunds_open:
+        raise PaymentUnderWay
+    if not why:
+        raise NothingToLeaveBe
+
+
+@in_transaction
+def leave_be(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None = None) -> None:
+    """Take an order off the list until something happens to it.
+
+    Raises: OrderNotFound, PaymentUnderWay, NothingToLeaveBe.
+    """
+    claim(key, order_id)
+    order = Order.objects.lock(order_id)
+    require_leavable(order, why(order_id))
+    orders.leave_be(order, actor=actor, reason=reason)
+
+
 def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
     """Each reason, the field that names the order, and the rows in which it is found."""
     long_ago = now - timedelta(minutes=settings.ATTENTION_PENDING_MINUTES)
@@ -64,11 +99,13 @@ def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
     yield UNKNOWN, "order_id", asked.filter(nobody_waits, created_at__gte=long_ago)
     open_attempts = attempts.filter(status="pending")
     yield PENDING, "payment__order_id", open_attempts.filter(created_at__lt=long_ago)
-    yield FAILED, "payment__order_id", _failed(attempts)
-    yield LATE, "order_id", payments.filter(_MONEY_IS_HERE, late=True)
-    yield HELD, "pk", Order.objects.cancelled_with_money()
+    failed = _failed(attempts).filter(payment__order__left_be_at=None)
+    yield FAILED, "payment__order_id", failed
+    yield LATE, "order_id", payments.filter(_MONEY_IS_HERE, late=True, order__left_be_at=None)
+    orders_minded = Order.objects.filter(left_be_at=None)
+    yield HELD, "pk", orders_minded.cancelled_with_money()
     hours = timedelta(hours=settings.ATTENTION_PARTLY_PAID_HOURS)
-    yield PARTLY_PAID, "pk", Order.objects.partly_paid().filter(created_at__lt=now - hours)
+    yield PARTLY_PAID, "pk", orders_minded.partly_paid().filter(created_at__lt=now - hours)
 
 
 # Captured and not all given back, or authorized and neither captured nor let go.

@@ -91,6 +91,12 @@ class StillUnderWay(Refusal):
     retry_after_seconds = 2
 
 
+class NothingToLeaveBe(Refusal):
+    kind = Kind.WRONG_STATE
+    code = "nothing_to_leave_be"
+    detail = "Nothing of this order needs attention."
+
+
 class NotCapturable(Refusal):
     kind = Kind.WRONG_STATE
     code = "transaction_not_capturable"

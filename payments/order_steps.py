@@ -15,11 +15,11 @@ from api.errors import Refusal
 from inventory.forms import MoneyField
 from orders import services as orders
 from orders.models import OrderItem
-from payments import services
+from payments import attention, services
 from payments.errors import OrderNotPayable, RestIsPending
 from payments.order_pages import units
 from payments.services import Request
-from payments.steps import Case, ReasonForm, Step, StepForm, became
+from payments.steps import Case, ReasonForm, Step, StepForm, became, reason_field
 
 # Ship, and undo it.
 
@@ -258,5 +258,44 @@ NOTE = Step(
     shown_again=True,
 )
 
+
+# Leave it be.
+
+
+class LeaveForm(StepForm):
+    reason = reason_field("Kept as the fee that was agreed")
+
+
+def _what_leaving_does(case: Case) -> list[str]:
+    why = "; ".join(case.needs_attention)
+    return [
+        f"Takes the order off the list of what needs attention ({why}). Your name and reason stand "
+        "in its timeline.",
+        "Moves neither stock nor money. It is back on the list when something happens to it: a "
+        "payment, a refund, a shipment.",
+    ]
+
+
+def _leave_be(case: Case, form: LeaveForm) -> str:
+    attention.leave_be(
+        case.order.pk,
+        actor=actor_of(case.request),
+        reason=form.cleaned_data["reason"],
+        key=form.key(case.request),
+    )
+    return f"Order {case.order} is left be."
+
+
+LEAVE_BE = Step(
+    "leave-be",
+    "Leave it be",
+    "orders.change_order",
+    _what_leaving_does,
+    _leave_be,
+    guard=lambda case: attention.require_leavable(case.order, case.needs_attention),
+    form=LeaveForm,
+    shown_again=True,
+)
+
 # In the order in which they are offered.
-ORDER_STEPS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, CANCEL)
+ORDER_STEPS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, LEAVE_BE, CANCEL)

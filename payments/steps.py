@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
 from orders.errors import InsufficientStock
 from orders.models import Order
+from payments import attention
 from payments.models import Attempt, Gateway, Payment
 
 
@@ -39,6 +41,11 @@ class Case:
     def gateway(self) -> str:
         found = Gateway.objects.filter(slug=self.payment.gateway).first()
         return found.name if found else self.payment.gateway
+
+    @cached_property
+    def needs_attention(self) -> list[str]:
+        """Why the order does, if it does."""
+        return attention.why(self.order.pk)
 
     def may(self, permission: str) -> bool:
         return self.request.user.has_perm(permission)

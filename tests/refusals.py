@@ -145,6 +145,7 @@ UNSEEN = {
     "no_message",
     "stock_moved",
     "not_put_back",
+    "nothing_to_leave_be",
     "ship_not_undoable",
     "not_acceptable",
     "unsupported_media_type",

@@ -71,6 +71,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "orders_order_print": ("orders.view_order", None),
     "orders_order_undo_ship": ("orders.undo_ship_order", "orders.undo_ship_order"),
     "orders_order_note": ("orders.change_order", "orders.change_order"),
+    "orders_order_leave_be": ("orders.change_order", "orders.change_order"),
     "orders_order_record_payment": ("payments.add_payment", "payments.add_payment"),
     "orders_order_capture": ("payments.change_payment", "payments.change_payment"),
     "orders_order_refund": ("payments.refund_payment", "payments.refund_payment"),

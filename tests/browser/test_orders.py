@@ -110,6 +110,27 @@ def test_cancelling_a_paid_order_refunds_it_unless_told_otherwise(browse):
     expect(page.get_by_role("row").filter(has_text="money is still held")).to_have_count(1)
 
 
+def test_an_order_that_is_as_it_should_be_is_left_be(browse):
+    order = paid_order({product(10, price=1250): 2})
+    payments.cancel(order.pk, actor=MERCHANT)
+    page = browse("order manager", **PHONE)
+
+    page.goto(f"{ORDERS}?list=attention")
+    follow(page, str(order))
+    follow(page, "Leave it be")
+    expect(page.get_by_text("Moves neither stock nor money.")).to_be_visible()
+    assert obstacles(page) == []
+    assert not wider_than_the_screen(page)
+    page.get_by_label("Reason").fill("Kept as the fee that was agreed")
+    press(page, "Leave it be")
+
+    expect(page.get_by_text(f"Order {order} is left be.")).to_be_visible()
+    assert "Kept as the fee that was agreed" in timeline(page)
+    assert not wider_than_the_screen(page)
+    page.goto(f"{ORDERS}?list=attention")
+    expect(page.get_by_text("No payment is stuck")).to_be_visible()
+
+
 def test_a_part_is_refunded_and_what_came_back_is_put_back(browse):
     shirt = product(10, price=1250, sku="SHIRT")
     order = paid_by_card({shirt: 3})

@@ -11,10 +11,11 @@ from django.test import Client
 
 from api import clock
 from orders import services as orders
+from orders.errors import PaymentUnderWay
 from orders.models import Order
-from payments import attention, order_lists, recovery, settling
+from payments import attention, dashboard, order_lists, recovery, settling
 from payments import services as payments
-from payments.errors import GatewayRefused
+from payments.errors import GatewayRefused, NothingToLeaveBe, PaymentDeclined
 from payments.gateways.answers import SUCCEEDED
 from payments.models import Attempt, Payment
 from payments.services import Request
@@ -329,6 +330,101 @@ def test_a_partly_paid_order_needs_attention_after_three_days():
     with after(hours=73):
         assert why(order) == [attention.PARTLY_PAID]
         assert needing_attention() == [order.number]
+
+
+# What needs it and is left be.
+
+
+def leave_be(order: Order) -> None:
+    attention.leave_be(order.pk, actor=MERCHANT, reason="the agreed fee")
+
+
+def partly_paid_order(long_ago: Any) -> Order:
+    with long_ago:
+        order = unpaid_order({product(9, price=1000): 1})
+        payments.pay(order.pk, Request("manual", amount=400), actor=MERCHANT)
+    return order
+
+
+def partly_refunded_order() -> Order:
+    """Cancelled, and some of the money was kept."""
+    order = paid_order({product(9): 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+    payments.refund(order.pk, order.payments.get().pk, 1, actor=MERCHANT)
+    return order
+
+
+def test_an_order_that_is_left_be_is_off_the_list_for_a_reason_that_is_kept():
+    order = partly_refunded_order()
+    other = partly_refunded_order()
+
+    leave_be(order)
+
+    assert needing_attention() == [other.number]
+    assert why(order) == []
+    event = order.events.get(kind="left_be")
+    assert (event.text, event.actor_name) == ("the agreed fee", MERCHANT.name)
+
+
+def test_money_that_is_kept_is_counted_though_it_is_left_be():
+    order = partly_refunded_order()
+    leave_be(order)
+
+    assert [held.orders for held in dashboard.money_held()] == [1]
+
+
+def test_whatever_happens_to_an_order_that_is_left_be_brings_it_back(gateway):
+    order = partly_paid_order(after(hours=-100))
+    assert why(order) == [attention.PARTLY_PAID]
+    leave_be(order)
+    assert why(order) == []
+
+    gateway.on_charge = lambda payment: DECLINED
+    with pytest.raises(PaymentDeclined):
+        payments.pay(order.pk, Request("fake", amount=100), actor=MERCHANT)
+
+    assert why(order) == [attention.PARTLY_PAID]
+
+
+def test_a_refund_that_failed_and_another_that_does(gateway):
+    order = unpaid_order({product(9): 1})
+    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: DECLINED
+
+    for _ in range(2):
+        with pytest.raises(GatewayRefused):
+            payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
+        assert why(order) == [attention.FAILED]
+        leave_be(order)
+        assert why(order) == []
+
+
+def test_a_colleagues_note_brings_nothing_back():
+    order = partly_refunded_order()
+    leave_be(order)
+
+    orders.write_note(order.pk, "agreed on the phone", actor=MERCHANT)
+
+    assert why(order) == []
+
+
+def test_money_on_its_way_is_not_left_be():
+    order = unpaid_order({product(9): 1})
+    payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+
+    with pytest.raises(PaymentUnderWay):
+        leave_be(order)
+
+    assert why(order) == [attention.UNKNOWN]
+
+
+def test_what_needs_no_attention_is_not_left_be():
+    ordinary, left = paid_order({product(9): 1}), partly_refunded_order()
+    leave_be(left)
+
+    for order in (ordinary, left):
+        with pytest.raises(NothingToLeaveBe):
+            leave_be(order)
 
 
 def test_the_list_says_why(admin_client):

@@ -106,6 +106,36 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     assert ("Ship undone", "admin", "Still on the shelf") in told(admin_client, order)
 
 
+def test_an_order_that_needs_attention_says_why_and_can_be_left_be(admin_client):
+    order = paid_order({product(9, price=1000): 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+    assert "leave-be" in text(admin_client.get(page(order)))
+
+    asked = text(admin_client.get(step(order, "leave-be")))
+    without = admin_client.post(step(order, "leave-be"), {"reason": " "})
+    response = admin_client.post(step(order, "leave-be"), {"reason": "An agreed fee"})
+
+    assert "(Cancelled, and money is still held)" in asked
+    assert "Moves neither stock nor money." in asked
+    assert "Say why: it is kept with the order." in text(without)
+    assert response["Location"] == page(order)
+    shown = text(admin_client.get(page(order)))
+    assert "leave-be" not in shown
+    assert "It needs attention again when something happens to it." in shown
+    # The money is where it was, and nobody is to forget it.
+    assert "Money still held: $10.00." in shown
+    assert ("Left be", "admin", "An agreed fee") in told(admin_client, order)
+
+
+def test_an_ordinary_order_has_nothing_to_be_left_be(admin_client):
+    order = paid_order({product(9): 1})
+
+    assert "leave-be" not in text(admin_client.get(page(order)))
+    refused = admin_client.post(step(order, "leave-be"), {"reason": "Because"})
+
+    assert "Nothing of this order needs attention." in text(refused)
+
+
 def test_undo_ship_wants_a_reason(admin_client):
     shirt = product(10)
     order = shipped_order(shirt, 3)
@@ -454,7 +484,7 @@ def test_the_page_costs_the_same_for_one_payment_and_for_several(
     admin_client.get(page(few))
 
     for order in (few, many):
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(10):
             admin_client.get(page(order))
 
 

@@ -1,0 +1,31 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("orders", "0011_payment_checked"),
+    ]
+
+    operations = [
+        migrations.AddField("order", "left_be_at", models.DateTimeField(null=True)),
+        migrations.AlterField(
+            model_name="orderevent",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("shipped", "Shipped"),
+                    ("ship_undone", "Ship undone"),
+                    ("cancelled", "Cancelled"),
+                    ("changed", "Changed"),
+                    ("note", "Note"),
+                    ("payment_checked", "Payment checked"),
+                    ("payment_settled_by_hand", "Payment settled by hand"),
+                    ("money_came_late", "Money came late"),
+                    ("authorization_lapsed", "Authorization lapsed"),
+                    ("refund_came_back", "Refund came back"),
+                    ("left_be", "Left be"),
+                ],
+                max_length=32,
+            ),
+        ),
+    ]
