@@ -14,8 +14,9 @@ from functools import partial
 
 from django.db import connection
 
+from inventory import counting
 from inventory import services as inventory
-from inventory.models import Action
+from inventory.models import Action, Stock
 from inventory.services import Money
 from payments import services as payments
 from payments.demo.catalogue import PRODUCTS, DemoProduct
@@ -75,9 +76,11 @@ def written(now: datetime) -> Story:
         _to_ship,
         _authorized_and_waiting,
         _paid_in_part,
+        _waiting_for_somebody,
         _pending,
         _just_now,
         _shelf_work,
+        _shelf_count,
         # Last, because it looks at what all the others take.
         _openings_and_deliveries,
     ):
@@ -280,6 +283,21 @@ def _paid_in_part(story: Story) -> None:
     reserved.paid(by_card(24_00, method=Payment.Method.AUTHORIZE))
 
 
+def _waiting_for_somebody(story: Story) -> None:
+    """What needs attention: a deposit and no more for days, and money that was kept."""
+    ordered_at = story.at(5, 16, 10)
+    deposit = Purchase(story, customer_named("Kavya"), {"POSTER-HARBOUR": 3}, ordered_at)
+    deposit.ordered().paid(by_hand("Deposit in cash", 10_00))
+    lines = {"TOTE-NATURAL": 3}
+    packed = Purchase(story, customer_named("Daniel"), lines, story.at(4, 20, 35)).ordered()
+    payment_id = packed.paid()
+    packed.cancelled(story.at(3, 9, 40))
+    postage = 4_90
+    packed.refunded(
+        payment_id, packed.total - postage, story.at(3, 9, 45), "Cancelled on its way; postage kept"
+    )
+
+
 def _pending(story: Story) -> None:
     """No answer from the gateway yet. The worker asks again within a minute of its start."""
     for first_name, minutes, token, lines in [
@@ -330,6 +348,30 @@ def _shelf_work(story: Story) -> None:
         (2, 18, JONAS, Action.DECREMENT, 1, "NOTEBOOK-RED", "Count: one missing"),
     ]:
         story.by_hand(story.at(days_ago, hour, 25), actor, action, quantity, sku, reason)
+
+
+def _shelf_count(story: Story) -> None:
+    """Jonas counts bags and posters, and uploads what he wrote down. Most of it agrees."""
+    wrong = {"TOTE-NATURAL": -1, "STICKERS": 2}
+    counted = ["POSTER-HARBOUR", "POSTER-LIGHTHOUSE", "STICKERS", "TOTE-NATURAL", "TOTE-NAVY"]
+    at = story.at(2, 18, 40)
+    story.happens(at, partial(_count, at, {sku: wrong.get(sku, 0) for sku in counted}), wrong)
+
+
+def _count(at: datetime, differences: Lines) -> None:
+    totals = dict(Stock.objects.values_list("product__sku", "total"))
+    lines = [
+        f"{sku};{totals[sku] + difference};{at:%Y-%m-%d %H:%M}"
+        for sku, difference in differences.items()
+    ]
+    sheet = "\n".join(["sku;count;counted_at", *lines])
+    file, _ = counting.upload("bags-and-posters.csv", sheet.encode(), actor=JONAS)
+    # What a worker does, but at the time at which it happens.
+    while counting.take_a_batch(file.pk):
+        pass
+    counting.apply(file.pk, actor=JONAS)
+    while counting.take_a_batch(file.pk):
+        pass
 
 
 # Deliveries arrive before the shop opens. Their size follows from everything above, going back in

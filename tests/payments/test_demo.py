@@ -10,9 +10,10 @@ from django.db.models import Count, F, Max, Min
 from api import clock
 from api.models import ApiClient
 from inventory import services as inventory
-from inventory.models import Product, Stock, StockTransaction
+from inventory.models import CountFile, Product, Stock, StockTransaction
 from orders import audit
 from orders.models import Cart, Order, OrderItem
+from payments import attention
 from payments.demo.catalogue import PRODUCTS
 from payments.demo.drawings import FOLDER, drawn
 from payments.demo.story import DAYS, written
@@ -225,6 +226,24 @@ def test_fraud_was_cancelled_and_refunded_by_a_person():
 
 
 @pytest.mark.usefixtures("demo")
+def test_shelves_were_counted_and_the_file_applied():
+    file = CountFile.objects.get()
+
+    assert (file.state, file.uploaded_by, file.unchanged) == ("applied", "Jonas", 3)
+    assert (file.units_added, file.units_removed, file.refused) == (2, 1, 0)
+
+
+@pytest.mark.usefixtures("demo")
+def test_two_orders_need_attention():
+    with clock.replaced(lambda: NOW):
+        assert {
+            reason
+            for order_id in attention.orders_needing_it().values_list("pk", flat=True)
+            for reason in attention.why(order_id)
+        } >= {attention.HELD, attention.PARTLY_PAID}
+
+
+@pytest.mark.usefixtures("demo")
 def test_carts_were_left_behind():
     ordered = Order.objects.values("cart_id")
     left_behind = Cart.objects.filter(items__isnull=False).exclude(pk__in=ordered).distinct()
@@ -269,7 +288,10 @@ def test_ids_and_numbers_of_orders_follow_time():
 @pytest.mark.usefixtures("demo")
 def test_unshipped_orders_hold_what_they_were_paid_for():
     waiting = OrderItem.objects.filter(
-        order__shipping="unfulfilled", order__payment="paid", product__stocks__managed=True
+        order__shipping="unfulfilled",
+        order__payment="paid",
+        order__cancelled_at=None,
+        product__stocks__managed=True,
     )
 
     assert waiting.count() >= 6
