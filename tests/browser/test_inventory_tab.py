@@ -207,6 +207,25 @@ def test_a_count_begun_before_the_stock_moved_asks_first(at_the_tab, mug):
     assert numbers(mug) == (49, 49, 0, 0)
 
 
+def test_a_preview_never_counts_from_the_total_of_another_moment(at_the_tab, mug):
+    page = at_the_tab()
+    choose(page, "Count")
+    page.keyboard.type("49")
+    moment = page.get_by_label("Counted at")
+    moment.fill("2020-01-01T10:00")
+    moment.blur()
+    expect(page.get_by_text("The log says 0 then.")).to_be_visible()
+    expect(preview(page)).to_contain_text("Will be written: increment 49.")
+
+    # The answer about the next moment never comes.
+    page.route("**/then/**", lambda route: None)
+    moment.fill("2020-01-02T10:00")
+    moment.blur()
+
+    expect(page.get_by_text("The log says")).to_have_count(0)
+    expect(preview(page)).to_be_empty()
+
+
 def test_a_count_of_units_that_orders_hold_names_them(at_the_tab, mug):
     order = paid_order({mug: 30})
     page = at_the_tab()

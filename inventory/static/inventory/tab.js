@@ -89,6 +89,10 @@
     document.getElementById("scan-do").value = chosen().value;
   }
 
+  // The total at another moment is another one. Until it is here, nothing is worked out from it.
+  document.getElementById("id_counted_at").addEventListener("input", () => {
+    document.getElementById("then").replaceChildren();
+  });
   form.addEventListener("input", show);
   form.addEventListener("change", (event) => {
     if (event.target.name !== "action") return;
