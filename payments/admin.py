@@ -26,7 +26,7 @@ from payments import attention, gateways, order_export, order_lists, order_pages
 from payments.models import Attempt, Gateway, GatewayEvent, Payment
 from payments.order_lists import ATTENTION, LISTS
 from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
-from payments.order_steps import ORDER_STEPS
+from payments.order_steps import ORDER_STEPS, SHIP
 from payments.payment_steps import PAYMENT_STEPS
 from payments.products import ProductPages
 from payments.steps import Case, Step
@@ -66,8 +66,9 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
         return [LISTS[order_lists.named(request)].ordering]
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
-        shown = ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
-        return ["__str__", "why", *shown[1:]] if order_lists.named(request) == ATTENTION else shown
+        if order_lists.named(request) == ATTENTION:
+            return ["__str__", "why", "customer", "sum", "state", "paid", "placed"]
+        return ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         return super().get_queryset(request).select_related("currency")
@@ -229,6 +230,7 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
                 "shipping": SHIPPING_COLOURS[order.shipping],
             },
             "steps": _offered(ORDER_STEPS, case),
+            "is_to_ship": not SHIP.refusal(case),
         }
         return self._page(request, order, "page.html", context)
 

@@ -105,11 +105,14 @@ class CancelForm(StepForm):
 def _what_cancel_does(case: Case) -> list[str]:
     order, held = case.order, case.held()
     kept = order.captured - order.refunded
-    stock = f"Gives {units(held)} back to available" if held else "Moves no stock"
-    effects = []
-    if kept:
-        stock += f"; {case.money(kept)} stays captured until it is refunded"
-    effects.append(f"{stock}.")
+    effects = [f"Gives {units(held)} back to available." if held else "Moves no stock."]
+    if kept and case.may("payments.refund_payment"):
+        effects.append(
+            f"Gives {case.money(kept)} back, too. Without that it stays held, and the order needs "
+            "attention until it is refunded."
+        )
+    elif kept:
+        effects.append(f"{case.money(kept)} stays held until somebody refunds it.")
     if order.authorized:
         effects.append(f"Lets the authorized {case.money(order.authorized)} go.")
     return [*effects, "A cancelled order cannot be opened again."]

@@ -200,6 +200,17 @@ def test_a_pick_list_and_packing_slips_are_printed_without_prices(browse):
     expect(page.get_by_text("12 Square").first).to_be_visible()
 
 
+def test_one_packing_slip_is_printed_from_its_order(browse):
+    order = paid_order({product(20, sku="SHIRT"): 2})
+    page = browse("order manager")
+
+    open_order(page, order)
+    follow(page, "Print packing slip")
+
+    expect(page.get_by_text(f"Order {order}")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="SHIRT")).to_have_count(2)
+
+
 def test_a_note_stands_in_the_timeline(browse):
     order = unpaid_order({product(10): 1})
     page = browse("order manager")

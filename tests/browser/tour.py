@@ -71,6 +71,7 @@ SIGHTS = [
     Sight("order-ship", PAID, ("#", "Ship")),
     Sight("order-attention", f"{ORDERS}?list=attention", ("#",)),
     Sight("order-leave-be", f"{ORDERS}?list=attention", ("#", "Leave it be")),
+    Sight("order-print", PAID, ("#", "Print packing slip")),
     Sight("order-cancel", PAID, ("#", "Cancel")),
     Sight("order-refund", PAID, ("#", "Refund")),
     Sight("order-record-payment", UNPAID, ("#", "Record payment")),

@@ -183,6 +183,7 @@ def test_who_may_not_refund_can_cancel_and_leaves_the_money(admin_client):
     client.post(step(order, "cancel"), {"refund": "on"})
 
     assert "and refund" not in asked
+    assert "$25.00 stays held until somebody refunds it." in asked
     assert money(order) == (2500, 0, 0)
     assert order.is_cancelled
 
