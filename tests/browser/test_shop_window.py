@@ -320,6 +320,28 @@ def test_a_payment_whose_answer_got_lost_is_charged_once(page, mug):
     assert Payment.objects.count() == 1
 
 
+def test_a_payment_that_is_never_answered_is_given_up_and_asked_again(page, mug):
+    order_mug(page)
+    answers = lose_first_answer(page, "**/payments", lambda route: None)
+    page.evaluate(
+        """() => {
+            const { timeout } = AbortSignal;
+            const patience = new AbortController();
+            AbortSignal.timeout = () => patience.signal;
+            window.loseIt = () => { AbortSignal.timeout = timeout; patience.abort(); };
+        }"""
+    )
+
+    pay(page, "A card that works")
+    while not answers:
+        page.wait_for_timeout(20)
+    expect(says(page)).to_have_text("We are asking the bank …")
+    page.evaluate("loseIt()")
+
+    expect(order_of(page)).to_contain_text("Paid")
+    assert Payment.objects.count() == 1
+
+
 def test_an_impatient_shopper_pays_once(page, mug):
     order_mug(page)
     button = page.get_by_role("button", name="Pay")

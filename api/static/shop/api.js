@@ -4,6 +4,8 @@
 const CLIENT_ID = document.querySelector('meta[name="client-id"]').content;
 const ATTEMPTS = 4;
 const LONGEST_WAIT_SECONDS = 10;
+// The server answers before that, whatever happens there. After it the line is dead.
+const GIVE_UP_SECONDS = 30;
 // Refusals that pass: the same call succeeds, or is answered, a little later.
 const PASSING = ["busy", "idempotency_key_in_use", "payment_under_way", "too_many_requests"];
 
@@ -66,7 +68,8 @@ async function request(method, path, data, key) {
 }
 
 async function answered(path, sent) {
-  return fetch(path, sent).catch(() => {
+  const signal = AbortSignal.timeout(GIVE_UP_SECONDS * 1000);
+  return fetch(path, { ...sent, signal }).catch(() => {
     throw new Unanswered();
   });
 }
