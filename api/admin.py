@@ -206,6 +206,10 @@ class _NewClientForm(forms.ModelForm):
     class Meta:
         model = ApiClient
         fields = ["client_id", "name"]
+        help_texts: ClassVar = {
+            "client_id": "By which the program asks for its tokens, such as web-shop. It stays.",
+            "name": "By which people know it: what it does stands under this name in the logs.",
+        }
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from payments import gateways, recovery, services
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
 from payments.order_pages import units
-from payments.steps import Case, ReasonForm, Step, StepForm, became, reason_field
+from payments.steps import Case, Step, StepForm, became, reason_field
 
 # Capture, or let go.
 
@@ -65,7 +65,7 @@ def _what_void_does(case: Case) -> list[str]:
     return [money, f"Gives {units(held)} back to available." if held else "Stock stays as it is."]
 
 
-def _void(case: Case, form: ReasonForm) -> str:
+def _void(case: Case, form: StepForm) -> str:
     attempt = services.void(
         case.order.pk,
         case.payment.pk,
@@ -76,6 +76,10 @@ def _void(case: Case, form: ReasonForm) -> str:
     return f"{case.money(attempt.amount)} {became}."
 
 
+class VoidForm(StepForm):
+    reason = reason_field("Wants to pay by transfer")
+
+
 VOID = Step(
     "void",
     "Let go",
@@ -83,7 +87,7 @@ VOID = Step(
     _what_void_does,
     _void,
     guard=_require_voidable,
-    form=ReasonForm,
+    form=VoidForm,
     shown_again=True,
     dangerous=True,
 )
