@@ -140,7 +140,7 @@ _LIMITS = {
     "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000),
     "idle_in_transaction_session_timeout": env.int("DATABASE_IDLE_TIMEOUT_MS", default=15_000),
 }
-# Behind PgBouncer before 1.21 prepared statements must be off.
+# Behind PgBouncer before 1.22 prepared statements must be off.
 _PREPARE = env.bool("DATABASE_PREPARE", default=True)
 # Connections a process keeps open; 0 opens one for each thread and keeps it.
 _POOL = env.int("DATABASE_POOL_SIZE", default=8)

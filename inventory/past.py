@@ -23,9 +23,9 @@ class Then(NamedTuple):
 
 
 def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
-    """Say so of each stock and moment; to be written where it is asked, under the rows' locks.
+    """Say so of each stock and moment: to be asked under the rows' locks.
 
-    The log is only asked about rows that have moved since.
+    The log is only read for rows that have moved since.
     """
     known = [Then(stock.available + stock.allocated) for stock, _ in asked]
     moved_since = [
@@ -43,9 +43,10 @@ def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
 
 
 def counted_since(asked: Sequence[tuple[Stock, int]]) -> list[datetime | None]:
-    """Say of each entry of a log, by its number, whether a count knew of it that still stands.
+    """Say of each entry, by its number in the log, when a count corrected the total after it.
 
-    If so, taking the entry back would take it back a second time. It is asked under the lock.
+    Such a count has seen what the entry did: taking that back would make a right total wrong. To be
+    asked under the rows' locks.
     """
     stock_ids, numbers = [stock.pk for stock, _ in asked], [number for _, number in asked]
     with connection.cursor() as cursor:
