@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from random import Random
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -343,3 +344,29 @@ def test_the_database_knows_of_no_other_counts(action, by_order):
             created_at=NOON,
             counted_at=NOON,
         )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_true_counts_in_any_order_end_at_what_was_on_the_shelf(seed):
+    """Things are sold, delivered, stolen and counted; afterwards the counts are written down."""
+    dice = Random(seed)
+    shirt, shelf = product(20), 20
+    counts = []
+    for _ in range(12):
+        match dice.choice(["moved", "stolen", "counted"]):
+            case "moved":
+                action = dice.choice([Action.INCREMENT, Action.DECREMENT])
+                inventory.record(shirt.pk, action, 1, actor=MERCHANT)
+                shelf += 1 if action == Action.INCREMENT else -1
+            case "stolen":
+                shelf -= 1
+            case "counted":
+                counts.append((shelf, clock.now()))
+    counts.append((shelf, clock.now()))
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    for counted, moment in dice.sample(counts, len(counts)):
+        dice.choice([by_hand, by_file])(shirt, counted, moment)
+        inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+
+    assert total(shirt) == shelf + 5 + len(counts)
