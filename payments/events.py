@@ -34,6 +34,8 @@ TELLING = frozenset(
         "refund.failed",
     }
 )
+# How messages begin that tell of a buyer who wants his money back from his bank.
+DISPUTE = "charge.dispute."
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def receive(message: Message) -> None:
     )
     if payment is None and message.type in TELLING:
         log.warning("event_of_unknown_payment", event_id=message.id, reference=message.reference)
+    if is_new and message.type.startswith(DISPUTE):
+        log.error("payment_disputed", event_id=message.id, reference=message.reference)
     if is_new and looks_into_it:
         _have_looked_into(message.id)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from inventory.models import Action, StockTransaction
 from orders.models import Order
-from payments.models import Payment
+from payments.events import DISPUTE
+from payments.models import GatewayEvent, Payment
 
 STATUS_COLOURS = {
     "incomplete": None,
@@ -152,6 +153,7 @@ def timeline(order: Order, payments: Sequence[Payment], names: Mapping[str, str]
             Event(each.created_at, each.get_kind_display(), each.actor_name, each.text)
             for each in told
         ),
+        *_disputes(payments, names),
         *_stock_events(moved),
     ]
     if order.fully_paid_at:
@@ -185,6 +187,17 @@ def _money_events(
             else:
                 said = f"{what}: {attempt.status}"
                 yield Event(attempt.created_at, said, attempt.actor_name, notes)
+
+
+def _disputes(payments: Sequence[Payment], names: Mapping[str, str]) -> Iterable[Event]:
+    """What a gateway told of a buyer who wants his money back from his bank."""
+    messages = GatewayEvent.objects.filter(payment__in=payments, type__startswith=DISPUTE)
+    for message in messages.order_by("received_at"):
+        gateway = names.get(message.gateway, message.gateway)
+        what = message.type.removeprefix(DISPUTE).replace("_", " ")
+        about = message.body["data"]["object"]
+        notes = [str(about.get(name) or "") for name in ("reason", "status", "id")]
+        yield Event(message.received_at, f"{gateway}: dispute {what}", note=_notes(*notes))
 
 
 _MOVED = {

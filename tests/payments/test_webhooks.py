@@ -285,6 +285,27 @@ def test_f26_a_message_about_nothing_of_ours_is_kept_and_shown(stripe, order, ad
     assert "pi_of_nobody" in page
 
 
+def test_a_dispute_is_kept_loud_and_told_on_the_orders_page(stripe, order, admin_client, caplog):
+    payment = pay(order)
+    dispute = {
+        "object": "dispute",
+        "id": "dp_1",
+        "payment_intent": payment.reference,
+        "reason": "fraudulent",
+        "status": "needs_response",
+    }
+
+    deliver({"id": "evt_6", "type": "charge.dispute.created", "data": {"object": dispute}}, times=2)
+
+    assert work() == 0
+    assert GatewayEvent.objects.get().payment == payment
+    assert caplog.text.count("payment_disputed") == 1
+    page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
+    told_there = [(event.what, event.note) for event in page.context["timeline"]]
+    assert ("Stripe: dispute created", "fraudulent · needs_response · dp_1") in told_there
+    assert state(order) == ("paid", 1)
+
+
 def test_a_message_about_something_that_is_no_charge_is_kept(stripe):
     deliver({"id": "evt_4", "type": "customer.created", "data": {"object": {"object": "customer"}}})
 
@@ -320,6 +341,24 @@ def test_f26_a_wrong_signature_is_401_and_nothing_is_kept(stripe, order):
     assert [answer.status_code for answer in wrong] == [401] * 3
     assert wrong[0].json()["errors"][0]["code"] == "signature_refused"
     assert not GatewayEvent.objects.exists()
+
+
+def test_while_the_secret_is_rolled_a_message_is_signed_by_both(stripe, order):
+    """Stripe signs by the old and the new secret until the old one has expired."""
+    silent_payment(stripe, order)
+    body, now = json.dumps(told(stripe, SUCCEEDED)), int(time.time())
+    other = signature(body, "whsec_that_is_no_more", now)
+    ours = signature(body, WEBHOOK_SECRET, now).partition(",")[2]
+
+    answer = Client().post(
+        "/webhooks/stripe",
+        body,
+        content_type="application/json",
+        headers={"Stripe-Signature": f"{other},{ours}"},
+    )
+
+    assert answer.status_code == 200
+    assert GatewayEvent.objects.count() == 1
 
 
 def test_without_a_secret_every_message_is_refused(stripe, settings):
