@@ -20,11 +20,11 @@ class GatewayNotEnabled(Refusal):
 
 
 class GatewayNotConfigured(Refusal):
-    """It lacks its keys in the environment."""
+    """It lacks its keys in the environment, or they do not belong together."""
 
     kind = Kind.WRONG_STATE
     code = "gateway_not_configured"
-    detail = "The payment gateway cannot be enabled: its keys are not set on the server."
+    detail = "The payment gateway cannot be enabled: its keys on the server are missing or wrong."
 
 
 class PaymentTokenRequired(Refusal):

@@ -3,8 +3,8 @@
 from django.conf import settings
 
 from payments.errors import GatewayNotFound
+from payments.gateways import stripe
 from payments.gateways.adapter import Adapter
-from payments.gateways.stripe import StripeGateway
 from payments.gateways.test import DemoGateway
 from payments.models import Payment
 
@@ -23,7 +23,7 @@ def adapters() -> dict[str, Adapter]:
     return able
 
 
-_stripe = StripeGateway()
+_stripe = stripe.StripeGateway()
 _test = DemoGateway()
 
 
@@ -42,7 +42,8 @@ def known() -> set[str]:
 
 def usable() -> set[str]:
     """Those that can be enabled: the others lack their keys in the environment."""
-    return {*ASKING_NOBODY, *adapters()}
+    lacking = set() if stripe.has_its_keys() else {"stripe"}
+    return {*ASKING_NOBODY, *adapters()} - lacking
 
 
 def asks_outside(payment: Payment) -> bool:

@@ -682,8 +682,17 @@ def test_other_money_than_was_asked_for_is_never_taken_for_it(
 # What it cannot be asked for.
 
 
-def test_stripe_needs_its_key_to_be_enabled(stripe, settings, order):
-    settings.STRIPE_SECRET_KEY = ""
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("STRIPE_SECRET_KEY", ""),
+        ("STRIPE_PUBLISHABLE_KEY", ""),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_live_of_another_mode"),
+        ("STRIPE_SECRET_KEY", "rk_live_of_another_mode"),
+    ],
+)
+def test_stripe_needs_both_its_keys_of_one_mode_to_be_enabled(stripe, settings, order, name, key):
+    setattr(settings, name, key)
 
     with pytest.raises(GatewayNotConfigured):
         payments.set_gateway("stripe", enabled=True)
@@ -698,6 +707,27 @@ def test_a_payment_without_a_card_is_refused_before_any_stock_moves(stripe, orde
 
     assert not order.payments.exists()
     assert state(order) == ("unpaid", 0)
+
+
+def test_what_is_open_is_settled_without_the_key_for_storefronts(stripe, settings, order):
+    stripe.fault(operation="confirm", answer="dropped")
+    pay(order)
+    settings.STRIPE_PUBLISHABLE_KEY = ""
+
+    recovery.settle_pending()
+
+    assert state(order) == ("paid", 1)
+
+
+@pytest.mark.parametrize("price", [49, 100_000_000])
+def test_what_stripe_finds_too_little_or_too_much_is_declined_and_holds_nothing(stripe, price):
+    bought = unpaid_order({product(stock=1, price=price): 1})
+
+    with pytest.raises(PaymentDeclined):
+        pay(bought)
+
+    assert "Amount must be no" in bought.payments.get().failure
+    assert state(bought) == ("unpaid", 0)
 
 
 def test_a_wrong_key_charges_nothing(stripe, settings, order):

@@ -24,6 +24,7 @@ def book(books_agree: None, settings: Any) -> Any:
     """Stripe's book after a payment of 1000 and a refund of 400, which agrees with ours."""
     with fake_stripe.serving() as stripe:
         settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = fake_stripe.API_KEY, stripe.url
+        settings.STRIPE_PUBLISHABLE_KEY = "pk_test_fake"
         Gateway.objects.update_or_create(slug="stripe", defaults={"enabled": True})
         order = unpaid_order({product(stock=10, price=1000): 1})
         payment = payments.pay(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
