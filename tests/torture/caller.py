@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.http import BUYER, FORM
+
 TIMEOUT_SECONDS = 30
-FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass
@@ -76,21 +77,6 @@ class Caller:
             return response.status, json.loads(response.read() or "{}")
         finally:
             connection.close()
-
-
-ADDRESS = {
-    "first_name": "Ada",
-    "last_name": "Buyer",
-    "line_1": "1 Mill Lane",
-    "postcode": "10001",
-    "country": "US",
-    "region": "NY",
-}
-BUYER = {
-    "customer": {"name": "Ada Buyer", "email": "ada@example.com"},
-    "billing_address": ADDRESS,
-    "shipping_address": ADDRESS,
-}
 
 
 class Shopper(Caller):
