@@ -575,6 +575,7 @@ def test_ship_takes_the_units_out_of_the_total():
         ("decrement", 4, "shipped"),
     ]
     assert list(OrderItem.objects.values_list("allocated", "shipped")) == [(0, 4)]
+    assert not Order.objects.holding_units().exists()
 
 
 def test_only_a_paid_order_can_be_shipped():
