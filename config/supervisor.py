@@ -82,7 +82,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except PermissionError as error:
-        print(f"{error.filename} belongs to another user: start Holdfast as that one.")
+        told = f"{error.filename} belongs to another user: start Holdfast as that one."
+        print(told, file=sys.stderr)
         return 1
     return 0
 
