@@ -881,6 +881,27 @@ def test_adding_to_a_cart_takes_the_same_few_statements_each_time():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "locks"),
+    [
+        (lambda item: add("ada", item.product, 1), "insert orders_cart"),
+        (lambda item: carts.change_item("ada", item.pk, 2), "insert orders_cart"),
+        (lambda item: carts.remove_item("ada", item.pk), "insert orders_cart"),
+        (lambda item: carts.remove_items("ada"), "lock orders_cart"),
+    ],
+    ids=["add", "change", "remove", "remove all"],
+)
+def test_every_change_of_a_cart_begins_with_its_lock(change, locks):
+    """Making the cart, or putting off its expiry, locks it too."""
+    add("ada", product(stock=10), 1)
+    item = CartItem.objects.select_related("product").get()
+
+    begin, first, *_ = statements_of(lambda: change(item))
+
+    assert (begin, first) == ("BEGIN", locks)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one():
     small = filled_cart(dict.fromkeys(products(1), 1))
     large = filled_cart(dict.fromkeys(products(20), 1))
