@@ -72,12 +72,17 @@ class Key:
 
     @classmethod
     def of(cls, request: Request) -> "Key | None":
-        key = request.headers.get("Idempotency-Key", "")
-        if not key:
+        """Raises: BadRequest.
+
+        One that is not ASCII arrives empty from the web server. To take that for none would do
+        twice what was asked to be done once.
+        """
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
             return None
-        if len(key) > KEY_LENGTH_MAX or not (key.isascii() and key.isprintable()):
+        if not 1 <= len(key) <= KEY_LENGTH_MAX or not (key.isascii() and key.isprintable()):
             raise BadRequest(
-                f"An Idempotency-Key is at most {KEY_LENGTH_MAX} printable ASCII characters.",
+                f"An Idempotency-Key is 1 to {KEY_LENGTH_MAX} printable ASCII characters.",
                 source="Idempotency-Key",
             )
         body: bytes = request._request.body

@@ -242,7 +242,12 @@ class Schema(AutoSchema):
         variables = re.findall(r"{(\w+)}", self.path)
         yield from self._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]
         if self._is_idempotent(operation):
-            key = {"type": "string", "maxLength": KEY_LENGTH_MAX, "pattern": "^[ -~]*$"}
+            key = {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": KEY_LENGTH_MAX,
+                "pattern": "^[!-~]([ -~]*[!-~])?$",
+            }
             hours = KEPT_FOR.days * 24
             told = f"The same request with the same key happens once, within {hours} hours."
             yield _parameter("Idempotency-Key", told, key, place="header")
