@@ -6,10 +6,9 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
 from typing import Any, TypeGuard
 
-from api import clock, store
+from api import clock
 from api.errors import Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.idempotency import Key, claim
@@ -520,8 +519,9 @@ def delete_cart(cart_id: str) -> None:
 
 def _open_cart(cart_id: str, currency: str | None = None) -> Cart:
     now = clock.now()
-    expires_at = now + timedelta(days=store.current().cart_expiry_days)
-    cart, revived = Cart.objects.open(cart_id, currency=currency, now=now, expires_at=expires_at)
+    cart, revived = Cart.objects.open(
+        cart_id, currency=currency, now=now, expires_at=reading.expiry(now)
+    )
     if revived:
         CartItem.objects.filter(cart_id=cart_id, created_at__lt=now).delete()
     return cart

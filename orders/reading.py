@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
@@ -38,6 +39,11 @@ def contents(cart_id: str) -> CartContents:
     """Read a cart. One that is unknown or expired is empty."""
     cart = Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).first()
     return CartContents(cart_id, cart, lines_of(cart) if cart else [])
+
+
+def expiry(changed_at: datetime) -> datetime:
+    """Tell until when a cart is kept that changed last at that moment."""
+    return changed_at + timedelta(days=store.current().cart_expiry_days)
 
 
 def newest_first() -> "QuerySet[Cart]":

@@ -48,12 +48,12 @@ _UNIT_AND_VALUE = component(
 CART_META = component(
     "CartMeta",
     an_object(
-        {"display_price": an_object({**_TAXED, **_SHIPPING})},
         {
+            "display_price": an_object({**_TAXED, **_SHIPPING}),
             "timestamps": an_object(
                 {"created_at": MOMENT, "updated_at": MOMENT, "expires_at": MOMENT}
-            )
-        },
+            ),
+        }
     ),
 )
 CART = component(

@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from api import clock
 from api.errors import FieldError, Invalid
 from api.fields import (
     AMOUNT_MAX,
@@ -25,8 +26,8 @@ from inventory.models import Currency
 from inventory.serializers import at, price_shown
 from orders.carts import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
-from orders.models import CART_ID, Order, OrderItem
-from orders.reading import CartContents, CartLine, defers_inventory_check
+from orders.models import CART_ID, Cart, Order, OrderItem
+from orders.reading import CartContents, CartLine, defers_inventory_check, expiry
 from orders.services import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000
@@ -299,20 +300,21 @@ def cart(contents: CartContents, currency: Currency | None, url: str) -> dict[st
 
 
 def cart_meta(contents: CartContents, currency: Currency | None) -> dict[str, Any]:
-    meta: dict[str, Any] = {
+    # One that nobody has filled is dated as if it were made now.
+    now = clock.now()
+    row = contents.cart or Cart(created_at=now, updated_at=now, expires_at=expiry(now))
+    return {
         "display_price": {
             **_untaxed(contents.total, currency),
             "shipping": _shown(0, currency),
             "shipping_discount": _shown(0, currency),
-        }
+        },
+        "timestamps": {
+            "created_at": at(row.created_at),
+            "updated_at": at(row.updated_at),
+            "expires_at": at(row.expires_at),
+        },
     }
-    if contents.cart:
-        meta["timestamps"] = {
-            "created_at": at(contents.cart.created_at),
-            "updated_at": at(contents.cart.updated_at),
-            "expires_at": at(contents.cart.expires_at),
-        }
-    return meta
 
 
 def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:

@@ -388,6 +388,8 @@ def test_reading_an_unknown_cart_shows_an_empty_one_and_writes_nothing(storefron
     assert whole.json()["included"] == {"items": []}
     assert items.json()["data"] == []
     assert items.json()["meta"]["display_price"]["with_tax"] == EMPTY_PRICE
+    for meta in (shown["meta"], items.json()["meta"]):
+        assert_shape(meta["timestamps"], CART_META["timestamps"])
     assert orders_of_it.json()["data"] == []
     assert not Cart.objects.exists()
 
