@@ -343,7 +343,7 @@ def _work_out(
             then = known_then.get(line.number)
             line.total_before = then.total if then else _total(stock)
             line.change = change = line.units - (then.total if then else 0)
-            if then and then.counted_later_at:
+            if change and then and then.counted_later_at:
                 line.error = str(CountedLater(then.counted_later_at))
         step = _move(line, stock, change)
         _tell(file, line, change)

@@ -137,9 +137,9 @@ def count(
         raise StockMoved(_since(stock, seen))
     moment = counted_at or moment_of(stock)
     [then] = totals_at([(stock, moment)])
-    if then.counted_later_at:
-        raise CountedLater(then.counted_later_at)
     difference = counted - then.total
+    if difference and then.counted_later_at:
+        raise CountedLater(then.counted_later_at)
     if stock.available + difference < 0:
         raise CountTooLow(
             f"{-difference} fewer than the log says, but only {stock.available} of {stock.total} "

@@ -134,6 +134,17 @@ def test_a_count_of_an_earlier_moment_does_not_correct_again(first: Count, secon
     assert (total(shirt), stock_of(shirt).sequence) == (8, 2)
 
 
+@TWO_COUNTS
+def test_a_count_of_an_earlier_moment_may_agree_with_the_log(first: Count, second: Count):
+    shirt = product(10)
+    moment, later = clock.now(), clock.now()
+
+    first(shirt, 8, later)
+
+    assert second(shirt, 10, moment) == ""
+    assert (total(shirt), stock_of(shirt).sequence) == (8, 2)
+
+
 @pytest.mark.parametrize("count", [by_hand, by_file])
 def test_a_count_that_is_as_old_as_its_entry_is_a_later_one_too(count):
     shirt = product(10)
