@@ -19,6 +19,7 @@ from django.utils.text import slugify
 
 from api import clock
 from api.actors import Actor
+from api.errors import refusal_of
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
@@ -33,6 +34,7 @@ from inventory.errors import (
     CurrencyUnknown,
     NotUndoable,
     ProductNotFound,
+    SlugTaken,
     StockExists,
     StockMoved,
     StockNotFound,
@@ -305,15 +307,28 @@ def create_product(
     """
     product = Product(id=product_id or uuid7(), **fields)
     claim(key, product.pk)
-    product.slug = product.slug or _free_slug(product)
     product.created_at = product.updated_at = clock.now()
-    product.save(force_insert=True)
+    if product.slug:
+        product.save(force_insert=True)
+    else:
+        _save_with_free_slug(product)
     _set_prices(product, prices)
     Stock.objects.create(product=product, managed=manage_stock)
     if initial_stock:
         stock = _lock_managed(product.pk)
         _increment_initially(stock, initial_stock, actor)
     return product
+
+
+def _save_with_free_slug(product: Product) -> None:
+    """Raises: Stale if somebody has taken the slug that was free when it was looked for."""
+    product.slug = _free_slug(product)
+    try:
+        product.save(force_insert=True)
+    except IntegrityError as error:
+        if isinstance(refusal_of(error), SlugTaken):
+            raise Stale from error
+        raise
 
 
 def _free_slug(product: Product) -> str:

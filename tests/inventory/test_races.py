@@ -23,7 +23,7 @@ from api.ids import uuid7
 from api.transactions import in_transaction
 from inventory import audit, writing
 from inventory import services as inventory
-from inventory.errors import SkuTaken, StockExists, StockTooLow, UnitsAllocated
+from inventory.errors import SkuTaken, SlugTaken, StockExists, StockTooLow, UnitsAllocated
 from inventory.models import (
     EFFECTS,
     Action,
@@ -579,6 +579,41 @@ def test_a_sku_goes_to_one_of_two_products_that_want_it():
 
     assert _count(outcomes) == {Product: 1, SkuTaken: 1}
     assert Stock.objects.count() == 1
+
+
+def _look_for_a_slug_together(monkeypatch: pytest.MonkeyPatch, lookers: int) -> None:
+    """Let nobody write a product before all have looked once which slug is free."""
+    all_have_looked = threading.Barrier(lookers, timeout=PATIENCE_SECONDS)
+    thread, free_slug = threading.local(), inventory._free_slug
+
+    def look(product: Product) -> str:
+        slug = free_slug(product)
+        if not hasattr(thread, "has_looked"):
+            thread.has_looked = True
+            all_have_looked.wait()
+        return slug
+
+    monkeypatch.setattr(inventory, "_free_slug", look)
+
+
+def test_products_of_one_name_that_are_made_at_once_get_slugs_of_their_own(monkeypatch):
+    _look_for_a_slug_together(monkeypatch, 4)
+
+    outcomes = run_together(*[partial(product, name="Shirt", sku=sku) for sku in "ABCD"])
+
+    assert _count(outcomes) == {Product: 4}
+    slugs = set(Product.objects.values_list("slug", flat=True))
+    assert slugs - {f"shirt-{letter}" for letter in "abcd"} == {"shirt"}
+    assert len(slugs) == 4
+
+
+def test_control_whoever_does_not_look_again_is_told_of_a_slug_that_nobody_named(monkeypatch):
+    _look_for_a_slug_together(monkeypatch, 2)
+    monkeypatch.setattr(inventory, "Stale", SlugTaken)
+
+    outcomes = run_together(*[partial(product, name="Shirt", sku=sku) for sku in "AB"])
+
+    assert _count(outcomes) == {Product: 1, SlugTaken: 1}
 
 
 # The wait: a lock that is held keeps others out, and only those of the same product.
