@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
 
 from api import clock, store
 from api.admin import (
@@ -92,6 +93,15 @@ class StockStateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class ProductList(ChangeList):
+    """Unfold offers to show all where not all were counted: also where all are shown."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     """The list of products and their own fields. Payments registers it: it knows who holds what."""
 
@@ -118,6 +128,9 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     delete_confirmation_template = "admin/inventory/product/archive.html"
 
     # The list.
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return ProductList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

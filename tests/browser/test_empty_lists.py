@@ -31,6 +31,7 @@ def test_an_empty_list_says_what_belongs_there(browse, model):
     # Above the list of products stands another one, beside the number of results.
     page.get_by_role("link", name="Show all").last.click()
     expect(said).to_be_visible()
+    expect(page.get_by_role("link", name="Show all")).to_have_count(0)
 
 
 def test_a_shop_without_products_says_so(page):
