@@ -169,14 +169,11 @@ def words_of_count(counted: int, counted_at: datetime | None, reason: str) -> st
 
 
 @in_transaction
-def undo(
-    product_id: uuid.UUID, sequence: int, *, actor: Actor, key: Key | None = None
-) -> StockTransaction:
+def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransaction:
     """Write the opposite of an entry made by hand, if it is still the log's last; return that one.
 
     Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it.
     """
-    claim(key, product_id)
     # Entries never change: only whether it is the last must be asked under the lock.
     entry = StockTransaction.objects.filter(stock__product_id=product_id, sequence=sequence).first()
     from_file = entry is not None and is_from_file(product_id, entry)
@@ -411,22 +408,20 @@ def start_managing(
 
 
 @in_transaction
-def stop_managing(product_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
+def stop_managing(product_id: uuid.UUID, *, actor: Actor) -> None:
     """Write off what is available and manage the product's stock no longer. The log stays.
 
     Raises: StockNotFound; UnitsAllocated.
     """
-    claim(key, product_id)
     _write_off(_lock_managed(product_id), actor)
 
 
 @in_transaction
-def archive_product(product_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
+def archive_product(product_id: uuid.UUID, *, actor: Actor) -> None:
     """Delete a product for everybody but the log and the orders that name it.
 
     Raises: ProductNotFound; UnitsAllocated.
     """
-    claim(key, product_id)
     product = _lock_product(product_id)
     product.archived_at = product.updated_at = clock.now()
     product.save(update_fields=["archived_at", "updated_at"])

@@ -264,6 +264,29 @@ def test_an_order_moves_units_only_inside_the_transaction_that_locked_the_order(
 # What it costs.
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: inventory.update_product(made.pk, name="Cap", actor=MERCHANT),
+        lambda made: inventory.change_prices(made.pk, {"USD": 100}),
+        lambda made: inventory.start_managing(made.pk, 5, actor=MERCHANT),
+        lambda made: inventory.archive_product(made.pk, actor=MERCHANT),
+    ],
+    ids=["update", "prices", "start managing", "archive"],
+)
+def test_every_change_of_a_product_begins_with_its_lock(change):
+    made = product(0)
+
+    with CaptureQueriesContext(connection) as queries:
+        change(made)
+
+    begin, first, *_ = [query["sql"] for query in queries]
+    assert begin == "BEGIN"
+    assert 'FROM "inventory_product"' in first
+    assert "FOR NO KEY UPDATE" in first
+
+
 def _lock_and_write(queries: CaptureQueriesContext) -> list[str]:
     """Name the statements of a service that moves stock."""
     names = {"SELECT": "lock", "WITH moved AS": "write"}
