@@ -2,6 +2,9 @@ import os
 import time
 import uuid
 
+from django.urls import register_converter
+from django.urls.converters import UUIDConverter
+
 
 def uuid7() -> uuid.UUID:
     """Make a version 7 UUID (RFC 9562, method 3): one made a microsecond later sorts later.
@@ -15,3 +18,12 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(
         int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random,
     )
+
+
+class IdInAddress(UUIDConverter):
+    """An id as anybody writes it: some languages know UUIDs in capital letters only."""
+
+    regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+register_converter(IdInAddress, "id")

@@ -185,7 +185,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": ["api.schema.add_components"],
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     "PATH_CONVERTER_OVERRIDES": {
-        "cart_id": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,128}$"}
+        "cart_id": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,128}$"},
+        "id": {"type": "string", "format": "uuid"},
     },
     # A view is asked about its operations, and for no request.
     "GET_MOCK_REQUEST": lambda method, path, view, request: None,

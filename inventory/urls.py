@@ -4,15 +4,15 @@ from inventory import views
 
 urlpatterns = [
     path("products", views.ProductsView.as_view()),
-    path("products/<uuid:product_id>", views.ProductView.as_view()),
+    path("products/<id:product_id>", views.ProductView.as_view()),
     path("currencies", views.CurrenciesView.as_view()),
-    path("currencies/<uuid:currency_id>", views.CurrencyView.as_view()),
+    path("currencies/<id:currency_id>", views.CurrencyView.as_view()),
     path("inventories", views.InventoriesView.as_view()),
     path("inventories/multiple", views.InventoriesMultipleView.as_view()),
-    path("inventories/<uuid:product_id>", views.InventoryView.as_view()),
-    path("inventories/<uuid:product_id>/transactions", views.StockTransactionsView.as_view()),
+    path("inventories/<id:product_id>", views.InventoryView.as_view()),
+    path("inventories/<id:product_id>/transactions", views.StockTransactionsView.as_view()),
     path(
-        "inventories/<uuid:product_id>/transactions/<uuid:entry_id>",
+        "inventories/<id:product_id>/transactions/<id:entry_id>",
         views.StockTransactionView.as_view(),
     ),
 ]

@@ -22,8 +22,8 @@ urlpatterns = [
     path("carts", views.CartsView.as_view()),
     path("carts/<cart_id:cart_id>", views.CartView.as_view()),
     path("carts/<cart_id:cart_id>/items", views.CartItemsView.as_view()),
-    path("carts/<cart_id:cart_id>/items/<uuid:item_id>", views.CartItemView.as_view()),
+    path("carts/<cart_id:cart_id>/items/<id:item_id>", views.CartItemView.as_view()),
     path("carts/<cart_id:cart_id>/checkout", views.CheckoutView.as_view()),
     path("orders", views.OrdersView.as_view()),
-    path("orders/<uuid:order_id>/items", views.OrderItemsView.as_view()),
+    path("orders/<id:order_id>/items", views.OrderItemsView.as_view()),
 ]

@@ -2,14 +2,14 @@ from django.urls import path
 
 from payments import views
 
-_TRANSACTION = "orders/<uuid:order_id>/transactions/<uuid:payment_id>"
+_TRANSACTION = "orders/<id:order_id>/transactions/<id:payment_id>"
 
 urlpatterns = [
     path("carts/<cart_id:cart_id>/orders", views.CartOrdersView.as_view()),
-    path("inventories/<uuid:product_id>/holders", views.HoldersView.as_view()),
-    path("orders/<uuid:order_id>", views.OrderView.as_view()),
-    path("orders/<uuid:order_id>/payments", views.PaymentsView.as_view()),
-    path("orders/<uuid:order_id>/transactions", views.TransactionsView.as_view()),
+    path("inventories/<id:product_id>/holders", views.HoldersView.as_view()),
+    path("orders/<id:order_id>", views.OrderView.as_view()),
+    path("orders/<id:order_id>/payments", views.PaymentsView.as_view()),
+    path("orders/<id:order_id>/transactions", views.TransactionsView.as_view()),
     path(_TRANSACTION, views.TransactionView.as_view()),
     path(f"{_TRANSACTION}/confirm", views.ConfirmView.as_view()),
     path(f"{_TRANSACTION}/capture", views.CaptureView.as_view()),

@@ -246,6 +246,17 @@ def test_the_price_shown_is_in_the_currency_asked_for(storefront):
     assert {price["currency"] for price in in_yen["price"]} == {"USD", "JPY"}
 
 
+def test_an_address_may_spell_an_id_in_capital_letters(storefront, back_office):
+    made = product(stock=1)
+    capitals = str(made.pk).upper()
+    assert capitals != str(made.pk)
+
+    shown = storefront.get(f"/v2/products/{capitals}").json()["data"]
+
+    assert shown["id"] == str(made.pk)
+    assert back_office.get(f"/v2/inventories/{capitals}").json()["data"]["id"] == str(made.pk)
+
+
 def test_a_product_without_a_price_has_none_to_show(storefront):
     shown = storefront.get(f"/v2/products/{product(prices=[]).pk}").json()["data"]
 
