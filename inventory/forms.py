@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -214,6 +215,12 @@ class CurrencyForm(forms.ModelForm):
         if not re.fullmatch("[A-Z]{3}", code):
             raise ValidationError("A currency code is three letters.")
         return code
+
+    def clean_exchange_rate(self) -> Decimal:
+        rate: Decimal = self.cleaned_data["exchange_rate"]
+        if rate <= 0:
+            raise ValidationError("Above 0.")
+        return rate
 
     def clean_format(self) -> str:
         written = str(self.cleaned_data["format"])

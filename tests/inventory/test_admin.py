@@ -582,6 +582,8 @@ def test_a_currency_is_added_and_its_digits_stay(admin_client):
         {"thousand_separator": "."},
         {"decimal_point": "0"},
         {"decimal_places": "5"},
+        {"exchange_rate": "0"},
+        {"exchange_rate": "-1.5"},
     ],
 )
 def test_a_currency_that_could_be_misread_is_refused(admin_client, wrong):
