@@ -42,10 +42,11 @@ def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
     return _asked(question, otherwise=unanswered)
 
 
-def refunds_of(payment: Payment) -> list[Refunded]:
-    """Ask for every refund of a payment; without an answer there is nothing to say of any."""
+def refunds_of(payment: Payment) -> list[Refunded] | None:
+    """Ask for every refund of a payment. None: there was no answer."""
     adapter = gateways.adapter(payment.gateway)
-    return _asked(lambda: list(adapter.refunds(payment)), otherwise=[])
+    unanswered: list[Refunded] | None = None
+    return _asked(lambda: list(adapter.refunds(payment)), otherwise=unanswered)
 
 
 def _asked(question: Callable[[], T], *, otherwise: T) -> T:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,7 +18,8 @@ from payments.models import GatewayEvent, Payment
 log = structlog.get_logger(__name__)
 
 # Longer than a request waits for a gateway and writes down what it heard.
-_LOOKED_INTO_AGAIN_SECONDS = 30
+_LOOKED_INTO_AGAIN = timedelta(seconds=30)
+_LOOKED_INTO_FOR = timedelta(days=3)
 
 # What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
 TELLING = frozenset(
@@ -90,18 +92,23 @@ def look_into(event_id: str) -> None:
     """Ask the gateway what it has to say of the payment, and settle that.
 
     While somebody waits for an answer, that one is theirs to write down. It need not be what the
-    message is about, which may be a refund of last week: so it is looked into afterwards.
+    message is about, which may be a refund of last week: so it is looked into afterwards, as it is
+    when the gateway is silent, less and less often.
     """
     event = GatewayEvent.objects.select_related("payment").get(pk=event_id)
     if event.payment is None:
         return
     try:
-        recovery.look_at(event.payment.order_id, event.payment.pk)
+        heard = recovery.look_at(event.payment.order_id, event.payment.pk)
     except StillUnderWay:
-        log.info("event_left_to_whoever_waits", event_id=event_id)
-        _have_looked_into(event_id, in_seconds=_LOOKED_INTO_AGAIN_SECONDS)
-        return
-    GatewayEvent.objects.filter(pk=event_id, handled_at=None).update(handled_at=clock.now())
+        heard = False
+    age = clock.now() - event.received_at
+    if heard or age > _LOOKED_INTO_FOR:
+        GatewayEvent.objects.filter(pk=event_id, handled_at=None).update(handled_at=clock.now())
+    else:
+        log.info("event_looked_into_later", event_id=event_id)
+        wait = _LOOKED_INTO_AGAIN + age / 2
+        _have_looked_into(event_id, in_seconds=int(wait.total_seconds()))
 
 
 def _have_looked_into(event_id: str, *, in_seconds: int = 0) -> None:

@@ -89,7 +89,8 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Pa
     Raises: OrderNotFound, PaymentNotFound; StillUnderWay while some process waits for the gateway.
     """
     _note_check(order_id, payment_id, actor)
-    return look_at(order_id, payment_id)
+    look_at(order_id, payment_id)
+    return services.payment_of(order_id, payment_id)
 
 
 @in_transaction
@@ -100,10 +101,11 @@ def _note_check(order_id: uuid.UUID, payment_id: uuid.UUID, actor: Actor) -> Non
     orders.note_event(order, OrderEvent.Kind.PAYMENT_CHECKED, actor=actor, text=money)
 
 
-def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
-    """Ask the gateway about a payment and what is on its way of it, and settle both.
+def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
+    """Ask the gateway about a payment and all that was done with it, and settle it.
 
-    Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
+    True unless the gateway was silent about what nobody asks for again: of what is pending,
+    recovery does. Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
     """
     payment = services.payment_of(order_id, payment_id)
     attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
@@ -112,9 +114,11 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> Payment:
         for attempt in attempts:
             attempt.payment = payment
             _recover_attempt(attempt)
-        services.look_after_refunds(payment)
-        _recover_payment(payment)
-    return services.payment_of(order_id, payment_id)
+        answer = what_became_of(payment)
+        settle(payment, answer)
+        heard = payment.is_pending or answer.outcome is not Outcome.UNKNOWN
+        return services.look_after_refunds(payment) and heard
+    return True
 
 
 def require_left_alone(payment: Payment, open_attempts: Iterable[Attempt]) -> None:

@@ -446,14 +446,16 @@ def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
     return attempt
 
 
-def look_after_refunds(payment: Payment) -> None:
-    """Write down what became of refunds that nobody waits for any more.
+def look_after_refunds(payment: Payment) -> bool:
+    """Write down what became of refunds that nobody waits for any more; False without an answer.
 
     One may fail days after it went well, have been made though it was called failed, or have been
     made by somebody at the gateway itself.
     """
-    for refunded in refunds_of(payment):
+    found = refunds_of(payment)
+    for refunded in found or []:
         settle_refunded(payment, refunded)
+    return found is not None
 
 
 # Cancelling an order, with the money it holds.

@@ -611,6 +611,17 @@ def test_refunds_made_at_stripe_are_booked_once_beside_ours(stripe, order):
     assert reconciling.differences(payment.created_at) == []
 
 
+def test_a_payment_that_hung_and_was_refunded_at_stripe_is_booked_with_its_refund(stripe, order):
+    stripe.fault(operation="confirm", answer="dropped")
+    payment = pay(order)
+    refund_elsewhere(stripe, known(payment), 1000)
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert state(order) == ("refunded", 1)
+    assert reconciling.differences(payment.created_at) == []
+
+
 def test_a_refund_made_at_stripe_that_never_arrives_is_owed_again(stripe, order):
     payment = pay(order)
     made = refund_elsewhere(stripe, payment, 1000)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -250,6 +251,37 @@ def test_a_message_that_comes_while_something_else_is_asked_is_looked_into_later
     assert again.scheduled_at > clock.now()
     assert GatewayEvent.objects.get().handled_at is not None
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == 300
+
+
+@pytest.mark.parametrize("silent", ["list_refunds", "retrieve_intent"])
+def test_a_message_whose_question_gets_no_answer_is_asked_again(stripe, order, silent):
+    payment = pay(order, method=Payment.Method.AUTHORIZE)
+    stripe.account.capture({}, payment.reference)
+    stripe.account.create_refund({"payment_intent": payment.reference, "amount": "400"})
+    deliver(told(stripe, "charge.refunded"))
+    stripe.fault(operation=silent, answer="dropped")
+
+    work()
+    unheard = GatewayEvent.objects.get().handled_at
+    again = ProcrastinateJob.objects.latest("pk")
+    jobs.look_into_event(**again.args)
+
+    assert unheard is None
+    assert again.scheduled_at > clock.now()
+    assert GatewayEvent.objects.get().handled_at is not None
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == 400
+
+
+def test_a_message_is_not_asked_about_for_ever(stripe, order):
+    pay(order)
+    deliver(told(stripe, SUCCEEDED))
+    GatewayEvent.objects.update(received_at=clock.now() - timedelta(days=4))
+    stripe.fault(operation="list_refunds", answer="dropped")
+
+    work()
+
+    assert GatewayEvent.objects.get().handled_at is not None
+    assert ProcrastinateJob.objects.count() == 1
 
 
 # What is only kept.
