@@ -40,6 +40,7 @@ ROUTES = [
 ]
 CONTROLS = {
     *("fault", "clear_faults", "wait_until_held", "release", "authenticate", "lapse", "set_refund"),
+    *("capture_there", "refund_there"),
     *("settings", "forget_keys", "book", "events", "send_events", "calls"),
     *("forget_events", "reset"),
 }
@@ -111,6 +112,16 @@ class FakeStripe:
     def lapse(self, intent: str) -> dict[str, Any]:
         with self.account.lock:
             return self.account.lapse(intent)
+
+    def capture_there(self, intent: str, *, amount: int) -> dict[str, Any]:
+        """A merchant captures in the dashboard."""
+        with self.account.lock:
+            return self.account.capture({"amount_to_capture": str(amount)}, intent)
+
+    def refund_there(self, intent: str, *, amount: int) -> dict[str, Any]:
+        with self.account.lock:
+            form = {"payment_intent": intent, "amount": str(amount)}
+            return self.account.create_refund(form)
 
     def set_refund(self, refund: str, *, status: str) -> dict[str, Any]:
         with self.account.lock:

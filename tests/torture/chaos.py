@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from tests.factories import product
@@ -144,6 +145,21 @@ def _end_refunds(store: Store, chance: random.Random) -> None:
             store.site.control("set_refund", refund=refund["id"], status=status)
 
 
+def _use_the_dashboard(store: Store, chance: random.Random) -> None:
+    """A merchant captures or refunds at Stripe itself, often not all of it."""
+    intents = store.site.book()["intents"]
+    # Somebody else may do something about it before that.
+    with suppress(OSError, IndexError):
+        if chance.random() < 0.5:
+            one = chance.choice([one for one in intents if one["amount_capturable"]])
+            amount = chance.randint(50, one["amount_capturable"])
+            store.site.control("capture_there", intent=one["id"], amount=amount)
+        else:
+            one = chance.choice([one for one in intents if one["amount_received"]])
+            amount = chance.randint(1, one["amount_received"])
+            store.site.control("refund_there", intent=one["id"], amount=amount)
+
+
 def _recover_meanwhile(store: Store, chance: random.Random) -> None:
     # A mark may be reached by recovery as well, and then that is what dies.
     store.site.run("settle_pending_payments", times=2)
@@ -157,9 +173,10 @@ _TRICKS: list[Callable[[Store, random.Random], None]] = [
     _let_one_lapse,
     _let_refunds_take_their_time,
     _end_refunds,
+    _use_the_dashboard,
     _recover_meanwhile,
 ]
-_WEIGHTS = [35, 15, 30, 8, 3, 3, 3, 3]
+_WEIGHTS = [35, 15, 30, 8, 3, 3, 3, 4, 3]
 
 
 # Afterwards.
@@ -182,6 +199,7 @@ def _recover(store: Store, chance: random.Random) -> None:
     _end_refunds(store, chance)
     _tell_what_was_missed(store, chance)
     _wait_for_stalled_jobs()
+    _let_postponed_jobs_come_up()
     store.site.work_off()
     store.recover()
     store.site.control("forget_keys")
@@ -201,6 +219,12 @@ def _tell_what_was_missed(store: Store, chance: random.Random) -> None:
     missed = [name for name in names if name not in heard]
     told = missed + chance.sample(names, min(len(names), TOLD_AGAIN))
     store.site.control("send_events", names=chance.sample(told, len(told)))
+
+
+def _let_postponed_jobs_come_up() -> None:
+    """Half a minute later, messages are looked into that came while a gateway was being asked."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'")
 
 
 def _wait_for_stalled_jobs() -> None:

@@ -94,15 +94,15 @@ def _amounts(payment: Payment) -> tuple[int, int, int]:
 
 
 def _refunds_at_the_gateway(book: Any) -> Iterator[str]:
-    ours = {
-        str(attempt.pk): (attempt.amount, attempt.payment.reference)
-        for attempt in Attempt.objects.filter(
-            kind="refund", status="succeeded", payment__gateway="stripe"
-        ).select_related("payment")
-    }
+    succeeded = Attempt.objects.filter(
+        kind="refund", status="succeeded", payment__gateway="stripe"
+    ).select_related("payment")
+    ours = {str(attempt.pk): (attempt.amount, attempt.payment.reference) for attempt in succeeded}
+    # What somebody made at Stripe itself is known by Stripe's name for it.
+    named = {attempt.reference: str(attempt.pk) for attempt in succeeded}
     made = [refund for refund in book["refunds"] if refund["status"] != "failed"]
     theirs = {
-        refund["metadata"].get("attempt_id", refund["id"]): (
+        refund["metadata"].get("attempt_id", named.get(refund["id"], refund["id"])): (
             refund["amount"],
             refund["payment_intent"],
         )
