@@ -121,6 +121,65 @@ def test_a_queued_payment_is_charged_once_however_often_its_job_runs(gateway, or
     assert gateway.charged == [payment.pk]
 
 
+def test_a_payment_is_charged_by_one_worker_while_another_has_its_job_too(
+    gateway, order, monkeypatch
+):
+    no_wait_is_free(monkeypatch)
+    payment = pay(order)
+
+    def charge(payment: Payment) -> Answer:
+        payments.charge_queued(payment.pk)
+        return UNKNOWN
+
+    gateway.on_charge = charge
+
+    for _ in range(2):
+        payments.charge_queued(payment.pk)
+
+    assert gateway.charged == [payment.pk]
+
+
+def test_recovery_leaves_a_payment_alone_while_a_worker_may_be_charging_it(
+    gateway, order, monkeypatch
+):
+    no_wait_is_free(monkeypatch)
+    payment = pay(order)
+    asked: list[Payment] = []
+
+    def find_charge(payment: Payment) -> Answer:
+        asked.append(payment)
+        return DECLINED
+
+    def charge(payment: Payment) -> Answer:
+        for seconds in (0, 60):
+            with later(timedelta(seconds=seconds)):
+                recovery.settle_pending()
+        return OK
+
+    gateway.on_find_charge, gateway.on_charge = find_charge, charge
+
+    payments.charge_queued(payment.pk)
+
+    assert asked == []
+    assert state(order) == ("complete", "paid", 1)
+
+
+def test_what_was_settled_while_it_was_announced_in_vain_is_left_to_no_worker(gateway, order):
+    def announce(payment: Payment) -> Answer:
+        gateway.on_find_charge = lambda payment: DECLINED
+        with later(timedelta(minutes=1)):
+            recovery.settle_pending()
+        return UNKNOWN
+
+    gateway.on_announce = announce
+
+    with pytest.raises(PaymentDeclined):
+        pay(order)
+
+    assert not ProcrastinateJob.objects.exists()
+    assert order.payments.get().queued_until is None
+
+
 def test_recovery_leaves_a_queued_payment_to_its_worker_for_five_minutes(
     gateway, order, monkeypatch
 ):
@@ -219,6 +278,44 @@ def test_money_that_is_reserved_is_never_given_up(gateway, order):
         recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
 
     assert state(order) == ("processing", "authorized", 1)
+
+
+# A buyer who says that he has acted.
+
+
+@pytest.fixture
+def asked(gateway: FakeGateway) -> list[Payment]:
+    """The payments that the gateway is asked about; it would say that nobody confirmed them."""
+    seen: list[Payment] = []
+
+    def find_charge(payment: Payment) -> Answer:
+        seen.append(payment)
+        return Answer(Outcome.OPEN)
+
+    gateway.on_find_charge = find_charge
+    return seen
+
+
+def test_a_charge_that_is_under_way_is_not_given_up_because_its_buyer_is_early(
+    gateway, order, asked
+):
+    payment = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+
+    confirmed = payments.confirm(order.pk, payment.pk)
+
+    assert (confirmed.status, asked) == ("pending", [])
+
+
+def test_a_buyer_who_confirms_when_no_wait_is_free_is_told_to_wait(
+    gateway, order, asked, monkeypatch
+):
+    gateway.on_charge = lambda payment: Answer(Outcome.ACTION, action={})
+    payment = pay(order)
+    no_wait_is_free(monkeypatch)
+
+    confirmed = payments.confirm(order.pk, payment.pk)
+
+    assert (confirmed.status, asked) == ("pending", [])
 
 
 # By a person.

@@ -496,6 +496,26 @@ def test_an_answer_that_cannot_be_written_down_leaves_the_payment_pending(
     assert states(order) == ("complete", "paid")
 
 
+def test_f18_a_refund_whose_answer_cannot_be_written_down_stays_on_its_way(
+    gateway, order, monkeypatch
+):
+    payment = pay(order)
+
+    def busy(*args: Any) -> None:
+        raise Busy
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(payments, "settle_attempt", busy)
+        attempt = payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    gateway.on_find = lambda attempt: OK
+
+    assert attempt.is_pending
+    with in_a_minute():
+        recovery.settle_pending()
+    assert payments.payment_of(order.pk, payment.pk).refunded_amount == 300
+    assert gateway.performed == [("refund", 300)]
+
+
 def test_one_payment_that_stays_unknown_does_not_hold_up_the_others(gateway, shirt):
     gateway.on_charge = lambda payment: UNKNOWN
     stuck, other = pay(unpaid_order({shirt: 1})), pay(unpaid_order({shirt: 1}))
@@ -664,6 +684,19 @@ def test_a_late_authorization_is_never_captured(gateway, shirt, order):
     payments.void(order.pk, late.pk, actor=MERCHANT)
     assert gateway.performed == [("void", 1000)]
     assert money(order) == {}
+
+
+def test_what_a_cancelled_order_could_not_let_go_is_not_captured_either(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+    gateway.on_perform = lambda attempt: DECLINED
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    with pytest.raises(NotCapturable):
+        payments.capture(order.pk, payment.pk, actor=MERCHANT)
+
+    gateway.on_perform = lambda attempt: OK
+    payments.void(order.pk, payment.pk, actor=MERCHANT)
+    assert [kind for kind, _ in gateway.performed] == ["void", "void"]
 
 
 def test_the_buyer_does_not_read_complete_for_money_that_goes_back(gateway, shirt, order):

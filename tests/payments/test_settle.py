@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inventory.models import Product, StockTransaction
+from orders.errors import InsufficientStock
 from orders.models import Order, OrderItem
 from payments import recovery, settling
 from payments import services as payments
@@ -335,6 +336,26 @@ def test_f25_success_after_a_cancellation_is_sent_back_and_on_record(gateway, sh
         "The payment came too late for the order.",
     )
     assert stock_of(shirt).allocated == 0
+
+
+def test_late_money_that_another_process_booked_meanwhile_is_not_sent_back(
+    gateway, order, monkeypatch
+):
+    late = in_state(order, State.FAILED)
+    settle = settling._settle
+
+    def beaten(*known: Any) -> Payment:
+        """The units were gone a moment ago; they came back, and somebody else has settled it."""
+        settle(*known)
+        raise InsufficientStock
+
+    monkeypatch.setattr(settling, "_settle", beaten)
+
+    settled = settling.settle(late, OK)
+
+    order.refresh_from_db()
+    assert (settled.late, settled.attempts.count()) == (False, 0)
+    assert (order.payment, order.refunds_open) == ("paid", 0)
 
 
 def test_late_money_for_what_another_part_is_paying_goes_back(gateway, shirt, order):
