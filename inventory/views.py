@@ -34,13 +34,17 @@ class _ProductAnswers(ApiView):
         here = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)
         return kept.prefetch_related("prices", Prefetch("stocks", here))
 
+    def currency(self) -> str:
+        """Raises: CurrencyUnknown."""
+        return services.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
+
     def represented(self, product: Product) -> dict[str, Any]:
         return serializers.product(
             product,
             list(product.prices.all()),
             product.stocks.all()[0],
             services.currencies(),
-            services.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code,
+            self.currency(),
         )
 
     def answered(self, product_id: uuid.UUID | str, status: int = 200) -> Response:
@@ -59,6 +63,8 @@ class ProductsView(_ProductAnswers):
 
     def post(self, request: Request) -> Response:
         def perform(key: Key | None) -> Response:
+            # What could not be answered is not done.
+            self.currency()
             fields = self.validated(serializers.ProductBody)
             created = services.create_product(**fields, actor=self.caller.actor, key=key)
             return self.answered(created.pk, 201)
@@ -72,6 +78,7 @@ class ProductView(_ProductAnswers):
 
     def put(self, request: Request, product_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
+            self.currency()
             fields = self.validated(serializers.ProductChanges)
             services.update_product(product_id, **fields, actor=self.caller.actor, key=key)
             return self.answered(product_id)

@@ -246,6 +246,19 @@ def test_the_price_shown_is_in_the_currency_asked_for(storefront):
     assert {price["currency"] for price in in_yen["price"]} == {"USD", "JPY"}
 
 
+def test_nothing_is_done_that_could_not_be_answered_in_the_currency_asked_for(back_office):
+    made = product(name="Shirt")
+    body = {"name": "Hat", "sku": "HAT", "price": []}
+
+    for answer in (
+        back_office.post("/v2/products", body, X_MOLTIN_CURRENCY="EUR"),
+        back_office.put(f"/v2/products/{made.pk}", {"name": "Hat"}, X_MOLTIN_CURRENCY="EUR"),
+    ):
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["code"]) == (422, "currency_unknown")
+    assert [each.name for each in Product.objects.all()] == ["Shirt"]
+
+
 def test_an_address_may_spell_an_id_in_capital_letters(storefront, back_office):
     made = product(stock=1)
     capitals = str(made.pk).upper()
