@@ -1,6 +1,18 @@
 import os
+from io import BytesIO
+from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Any:
+    """Django reads of a body what Content-Length says: nothing, of one that comes in chunks."""
+    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+        # One more than it accepts, so that it refuses what is longer.
+        body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        environ.update({"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)})
+    return _django(environ, start_response)

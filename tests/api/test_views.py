@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import io
 import json
 import re
 import threading
@@ -21,6 +22,7 @@ from django.urls import get_resolver
 
 from api import clock, tokens, views
 from api.models import ApiClient, IdempotencyKey
+from config import wsgi
 from inventory import services as inventory
 from inventory.models import Product, StockTransaction
 from orders.models import Cart, Order
@@ -484,6 +486,21 @@ def test_a_slash_at_the_end_changes_nothing(path):
 
     assert slashed.status_code == 200
     assert slashed.json()["data"] == plain.json()["data"]
+
+
+@pytest.mark.parametrize("length", [0, 10, settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 10])
+def test_a_body_that_comes_in_chunks_is_read_as_far_as_any_other(monkeypatch, length):
+    """The web server hands it on to be read to its end, and nobody has said where that is."""
+    body, given = b"x" * length, dict[str, Any]()
+    monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
+    chunks = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+    wsgi.application({**chunks, "wsgi.input": io.BytesIO(body)}, None)
+
+    # One byte too many is refused by Django, as where Content-Length says so.
+    read = min(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    assert given["CONTENT_LENGTH"] == str(read)
+    assert given["wsgi.input"].read() == body[:read]
 
 
 def test_a_slash_at_the_end_of_a_change_is_no_redirect():
