@@ -403,6 +403,17 @@ def test_a_refund_that_stripe_refuses_leaves_the_payment_as_it_is_there(stripe, 
     assert state(order) == ("paid", 1)
 
 
+def test_f18_a_refund_that_stripe_puts_off_is_made_later(stripe, order):
+    payment = pay(order)
+    stripe.fault(operation="create_refund", answer="429")
+    attempt = payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+
+    recovery.settle_pending()
+
+    assert attempt.is_pending
+    assert known(payment).refunded_amount == 400
+
+
 @pytest.mark.parametrize("answer", ["dropped", "500"])
 def test_f18_a_refund_whose_answer_was_lost_is_found_in_the_list(stripe, order, answer):
     payment = pay(order)
@@ -818,8 +829,9 @@ def test_a_wait_is_shared_by_all_the_calls_that_it_takes():
     assert shorter <= 1
 
 
-def test_a_gateway_that_cannot_be_reached_to_announce_leaves_it_to_a_worker(stripe, order):
-    stripe.fault(operation="create_intent", answer="dropped", works=False)
+@pytest.mark.parametrize("answer", ["dropped", "429"])
+def test_a_gateway_that_cannot_be_reached_to_announce_leaves_it_to_a_worker(stripe, order, answer):
+    stripe.fault(operation="create_intent", answer=answer, works=False)
     payment = pay(order)
     queued = known(payment)
 
