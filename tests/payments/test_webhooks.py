@@ -317,6 +317,19 @@ def test_f26_a_message_about_nothing_of_ours_is_kept_and_shown(stripe, order, ad
     assert "pi_of_nobody" in page
 
 
+def test_a_message_is_never_about_the_payment_of_another_gateway(stripe, order):
+    payment = payments.pay(order.pk, Request("test"), actor=MERCHANT)
+    about = {
+        "object": "payment_intent",
+        "id": payment.reference,
+        "metadata": {"payment_id": str(payment.pk)},
+    }
+
+    deliver({"id": "evt_7", "type": SUCCEEDED, "data": {"object": about}})
+
+    assert GatewayEvent.objects.get().payment is None
+
+
 def test_a_dispute_is_kept_loud_and_told_on_the_orders_page(stripe, order, admin_client, caplog):
     payment = pay(order)
     dispute = {
