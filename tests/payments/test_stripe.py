@@ -646,6 +646,18 @@ def test_a_refund_made_at_stripe_that_never_arrives_is_owed_again(stripe, order)
     assert reconciling.differences(payment.created_at) == []
 
 
+def test_a_refund_that_somebody_waits_for_is_left_to_him(stripe, order):
+    payment = pay(order)
+    attempt = payments.begin_refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    gateways.adapter("stripe").perform(attempt)
+
+    payments.look_after_refunds(payment)
+
+    left = payment.attempts.get()
+    assert (left.is_under_way(clock.now()), left.reference) == (True, "")
+    assert known(payment).refunding_amount == 300
+
+
 def test_a_refund_made_at_stripe_counts_once_it_is_made(stripe, order):
     stripe.settings(refund_status="pending")
     payment = pay(order)
