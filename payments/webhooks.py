@@ -12,11 +12,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from api.errors import Kind, Refusal
+from api.fields import storable_json
 from payments import events
 from payments.events import Message
 
 # What Stripe itself allows in a name.
 LENGTH_MAX = 100
+# Deeper than any message of Stripe.
+LEVELS_MAX = 50
 
 
 class SignatureRefused(Refusal):
@@ -56,7 +59,7 @@ def _read(request: HttpRequest) -> Message:
         return _message(json.loads(body))
     except stripe.SignatureVerificationError as error:
         raise SignatureRefused from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NoMessage from error
 
 
@@ -65,5 +68,7 @@ def _message(sent: Any) -> Message:
     named = about["id"] if about["object"] == "payment_intent" else about.get("payment_intent")
     words = (sent["id"], sent["type"], named or "")
     if not all(isinstance(word, str) and len(word) <= LENGTH_MAX for word in words):
+        raise NoMessage
+    if not storable_json(sent, levels=LEVELS_MAX):
         raise NoMessage
     return Message("stripe", *words, body=sent)

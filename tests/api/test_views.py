@@ -503,6 +503,17 @@ def test_a_body_that_comes_in_chunks_is_read_as_far_as_any_other(monkeypatch, le
     assert given["wsgi.input"].read() == body[:read]
 
 
+def test_a_file_that_comes_in_chunks_is_never_taken_in_part(monkeypatch):
+    given = dict[str, Any]()
+    monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
+    chunks = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    sent = {**chunks, "CONTENT_TYPE": "multipart/form-data; boundary=b", "wsgi.input": io.BytesIO()}
+
+    wsgi.application(sent, None)
+
+    assert given == sent
+
+
 def test_a_slash_at_the_end_of_a_change_is_no_redirect():
     shirt = product(stock=5)
 

@@ -418,6 +418,9 @@ def test_without_a_secret_every_message_is_refused(stripe, settings):
         *("", "[]", "null", "{}", '{"id": "evt", "type": "t"}', "no json"),
         '{"id": "evt", "type": "t", "data": {"object": null}}',
         '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "payment_intent": 7}}}',
+        '{"id": "evt", "type": "t\\u0000", "data": {"object": {"object": "charge"}}}',
+        '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "to": "\\u0000"}}}',
+        "[" * 100_000,
     ],
 )
 def test_a_signed_body_that_is_no_message_is_a_400(stripe, body):
