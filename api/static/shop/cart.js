@@ -3,6 +3,7 @@
 import { addToCart, cartLines, emptyCart, setQuantity } from "./calls.js";
 import { busyWhile, element, say, showList } from "./dom.js";
 import { memory } from "./memory.js";
+import { lastOf } from "./reading.js";
 import { explain, explainShortage } from "./words.js";
 
 const list = document.getElementById("lines");
@@ -16,20 +17,10 @@ const checkedOut = document.getElementById("checked-out");
 /** The cart as the shopper sees it: its lines, and their total. */
 export let shown = { lines: [], total: null };
 
-let lastAsked = 0;
-
-export async function showCart() {
-  const asked = (lastAsked += 1);
-  try {
-    const found = await cartLines();
-    // It may have changed since, and the answer to that may have come first.
-    if (asked !== lastAsked) return;
-    shown = found;
-    render();
-  } catch (error) {
-    if (asked === lastAsked) say(explain(error), "bad");
-  }
-}
+export const showCart = lastOf(cartLines, (found) => {
+  shown = found;
+  render();
+});
 
 /** Put one unit into the cart. Tells whether that went well. */
 export function addProduct(product) {

@@ -2,8 +2,8 @@
 
 import { products } from "./calls.js";
 import { addProduct } from "./cart.js";
-import { busyWhile, element, say, showList } from "./dom.js";
-import { explain } from "./words.js";
+import { busyWhile, element, showList } from "./dom.js";
+import { lastOf } from "./reading.js";
 
 const LOW = 5;
 const list = document.getElementById("products");
@@ -12,7 +12,6 @@ const none = document.getElementById("no-products");
 const search = document.getElementById("search");
 
 let pages = 1;
-let lastAsked = 0;
 
 export function start() {
   search.addEventListener("input", () => showAgain(1));
@@ -26,20 +25,12 @@ function showAgain(count) {
 }
 
 /** Show as many pages as there have been asked for, as they are now. */
-export async function showProducts() {
-  const asked = (lastAsked += 1);
-  try {
-    const found = await read();
-    // Somebody may have typed on, and the answer to that may have come first.
-    if (asked !== lastAsked) return;
-    showList(list, found.products, card);
-    more.hidden = found.products.length >= found.total;
-    none.hidden = found.total > 0;
-    none.textContent = search.value ? "Nothing is called that." : "There is nothing to buy yet.";
-  } catch (error) {
-    if (asked === lastAsked) say(explain(error), "bad");
-  }
-}
+export const showProducts = lastOf(read, (found) => {
+  showList(list, found.products, card);
+  more.hidden = found.products.length >= found.total;
+  none.hidden = found.total > 0;
+  none.textContent = search.value ? "Nothing is called that." : "There is nothing to buy yet.";
+});
 
 async function read() {
   const found = { products: [], total: 0 };

@@ -5,6 +5,7 @@ import { clearCart, showCart } from "./cart.js";
 import { showProducts } from "./catalogue.js";
 import { busyWhile, element, say, showList } from "./dom.js";
 import { memory } from "./memory.js";
+import { lastOf } from "./reading.js";
 import { explain, explainShortage } from "./words.js";
 
 const POLL_SECONDS = 3;
@@ -49,28 +50,26 @@ const remarks = new Map();
 
 let before = new Map();
 let timer;
-let lastAsked = 0;
 // The order that the shopper is led to as soon as it is on the page.
 let leadTo = null;
 
 /** Show the orders as they are now, and look again as long as a payment is on its way. */
 export async function showOrders() {
-  const asked = (lastAsked += 1);
   clearTimeout(timer);
-  try {
-    const found = (await orders()).map(described);
-    // One may have been placed or paid since, and the answer to that may have come first.
-    if (asked !== lastAsked) return;
+  const wasLast = await look();
+  const waiting = [...before.values()].some(isOpen);
+  if (waiting && wasLast) timer = setTimeout(showOrders, POLL_SECONDS * 1000);
+}
+
+const look = lastOf(
+  async () => (await orders()).map(described),
+  async (found) => {
     section.hidden = found.length === 0;
     showList(list, found, card);
     lead();
     await notice(found);
-  } catch (error) {
-    if (asked === lastAsked) say(explain(error), "bad");
-  }
-  const waiting = [...before.values()].some(isOpen);
-  if (waiting && asked === lastAsked) timer = setTimeout(showOrders, POLL_SECONDS * 1000);
-}
+  },
+);
 
 /** Show the orders, and lead the shopper to one of them. */
 export function showOrder(id) {
