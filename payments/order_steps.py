@@ -19,7 +19,7 @@ from payments import attention, services
 from payments.errors import OrderNotPayable, RestIsPending
 from payments.order_pages import units
 from payments.services import Request
-from payments.steps import Case, ReasonForm, Step, StepForm, became, reason_field
+from payments.steps import Case, Step, StepForm, became, reason_field
 
 # Ship, and undo it.
 
@@ -68,7 +68,11 @@ def _what_undoing_does(case: Case) -> list[str]:
     return [stock, "Money stays as it is. The order can be shipped again, or cancelled."]
 
 
-def _undo_ship(case: Case, form: ReasonForm) -> str:
+class UndoShipForm(StepForm):
+    reason = reason_field("Packed by mistake")
+
+
+def _undo_ship(case: Case, form: UndoShipForm) -> str:
     reason = form.cleaned_data["reason"]
     orders.undo_ship(case.order.pk, actor=actor_of(case.request), reason=reason)
     return f"Order {case.order} is to be shipped again."
@@ -81,7 +85,7 @@ UNDO_SHIP = Step(
     _what_undoing_does,
     _undo_ship,
     guard=lambda case: case.order.require_ship_undoable(),
-    form=ReasonForm,
+    form=UndoShipForm,
     shown_again=True,
     dangerous=True,
 )

@@ -33,8 +33,8 @@ def _require_capturable(case: Case) -> None:
 
 def _capture(case: Case, form: StepForm) -> str:
     attempt = services.capture(case.order.pk, case.payment.pk, actor=actor_of(case.request))
-    became = "is on its way" if attempt.is_pending else "is captured"
-    return f"{case.money(attempt.amount)} {became}."
+    how_far = "is on its way" if attempt.is_pending else "is captured"
+    return f"{case.money(attempt.amount)} {how_far}."
 
 
 CAPTURE = Step(
@@ -65,19 +65,19 @@ def _what_void_does(case: Case) -> list[str]:
     return [money, f"Gives {units(held)} back to available." if held else "Stock stays as it is."]
 
 
-def _void(case: Case, form: StepForm) -> str:
+class VoidForm(StepForm):
+    reason = reason_field("Wants to pay by transfer")
+
+
+def _void(case: Case, form: VoidForm) -> str:
     attempt = services.void(
         case.order.pk,
         case.payment.pk,
         actor=actor_of(case.request),
         reason=form.cleaned_data["reason"],
     )
-    became = "is about to be let go" if attempt.is_pending else "is let go"
-    return f"{case.money(attempt.amount)} {became}."
-
-
-class VoidForm(StepForm):
-    reason = reason_field("Wants to pay by transfer")
+    how_far = "is about to be let go" if attempt.is_pending else "is let go"
+    return f"{case.money(attempt.amount)} {how_far}."
 
 
 VOID = Step(

@@ -129,9 +129,5 @@ def reason_field(placeholder: str = "") -> forms.CharField:
     )
 
 
-class ReasonForm(StepForm):
-    reason = reason_field("Packed by mistake")
-
-
 def became(refund: Attempt) -> str:
     return "is on its way back" if refund.is_pending else "is refunded"
