@@ -182,14 +182,14 @@ def _capture(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.capture(
         attempt.payment.reference, {}, {"idempotency_key": key}
     )
-    return _ended(intent)
+    return _let_go_or_taken(intent)
 
 
 def _void(attempt: Attempt, key: str) -> Answer:
     intent = _client().v1.payment_intents.cancel(
         attempt.payment.reference, {}, {"idempotency_key": key}
     )
-    return _ended(intent)
+    return _let_go_or_taken(intent)
 
 
 def _refund(attempt: Attempt, key: str) -> Answer:
@@ -217,15 +217,14 @@ def _found_ended(attempt: Attempt, status: str, *, otherwise: str) -> Answer | N
     intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
     if intent.status == "requires_capture":
         return None
-    return (
-        _ended(intent) if intent.status == status else Answer(Outcome.FAILED, intent.id, otherwise)
-    )
+    if intent.status == status:
+        return _let_go_or_taken(intent)
+    return Answer(Outcome.FAILED, intent.id, otherwise)
 
 
-def _ended(intent: PaymentIntent) -> Answer:
-    """An authorization that was captured, perhaps in part, or that was let go."""
-    received = _in_our_digits(intent.amount_received, intent.currency.upper())
-    return Answer(Outcome.SUCCEEDED, intent.id, captured=received or None)
+def _let_go_or_taken(intent: PaymentIntent) -> Answer:
+    """An authorization that was let go, or captured, perhaps in part."""
+    return Answer(Outcome.SUCCEEDED, intent.id, captured=_received(intent) or None)
 
 
 def _find_refund(attempt: Attempt) -> Answer | None:
@@ -284,7 +283,7 @@ def _answer(intent: PaymentIntent, payment: Payment) -> Answer:
 def _answer_of_money(intent: PaymentIntent, payment: Payment) -> Answer:
     """Say what was taken or reserved. Other money than was asked for is for a person to settle."""
     currency = intent.currency.upper()
-    received = _in_our_digits(intent.amount_received, currency)
+    received = _received(intent)
     amount = _in_our_digits(intent.amount_capturable, currency) or received
     is_captured = payment.is_authorization and received > 0
     # Of what was authorized, whoever captures may take less.
@@ -354,12 +353,16 @@ def _booked(intent: PaymentIntent) -> Booked:
         payment_id=_told(intent, "payment_id"),
         currency=currency,
         authorized=_in_our_digits(intent.amount_capturable, currency),
-        captured=_in_our_digits(intent.amount_received, currency),
+        captured=_received(intent),
         refunded=_in_our_digits(refunded, currency),
     )
 
 
 # Its digits and ours.
+
+
+def _received(intent: PaymentIntent) -> int:
+    return _in_our_digits(intent.amount_received, intent.currency.upper())
 
 
 def _own_digits(currency: str) -> int:
