@@ -113,6 +113,51 @@ class ServiceAdmin(ModelAdmin, _NoTransactionOfItsOwn):
         return Refused
 
 
+@dataclass(frozen=True)
+class ConfirmedStep:
+    """Something that can be done with a row, after it was said what it will do."""
+
+    title: str
+    effects: list[str]
+    # Does it, and says so.
+    take: Callable[[HttpRequest, Any], str]
+    applies: Callable[[Any], bool]
+    dangerous: bool = False
+    # What is said of a row to which it does not apply.
+    idle: str = "There is nothing to do for {}."
+
+
+class ConfirmingAdmin(ModelAdmin):
+    """A page whose steps are confirmed before they are taken."""
+
+    def confirm(self, request: HttpRequest, object_id: str, step: ConfirmedStep) -> HttpResponse:
+        """Say what the step does, and take it when that was confirmed."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return redirected
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        if request.method == "POST":
+            try:
+                messages.success(request, step.take(request, row))
+                self.log_change(request, row, step.title)
+            except Refusal as refusal:
+                messages.error(request, str(refusal))
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": row,
+            "title": str(row),
+            "step": step,
+            "refusal": "" if step.applies(row) else step.idle.format(row),
+        }
+        return TemplateResponse(request, "admin/api/confirm.html", context)
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Pages to look at: whoever may view may do nothing else, a superuser included."""
 
@@ -212,17 +257,6 @@ class _NewClientForm(forms.ModelForm):
         }
 
 
-@dataclass(frozen=True)
-class ClientStep:
-    """Something that can be done with an API client, after it was said what it will do."""
-
-    title: str
-    effects: list[str]
-    take: Callable[[HttpRequest, ApiClient], str]
-    applies: Callable[[ApiClient], bool]
-    dangerous: bool = False
-
-
 def _rotate(request: HttpRequest, client: ApiClient) -> str:
     _show_secret(request, client, services.rotate_secret(client.pk))
     return "The old secret is replaced."
@@ -248,7 +282,7 @@ def _show_secret(request: HttpRequest, client: ApiClient, secret: str) -> None:
 
 _TOKENS_END = f"Tokens that it has now end within {settings.CLIENT_CACHE_SECONDS} seconds."
 CLIENT_STEPS = {
-    "rotate": ClientStep(
+    "rotate": ConfirmedStep(
         "New secret",
         [
             "Makes a new secret, shown once. The old one is good for nothing from then on.",
@@ -257,14 +291,14 @@ CLIENT_STEPS = {
         _rotate,
         lambda client: not client.is_storefront,
     ),
-    "revoke": ClientStep(
+    "revoke": ConfirmedStep(
         "Revoke",
         ["Gives this client no more tokens.", _TOKENS_END, "It can be allowed again."],
         _revoke,
         lambda client: client.active,
         dangerous=True,
     ),
-    "restore": ClientStep(
+    "restore": ConfirmedStep(
         "Allow again",
         ["Gives this client tokens again, for the secret that it had."],
         _restore,
@@ -274,7 +308,7 @@ CLIENT_STEPS = {
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(ServiceAdmin):
+class ApiClientAdmin(ConfirmingAdmin, ServiceAdmin):
     list_display = ["name", "client_id", "kind", "active", "created"]
     list_filter = ["active"]
     search_fields = ["name", "client_id"]
@@ -325,15 +359,15 @@ class ApiClientAdmin(ServiceAdmin):
 
     @action(description="New secret", permissions=["change"], icon="key")
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._confirm(request, object_id, CLIENT_STEPS["rotate"])
+        return self.confirm(request, object_id, CLIENT_STEPS["rotate"])
 
     @action(description="Revoke", permissions=["change"], icon="block")
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._confirm(request, object_id, CLIENT_STEPS["revoke"])
+        return self.confirm(request, object_id, CLIENT_STEPS["revoke"])
 
     @action(description="Allow again", permissions=["change"], icon="undo")
     def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._confirm(request, object_id, CLIENT_STEPS["restore"])
+        return self.confirm(request, object_id, CLIENT_STEPS["restore"])
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         client = self.get_object(request, object_id)
@@ -342,31 +376,6 @@ class ApiClientAdmin(ServiceAdmin):
             for offered in super().get_actions_detail(request, object_id)
             if client is None or CLIENT_STEPS[offered.path].applies(client)
         ]
-
-    def _confirm(self, request: HttpRequest, object_id: str, step: ClientStep) -> HttpResponse:
-        """Say what the step does, and take it when that was confirmed."""
-        client = self.get_object(request, object_id)
-        if client is None:
-            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return redirected
-        if request.method == "POST":
-            try:
-                messages.success(request, step.take(request, client))
-                self.log_change(request, client, step.title)
-            except Refusal as refusal:
-                messages.error(request, str(refusal))
-            return redirect("admin:api_apiclient_change", client.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": client,
-            "title": client.name,
-            "step": step,
-            "refusal": "" if step.applies(client) else f"There is nothing to do for {client}.",
-        }
-        return TemplateResponse(request, "admin/api/confirm.html", context)
 
 
 # People and groups, in the look of the other pages.
@@ -378,7 +387,7 @@ admin.site.unregister(ProcrastinateJob)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(ConfirmingAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -435,30 +444,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     @action(description="Let in again", permissions=["let_in"], icon="lock_open")
     def let_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        user = self.get_object(request, object_id)
-        if user is None:
-            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return redirected
-        if not self.has_change_permission(request, user):
-            raise PermissionDenied
-        if request.method == "POST":
-            logins.let_in(user.get_username())
-            self.log_change(request, user, _LET_IN["title"])
-            messages.success(request, f"{user} can log in again.")
-            return redirect("admin:auth_user_change", user.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": user,
-            "title": str(user),
-            "step": _LET_IN,
-            "refusal": ""
-            if logins.is_shut_out(user.get_username())
-            else f"{user} is not shut out.",
-        }
-        return TemplateResponse(request, "admin/api/confirm.html", context)
+        return self.confirm(request, object_id, _LET_IN)
 
     def has_let_in_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("auth.change_user")
@@ -468,7 +454,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         if user is None or not self.has_change_permission(request, user):
             return []
         offered = super().get_actions_detail(request, object_id)
-        return offered if offered and logins.is_shut_out(user.get_username()) else []
+        return offered if offered and _LET_IN.applies(user) else []
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Deleted are people one by one: in bulk nobody is asked about each of them."""
@@ -488,14 +474,22 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return field
 
 
-_LET_IN = {
-    "title": "Let in again",
-    "effects": [
+def _let_in(request: HttpRequest, user: User) -> str:
+    logins.let_in(user.get_username())
+    return f"{user} can log in again."
+
+
+_LET_IN = ConfirmedStep(
+    "Let in again",
+    [
         "Forgets the wrong passwords that were typed for this name. The right one opens the door "
         "at once.",
         "Was it somebody else who tried? Then a new password is better still.",
     ],
-}
+    _let_in,
+    lambda user: logins.is_shut_out(user.get_username()),
+    idle="{} is not shut out.",
+)
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
