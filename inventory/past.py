@@ -27,7 +27,7 @@ def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
 
     The log is only read for rows that have moved since.
     """
-    known = [Then(stock.available + stock.allocated) for stock, _ in asked]
+    known = [Then(stock.total) for stock, _ in asked]
     moved_since = [
         (position, stock.pk, moment)
         for position, (stock, moment) in enumerate(asked)
