@@ -17,14 +17,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     ("counted_at", None),
-                    models.Q(
-                        ("action__in", ["increment", "decrement"]),
-                        ("by_order", False),
-                        ("counted_at__lte", models.F("created_at")),
-                    ),
+                    models.Q(("action__in", ["increment", "decrement"]), ("by_order", False)),
                     _connector="OR",
                 ),
-                name="stock_transaction_counted_before",
+                name="stock_transaction_counted_by_hand",
             ),
         ),
     ]

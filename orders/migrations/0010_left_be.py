@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0011_payment_checked"),
+        ("orders", "0009_work_lists"),
     ]
 
     operations = [
