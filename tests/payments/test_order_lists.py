@@ -146,6 +146,13 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
         assert len(found(admin_client, **query)) == 25
 
 
+_OTHER_INDEXES = """
+SELECT indexname FROM pg_indexes
+WHERE tablename = 'orders_order' AND indexname <> %s
+    AND indexname NOT IN (SELECT conname FROM pg_constraint)
+"""
+
+
 @pytest.mark.parametrize(
     ("listed", "index"),
     [
@@ -160,6 +167,10 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
 )
 def test_a_list_can_be_found_by_an_index_of_its_own(listed, index):
     with connection.cursor() as cursor:
+        # Of an empty table another one that would do may seem as cheap.
+        cursor.execute(_OTHER_INDEXES, [index])
+        for (other,) in cursor.fetchall():
+            cursor.execute(f'DROP INDEX "{other}"')
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
         plan = getattr(Order.objects.all(), listed)().explain()
