@@ -1,9 +1,8 @@
 from django.urls import path
 
-from api import documentation, settings_views, shop_window, views
+from api import documentation, settings_views, views
 
 urlpatterns = [
-    path("", shop_window.page),
     path("oauth/access_token", views.TokenView.as_view()),
     path("v2/settings", settings_views.SettingsView.as_view()),
     path("v2/settings/cart", settings_views.CartSettingsView.as_view()),

@@ -21,10 +21,10 @@ from api import services as api
 from api.actors import SYSTEM
 from benchmarks import run
 from benchmarks.flow import Shopper
+from demo import fill_orders
+from demo.fill_stock import SKU
 from inventory import counting
-from inventory.filling import SKU
 from inventory.models import CountFile, Product, Stock
-from payments import filling
 from payments import services as payments
 
 LINES = int(os.environ.get("BENCH_LINES", "50000"))
@@ -38,7 +38,7 @@ def bench() -> None:
     api.create_client(CLIENT_ID, "Benchmark", storefront=True)
     payments.set_gateway("manual", enabled=True)
     print(f"Making {LINES:,} products ...")
-    filling.fill(
+    fill_orders.fill(
         products=LINES, entries=2 * LINES, orders=0, now=clock.now(), tell=lambda what: None
     )
     connection.cursor().execute("ANALYZE")

@@ -100,6 +100,8 @@ INSTALLED_APPS = [
     "inventory",
     "orders",
     "payments",
+    "backoffice",
+    "demo",
 ]
 
 MIDDLEWARE = [

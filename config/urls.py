@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from api.views import no_page
+from demo import shop
 from payments.metrics import metrics
 from payments.webhooks import stripe_webhook
 
@@ -16,6 +17,7 @@ urlpatterns = [
     path("v2/", include("payments.urls")),
     path("v2/", include("inventory.urls")),
     path("", include("api.urls")),
+    path("", shop.page),
     # Django's redirect from a row to its page in a shop fails on an id that is none.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
     path("webhooks/stripe", stripe_webhook),

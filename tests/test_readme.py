@@ -14,10 +14,10 @@ from django.core.management import get_commands
 
 from api.actors import SYSTEM
 from config import supervisor
+from demo import logins
+from demo.catalogue import PRODUCTS
 from inventory import services as inventory
 from inventory.services import Money
-from payments.demo import logins
-from payments.demo.catalogue import PRODUCTS
 
 ROOT = supervisor.PROJECT
 README = (ROOT / "README.md").read_text()

@@ -14,9 +14,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from api import clock
+from demo import fill_orders
 from inventory import services as inventory
 from inventory.models import Action, Stock
-from payments import filling
 from tests.factories import MERCHANT
 from tests.http import administrator
 
@@ -28,7 +28,7 @@ MANY = 6_000
 
 
 def more_products() -> None:
-    filling.fill(products=MANY, entries=MANY, orders=0, now=clock.now(), tell=lambda what: None)
+    fill_orders.fill(products=MANY, entries=MANY, orders=0, now=clock.now(), tell=lambda what: None)
 
 
 def sell_out() -> None:

@@ -2,9 +2,9 @@
 
 import { addToCart, cartLines, emptyCart, setQuantity } from "./calls.js";
 import { busyWhile, element, say, showList } from "./dom.js";
-import { memory } from "./memory.js";
-import { lastOf } from "./reading.js";
-import { explain, explainShortage } from "./words.js";
+import { memory } from "./storage.js";
+import { lastOf } from "./latest.js";
+import { explain, explainShortage } from "./messages.js";
 
 const list = document.getElementById("lines");
 const counts = document.querySelectorAll("[data-cart-count]");

@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
-SCRIPTS = project.BASE_DIR / "api" / "static" / "shop"
+SCRIPTS = project.BASE_DIR / "demo" / "static" / "shop"
 
 
 def test_the_page_names_its_client_and_may_load_its_own_files_only(settings):

@@ -15,9 +15,9 @@ from django.db import connection
 
 from api.actors import SYSTEM, Actor
 from api.transactions import in_transaction
-from inventory import filling
+from demo import fill_stock
+from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
 from inventory import services as inventory
-from inventory.filling import ROWS_A_STATEMENT, Entry, id_at
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
 from orders.models import Order, OrderItem
 from payments.models import Payment
@@ -58,10 +58,10 @@ def fill(
     began = now - timedelta(days=DAYS)
     currency = inventory.currency_named("").code
     tell(f"{products:,} products with prices ...")
-    made = filling.make_products(products, currency=currency, at=began, dice=dice)
+    made = fill_stock.make_products(products, currency=currency, at=began, dice=dice)
     year = _Year(made, currency, entries, orders, began, now, dice, tell)
     tell(f"{entries:,} entries of the log, and the stock they lead to ...")
-    filling.store(year.stocks, year.entries(), dice)
+    fill_stock.store(year.stocks, year.entries(), dice)
     tell(f"{orders:,} orders with their payments ...")
     year.store_orders()
     tell("Comparing the log with the stock ...")

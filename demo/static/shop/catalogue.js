@@ -3,7 +3,7 @@
 import { products } from "./calls.js";
 import { addProduct } from "./cart.js";
 import { busyWhile, element, showList } from "./dom.js";
-import { lastOf } from "./reading.js";
+import { lastOf } from "./latest.js";
 
 const LOW = 5;
 const list = document.getElementById("products");

@@ -1,7 +1,7 @@
 // What is read again while the page is open.
 
 import { say } from "./dom.js";
-import { explain } from "./words.js";
+import { explain } from "./messages.js";
 
 /**
  * Make a function that reads and shows what it has read. Of several readings under way the last one

@@ -4,9 +4,9 @@ import { checkOut } from "./calls.js";
 import { showCart, shown } from "./cart.js";
 import { showProducts } from "./catalogue.js";
 import { busyWhile, say } from "./dom.js";
-import { memory } from "./memory.js";
+import { memory } from "./storage.js";
 import { showOrder } from "./orders.js";
-import { explain, explainShortage } from "./words.js";
+import { explain, explainShortage } from "./messages.js";
 
 const form = document.getElementById("details");
 const EXAMPLE = {

@@ -2,7 +2,7 @@
 
 import { get, send } from "./api.js";
 import { once } from "./keys.js";
-import { memory } from "./memory.js";
+import { memory } from "./storage.js";
 
 const PAGE = 48;
 const cart = () => `/v2/carts/${memory.cart}`;

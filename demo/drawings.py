@@ -1,6 +1,6 @@
 """The demo's pictures: one drawing for a family, coloured for each of its variants.
 
-`python -m payments.demo.drawings` writes them to payments/static/demo, where they are served from;
+`python -m demo.drawings` writes them to demo/static/demo, where they are served from;
 a test sees to it that what is there is what is drawn here.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-FOLDER = Path(__file__).resolve().parent.parent / "static" / "demo"
+FOLDER = Path(__file__).resolve().parent / "static" / "demo"
 
 # Cloth and the shade in its folds.
 _COLOURS = {

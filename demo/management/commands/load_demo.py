@@ -5,10 +5,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from api import clock
+from demo import logins, story
 from inventory.models import Product
 from orders import audit
 from orders.models import Order
-from payments.demo import logins, story
 
 
 class Command(BaseCommand):

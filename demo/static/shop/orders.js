@@ -4,9 +4,9 @@ import { confirm, orders, pay } from "./calls.js";
 import { clearCart, showCart } from "./cart.js";
 import { showProducts } from "./catalogue.js";
 import { busyWhile, element, say, showList } from "./dom.js";
-import { memory } from "./memory.js";
-import { lastOf } from "./reading.js";
-import { explain, explainShortage } from "./words.js";
+import { memory } from "./storage.js";
+import { lastOf } from "./latest.js";
+import { explain, explainShortage } from "./messages.js";
 
 const POLL_SECONDS = 3;
 // What the `test` gateway can be told to do.

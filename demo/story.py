@@ -14,14 +14,14 @@ from functools import partial
 
 from django.db import connection
 
+from demo.catalogue import PRODUCTS, DemoProduct
+from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
+from demo.replay import CURRENCY, Event, Lines, Purchase, Story, by_card, by_hand
 from inventory import counting
 from inventory import services as inventory
 from inventory.models import Action, Stock
 from inventory.services import Money
 from payments import services as payments
-from payments.demo.catalogue import PRODUCTS, DemoProduct
-from payments.demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
-from payments.demo.telling import CURRENCY, Event, Lines, Purchase, Story, by_card, by_hand
 from payments.models import Gateway, Payment
 
 DAYS = 60

@@ -10,13 +10,13 @@ from random import Random
 
 from api import clock
 from api.actors import Actor
+from demo.catalogue import PRODUCTS
+from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory import services as inventory
 from inventory.models import Action
 from orders import carts
 from orders import services as orders
 from payments import services as payments
-from payments.demo.catalogue import PRODUCTS
-from payments.demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from payments.errors import PaymentDeclined
 from payments.gateways import patience
 from payments.models import Payment

@@ -9,14 +9,14 @@ from django.db.models import Count, F, Max, Min
 
 from api import clock
 from api.models import ApiClient
+from demo.catalogue import PRODUCTS
+from demo.drawings import FOLDER, drawn
+from demo.story import DAYS, written
 from inventory import services as inventory
 from inventory.models import CountFile, Product, Stock, StockTransaction
 from orders import audit
 from orders.models import Cart, Order, OrderItem
 from payments import attention
-from payments.demo.catalogue import PRODUCTS
-from payments.demo.drawings import FOLDER, drawn
-from payments.demo.story import DAYS, written
 from payments.models import Attempt, Gateway, Payment
 from payments.roles import ROLES
 from tests.conftest import lay_the_first_rows

@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from api import clock
+from demo import fill_orders
 from inventory.models import Product
-from payments import filling
 
 PRODUCTS_MAX = 5_000_000
 ENTRIES_MAX = 50_000_000
@@ -41,7 +41,9 @@ class Command(BaseCommand):
         def tell(what: str) -> None:
             self.stdout.write(f"{time.monotonic() - began:6.1f} s  {what}")
 
-        filling.fill(products=products, entries=entries, orders=orders, now=clock.now(), tell=tell)
+        fill_orders.fill(
+            products=products, entries=entries, orders=orders, now=clock.now(), tell=tell
+        )
         # The planner knows nothing yet of what came.
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
@@ -54,10 +56,10 @@ class Command(BaseCommand):
             raise CommandError(f"--products is between 1 and {PRODUCTS_MAX:,}.")
         if orders < 0:
             raise CommandError("--orders cannot be below zero.")
-        needed = filling.entries_needed(products, orders)
+        needed = fill_orders.entries_needed(products, orders)
         if not needed <= entries <= ENTRIES_MAX:
             raise CommandError(
                 f"{products:,} products and {orders:,} orders need --entries between {needed:,}, "
-                f"one for each product and {filling.ENTRIES_A_ORDER} for each order, and "
+                f"one for each product and {fill_orders.ENTRIES_A_ORDER} for each order, and "
                 f"{ENTRIES_MAX:,}."
             )
