@@ -4,7 +4,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from api.services import create_client
-from payments import roles
+from backoffice import roles
 
 PASSWORD = "demo"  # noqa: S105 - known to everybody
 # Beside demo, who may do everything.

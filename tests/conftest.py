@@ -5,10 +5,10 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from api import store, tokens
+from backoffice import roles
 from inventory import services as inventory
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from orders import audit
-from payments import roles
 from payments.gateways import patience
 from payments.models import Gateway
 

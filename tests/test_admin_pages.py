@@ -19,11 +19,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver
 
 from api import clock, store
+from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from inventory import counting
 from inventory.models import Product
 from orders.models import Order
 from payments.models import GatewayEvent
-from payments.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db

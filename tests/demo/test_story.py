@@ -9,6 +9,7 @@ from django.db.models import Count, F, Max, Min
 
 from api import clock
 from api.models import ApiClient
+from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawn
 from demo.story import DAYS, written
@@ -18,7 +19,6 @@ from orders import audit
 from orders.models import Cart, Order, OrderItem
 from payments import attention
 from payments.models import Attempt, Gateway, Payment
-from payments.roles import ROLES
 from tests.conftest import lay_the_first_rows
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)

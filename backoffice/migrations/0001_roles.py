@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from payments.roles import grant
+from backoffice.roles import grant
 
 
 class Migration(migrations.Migration):
@@ -8,12 +8,12 @@ class Migration(migrations.Migration):
     grants_roles = True
     # It makes the permissions of all models that there are, and so comes after them.
     dependencies = [
-        ("api", "0004_low_stock_threshold"),
+        ("api", "0006_order_expiry"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("inventory", "0005_low_stock_threshold"),
-        ("orders", "0005_what_comes_back"),
-        ("payments", "0003_refund_permission"),
+        ("inventory", "0009_stock_state"),
+        ("orders", "0010_left_be"),
+        ("payments", "0005_what_needs_attention"),
     ]
 
     operations = [

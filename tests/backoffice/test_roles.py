@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 
-from payments import roles
-from payments.roles import MAY, OWNER, ROLES, STOCK_CLERK, VIEWER, grant
+from backoffice import roles
+from backoffice.roles import MAY, OWNER, ROLES, STOCK_CLERK, VIEWER, grant
 
 pytestmark = pytest.mark.django_db
 
@@ -91,4 +91,4 @@ def test_whatever_migration_brings_a_permission_one_that_grants_it_follows():
         or "permissions" in getattr(operation, "options", {})
     }
 
-    assert brings - granted == set(), "let a migration of payments call roles.grant after these"
+    assert brings - granted == set(), "let a migration of backoffice call roles.grant after these"

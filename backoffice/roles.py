@@ -1,6 +1,6 @@
 """Who may do what in the admin: four roles, which are Django's groups, and one table.
 
-The roles stand in the highest app, because they reach into all of them. A migration lays them with
+The roles stand in the back office, because they reach into all apps. A migration lays them with
 `grant`; one that brings a permission is followed by another that calls it again. What a store has
 changed in its groups since then stays as it is.
 """

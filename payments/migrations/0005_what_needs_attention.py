@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0007_roles")]
+    dependencies = [("payments", "0004_stripe")]
 
     operations = [
         migrations.AddIndex(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0005_who_sees_counts"),
+        ("payments", "0003_refund_permission"),
     ]
 
     operations = [
