@@ -1,26 +1,16 @@
-"""The API carries no session, no cookie and no message, so Django's layers for people skip it."""
+"""What every request passes through: its id, and what browsers may do with the answer."""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from axes.middleware import AxesMiddleware
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
-from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
-from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
-from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
-from django.middleware.common import CommonMiddleware as DjangoCommon
-from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
-from django.utils import timezone
 
-from api import limits, logins, store
 from api.ids import uuid7
 from api.policies import ADMIN
 
@@ -73,58 +63,3 @@ class ContentPolicyMiddleware(CSPMiddleware):
         if not report_only and parts.config is None and request.path_info.startswith(ADMIN_PATH):
             parts.config = ADMIN
         return parts
-
-
-class _ForPeople:
-    """Mixed into a Django middleware: on API paths, step aside."""
-
-    get_response: Any
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(API_PATHS):
-            response: HttpResponseBase = self.get_response(request)
-            return response
-        return super().__call__(request)  # type: ignore[misc,no-any-return]
-
-
-class SessionMiddleware(_ForPeople, DjangoSession): ...
-
-
-class CommonMiddleware(_ForPeople, DjangoCommon): ...
-
-
-class CsrfViewMiddleware(_ForPeople, DjangoCsrf): ...
-
-
-class AuthenticationMiddleware(_ForPeople, DjangoAuthentication): ...
-
-
-class MessageMiddleware(_ForPeople, DjangoMessages): ...
-
-
-class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
-
-
-class LoginMiddleware(_ForPeople, AxesMiddleware):  # type: ignore[misc]
-    """Keep those out who have failed too often, and those who try too many names."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method == "POST" and request.path_info == settings.LOGIN_URL:
-            try:
-                limits.count(request, "login")
-            except limits.TooManyRequests as refusal:
-                return logins.too_many(request, refusal)
-        return super().__call__(request)
-
-
-class TimeZoneMiddleware:
-    """Let people read times in the store's time zone."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(ADMIN_PATH):
-            return self.get_response(request)
-        with timezone.override(store.time_zone()):
-            return self.get_response(request)

@@ -1,78 +1,23 @@
 """The API carries no session, no cookie and no message, so Django's layers for people skip it."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from axes.middleware import AxesMiddleware
-from csp.constants import HEADER
-from csp.middleware import CSPMiddleware, PolicyParts
-from csp.utils import build_policy
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.utils import timezone
 
-from api import limits, logins, store
-from api.ids import uuid7
-from api.policies import ADMIN
-
-API_PATHS = ("/v2/", "/oauth/", "/health/")
-ADMIN_PATH = "/admin/"
-_PLAIN_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
-
-
-class RequestMiddleware:
-    """Give every request an id, and accept a trailing slash on the API without a redirect."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-Id", "")
-        request_id = sent if _PLAIN_REQUEST_ID.fullmatch(sent) else str(uuid7())
-        request.request_id = request_id  # type: ignore[attr-defined]
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        if request.path_info.startswith(API_PATHS):
-            request.path_info = request.path_info.rstrip("/")
-        response = self.get_response(request)
-        response["X-Request-Id"] = request_id
-        return response
-
-
-class ContentPolicyMiddleware(CSPMiddleware):
-    """Tell browsers what a page may load: the admin what Unfold needs, any other its own policy.
-
-    An answer of the API, of which there are many, gets the default in one piece.
-    """
-
-    get_response: Any
-    _default = build_policy()
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if not request.path_info.startswith(API_PATHS):
-            return super().__call__(request)
-        response: HttpResponseBase = self.get_response(request)
-        if hasattr(response, "_csp_config"):
-            return self.process_response(request, response)
-        response.headers[HEADER] = self._default
-        return response
-
-    def get_policy_parts(
-        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
-    ) -> PolicyParts:
-        parts = super().get_policy_parts(request, response, report_only)
-        if not report_only and parts.config is None and request.path_info.startswith(ADMIN_PATH):
-            parts.config = ADMIN
-        return parts
+from api import limits, store
+from api.middleware import ADMIN_PATH, API_PATHS
+from backoffice import logins
 
 
 class _ForPeople:

@@ -110,14 +110,14 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "api.middleware.SessionMiddleware",
-    "api.middleware.CommonMiddleware",
-    "api.middleware.CsrfViewMiddleware",
-    "api.middleware.AuthenticationMiddleware",
-    "api.middleware.MessageMiddleware",
-    "api.middleware.XFrameOptionsMiddleware",
-    "api.middleware.TimeZoneMiddleware",
-    "api.middleware.LoginMiddleware",
+    "backoffice.middleware.SessionMiddleware",
+    "backoffice.middleware.CommonMiddleware",
+    "backoffice.middleware.CsrfViewMiddleware",
+    "backoffice.middleware.AuthenticationMiddleware",
+    "backoffice.middleware.MessageMiddleware",
+    "backoffice.middleware.XFrameOptionsMiddleware",
+    "backoffice.middleware.TimeZoneMiddleware",
+    "backoffice.middleware.LoginMiddleware",
 ]
 
 TEMPLATES = [
@@ -246,7 +246,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Wrong passwords for one name from one address, until it has to wait. See api.logins.
+# Wrong passwords for one name from one address, until it has to wait. See backoffice.logins.
 LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5)
 LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15)
 AUTHENTICATION_BACKENDS = [
@@ -256,8 +256,8 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_COOL_OFF_MINUTES)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "api.logins.address"
-AXES_LOCKOUT_CALLABLE = "api.logins.locked_out"
+AXES_CLIENT_IP_CALLABLE = "backoffice.logins.address"
+AXES_LOCKOUT_CALLABLE = "backoffice.logins.locked_out"
 # Whoever goes on trying is neither counted nor kept out for longer.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
@@ -301,7 +301,7 @@ CONTENT_SECURITY_POLICY = {
 # Where product images may come from, beside this server.
 IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
 
-# These three are there, as subclasses in api.middleware that step aside for the API.
+# These three are there, as subclasses in backoffice.middleware that step aside for the API.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003", "axes.W002"]
 
 USE_TZ = True
@@ -367,7 +367,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "payments.dashboard.shown",
+    "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
     "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],
     "SCRIPTS": [lambda request: f"{STATIC_URL}api/admin.js"],
     "COLORS": {

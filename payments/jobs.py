@@ -6,8 +6,7 @@ from datetime import timedelta
 import structlog
 from procrastinate.contrib.django import app
 
-from api import clock, idempotency, limits, logins
-from orders import audit
+from api import clock
 from payments import events, recovery, services
 
 log = structlog.get_logger(__name__)
@@ -56,29 +55,3 @@ def let_lapse(timestamp: int) -> None:
     voided, expired = recovery.void_lapsed_authorizations(), recovery.expire_orders()
     if voided or expired:
         log.warning("lapsed", authorizations=voided, orders=expired)
-
-
-@app.periodic(cron="* * * * *")
-@app.task(queueing_lock="retry_stalled_jobs", pass_context=False)
-async def retry_stalled_jobs(timestamp: int) -> None:
-    """Take up again what a killed worker left behind in the middle."""
-    for job in await app.job_manager.get_stalled_jobs():
-        log.warning("job_taken_up_again", job=job.id, task=job.task_name)
-        await app.job_manager.retry_job(job)
-
-
-@app.periodic(cron="17 * * * *")
-@app.task(queueing_lock="purge_what_has_lapsed", pass_context=False)
-def purge_what_has_lapsed(timestamp: int) -> None:
-    """Forget yesterday's idempotency keys, addresses that have gone quiet, and sessions."""
-    idempotency.purge()
-    limits.purge()
-    logins.purge()
-
-
-@app.periodic(cron="47 * * * *")
-@app.task(queueing_lock="audit_inventory", pass_context=False)
-def audit_inventory(timestamp: int) -> None:
-    """Compare log, stock and orders, and be loud about any difference."""
-    for difference in audit.run():
-        log.error("inventory_differs", what=str(difference))

@@ -12,8 +12,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from api import logins, tokens
+from api import tokens
 from api.models import ApiClient
+from backoffice import logins
 from tests.factories import api_client
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from api import limits, logins
+from api import limits
+from backoffice import logins
 from tests.http import statements
 
 pytestmark = pytest.mark.django_db

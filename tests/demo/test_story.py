@@ -9,6 +9,7 @@ from django.db.models import Count, F, Max, Min
 
 from api import clock
 from api.models import ApiClient
+from backoffice import attention
 from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawn
@@ -17,7 +18,6 @@ from inventory import services as inventory
 from inventory.models import CountFile, Product, Stock, StockTransaction
 from orders import audit
 from orders.models import Cart, Order, OrderItem
-from payments import attention
 from payments.models import Attempt, Gateway, Payment
 from tests.conftest import lay_the_first_rows
 

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from api import clock, store
 from api.fields import AMOUNT_MAX
+from backoffice.products.forms import MoneyField
 from inventory import services as inventory
-from inventory.forms import MoneyField
 from inventory.models import Action, Currency, Price, Product, StockTransaction
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 

@@ -9,7 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from inventory import count_pages, counting
+from backoffice import count_files
+from inventory import counting
 from inventory.models import CountFile, StockTransaction
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
@@ -89,7 +90,7 @@ def test_no_file_at_all_is_an_error_of_the_form(clerk):
 
 
 def test_a_file_too_large_is_not_even_read(clerk, monkeypatch):
-    monkeypatch.setattr(count_pages, "BYTES_MAX", 2_000_000)
+    monkeypatch.setattr(count_files, "BYTES_MAX", 2_000_000)
     monkeypatch.setattr(counting, "upload", None)
 
     response = send(clerk, "sku,count\n" + "A,12\n" * 600_000)

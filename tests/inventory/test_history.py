@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock, store
 from api.actors import Actor
-from inventory import history
+from backoffice.products import history_tab
 from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
@@ -186,7 +186,7 @@ def test_the_chart_tells_available_and_total_over_the_days_asked_for(owner, a_we
     whole, _ = line()
     some, labels = line(since="2026-05-03", until="2026-05-04")
 
-    assert (whole[0], whole[-1], len(whole)) == (50, 62, history.POINTS)
+    assert (whole[0], whole[-1], len(whole)) == (50, 62, history_tab.POINTS)
     assert (some[0], some[-1]) == (52, 56)
     assert (labels[0], labels[-1]) == ("2026-05-03 00:00", "2026-05-05 00:00")
 
@@ -228,7 +228,7 @@ def test_a_past_moment_is_found_in_the_index(a_week, look):
             inventory.entry_at(stock, FIRST_OF_MAY)
         else:
             with connection.cursor() as cursor:
-                cursor.execute(history._POINTS, [[FIRST_OF_MAY] * history.POINTS, stock.pk])
+                cursor.execute(history_tab._POINTS, [[FIRST_OF_MAY] * history_tab.POINTS, stock.pk])
     [said] = asked.captured_queries
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_stocktransaction")
@@ -304,7 +304,7 @@ def test_no_reason_becomes_a_formula(owner, reason):
 
 
 def test_the_export_is_read_in_batches_of_the_logs_own_numbers(owner, a_week, monkeypatch):
-    monkeypatch.setattr(history, "BATCH", 3)
+    monkeypatch.setattr(history_tab, "BATCH", 3)
 
     with CaptureQueriesContext(connection) as asked:
         rows = exported(owner, a_week)

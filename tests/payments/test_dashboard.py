@@ -9,11 +9,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api import clock, store
+from backoffice import attention, dashboard
 from inventory.models import Currency
 from inventory.services import Money
 from orders import services as orders
 from orders.models import AuditResult
-from payments import attention, dashboard
 from payments import services as payments
 from payments.services import Request
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order

@@ -13,6 +13,7 @@ from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock, store
+from api import jobs as api_jobs
 from inventory.models import Product
 from orders.models import Order
 from payments import asking, jobs, recovery, settling
@@ -570,7 +571,7 @@ def test_a_job_that_a_killed_worker_left_is_taken_up_again(gateway, order, monke
     with connection.cursor() as cursor:
         cursor.execute("UPDATE procrastinate_jobs SET status = 'doing'")
 
-    async_to_sync(jobs.retry_stalled_jobs.func)(0)
+    async_to_sync(api_jobs.retry_stalled_jobs.func)(0)
 
     [job] = ProcrastinateJob.objects.all()
     assert job.status == "todo"

@@ -19,7 +19,9 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 from api import clock, store
-from api.admin import (
+from api.errors import Refusal
+from api.models import StoreSettings
+from backoffice.base import (
     EXPORT_ROWS,
     ExportingAdmin,
     ReadOnlyAdmin,
@@ -27,19 +29,20 @@ from api.admin import (
     actor_of,
     moment,
 )
-from api.errors import Refusal
-from api.models import StoreSettings
-from inventory import services
-from inventory.count_pages import CountFileAdmin
-from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
-from inventory.forms import (
+from backoffice.count_files import CountFileAdmin
+from backoffice.products.forms import (
     CurrencyForm,
     NewProductForm,
     ProductForm,
     StoreSettingsForm,
     with_prices,
 )
-from inventory.history import HistoryTab
+from backoffice.products.history_tab import HistoryTab
+from backoffice.products.inventory_tab import InventoryTab
+from backoffice.products.page import inventory_url, product_of_code, tabs
+from backoffice.products.prices_tab import PricesTab, price_fields
+from inventory import services
+from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
 from inventory.models import (
     DEFAULT_LOCATION_ID,
     Action,
@@ -50,10 +53,7 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.pages import inventory_url, product_of_code, tabs
-from inventory.prices import PricesTab, price_fields
 from inventory.services import Money
-from inventory.tab import InventoryTab
 
 NOTHING = "\N{EN DASH}"
 ACTION_COLOURS = {

@@ -19,17 +19,21 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from api.admin import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from backoffice import attention
+from backoffice.actions import Case, Step
+from backoffice.base import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from backoffice.orders import export as order_export
+from backoffice.orders import list as order_lists
+from backoffice.orders import page as order_pages
+from backoffice.orders.actions import ORDER_STEPS, SHIP
+from backoffice.orders.list import ATTENTION, LISTS
+from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
+from backoffice.orders.payment_actions import PAYMENT_STEPS
+from backoffice.products.holding import ProductPages
 from inventory.models import Product
 from orders.models import Order
-from payments import attention, gateways, order_export, order_lists, order_pages, services
+from payments import gateways, services
 from payments.models import Attempt, Gateway, GatewayEvent, Payment
-from payments.order_lists import ATTENTION, LISTS
-from payments.order_pages import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
-from payments.order_steps import ORDER_STEPS, SHIP
-from payments.payment_steps import PAYMENT_STEPS
-from payments.products import ProductPages
-from payments.steps import Case, Step
 
 admin.site.register(Product, ProductPages)
 

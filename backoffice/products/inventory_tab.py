@@ -16,13 +16,10 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from api import clock
-from api.admin import actor_of
 from api.errors import Refusal
-from inventory import services
-from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
-from inventory.forms import COUNT, OperationForm, StartManagingForm
-from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
-from inventory.pages import (
+from backoffice.base import actor_of
+from backoffice.products.forms import COUNT, OperationForm, StartManagingForm
+from backoffice.products.page import (
     Holding,
     ProductPage,
     done,
@@ -32,6 +29,9 @@ from inventory.pages import (
     product_of_code,
     units,
 )
+from inventory import services
+from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
+from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
 from inventory.past import totals_at
 
 MAY_CHANGE = "inventory.change_stock"

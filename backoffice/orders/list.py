@@ -16,12 +16,12 @@ from unfold.views import ChangeList
 
 from api.actors import Actor
 from api.errors import Refusal
+from backoffice import attention
+from backoffice.actions import words
+from backoffice.orders.page import address
 from inventory.models import Product
 from orders import services as orders
 from orders.models import Order, OrderItem, OrderQuerySet
-from payments import attention
-from payments.order_pages import address
-from payments.steps import words
 
 LIST_VAR = "list"
 # Parts of a name are looked for among the newest orders only: however many there are.

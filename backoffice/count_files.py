@@ -19,8 +19,8 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from api.actors import Actor
-from api.admin import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from api.errors import Refusal
+from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from inventory import counting
 from inventory.countfiles import BYTES_MAX, LINES_MAX
 from inventory.models import CountFile, CountLine

@@ -3,9 +3,9 @@
 import uuid
 from collections.abc import Collection, Mapping
 
-from inventory.admin import ProductAdmin
+from backoffice.products.list import ProductAdmin
+from backoffice.products.page import Holding, HoldingOrder
 from inventory.models import Product, StockTransaction
-from inventory.pages import Holding, HoldingOrder
 from orders.models import Order
 from payments import holders
 from payments.holders import Holder

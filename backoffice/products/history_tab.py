@@ -17,12 +17,12 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from api import clock
-from api.admin import PER_PAGE, moment
 from api.spreadsheets import csv_response
+from backoffice.base import PER_PAGE, moment
+from backoffice.products.forms import HistoryForm, MomentForm
+from backoffice.products.page import ProductPage, may_see_log, may_see_orders
 from inventory import services
-from inventory.forms import HistoryForm, MomentForm
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
-from inventory.pages import ProductPage, may_see_log, may_see_orders
 
 POINTS = 60
 BATCH = 1000

@@ -11,14 +11,14 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from api.admin import actor_of
-from inventory.forms import MoneyField
+from backoffice.actions import Case, Step, StepForm, became, reason_field
+from backoffice.base import actor_of
+from backoffice.orders.page import units
+from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem
 from payments import gateways, recovery, services
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
-from payments.order_pages import units
-from payments.steps import Case, Step, StepForm, became, reason_field
 
 # Capture, or let go.
 

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
+from backoffice.products.forms import PricesForm
+from backoffice.products.page import ProductPage, done
 from inventory import services
-from inventory.forms import PricesForm
 from inventory.models import Currency
-from inventory.pages import ProductPage, done
 
 
 class PricesTab(ProductPage):

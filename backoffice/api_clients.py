@@ -29,7 +29,7 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
-from api import clock, logins, services
+from api import clock, services
 from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Key
@@ -37,6 +37,7 @@ from api.ids import uuid7
 from api.models import ApiClient
 from api.services import ClientIdTaken
 from api.spreadsheets import csv_response
+from backoffice import logins
 
 PER_PAGE = 25
 # How many rows of an export are in memory together.

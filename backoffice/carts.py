@@ -1,4 +1,4 @@
-"""Carts, to look at. Orders stand in payments.admin, because their page shows payments too."""
+"""Carts, to look at."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from api import clock
-from api.admin import ReadOnlyAdmin, moment
+from backoffice.base import ReadOnlyAdmin, moment
 from orders.models import Cart, CartItem
 
 

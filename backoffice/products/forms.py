@@ -19,9 +19,9 @@ from unfold.widgets import (
 )
 
 from api import clock
-from api.admin import OnceForm
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
+from backoffice.base import OnceForm
 from inventory.models import Action, Currency, Product
 from inventory.services import currencies, currency_named
 

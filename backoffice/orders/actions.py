@@ -10,16 +10,17 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from api.admin import actor_of
 from api.errors import Refusal
-from inventory.forms import MoneyField
+from backoffice import attention
+from backoffice.actions import Case, Step, StepForm, became, reason_field
+from backoffice.base import actor_of
+from backoffice.orders.page import units
+from backoffice.products.forms import MoneyField
 from orders import services as orders
 from orders.models import OrderItem
-from payments import attention, services
+from payments import services
 from payments.errors import OrderNotPayable, RestIsPending
-from payments.order_pages import units
 from payments.services import Request
-from payments.steps import Case, Step, StepForm, became, reason_field
 
 # Ship, and undo it.
 

@@ -16,10 +16,10 @@ from django.http import HttpRequest
 from django.utils.timesince import timesince
 
 from api import clock, store
+from backoffice import attention
 from inventory import services as inventory
 from inventory.models import Product, Stock
 from orders.models import AuditResult, Order, OrderItem
-from payments import attention
 
 ROWS = 6
 # Beyond this many, "1000+" says enough.

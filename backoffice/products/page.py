@@ -17,10 +17,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from api.admin import ServiceAdmin
 from api.errors import Refusal
 from api.fields import storable
 from api.idempotency import Answered, KeyReused
+from backoffice.base import ServiceAdmin
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
 
 SENT_BEFORE = "This was recorded already, and nothing was moved a second time."

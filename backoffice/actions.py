@@ -10,12 +10,12 @@ from django.contrib import messages
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from api.admin import OnceForm
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
+from backoffice import attention
+from backoffice.base import OnceForm
 from orders.errors import InsufficientStock
 from orders.models import Order
-from payments import attention
 from payments.models import Attempt, Gateway, Payment
 
 

@@ -1,0 +1,382 @@
+"""Orders and gateways, for people. Orders stand here because their page joins the apps."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from backoffice import attention
+from backoffice.actions import Case, Step
+from backoffice.base import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from backoffice.orders import export as order_export
+from backoffice.orders import list as order_lists
+from backoffice.orders import page as order_pages
+from backoffice.orders.actions import ORDER_STEPS, SHIP
+from backoffice.orders.list import ATTENTION, LISTS
+from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
+from backoffice.orders.payment_actions import PAYMENT_STEPS
+from backoffice.products.holding import ProductPages
+from inventory.models import Product
+from orders.models import Order
+from payments import gateways, services
+from payments.models import Attempt, Gateway, GatewayEvent, Payment
+
+admin.site.register(Product, ProductPages)
+
+
+@admin.register(Order)
+class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
+    list_display_links = ["__str__"]
+    list_filter = ["status", "payment", "shipping"]
+    search_fields = ["number"]
+    search_help_text = "Number, e-mail, SKU; or part of a recent customer's name"
+    # Never counted: a list goes on for as long as there is another page.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_disable_select_all = True
+    # Each list has its order, which is that of its index.
+    sortable_by = ()
+    list_before_template = "admin/orders/order/list.html"
+    actions = ["ship_selected", "print_selected"]
+
+    export_name = "orders"
+    export_columns = order_export.COLUMNS
+    export_permission = "orders.view_orderitem"
+    export_rows = staticmethod(order_export.rows)
+
+    class Media:
+        css: ClassVar = {"all": ["inventory/admin.css", "payments/admin.css"]}
+
+    # The list.
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return order_lists.WorkListPage
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return [LISTS[order_lists.named(request)].ordering]
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        if order_lists.named(request) == ATTENTION:
+            return ["__str__", "why", "customer", "sum", "state", "paid", "placed"]
+        return ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        return super().get_queryset(request).select_related("currency")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        name = order_lists.named(request)
+        context = {
+            "title": f"Orders: {LISTS[name].title.lower()}",
+            "lists": order_lists.tabs(request),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        term = search_term.strip()
+        return (order_lists.search(queryset, term) if term else queryset), False
+
+    @display(description="customer", header=True)
+    def customer(self, order: Order) -> list[str]:
+        return [order.customer_name, order.customer_email]
+
+    @display(description="items")
+    def contents(self, order: Order) -> str:
+        items = order.items.all()
+        more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+        return ", ".join(f"{item.quantity} of {item.sku or item.name}" for item in items[:3]) + more
+
+    @display(description="why")
+    def why(self, order: Any) -> str:
+        return ". ".join(order.why)
+
+    @display(description="total")
+    def sum(self, order: Order) -> str:
+        return order.currency.formatted(order.total)
+
+    @display(description="status", label=STATUS_COLOURS)
+    def state(self, order: Order) -> str:
+        return order.status
+
+    @display(description="payment", label=PAYMENT_COLOURS)
+    def paid(self, order: Order) -> tuple[str, str]:
+        return order.payment, order.get_payment_display()
+
+    @display(description="shipping", label=SHIPPING_COLOURS)
+    def shipped(self, order: Order) -> str:
+        return order.shipping
+
+    @display(description="placed")
+    def placed(self, order: Order) -> str:
+        return moment(order.created_at)
+
+    # Several orders at once. Their pages name them in their address, and can be opened again.
+
+    @admin.action(description="Ship", permissions=["change_order"])
+    def ship_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return _with_chosen("admin:orders_order_ship_selected", queryset)
+
+    @admin.action(description="Print pick list and packing slips")
+    def print_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return _with_chosen("admin:orders_order_print", queryset)
+
+    def has_change_order_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.change_order")
+
+    def ship_selected_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what shipping these orders does; when that was confirmed, what became of each."""
+        if not self.has_change_order_permission(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        found = order_lists.chosen(request.GET.getlist("order"))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Ship orders",
+            "slips": order_lists.packing_slips(found),
+            "results": None,
+        }
+        if request.method == "POST":
+            context["results"] = order_lists.ship_all(found, actor=actor_of(request))
+        return TemplateResponse(request, "admin/orders/order/ship_selected.html", context)
+
+    def print_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = order_lists.chosen(request.GET.getlist("order"))
+        slips = order_lists.packing_slips(found)
+        context = {
+            "store": self.admin_site.each_context(request)["site_header"],
+            "picks": order_lists.pick_list(slip["order"] for slip in slips if not slip["warning"]),
+            "slips": slips,
+            "back": reverse("admin:orders_order_changelist"),
+        }
+        return TemplateResponse(request, "admin/orders/order/print.html", context)
+
+    # The page, and what can be done on it.
+
+    def get_urls(self) -> list[URLPattern]:
+        about_order, about_payment = (
+            "<uuid:order_id>/",
+            "<uuid:order_id>/payments/<uuid:payment_id>/",
+        )
+        several = {"ship_selected": self.ship_selected_view, "print": self.print_view}
+        return [
+            *(
+                path(
+                    f"{name.replace('_', '-')}/",
+                    self.admin_site.admin_view(view),
+                    name=f"orders_order_{name}",
+                )
+                for name, view in several.items()
+            ),
+            *(self._page_of(step, about_order) for step in ORDER_STEPS),
+            *(self._page_of(step, about_payment) for step in PAYMENT_STEPS),
+            *super().get_urls(),
+        ]
+
+    def _page_of(self, step: Step, about: str) -> URLPattern:
+        def view(
+            request: HttpRequest, order_id: uuid.UUID, payment_id: uuid.UUID | None = None
+        ) -> HttpResponse:
+            return self.step_view(request, step, order_id, payment_id)
+
+        return path(f"{about}{step.name}/", self.admin_site.admin_view(view), name=step.page)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        order = self.get_object(request, object_id)
+        if order is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, order):
+            raise PermissionDenied
+        payments = list(_with_attempts(order).order_by("created_at", "pk"))
+        names = dict(Gateway.objects.values_list("slug", "name"))
+        case = Case(order, request)
+        items = order_pages.item_rows(order)
+        context = {
+            "items": items,
+            "came_back": any(row["item"].returned for row in items),
+            "sums": order_pages.sums(order),
+            "held": order_pages.money_still_held(order),
+            # The money that is held has a line of its own.
+            "why": [reason for reason in case.needs_attention if reason != attention.HELD],
+            "payments": [
+                {**row, "steps": _offered(PAYMENT_STEPS, replace(case, the_payment=row["payment"]))}
+                for row in order_pages.payment_rows(order, payments, names)
+            ],
+            "addresses": order_pages.addresses(order),
+            "timeline": order_pages.timeline(order, payments, names),
+            "colours": {
+                "status": STATUS_COLOURS[order.status],
+                "payment": PAYMENT_COLOURS[order.payment],
+                "shipping": SHIPPING_COLOURS[order.shipping],
+            },
+            "steps": _offered(ORDER_STEPS, case),
+            "is_to_ship": not SHIP.refusal(case),
+        }
+        return self._page(request, order, "page.html", context)
+
+    def step_view(
+        self, request: HttpRequest, step: Step, order_id: uuid.UUID, payment_id: uuid.UUID | None
+    ) -> HttpResponse:
+        """Say what the step does, and take it when that was confirmed."""
+        if not request.user.has_perm(step.permission):
+            raise PermissionDenied
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(order_id))
+        if not self.has_view_permission(request, order):
+            raise PermissionDenied
+        payment = _with_attempts(order).filter(pk=payment_id).first() if payment_id else None
+        if payment_id and payment is None:
+            return redirect("admin:orders_order_change", order.pk)
+        case = Case(order, request, payment)
+        form = step.form(request.POST if request.method == "POST" else None, case=case)
+        sent = request.method == "POST" and form.is_valid()
+        if sent and (step.taken(case, form) or not step.shown_again):
+            return redirect("admin:orders_order_change", order.pk)
+        context = {
+            "step": step,
+            "form": form,
+            "effects": step.effects(case),
+            "refusal": step.refusal(case),
+        }
+        return self._page(request, order, "confirm.html", context)
+
+    def _page(
+        self, request: HttpRequest, order: Order, template: str, context: Mapping[str, Any]
+    ) -> HttpResponse:
+        shared = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": order,
+            "order": order,
+            "title": f"Order {order}",
+            "zone": timezone.get_current_timezone_name(),
+        }
+        return TemplateResponse(request, f"admin/orders/order/{template}", {**shared, **context})
+
+
+def _with_chosen(page: str, queryset: QuerySet[Order]) -> HttpResponse:
+    chosen = [("order", order_id) for order_id in queryset.order_by().values_list("pk", flat=True)]
+    return redirect(f"{reverse(page)}?{urlencode(chosen)}")
+
+
+def _with_attempts(order: Order) -> QuerySet[Payment]:
+    attempts = Prefetch("attempts", Attempt.objects.order_by("created_at", "pk"))
+    return order.payments.prefetch_related(attempts)
+
+
+def _offered(steps: Iterable[Step], case: Case) -> list[Step]:
+    return [step for step in steps if step.is_offered(case)]
+
+
+# Gateways.
+
+
+@admin.register(Gateway)
+class GatewayAdmin(ServiceAdmin):
+    list_display = ["name", "slug", "enabled", "usable"]
+    ordering = ["name"]
+    fields = ["name", "slug", "enabled"]
+    readonly_fields = ["slug"]
+    list_before_template = "admin/payments/gateway/warning.html"
+    change_form_before_template = "admin/payments/gateway/warning.html"
+
+    @display(description="this server can use it", boolean=True)
+    def usable(self, gateway: Gateway) -> bool:
+        return gateway.slug in gateways.usable()
+
+    def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
+        services.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return super().changelist_view(request, _with_warning(extra_context))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        return super().change_view(request, object_id, form_url, _with_warning(extra_context))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _with_warning(context: dict[str, Any] | None) -> dict[str, Any]:
+    return {**(context or {}), "manual_for_shoppers": settings.MANUAL_GATEWAY_FOR_SHOPPERS}
+
+
+class KnownFilter(admin.SimpleListFilter):
+    title = "payment"
+    parameter_name = "known"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Of a payment"), ("no", "Of no payment of ours")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in {"yes", "no"}:
+            return queryset.filter(payment__isnull=self.value() == "no")
+        return queryset
+
+
+@admin.register(GatewayEvent)
+class GatewayEventAdmin(ReadOnlyAdmin):
+    """What gateways told by themselves, newest first; never counted, for it only grows."""
+
+    list_display = ["type", "gateway", "reference", "order", "received", "handled"]
+    list_filter = [KnownFilter, "gateway"]
+    list_select_related = ["payment__order"]
+    search_fields = ["=id", "=reference"]
+    search_help_text = "The gateway's name of the event or of the charge"
+    when_empty = "What a gateway such as Stripe tells by itself is kept here."
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    ordering = ["-received_at"]
+    sortable_by = ()
+    fields = ["id", "type", "gateway", "reference", "order", "received", "handled", "body"]
+
+    @display(description="order")
+    def order(self, event: GatewayEvent) -> str:
+        if event.payment is None:
+            return "-"
+        address = reverse("admin:orders_order_change", args=[event.payment.order_id])
+        return format_html('<a class="hf-link" href="{}">{}</a>', address, event.payment.order)
+
+    @display(description="received")
+    def received(self, event: GatewayEvent) -> str:
+        return moment(event.received_at)
+
+    @display(description="looked into")
+    def handled(self, event: GatewayEvent) -> str:
+        return moment(event.handled_at) if event.handled_at else "not yet"

@@ -1,0 +1,465 @@
+"""Products, their Inventory tab and the log, for people."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from copy import copy
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.html import format_html
+from django.utils.text import slugify
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
+
+from api import clock, store
+from api.errors import Refusal
+from api.models import StoreSettings
+from backoffice.base import (
+    EXPORT_ROWS,
+    ExportingAdmin,
+    ReadOnlyAdmin,
+    ServiceAdmin,
+    actor_of,
+    moment,
+)
+from backoffice.count_files import CountFileAdmin
+from backoffice.products.forms import (
+    CurrencyForm,
+    NewProductForm,
+    ProductForm,
+    StoreSettingsForm,
+    with_prices,
+)
+from backoffice.products.history_tab import HistoryTab
+from backoffice.products.inventory_tab import InventoryTab
+from backoffice.products.page import inventory_url, product_of_code, tabs
+from backoffice.products.prices_tab import PricesTab, price_fields
+from inventory import services
+from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
+from inventory.models import (
+    DEFAULT_LOCATION_ID,
+    Action,
+    CountFile,
+    Currency,
+    Location,
+    Product,
+    Stock,
+    StockTransaction,
+)
+from inventory.services import Money
+
+NOTHING = "\N{EN DASH}"
+ACTION_COLOURS = {
+    Action.INCREMENT.value: "success",
+    Action.DECREMENT.value: "danger",
+    Action.ALLOCATE.value: "warning",
+    Action.DEALLOCATE.value: "info",
+}
+
+
+class ManagedFilter(admin.SimpleListFilter):
+    title = "stock management"
+    parameter_name = "managed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Managed"), ("no", "Not managed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
+        managed = {"yes": True, "no": False}
+        if self.value() in managed:
+            return queryset.filter(Q(stock__managed=managed[str(self.value())]))
+        return queryset
+
+
+class StockStateFilter(admin.SimpleListFilter):
+    title = "stock state"
+    parameter_name = "stock_state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("in", "In stock"), ("out", "Out of stock")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
+        if self.value() == "in":
+            return queryset.filter(Q(stock__managed=False) | Q(stock__any_available=True))
+        if self.value() == "out":
+            return queryset.filter(Q(stock__managed=True, stock__any_available=False))
+        return queryset
+
+
+class ProductList(ChangeList):
+    """Unfold offers to show all where not all were counted: also where all are shown."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
+class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
+    """The list of products and their own fields. Payments registers it: it knows who holds what."""
+
+    list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
+    list_filter = ["status", ManagedFilter, StockStateFilter]
+    search_fields = ["name", "sku", "barcode"]
+    search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
+    when_empty = "Add the first one, with what there is of it."
+    ordering = ["name", "pk"]
+    # Not all of them once more beside those that a filter finds.
+    show_full_result_count = False
+    refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
+    export_name = "stock"
+    # What can be uploaded again, once somebody has counted: see inventory.countfiles.
+    export_columns: ClassVar = [
+        *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
+    ]
+    export_permission = "inventory.view_stock"
+
+    # The number of available units is a link to the Inventory tab, and looks like one.
+    class Media:
+        css: ClassVar = {"all": ["inventory/admin.css"]}
+
+    delete_confirmation_template = "admin/inventory/product/archive.html"
+
+    # The list.
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return ProductList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Go straight to the product whose whole sku or barcode was typed, or scanned."""
+        asked = request.GET.copy()
+        operation = asked.pop("do", [""])[-1]
+        named = product_of_code(asked.get("q", ""))
+        if named and self.has_view_or_change_permission(request):
+            return redirect(inventory_url(named, operation))
+        # The list itself knows no operations.
+        request.GET = asked  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        here = Q(stocks__location_id=DEFAULT_LOCATION_ID)
+        return (
+            super()
+            .get_queryset(request)
+            .filter(archived_at=None)
+            .alias(stock=FilteredRelation("stocks", condition=here))
+            .annotate(
+                managed=F("stock__managed"),
+                available=F("stock__available"),
+                allocated=F("stock__allocated"),
+                total=F("stock__total"),
+            )
+            .prefetch_related("prices")
+        )
+
+    @display(description="SKU", ordering="sku")
+    def code(self, product: Product) -> str:
+        return product.sku
+
+    @display(description="price")
+    def price(self, product: Product) -> str:
+        amounts = {price.currency_id: price.amount for price in product.prices.all()}
+        prices = [
+            currency.formatted(amounts[currency.code])
+            for currency in price_fields().values()
+            if currency.code in amounts
+        ]
+        return " · ".join(prices) or NOTHING
+
+    @display(description="available", ordering="stock__available")
+    def available(self, product: Any) -> str:
+        units = product.available if product.managed else "not managed"
+        return format_html('<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), units)
+
+    @display(description="allocated", ordering="stock__allocated")
+    def allocated(self, product: Any) -> str:
+        return str(product.allocated) if product.managed else NOTHING
+
+    @display(description="total", ordering="stock__total")
+    def total(self, product: Any) -> str:
+        return str(product.total) if product.managed else NOTHING
+
+    @display(
+        description="status",
+        ordering="status",
+        label={"live": "success", "draft": "info", "out of stock": "danger"},
+    )
+    def state(self, product: Any) -> str | list[str]:
+        sold_out = product.managed and not product.available
+        return "out of stock" if sold_out and product.status == "live" else product.status
+
+    def export_rows(self, listed: QuerySet[Any]) -> Iterator[Sequence[Any]]:
+        columns = ("sku", "barcode", "name", "total", "available", "allocated")
+        counted = listed.filter(managed=True).prefetch_related(None).values_list(*columns)
+        return ((*row, "", "") for row in counted.iterator(EXPORT_ROWS))
+
+    # The product's own fields.
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        prices = [] if obj else price_fields()
+        selling = ["name", "sku", "barcode", *prices, "status", "commodity_type"]
+        stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
+        return [
+            (None, {"fields": selling}),
+            ("Inventory", {"fields": stock}),
+            ("In the shop", {"fields": ["slug", "description", "image_url"]}),
+        ]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        kwargs["form"] = ProductForm if obj else with_prices(price_fields())
+        return super().get_form(request, obj, change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        save = self._update if change else self._create
+        save(obj, form, request)
+
+    def _create(self, product: Product, form: NewProductForm, request: HttpRequest) -> None:
+        typed = form.cleaned_data
+        services.create_product(
+            product_id=product.pk,
+            prices=[Money(code, amount) for code, amount in form.amounts.items()],
+            manage_stock=typed["manage_stock"],
+            initial_stock=typed["initial_stock"] or 0,
+            actor=actor_of(request),
+            **{name: typed[name] for name in ProductForm.Meta.fields},
+        )
+
+    def _update(self, product: Product, form: ProductForm, request: HttpRequest) -> None:
+        """Change what was changed on the form, so that two people's changes can both stand."""
+        fields = {name: form.cleaned_data[name] for name in ProductForm.Meta.fields}
+        if not fields["slug"]:
+            # As when the product was made.
+            fields["slug"] = slugify(fields["name"])
+        services.update_product(
+            product.pk,
+            actor=actor_of(request),
+            **{name: value for name, value in fields.items() if name in form.changed_data},
+        )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        product_id = _uuid(object_id)
+        tab_list = tabs(request, product_id, "Product") if product_id else []
+        context = {**(extra_context or {}), "tab_list": tab_list}
+        return super().change_view(request, object_id, form_url, context)
+
+    # Deleting, which is archiving.
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        return [], {}, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        stock = Stock.objects.filter(product_id=_uuid(object_id) or uuid.UUID(int=0)).first()
+        context = {**(extra_context or {}), "stock": stock}
+        try:
+            return super().delete_view(request, object_id, context)
+        except Refusal as refusal:
+            messages.error(request, str(refusal))
+            return redirect("admin:inventory_product_change", object_id)
+
+    def delete_model(self, request: HttpRequest, obj: Product) -> None:
+        services.archive_product(obj.pk, actor=actor_of(request))
+        super().log_deletions(request, Product.objects.filter(pk=obj.pk))
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Django asks for this too early; `delete_model` does it when nothing was refused."""
+
+
+def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(text))
+    except ValueError:
+        return None
+
+
+class SinceFilter(admin.SimpleListFilter):
+    title = "date"
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Past 24 hours"), ("7", "Past 7 days"), ("30", "Past 30 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        days = {"1": 1, "7": 7, "30": 30}.get(self.value() or "")
+        if days is None:
+            return queryset
+        return queryset.filter(created_at__gte=clock.now() - timedelta(days=days))
+
+
+@admin.register(StockTransaction)
+class StockTransactionAdmin(ReadOnlyAdmin):
+    """The whole log, newest first. Never counted, and found by what is indexed only."""
+
+    list_display = ["when", "product", "move", "numbers", "who", "reason"]
+    list_display_links = ["when"]
+    list_filter = ["action", SinceFilter]
+    list_select_related = ["stock__product"]
+    search_fields = ["stock__product__sku__exact"]
+    search_help_text = "The whole SKU"
+    when_empty = "Every movement of stock is written down here, with who and why."
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    # Their ids rise with time.
+    ordering = ["-pk"]
+    sortable_by = ()
+    fields = [
+        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
+        "sequence",
+    ]
+
+    class Media:
+        css: ClassVar = {"all": ["inventory/admin.css"]}
+
+    @display(description="when")
+    def when(self, entry: StockTransaction) -> str:
+        return moment(entry.created_at)
+
+    @display(description="who")
+    def who(self, entry: StockTransaction) -> str:
+        return entry.actor_name
+
+    @display(description="product")
+    def product(self, entry: StockTransaction) -> str:
+        product = entry.stock.product
+        if product.archived_at:
+            return str(product)
+        return format_html(
+            '<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), product
+        )
+
+    @display(description="movement", label=ACTION_COLOURS)
+    def move(self, entry: StockTransaction) -> tuple[str, str]:
+        return entry.action, f"{entry.action} {entry.quantity}"
+
+    @display(description="numbers after it")
+    def numbers(self, entry: StockTransaction) -> str:
+        return f"{entry.total} = {entry.available} available + {entry.allocated} allocated"
+
+
+@admin.register(Currency)
+class CurrencyAdmin(ServiceAdmin):
+    form = CurrencyForm
+    refusal_fields: ClassVar = {CurrencyTaken: "code"}
+    list_display = ["code", "example", "decimal_places", "default", "enabled"]
+    ordering = ["-default", "code"]
+    fields = [
+        *("code", "format", "decimal_point", "thousand_separator", "decimal_places"),
+        *("exchange_rate", "enabled", "default"),
+    ]
+
+    @display(description="looks like")
+    def example(self, currency: Currency) -> str:
+        return currency.formatted(123456)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        # Amounts are stored in the smallest unit: with other digits they would mean other money.
+        fixed = ["code", "decimal_places"] if obj else []
+        return [*fixed, "default", *(["enabled"] if obj and obj.default else [])]
+
+    def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
+        if change:
+            changed = {name: form.cleaned_data[name] for name in form.changed_data}
+            services.change_currency(obj.pk, **changed)
+        else:
+            services.create_currency(currency_id=obj.pk, **form.cleaned_data)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Prices and orders are in it; one that is not needed is disabled."""
+        return False
+
+
+@admin.register(Location)
+class LocationAdmin(ServiceAdmin):
+    """Until there are several, the one location can only be named."""
+
+    list_display = ["name", "slug", "enabled"]
+    fields = ["name", "slug"]
+    readonly_fields = ["slug"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(StoreSettings)
+class StoreSettingsAdmin(ServiceAdmin):
+    """One page for the one row. It stands here, because the default currency is among it."""
+
+    form = StoreSettingsForm
+    fieldsets = [
+        ("Store", {"fields": ["name", "time_zone", "default_currency"]}),
+        ("Stock", {"fields": ["low_stock_threshold", "defer_inventory_check"]}),
+        (
+            "Carts and orders",
+            {
+                "fields": [
+                    "cart_expiry_days",
+                    "unpaid_order_expiry_hours",
+                    "partly_paid_order_expiry_hours",
+                ]
+            },
+        ),
+        ("API", {"fields": ["page_length"]}),
+    ]
+    empty_value_display = NOTHING
+
+    @display(description="default currency")
+    def default_currency(self, row: StoreSettings) -> str:
+        return services.currency_named("").code
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return redirect("admin:api_storesettings_change", store.current().pk)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> StoreSettings | None:
+        """There is one row, which nobody need have saved yet."""
+        store.forget()
+        current = store.current()
+        return copy(current) if object_id == str(current.pk) else None
+
+    def save_model(
+        self, request: HttpRequest, obj: StoreSettings, form: StoreSettingsForm, change: bool
+    ) -> None:
+        """Change what was changed on the form, so that two people's changes can both stand."""
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        code = changed.pop("default_currency", "")
+        if code:
+            services.change_currency(services.currencies()[code].pk, default=True)
+        if changed:
+            store.change(**changed)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+admin.site.register(CountFile, CountFileAdmin)
