@@ -1,8 +1,18 @@
 """Django looks for the pages of its admin here: to import them is to register them."""
 
-from backoffice import base as base
-from backoffice import carts as carts
-from backoffice.orders import admin as orders
-from backoffice.products import list as products
+from django.contrib import admin
 
-__all__ = ["base", "carts", "orders", "products"]
+from backoffice import (  # noqa: F401
+    api_clients,
+    carts,
+    count_files,
+    gateways,
+    people,
+    stock_log,
+    store,
+)
+from backoffice.orders import admin as orders  # noqa: F401
+from backoffice.products.holding import ProductPages
+from inventory.models import Product
+
+admin.site.register(Product, ProductPages)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +61,7 @@ class UploadForm(forms.Form):
         return file
 
 
+@admin.register(CountFile)
 class CountFileAdmin(ReadOnlyAdmin):
     list_display = ["name", "what", "status", "result", "uploaded"]
     list_filter = ["state", "kind"]

@@ -1,359 +1,145 @@
-"""Products, their Inventory tab and the log, for people."""
+"""The store's settings, its currencies and its locations."""
 
-import uuid
-from collections.abc import Iterator, Sequence
+import re
 from copy import copy
-from datetime import timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
+from zoneinfo import available_timezones
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.html import format_html
-from django.utils.text import slugify
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
-from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
-from api import clock, store
-from api.errors import Refusal
-from api.models import StoreSettings
-from backoffice.base import (
-    EXPORT_ROWS,
-    ExportingAdmin,
-    ReadOnlyAdmin,
-    ServiceAdmin,
-    actor_of,
-    moment,
-)
-from backoffice.count_files import CountFileAdmin
-from backoffice.products.forms import (
-    CurrencyForm,
-    NewProductForm,
-    ProductForm,
-    StoreSettingsForm,
-    with_prices,
-)
-from backoffice.products.history_tab import HistoryTab
-from backoffice.products.inventory_tab import InventoryTab
-from backoffice.products.page import inventory_url, product_of_code, tabs
-from backoffice.products.prices_tab import PricesTab, price_fields
+from api import store
+from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
+from backoffice.base import NOTHING, ServiceAdmin
 from inventory import services
-from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
-from inventory.models import (
-    DEFAULT_LOCATION_ID,
-    Action,
-    CountFile,
-    Currency,
-    Location,
-    Product,
-    Stock,
-    StockTransaction,
-)
-from inventory.services import Money
-
-NOTHING = "\N{EN DASH}"
-ACTION_COLOURS = {
-    Action.INCREMENT.value: "success",
-    Action.DECREMENT.value: "danger",
-    Action.ALLOCATE.value: "warning",
-    Action.DEALLOCATE.value: "info",
-}
+from inventory.errors import CurrencyTaken
+from inventory.models import Currency, Location
+from inventory.services import currencies, currency_named
 
 
-class ManagedFilter(admin.SimpleListFilter):
-    title = "stock management"
-    parameter_name = "managed"
+class CurrencyForm(forms.ModelForm):
+    """What a currency must be for its amounts to be written and read again without doubt."""
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Managed"), ("no", "Not managed")]
+    class Meta:
+        model = Currency
+        fields = ["code", "format", "decimal_point", "thousand_separator", "decimal_places"]
+        help_texts = {
+            "code": "Three letters, as USD.",
+            "format": "{price} stands for the number: ${price} or {price} kr.",
+            "decimal_places": "Fixed once the currency is made: amounts are stored in its "
+            "smallest unit.",
+            "exchange_rate": "Kept for API clients; Holdfast converts nothing.",
+        }
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        managed = {"yes": True, "no": False}
-        if self.value() in managed:
-            return queryset.filter(Q(stock__managed=managed[str(self.value())]))
-        return queryset
+    def clean_code(self) -> str:
+        code = str(self.cleaned_data["code"]).upper()
+        if not re.fullmatch("[A-Z]{3}", code):
+            raise ValidationError("A currency code is three letters.")
+        return code
+
+    def clean_exchange_rate(self) -> Decimal:
+        rate: Decimal = self.cleaned_data["exchange_rate"]
+        if rate <= 0:
+            raise ValidationError("Above 0.")
+        return rate
+
+    def clean_format(self) -> str:
+        written = str(self.cleaned_data["format"])
+        if written.count("{price}") != 1:
+            raise ValidationError("Write {price} once, where the number belongs.")
+        return written
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        point, separator = cleaned.get("decimal_point"), cleaned.get("thousand_separator")
+        if point == separator:
+            self.add_error("thousand_separator", "It cannot be the decimal point too.")
+        if any(sign and sign.isdigit() for sign in (point, separator)):
+            self.add_error(None, "Digits cannot separate digits.")
+        return cleaned
 
 
-class StockStateFilter(admin.SimpleListFilter):
-    title = "stock state"
-    parameter_name = "stock_state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("in", "In stock"), ("out", "Out of stock")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        if self.value() == "in":
-            return queryset.filter(Q(stock__managed=False) | Q(stock__any_available=True))
-        if self.value() == "out":
-            return queryset.filter(Q(stock__managed=True, stock__any_available=False))
-        return queryset
+# A year.
+ORDER_EXPIRY_HOURS_MAX = 8760
 
 
-class ProductList(ChangeList):
-    """Unfold offers to show all where not all were counted: also where all are shown."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        if not self.query and not self.has_active_filters:
-            self.full_result_count = self.result_count
+def _time_zones() -> list[tuple[str, str]]:
+    server = f"As the server has it ({settings.TIME_ZONE})"
+    return [("", server), *((zone, zone) for zone in sorted(available_timezones()))]
 
 
-class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
-    """The list of products and their own fields. Payments registers it: it knows who holds what."""
+def _enabled_currencies() -> list[tuple[str, str]]:
+    return sorted((each.code, each.code) for each in currencies().values() if each.enabled)
 
-    list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
-    list_filter = ["status", ManagedFilter, StockStateFilter]
-    search_fields = ["name", "sku", "barcode"]
-    search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
-    when_empty = "Add the first one, with what there is of it."
-    ordering = ["name", "pk"]
-    # Not all of them once more beside those that a filter finds.
-    show_full_result_count = False
-    refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
-    export_name = "stock"
-    # What can be uploaded again, once somebody has counted: see inventory.countfiles.
-    export_columns: ClassVar = [
-        *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
-    ]
-    export_permission = "inventory.view_stock"
 
-    # The number of available units is a link to the Inventory tab, and looks like one.
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
+class StoreSettingsForm(forms.ModelForm):
+    """The store's settings, and which of its currencies is the default."""
 
-    delete_confirmation_template = "admin/inventory/product/archive.html"
-
-    # The list.
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        return ProductList
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Go straight to the product whose whole sku or barcode was typed, or scanned."""
-        asked = request.GET.copy()
-        operation = asked.pop("do", [""])[-1]
-        named = product_of_code(asked.get("q", ""))
-        if named and self.has_view_or_change_permission(request):
-            return redirect(inventory_url(named, operation))
-        # The list itself knows no operations.
-        request.GET = asked  # type: ignore[assignment]
-        return super().changelist_view(request, extra_context)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
-        here = Q(stocks__location_id=DEFAULT_LOCATION_ID)
-        return (
-            super()
-            .get_queryset(request)
-            .filter(archived_at=None)
-            .alias(stock=FilteredRelation("stocks", condition=here))
-            .annotate(
-                managed=F("stock__managed"),
-                available=F("stock__available"),
-                allocated=F("stock__allocated"),
-                total=F("stock__total"),
-            )
-            .prefetch_related("prices")
-        )
-
-    @display(description="SKU", ordering="sku")
-    def code(self, product: Product) -> str:
-        return product.sku
-
-    @display(description="price")
-    def price(self, product: Product) -> str:
-        amounts = {price.currency_id: price.amount for price in product.prices.all()}
-        prices = [
-            currency.formatted(amounts[currency.code])
-            for currency in price_fields().values()
-            if currency.code in amounts
-        ]
-        return " · ".join(prices) or NOTHING
-
-    @display(description="available", ordering="stock__available")
-    def available(self, product: Any) -> str:
-        units = product.available if product.managed else "not managed"
-        return format_html('<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), units)
-
-    @display(description="allocated", ordering="stock__allocated")
-    def allocated(self, product: Any) -> str:
-        return str(product.allocated) if product.managed else NOTHING
-
-    @display(description="total", ordering="stock__total")
-    def total(self, product: Any) -> str:
-        return str(product.total) if product.managed else NOTHING
-
-    @display(
-        description="status",
-        ordering="status",
-        label={"live": "success", "draft": "info", "out of stock": "danger"},
+    time_zone = forms.ChoiceField(
+        choices=_time_zones,
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="In which times are shown here, and named. Stored times are UTC.",
     )
-    def state(self, product: Any) -> str | list[str]:
-        sold_out = product.managed and not product.available
-        return "out of stock" if sold_out and product.status == "live" else product.status
+    default_currency = forms.ChoiceField(
+        choices=_enabled_currencies,
+        widget=UnfoldAdminSelectWidget,
+        help_text="For prices and carts that name none. Others are made under Currencies.",
+    )
+    cart_expiry_days = forms.IntegerField(
+        label="Carts are kept for (days)",
+        min_value=1,
+        max_value=CART_EXPIRY_DAYS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="After their last change.",
+    )
+    unpaid_order_expiry_hours = forms.IntegerField(
+        label="Unpaid orders are cancelled after (hours)",
+        min_value=0,
+        max_value=ORDER_EXPIRY_HOURS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="0: never. What a cancelled order holds becomes available again.",
+    )
+    partly_paid_order_expiry_hours = forms.IntegerField(
+        label="Partly paid orders are cancelled after (hours)",
+        min_value=0,
+        max_value=ORDER_EXPIRY_HOURS_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="0: never. What was captured stays with you until it is refunded.",
+    )
+    page_length = forms.IntegerField(
+        min_value=1,
+        max_value=PAGE_LENGTH_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How many rows the API's lists have where a call does not say.",
+    )
 
-    def export_rows(self, listed: QuerySet[Any]) -> Iterator[Sequence[Any]]:
-        columns = ("sku", "barcode", "name", "total", "available", "allocated")
-        counted = listed.filter(managed=True).prefetch_related(None).values_list(*columns)
-        return ((*row, "", "") for row in counted.iterator(EXPORT_ROWS))
-
-    # The product's own fields.
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        prices = [] if obj else price_fields()
-        selling = ["name", "sku", "barcode", *prices, "status", "commodity_type"]
-        stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
-        return [
-            (None, {"fields": selling}),
-            ("Inventory", {"fields": stock}),
-            ("In the shop", {"fields": ["slug", "description", "image_url"]}),
+    class Meta:
+        model = StoreSettings
+        fields = [
+            *("name", "time_zone", "low_stock_threshold", "cart_expiry_days"),
+            *("unpaid_order_expiry_hours", "partly_paid_order_expiry_hours"),
+            *("defer_inventory_check", "page_length"),
         ]
+        labels = {"defer_inventory_check": "Check stock at checkout only"}
+        help_texts = {
+            "name": "Stands at the top of these pages. Empty: Holdfast.",
+            "low_stock_threshold": "With this many available units or fewer, stock is low, where "
+            "a product says nothing else.",
+            "defer_inventory_check": "On: carts take more than is available, and only the checkout "
+            "refuses it.",
+        }
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> type[forms.ModelForm]:
-        kwargs["form"] = ProductForm if obj else with_prices(price_fields())
-        return super().get_form(request, obj, change, **kwargs)
-
-    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
-        save = self._update if change else self._create
-        save(obj, form, request)
-
-    def _create(self, product: Product, form: NewProductForm, request: HttpRequest) -> None:
-        typed = form.cleaned_data
-        services.create_product(
-            product_id=product.pk,
-            prices=[Money(code, amount) for code, amount in form.amounts.items()],
-            manage_stock=typed["manage_stock"],
-            initial_stock=typed["initial_stock"] or 0,
-            actor=actor_of(request),
-            **{name: typed[name] for name in ProductForm.Meta.fields},
-        )
-
-    def _update(self, product: Product, form: ProductForm, request: HttpRequest) -> None:
-        """Change what was changed on the form, so that two people's changes can both stand."""
-        fields = {name: form.cleaned_data[name] for name in ProductForm.Meta.fields}
-        if not fields["slug"]:
-            # As when the product was made.
-            fields["slug"] = slugify(fields["name"])
-        services.update_product(
-            product.pk,
-            actor=actor_of(request),
-            **{name: value for name, value in fields.items() if name in form.changed_data},
-        )
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        product_id = _uuid(object_id)
-        tab_list = tabs(request, product_id, "Product") if product_id else []
-        context = {**(extra_context or {}), "tab_list": tab_list}
-        return super().change_view(request, object_id, form_url, context)
-
-    # Deleting, which is archiving.
-
-    def get_deleted_objects(
-        self, objs: Any, request: HttpRequest
-    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
-        return [], {}, set(), []
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        stock = Stock.objects.filter(product_id=_uuid(object_id) or uuid.UUID(int=0)).first()
-        context = {**(extra_context or {}), "stock": stock}
-        try:
-            return super().delete_view(request, object_id, context)
-        except Refusal as refusal:
-            messages.error(request, str(refusal))
-            return redirect("admin:inventory_product_change", object_id)
-
-    def delete_model(self, request: HttpRequest, obj: Product) -> None:
-        services.archive_product(obj.pk, actor=actor_of(request))
-        super().log_deletions(request, Product.objects.filter(pk=obj.pk))
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Django asks for this too early; `delete_model` does it when nothing was refused."""
-
-
-def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(str(text))
-    except ValueError:
-        return None
-
-
-class SinceFilter(admin.SimpleListFilter):
-    title = "date"
-    parameter_name = "since"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1", "Past 24 hours"), ("7", "Past 7 days"), ("30", "Past 30 days")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        days = {"1": 1, "7": 7, "30": 30}.get(self.value() or "")
-        if days is None:
-            return queryset
-        return queryset.filter(created_at__gte=clock.now() - timedelta(days=days))
-
-
-@admin.register(StockTransaction)
-class StockTransactionAdmin(ReadOnlyAdmin):
-    """The whole log, newest first. Never counted, and found by what is indexed only."""
-
-    list_display = ["when", "product", "move", "numbers", "who", "reason"]
-    list_display_links = ["when"]
-    list_filter = ["action", SinceFilter]
-    list_select_related = ["stock__product"]
-    search_fields = ["stock__product__sku__exact"]
-    search_help_text = "The whole SKU"
-    when_empty = "Every movement of stock is written down here, with who and why."
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    # Their ids rise with time.
-    ordering = ["-pk"]
-    sortable_by = ()
-    fields = [
-        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
-        "sequence",
-    ]
-
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
-
-    @display(description="when")
-    def when(self, entry: StockTransaction) -> str:
-        return moment(entry.created_at)
-
-    @display(description="who")
-    def who(self, entry: StockTransaction) -> str:
-        return entry.actor_name
-
-    @display(description="product")
-    def product(self, entry: StockTransaction) -> str:
-        product = entry.stock.product
-        if product.archived_at:
-            return str(product)
-        return format_html(
-            '<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), product
-        )
-
-    @display(description="movement", label=ACTION_COLOURS)
-    def move(self, entry: StockTransaction) -> tuple[str, str]:
-        return entry.action, f"{entry.action} {entry.quantity}"
-
-    @display(description="numbers after it")
-    def numbers(self, entry: StockTransaction) -> str:
-        return f"{entry.total} = {entry.available} available + {entry.allocated} allocated"
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial["default_currency"] = currency_named("").code
 
 
 @admin.register(Currency)
@@ -460,6 +246,3 @@ class StoreSettingsAdmin(ServiceAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-admin.site.register(CountFile, CountFileAdmin)

@@ -1,4 +1,4 @@
-"""Orders and gateways, for people. Orders stand here because their page joins the apps."""
+"""The list of orders and an order's page."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
@@ -15,13 +14,12 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Case, Step
-from backoffice.base import ExportingAdmin, ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from backoffice.base import ExportingAdmin, ReadOnlyAdmin, actor_of, moment
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
@@ -29,13 +27,8 @@ from backoffice.orders.actions import ORDER_STEPS, SHIP
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from backoffice.orders.payment_actions import PAYMENT_STEPS
-from backoffice.products.holding import ProductPages
-from inventory.models import Product
 from orders.models import Order
-from payments import gateways, services
-from payments.models import Attempt, Gateway, GatewayEvent, Payment
-
-admin.site.register(Product, ProductPages)
+from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
@@ -291,92 +284,3 @@ def _with_attempts(order: Order) -> QuerySet[Payment]:
 
 def _offered(steps: Iterable[Step], case: Case) -> list[Step]:
     return [step for step in steps if step.is_offered(case)]
-
-
-# Gateways.
-
-
-@admin.register(Gateway)
-class GatewayAdmin(ServiceAdmin):
-    list_display = ["name", "slug", "enabled", "usable"]
-    ordering = ["name"]
-    fields = ["name", "slug", "enabled"]
-    readonly_fields = ["slug"]
-    list_before_template = "admin/payments/gateway/warning.html"
-    change_form_before_template = "admin/payments/gateway/warning.html"
-
-    @display(description="this server can use it", boolean=True)
-    def usable(self, gateway: Gateway) -> bool:
-        return gateway.slug in gateways.usable()
-
-    def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
-        services.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        return super().changelist_view(request, _with_warning(extra_context))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        return super().change_view(request, object_id, form_url, _with_warning(extra_context))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-def _with_warning(context: dict[str, Any] | None) -> dict[str, Any]:
-    return {**(context or {}), "manual_for_shoppers": settings.MANUAL_GATEWAY_FOR_SHOPPERS}
-
-
-class KnownFilter(admin.SimpleListFilter):
-    title = "payment"
-    parameter_name = "known"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Of a payment"), ("no", "Of no payment of ours")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() in {"yes", "no"}:
-            return queryset.filter(payment__isnull=self.value() == "no")
-        return queryset
-
-
-@admin.register(GatewayEvent)
-class GatewayEventAdmin(ReadOnlyAdmin):
-    """What gateways told by themselves, newest first; never counted, for it only grows."""
-
-    list_display = ["type", "gateway", "reference", "order", "received", "handled"]
-    list_filter = [KnownFilter, "gateway"]
-    list_select_related = ["payment__order"]
-    search_fields = ["=id", "=reference"]
-    search_help_text = "The gateway's name of the event or of the charge"
-    when_empty = "What a gateway such as Stripe tells by itself is kept here."
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    ordering = ["-received_at"]
-    sortable_by = ()
-    fields = ["id", "type", "gateway", "reference", "order", "received", "handled", "body"]
-
-    @display(description="order")
-    def order(self, event: GatewayEvent) -> str:
-        if event.payment is None:
-            return "-"
-        address = reverse("admin:orders_order_change", args=[event.payment.order_id])
-        return format_html('<a class="hf-link" href="{}">{}</a>', address, event.payment.order)
-
-    @display(description="received")
-    def received(self, event: GatewayEvent) -> str:
-        return moment(event.received_at)
-
-    @display(description="looked into")
-    def handled(self, event: GatewayEvent) -> str:
-        return moment(event.handled_at) if event.handled_at else "not yet"

@@ -3,12 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.widgets import (
@@ -20,10 +17,8 @@ from unfold.widgets import (
 
 from api import clock
 from api.fields import AMOUNT_MAX, UNITS_MAX
-from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
 from backoffice.base import OnceForm
 from inventory.models import Action, Currency, Product
-from inventory.services import currencies, currency_named
 
 # Beyond these the arithmetic of dates ends.
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
@@ -196,48 +191,6 @@ class PricesForm(forms.Form):
         return {self.currencies[name].code: self.cleaned_data[name] for name in self.changed_data}
 
 
-class CurrencyForm(forms.ModelForm):
-    """What a currency must be for its amounts to be written and read again without doubt."""
-
-    class Meta:
-        model = Currency
-        fields = ["code", "format", "decimal_point", "thousand_separator", "decimal_places"]
-        help_texts = {
-            "code": "Three letters, as USD.",
-            "format": "{price} stands for the number: ${price} or {price} kr.",
-            "decimal_places": "Fixed once the currency is made: amounts are stored in its "
-            "smallest unit.",
-            "exchange_rate": "Kept for API clients; Holdfast converts nothing.",
-        }
-
-    def clean_code(self) -> str:
-        code = str(self.cleaned_data["code"]).upper()
-        if not re.fullmatch("[A-Z]{3}", code):
-            raise ValidationError("A currency code is three letters.")
-        return code
-
-    def clean_exchange_rate(self) -> Decimal:
-        rate: Decimal = self.cleaned_data["exchange_rate"]
-        if rate <= 0:
-            raise ValidationError("Above 0.")
-        return rate
-
-    def clean_format(self) -> str:
-        written = str(self.cleaned_data["format"])
-        if written.count("{price}") != 1:
-            raise ValidationError("Write {price} once, where the number belongs.")
-        return written
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        point, separator = cleaned.get("decimal_point"), cleaned.get("thousand_separator")
-        if point == separator:
-            self.add_error("thousand_separator", "It cannot be the decimal point too.")
-        if any(sign and sign.isdigit() for sign in (point, separator)):
-            self.add_error(None, "Digits cannot separate digits.")
-        return cleaned
-
-
 class MomentField(forms.DateTimeField):
     """A moment in the store's time, picked in the browser."""
 
@@ -374,79 +327,3 @@ class MomentForm(forms.Form):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, label_suffix="", auto_id="id_moment_%s")
-
-
-# A year.
-ORDER_EXPIRY_HOURS_MAX = 8760
-
-
-def _time_zones() -> list[tuple[str, str]]:
-    server = f"As the server has it ({settings.TIME_ZONE})"
-    return [("", server), *((zone, zone) for zone in sorted(available_timezones()))]
-
-
-def _enabled_currencies() -> list[tuple[str, str]]:
-    return sorted((each.code, each.code) for each in currencies().values() if each.enabled)
-
-
-class StoreSettingsForm(forms.ModelForm):
-    """The store's settings, and which of its currencies is the default."""
-
-    time_zone = forms.ChoiceField(
-        choices=_time_zones,
-        required=False,
-        widget=UnfoldAdminSelectWidget,
-        help_text="In which times are shown here, and named. Stored times are UTC.",
-    )
-    default_currency = forms.ChoiceField(
-        choices=_enabled_currencies,
-        widget=UnfoldAdminSelectWidget,
-        help_text="For prices and carts that name none. Others are made under Currencies.",
-    )
-    cart_expiry_days = forms.IntegerField(
-        label="Carts are kept for (days)",
-        min_value=1,
-        max_value=CART_EXPIRY_DAYS_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="After their last change.",
-    )
-    unpaid_order_expiry_hours = forms.IntegerField(
-        label="Unpaid orders are cancelled after (hours)",
-        min_value=0,
-        max_value=ORDER_EXPIRY_HOURS_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="0: never. What a cancelled order holds becomes available again.",
-    )
-    partly_paid_order_expiry_hours = forms.IntegerField(
-        label="Partly paid orders are cancelled after (hours)",
-        min_value=0,
-        max_value=ORDER_EXPIRY_HOURS_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="0: never. What was captured stays with you until it is refunded.",
-    )
-    page_length = forms.IntegerField(
-        min_value=1,
-        max_value=PAGE_LENGTH_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="How many rows the API's lists have where a call does not say.",
-    )
-
-    class Meta:
-        model = StoreSettings
-        fields = [
-            *("name", "time_zone", "low_stock_threshold", "cart_expiry_days"),
-            *("unpaid_order_expiry_hours", "partly_paid_order_expiry_hours"),
-            *("defer_inventory_check", "page_length"),
-        ]
-        labels = {"defer_inventory_check": "Check stock at checkout only"}
-        help_texts = {
-            "name": "Stands at the top of these pages. Empty: Holdfast.",
-            "low_stock_threshold": "With this many available units or fewer, stock is low, where "
-            "a product says nothing else.",
-            "defer_inventory_check": "On: carts take more than is available, and only the checkout "
-            "refuses it.",
-        }
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.initial["default_currency"] = currency_named("").code

@@ -1,67 +1,30 @@
-"""Products, their Inventory tab and the log, for people."""
+"""The list of products, and a product's own fields."""
 
 import uuid
 from collections.abc import Iterator, Sequence
-from copy import copy
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.text import slugify
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from api import clock, store
 from api.errors import Refusal
-from api.models import StoreSettings
-from backoffice.base import (
-    EXPORT_ROWS,
-    ExportingAdmin,
-    ReadOnlyAdmin,
-    ServiceAdmin,
-    actor_of,
-    moment,
-)
-from backoffice.count_files import CountFileAdmin
-from backoffice.products.forms import (
-    CurrencyForm,
-    NewProductForm,
-    ProductForm,
-    StoreSettingsForm,
-    with_prices,
-)
+from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of
+from backoffice.products.forms import NewProductForm, ProductForm, with_prices
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, product_of_code, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
 from inventory import services
-from inventory.errors import CurrencyTaken, SkuTaken, SlugTaken
-from inventory.models import (
-    DEFAULT_LOCATION_ID,
-    Action,
-    CountFile,
-    Currency,
-    Location,
-    Product,
-    Stock,
-    StockTransaction,
-)
+from inventory.errors import SkuTaken, SlugTaken
+from inventory.models import DEFAULT_LOCATION_ID, Product, Stock
 from inventory.services import Money
-
-NOTHING = "\N{EN DASH}"
-ACTION_COLOURS = {
-    Action.INCREMENT.value: "success",
-    Action.DECREMENT.value: "danger",
-    Action.ALLOCATE.value: "warning",
-    Action.DEALLOCATE.value: "info",
-}
 
 
 class ManagedFilter(admin.SimpleListFilter):
@@ -290,176 +253,3 @@ def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
         return uuid.UUID(str(text))
     except ValueError:
         return None
-
-
-class SinceFilter(admin.SimpleListFilter):
-    title = "date"
-    parameter_name = "since"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1", "Past 24 hours"), ("7", "Past 7 days"), ("30", "Past 30 days")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        days = {"1": 1, "7": 7, "30": 30}.get(self.value() or "")
-        if days is None:
-            return queryset
-        return queryset.filter(created_at__gte=clock.now() - timedelta(days=days))
-
-
-@admin.register(StockTransaction)
-class StockTransactionAdmin(ReadOnlyAdmin):
-    """The whole log, newest first. Never counted, and found by what is indexed only."""
-
-    list_display = ["when", "product", "move", "numbers", "who", "reason"]
-    list_display_links = ["when"]
-    list_filter = ["action", SinceFilter]
-    list_select_related = ["stock__product"]
-    search_fields = ["stock__product__sku__exact"]
-    search_help_text = "The whole SKU"
-    when_empty = "Every movement of stock is written down here, with who and why."
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    # Their ids rise with time.
-    ordering = ["-pk"]
-    sortable_by = ()
-    fields = [
-        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
-        "sequence",
-    ]
-
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
-
-    @display(description="when")
-    def when(self, entry: StockTransaction) -> str:
-        return moment(entry.created_at)
-
-    @display(description="who")
-    def who(self, entry: StockTransaction) -> str:
-        return entry.actor_name
-
-    @display(description="product")
-    def product(self, entry: StockTransaction) -> str:
-        product = entry.stock.product
-        if product.archived_at:
-            return str(product)
-        return format_html(
-            '<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), product
-        )
-
-    @display(description="movement", label=ACTION_COLOURS)
-    def move(self, entry: StockTransaction) -> tuple[str, str]:
-        return entry.action, f"{entry.action} {entry.quantity}"
-
-    @display(description="numbers after it")
-    def numbers(self, entry: StockTransaction) -> str:
-        return f"{entry.total} = {entry.available} available + {entry.allocated} allocated"
-
-
-@admin.register(Currency)
-class CurrencyAdmin(ServiceAdmin):
-    form = CurrencyForm
-    refusal_fields: ClassVar = {CurrencyTaken: "code"}
-    list_display = ["code", "example", "decimal_places", "default", "enabled"]
-    ordering = ["-default", "code"]
-    fields = [
-        *("code", "format", "decimal_point", "thousand_separator", "decimal_places"),
-        *("exchange_rate", "enabled", "default"),
-    ]
-
-    @display(description="looks like")
-    def example(self, currency: Currency) -> str:
-        return currency.formatted(123456)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # Amounts are stored in the smallest unit: with other digits they would mean other money.
-        fixed = ["code", "decimal_places"] if obj else []
-        return [*fixed, "default", *(["enabled"] if obj and obj.default else [])]
-
-    def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
-        if change:
-            changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            services.change_currency(obj.pk, **changed)
-        else:
-            services.create_currency(currency_id=obj.pk, **form.cleaned_data)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Prices and orders are in it; one that is not needed is disabled."""
-        return False
-
-
-@admin.register(Location)
-class LocationAdmin(ServiceAdmin):
-    """Until there are several, the one location can only be named."""
-
-    list_display = ["name", "slug", "enabled"]
-    fields = ["name", "slug"]
-    readonly_fields = ["slug"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(StoreSettings)
-class StoreSettingsAdmin(ServiceAdmin):
-    """One page for the one row. It stands here, because the default currency is among it."""
-
-    form = StoreSettingsForm
-    fieldsets = [
-        ("Store", {"fields": ["name", "time_zone", "default_currency"]}),
-        ("Stock", {"fields": ["low_stock_threshold", "defer_inventory_check"]}),
-        (
-            "Carts and orders",
-            {
-                "fields": [
-                    "cart_expiry_days",
-                    "unpaid_order_expiry_hours",
-                    "partly_paid_order_expiry_hours",
-                ]
-            },
-        ),
-        ("API", {"fields": ["page_length"]}),
-    ]
-    empty_value_display = NOTHING
-
-    @display(description="default currency")
-    def default_currency(self, row: StoreSettings) -> str:
-        return services.currency_named("").code
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
-        return redirect("admin:api_storesettings_change", store.current().pk)
-
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> StoreSettings | None:
-        """There is one row, which nobody need have saved yet."""
-        store.forget()
-        current = store.current()
-        return copy(current) if object_id == str(current.pk) else None
-
-    def save_model(
-        self, request: HttpRequest, obj: StoreSettings, form: StoreSettingsForm, change: bool
-    ) -> None:
-        """Change what was changed on the form, so that two people's changes can both stand."""
-        changed = {name: form.cleaned_data[name] for name in form.changed_data}
-        code = changed.pop("default_currency", "")
-        if code:
-            services.change_currency(services.currencies()[code].pk, default=True)
-        if changed:
-            store.change(**changed)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-admin.site.register(CountFile, CountFileAdmin)
