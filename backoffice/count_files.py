@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -71,9 +71,6 @@ class CountFileAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
     sortable_by = ()
     list_before_template = "admin/inventory/countfile/before.html"
-
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
 
     # The list.
 

@@ -1,7 +1,7 @@
 """The log of the whole store."""
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -57,9 +57,6 @@ class StockTransactionAdmin(ReadOnlyAdmin):
         *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
         "sequence",
     ]
-
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
 
     @display(description="when")
     def when(self, entry: StockTransaction) -> str:

@@ -368,8 +368,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
-    "STYLES": [lambda request: f"{STATIC_URL}api/admin.css"],
-    "SCRIPTS": [lambda request: f"{STATIC_URL}api/admin.js"],
+    "STYLES": [lambda request: f"{STATIC_URL}backoffice/admin.css"],
+    "SCRIPTS": [lambda request: f"{STATIC_URL}backoffice/admin.js"],
     "COLORS": {
         "primary": {
             "50": "#f0fdfa",

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -50,9 +50,6 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
     export_columns = order_export.COLUMNS
     export_permission = "orders.view_orderitem"
     export_rows = staticmethod(order_export.rows)
-
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css", "payments/admin.css"]}
 
     # The list.
 

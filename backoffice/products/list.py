@@ -84,10 +84,6 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     ]
     export_permission = "inventory.view_stock"
 
-    # The number of available units is a link to the Inventory tab, and looks like one.
-    class Media:
-        css: ClassVar = {"all": ["inventory/admin.css"]}
-
     delete_confirmation_template = "admin/inventory/product/archive.html"
 
     # The list.
