@@ -21,9 +21,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from api.actors import Actor
 from api.errors import Refusal
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
-from inventory import counting
-from inventory.countfiles import BYTES_MAX, LINES_MAX
 from inventory.models import CountFile, CountLine
+from inventory.services import counts
+from inventory.services.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
 STATE_COLOURS = {
@@ -123,7 +123,7 @@ class CountFileAdmin(ReadOnlyAdmin):
         if form.is_valid():
             upload = form.cleaned_data["file"]
             try:
-                file, is_new = counting.upload(upload.name, upload.read(), actor=actor_of(request))
+                file, is_new = counts.upload(upload.name, upload.read(), actor=actor_of(request))
             except Refusal as refusal:
                 form.add_error("file", str(refusal))
             else:
@@ -209,17 +209,17 @@ Step = Callable[[uuid.UUID, Actor], str]
 
 
 def _apply(file_id: uuid.UUID, actor: Actor) -> str:
-    counting.apply(file_id, actor=actor)
+    counts.apply(file_id, actor=actor)
     return ""
 
 
 def _revert(file_id: uuid.UUID, actor: Actor) -> str:
-    counting.revert(file_id, actor=actor)
+    counts.revert(file_id, actor=actor)
     return ""
 
 
 def _discard(file_id: uuid.UUID, actor: Actor) -> str:
-    counting.discard(file_id)
+    counts.discard(file_id)
     return "The file is discarded. Nothing was changed."
 
 

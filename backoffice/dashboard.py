@@ -17,8 +17,8 @@ from django.utils.timesince import timesince
 
 from api import clock, store
 from backoffice import attention
-from inventory import services as inventory
 from inventory.models import Product, Stock
+from inventory.services import stock as inventory
 from orders.models import AuditResult, Order, OrderItem
 
 ROWS = 6

@@ -18,10 +18,10 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 from api import store
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
 from backoffice.base import NOTHING, ServiceAdmin
-from inventory import services
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location
-from inventory.services import currencies, currency_named
+from inventory.services import stock as inventory
+from inventory.services.stock import currencies, currency_named
 
 
 class CurrencyForm(forms.ModelForm):
@@ -165,9 +165,9 @@ class CurrencyAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
         if change:
             changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            services.change_currency(obj.pk, **changed)
+            inventory.change_currency(obj.pk, **changed)
         else:
-            services.create_currency(currency_id=obj.pk, **form.cleaned_data)
+            inventory.create_currency(currency_id=obj.pk, **form.cleaned_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Prices and orders are in it; one that is not needed is disabled."""
@@ -213,7 +213,7 @@ class StoreSettingsAdmin(ServiceAdmin):
 
     @display(description="default currency")
     def default_currency(self, row: StoreSettings) -> str:
-        return services.currency_named("").code
+        return inventory.currency_named("").code
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -237,7 +237,7 @@ class StoreSettingsAdmin(ServiceAdmin):
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         code = changed.pop("default_currency", "")
         if code:
-            services.change_currency(services.currencies()[code].pk, default=True)
+            inventory.change_currency(inventory.currencies()[code].pk, default=True)
         if changed:
             store.change(**changed)
 

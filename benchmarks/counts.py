@@ -23,8 +23,8 @@ from benchmarks import run
 from benchmarks.flow import Shopper
 from demo import fill_orders
 from demo.fill_stock import SKU
-from inventory import counting
 from inventory.models import CountFile, Product, Stock
+from inventory.services import counts
 from payments import services as payments
 
 LINES = int(os.environ.get("BENCH_LINES", "50000"))
@@ -75,11 +75,11 @@ def _counts() -> tuple[bytes, dict[str, int]]:
 
 def _count(content: bytes) -> None:
     started = time.perf_counter()
-    file, _ = counting.upload("stocktaking.csv", content, actor=SYSTEM)
+    file, _ = counts.upload("stocktaking.csv", content, actor=SYSTEM)
     uploaded = time.perf_counter()
     _wait_for(file, CountFile.State.CHECKED)
     checked = time.perf_counter()
-    counting.apply(file.pk, actor=SYSTEM)
+    counts.apply(file.pk, actor=SYSTEM)
     _wait_for(file, CountFile.State.APPLIED)
     applied = time.perf_counter()
     file.refresh_from_db()

@@ -20,9 +20,9 @@ from benchmarks import flow, stock, yardstick
 from benchmarks.processes import cpu_seconds
 from config.embedded import Server, programs
 from config.supervisor import granian_options
-from inventory import audit
-from inventory import services as inventory
-from inventory.services import Money
+from inventory.services import audit
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from payments import services as payments
 
 PRODUCTS = 1_000

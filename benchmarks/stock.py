@@ -11,7 +11,7 @@ from django.db import connection
 from api.actors import SYSTEM
 from api.transactions import in_transaction
 from benchmarks.yardstick import Limit
-from inventory import services as inventory
+from inventory.services import stock as inventory
 
 THREADS = 4
 allocate = in_transaction(inventory.allocate)

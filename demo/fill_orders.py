@@ -17,8 +17,8 @@ from api.actors import SYSTEM, Actor
 from api.transactions import in_transaction
 from demo import fill_stock
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
-from inventory import services as inventory
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
+from inventory.services import stock as inventory
 from orders.models import Order, OrderItem
 from payments.models import Payment
 

@@ -12,8 +12,8 @@ from api import clock
 from api.actors import Actor
 from demo.catalogue import PRODUCTS
 from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
-from inventory import services as inventory
 from inventory.models import Action
+from inventory.services import stock as inventory
 from orders import carts
 from orders import services as orders
 from payments import services as payments

@@ -17,10 +17,10 @@ from django.db import connection
 from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Event, Lines, Purchase, Story, by_card, by_hand
-from inventory import counting
-from inventory import services as inventory
 from inventory.models import Action, Stock
-from inventory.services import Money
+from inventory.services import counts
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from payments import services as payments
 from payments.models import Gateway, Payment
 
@@ -365,12 +365,12 @@ def _count(at: datetime, differences: Lines) -> None:
         for sku, difference in differences.items()
     ]
     sheet = "\n".join(["sku;count;counted_at", *lines])
-    file, _ = counting.upload("bags-and-posters.csv", sheet.encode(), actor=JONAS)
+    file, _ = counts.upload("bags-and-posters.csv", sheet.encode(), actor=JONAS)
     # What a worker does, but at the time at which it happens.
-    while counting.take_a_batch(file.pk):
+    while counts.take_a_batch(file.pk):
         pass
-    counting.apply(file.pk, actor=JONAS)
-    while counting.take_a_batch(file.pk):
+    counts.apply(file.pk, actor=JONAS)
+    while counts.take_a_batch(file.pk):
         pass
 
 

@@ -5,7 +5,7 @@ import uuid
 import structlog
 from procrastinate.contrib.django import app
 
-from inventory import counting
+from inventory.services import counts
 
 log = structlog.get_logger(__name__)
 
@@ -14,12 +14,12 @@ log = structlog.get_logger(__name__)
 @app.task(queue="counts", priority=-10, pass_context=False)
 def work_on_count_file(file_id: str) -> None:
     """Check, apply or revert a file of counts, for some seconds."""
-    counting.work_on(uuid.UUID(file_id))
+    counts.work_on(uuid.UUID(file_id))
 
 
 @app.periodic(cron="* * * * *")
 @app.task(queue="counts", queueing_lock="take_up_count_files", pass_context=False)
 def take_up_count_files(timestamp: int) -> None:
     """Give files whose job died with its worker another job."""
-    if files := counting.take_up_again():
+    if files := counts.take_up_again():
         log.warning("took_up_count_files", files=files)

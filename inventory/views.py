@@ -14,10 +14,11 @@ from api.filtering import conditions, listed, moment_asked
 from api.idempotency import Key, once
 from api.pages import Page, paginated
 from api.views import ApiView, envelope
-from inventory import serializers, services
+from inventory import serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
 from inventory.filters import ProductFilters, PublicProductFilters, StockTransactionFilters
 from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
+from inventory.services import stock as inventory
 
 # How many stocks `POST /v2/inventories/multiple` tells at once.
 MULTIPLE_MAX = 100
@@ -36,14 +37,14 @@ class _ProductAnswers(ApiView):
 
     def currency(self) -> str:
         """Raises: CurrencyUnknown."""
-        return services.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
+        return inventory.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def represented(self, product: Product) -> dict[str, Any]:
         return serializers.product(
             product,
             list(product.prices.all()),
             product.stocks.all()[0],
-            services.currencies(),
+            inventory.currencies(),
             self.currency(),
         )
 
@@ -66,7 +67,7 @@ class ProductsView(_ProductAnswers):
             # What could not be answered is not done.
             self.currency()
             fields = self.validated(serializers.ProductBody)
-            created = services.create_product(**fields, actor=self.caller.actor, key=key)
+            created = inventory.create_product(**fields, actor=self.caller.actor, key=key)
             return self.answered(created.pk, 201)
 
         return once(request, perform, again=lambda product_id: self.answered(product_id, 201))
@@ -80,13 +81,13 @@ class ProductView(_ProductAnswers):
         def perform(key: Key | None) -> Response:
             self.currency()
             fields = self.validated(serializers.ProductChanges)
-            services.update_product(product_id, **fields, actor=self.caller.actor, key=key)
+            inventory.update_product(product_id, **fields, actor=self.caller.actor, key=key)
             return self.answered(product_id)
 
         return once(request, perform, again=self.answered)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        services.archive_product(product_id, actor=self.caller.actor)
+        inventory.archive_product(product_id, actor=self.caller.actor)
         return Response(status=204)
 
 
@@ -121,26 +122,26 @@ class InventoryView(ApiView):
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
         moment = moment_asked(request, "at")
-        stock = services.stock_of(product_id)
+        stock = inventory.stock_of(product_id)
         if moment is None:
             return envelope(serializers.stock(stock))
         if moment > clock.now():
             raise BadRequest("Nobody knows the stock of a moment to come.", source="at")
-        return envelope(serializers.stock_at(stock, services.entry_at(stock, moment), moment))
+        return envelope(serializers.stock_at(stock, inventory.entry_at(stock, moment), moment))
 
     def post(self, request: Request, product_id: uuid.UUID) -> Response:
         def again(product: str) -> Response:
-            return envelope(serializers.stock(services.stock_of(uuid.UUID(product))), 201)
+            return envelope(serializers.stock(inventory.stock_of(uuid.UUID(product))), 201)
 
         def perform(key: Key | None) -> Response:
             quantity = self.validated(serializers.StockBody)["quantity"]
-            services.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
+            inventory.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
             return again(str(product_id))
 
         return once(request, perform, again)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        services.stop_managing(product_id, actor=self.caller.actor)
+        inventory.stop_managing(product_id, actor=self.caller.actor)
         return Response(status=204)
 
 
@@ -152,7 +153,7 @@ class StockTransactionsView(ApiView):
 
         Only a filtered log is counted.
         """
-        stock = services.stock_of(product_id)
+        stock = inventory.stock_of(product_id)
         page = Page.of(request)
         newest_first = _newest_first(request)
         asked = conditions(request, StockTransactionFilters)
@@ -161,7 +162,7 @@ class StockTransactionsView(ApiView):
             return paginated(
                 request, found, lambda entry: serializers.stock_transaction(entry, product_id)
             )
-        entries = services.log_page(
+        entries = inventory.log_page(
             stock, offset=page.offset, limit=page.limit, newest_first=newest_first
         )
         return page.envelope(
@@ -172,14 +173,14 @@ class StockTransactionsView(ApiView):
 
     def post(self, request: Request, product_id: uuid.UUID) -> Response:
         def again(entry_id: str) -> Response:
-            entry = services.stock_transaction_of(product_id, uuid.UUID(entry_id))
+            entry = inventory.stock_transaction_of(product_id, uuid.UUID(entry_id))
             return envelope(serializers.stock_transaction(entry, product_id))
 
         def perform(key: Key | None) -> Response:
             asked = self.validated(serializers.StockTransactionBody)
             action = Action(asked.pop("action"))
             actor = self.caller.actor
-            return again(str(services.record(product_id, action, **asked, actor=actor, key=key)))
+            return again(str(inventory.record(product_id, action, **asked, actor=actor, key=key)))
 
         return once(request, perform, again)
 
@@ -197,7 +198,7 @@ class StockTransactionView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID, entry_id: uuid.UUID) -> Response:
-        entry = services.stock_transaction_of(product_id, entry_id)
+        entry = inventory.stock_transaction_of(product_id, entry_id)
         return envelope(serializers.stock_transaction(entry, product_id))
 
 
@@ -223,7 +224,7 @@ class CurrenciesView(_CurrencyAnswers):
     def post(self, request: Request) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CurrencyBody)
-            return self.answered(services.create_currency(**fields, key=key).pk, 201)
+            return self.answered(inventory.create_currency(**fields, key=key).pk, 201)
 
         return once(request, perform, again=lambda currency_id: self.answered(currency_id, 201))
 
@@ -235,11 +236,11 @@ class CurrencyView(_CurrencyAnswers):
     def put(self, request: Request, currency_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CurrencyChanges)
-            services.change_currency(currency_id, **fields, key=key)
+            inventory.change_currency(currency_id, **fields, key=key)
             return self.answered(currency_id)
 
         return once(request, perform, again=self.answered)
 
     def delete(self, request: Request, currency_id: uuid.UUID) -> Response:
-        services.delete_currency(currency_id)
+        inventory.delete_currency(currency_id)
         return Response(status=204)

@@ -3,8 +3,8 @@
 from django.db import connection
 
 from api import clock
-from inventory import audit
-from inventory.audit import Difference, snapshot
+from inventory.services import audit
+from inventory.services.audit import Difference, snapshot
 from orders.models import AuditResult
 
 _DIFFERING_HOLDERS = """

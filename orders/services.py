@@ -1,4 +1,4 @@
-"""What makes and changes orders. Locks: Cart, then Order, then Stock; see inventory.services."""
+"""What makes and changes orders. Locks: Cart, then Order, then Stock, as everywhere."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from api.actors import Actor
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
-from inventory import services as inventory
 from inventory.errors import StockTooLow
+from inventory.services import stock as inventory
 from orders import carts, reading
 from orders.errors import (
     CartEmpty,

@@ -12,8 +12,8 @@ from api.filtering import included, listed
 from api.idempotency import Key, once
 from api.pages import Page, paginated
 from api.views import ApiView, envelope, validated
-from inventory import services as inventory
 from inventory.models import Currency
+from inventory.services import stock as inventory
 from orders import carts, reading, serializers, services
 from orders.carts import Changed, Entry, LineChange, OtherCart
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused

@@ -9,9 +9,9 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef, Prefetch, Sum
 from django.db.models.functions import JSONObject
 
-from inventory import services as inventory
 from inventory.errors import StockNotFound
 from inventory.models import DEFAULT_LOCATION_ID, Stock, StockTransaction
+from inventory.services import stock as inventory
 from orders.models import Order, OrderItem
 from payments.models import Payment
 

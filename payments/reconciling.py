@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Sum
 
-from inventory import services as inventory
+from inventory.services import stock as inventory
 from payments import gateways
 from payments.gateways.books import Booked
 from payments.models import Attempt, Payment

@@ -11,7 +11,7 @@ from api.filtering import listed
 from api.idempotency import Key, KeyInUse, once
 from api.pages import paginated
 from api.views import ApiView, envelope, validated
-from inventory import services as inventory
+from inventory.services import stock as inventory
 from orders import services as orders
 from orders import views as orders_views
 from orders.errors import OrderNotChangeable

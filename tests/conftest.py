@@ -6,8 +6,8 @@ from django.db import connection
 
 from api import store, tokens
 from backoffice import roles
-from inventory import services as inventory
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
+from inventory.services import stock as inventory
 from orders import audit
 from payments.gateways import patience
 from payments.models import Gateway

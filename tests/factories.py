@@ -12,9 +12,9 @@ from api import clock
 from api.actors import Actor
 from api.models import ApiClient
 from api.transactions import in_transaction
-from inventory import services as inventory
 from inventory.models import Product, Stock
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders import carts
 from orders import services as orders
 from orders.models import Order

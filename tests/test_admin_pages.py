@@ -20,8 +20,8 @@ from django.urls import URLPattern, URLResolver
 
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
-from inventory import counting
 from inventory.models import Product
+from inventory.services import counts
 from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
@@ -184,8 +184,8 @@ def shop(books_agree: None) -> None:
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
-    count_file, _ = counting.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
-    counting.take_a_batch(count_file.pk)
+    count_file, _ = counts.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
+    counts.take_a_batch(count_file.pk)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

@@ -9,8 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api.spreadsheets import escaped, unescaped
-from inventory import counting
 from inventory.models import CountFile
+from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -101,10 +101,10 @@ def test_an_exported_file_can_be_edited_and_uploaded(admin_client):
             row[6] = "8"
     edited = io.StringIO()
     csv.writer(edited, delimiter=";").writerows(rows)
-    file, _ = counting.upload("stock.csv", edited.getvalue().encode(), actor=MERCHANT)
-    counting.take_a_batch(file.pk)
-    counting.apply(file.pk, actor=MERCHANT)
-    counting.take_a_batch(file.pk)
+    file, _ = counts.upload("stock.csv", edited.getvalue().encode(), actor=MERCHANT)
+    counts.take_a_batch(file.pk)
+    counts.apply(file.pk, actor=MERCHANT)
+    counts.take_a_batch(file.pk)
 
     file = CountFile.objects.get()
     assert (file.changed, file.refused, file.left_out) == (1, 0, 1)

@@ -8,8 +8,8 @@ from django.conf import global_settings, settings
 from api import fields, filtering, idempotency, models, pages
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
-from inventory import services as inventory
 from inventory import views as inventory_views
+from inventory.services import stock as inventory
 from orders import serializers as orders_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.schema import document
-from inventory import services as inventory
 from inventory.models import Action, Currency
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders.models import Order
 from payments import services as payments
 from payments.services import Request

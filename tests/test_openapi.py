@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.schema import document
-from inventory import services as inventory
 from inventory.models import Currency, StockTransaction
+from inventory.services import stock as inventory
 from orders.models import CartItem
 from payments import services as payments
 from payments.models import Payment

@@ -16,8 +16,8 @@ from api.actors import SYSTEM
 from config import supervisor
 from demo import logins
 from demo.catalogue import PRODUCTS
-from inventory import services as inventory
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 
 ROOT = supervisor.PROJECT
 README = (ROOT / "README.md").read_text()

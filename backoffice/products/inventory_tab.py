@@ -29,10 +29,10 @@ from backoffice.products.page import (
     product_of_code,
     units,
 )
-from inventory import services
 from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
-from inventory.past import totals_at
+from inventory.services import stock as inventory
+from inventory.services.log import totals_at
 
 MAY_CHANGE = "inventory.change_stock"
 RECENT = 5
@@ -108,7 +108,7 @@ class InventoryTab(ProductPage):
         action = Action(typed["action"])
 
         def record() -> str:
-            services.record(
+            inventory.record(
                 product.pk,
                 action,
                 typed["quantity"],
@@ -131,7 +131,7 @@ class InventoryTab(ProductPage):
 
         def count() -> str:
             try:
-                difference = services.count(
+                difference = inventory.count(
                     product.pk,
                     typed["quantity"],
                     actor=actor_of(request),
@@ -157,7 +157,7 @@ class InventoryTab(ProductPage):
         if not sequence.isdecimal() or len(sequence) > 18:
             raise SuspiciousOperation("no such entry")
         try:
-            entry = services.undo(product.pk, int(sequence), actor=actor_of(request))
+            entry = inventory.undo(product.pk, int(sequence), actor=actor_of(request))
         except Refusal as refusal:
             messages.error(request, str(refusal))
         else:
@@ -172,7 +172,7 @@ class InventoryTab(ProductPage):
 
         def start() -> str:
             actor, key = actor_of(request), form.key(request)
-            services.start_managing(product.pk, quantity, actor=actor, key=key)
+            inventory.start_managing(product.pk, quantity, actor=actor, key=key)
             return f"The stock of this product is managed now, beginning with {units(quantity)}."
 
         if not done(request, form, start):
@@ -187,7 +187,7 @@ class InventoryTab(ProductPage):
         _require_stock_permission(request)
         if request.method == "POST":
             try:
-                services.stop_managing(product_id, actor=actor_of(request))
+                inventory.stop_managing(product_id, actor=actor_of(request))
             except Refusal as refusal:
                 messages.error(request, str(refusal))
             else:
@@ -227,8 +227,8 @@ class InventoryTab(ProductPage):
         """What refreshes itself: two parts of the page, and a mark by which they are known."""
         stock = holding.stock
         sees_log, may_change = may_see_log(request), request.user.has_perm(MAY_CHANGE)
-        recent = services.log_page(stock, offset=0, limit=RECENT, newest_first=True)
-        set_aside = services.set_aside(stock, SET_ASIDE_SHOWN)
+        recent = inventory.log_page(stock, offset=0, limit=RECENT, newest_first=True)
+        set_aside = inventory.set_aside(stock, SET_ASIDE_SHOWN)
         context = {
             "original": product,
             "stock": stock,
@@ -266,7 +266,7 @@ def _require_stock_permission(request: HttpRequest) -> None:
 def _is_undoable(product: Product, recent: Sequence[StockTransaction]) -> bool:
     """Tell whether the log's last entry may be undone here."""
     last = recent[0] if recent else None
-    return bool(last and not last.by_order and not services.is_from_file(product.pk, last))
+    return bool(last and not last.by_order and not inventory.is_from_file(product.pk, last))
 
 
 def _back(product: Product, action: str) -> HttpResponse:

@@ -21,10 +21,10 @@ from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, product_of_code, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
-from inventory import services
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 
 
 class ManagedFilter(admin.SimpleListFilter):
@@ -78,7 +78,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     show_full_result_count = False
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
     export_name = "stock"
-    # What can be uploaded again, once somebody has counted: see inventory.countfiles.
+    # What can be uploaded again, once somebody has counted: see inventory.services.count_csv.
     export_columns: ClassVar = [
         *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
     ]
@@ -185,7 +185,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
 
     def _create(self, product: Product, form: NewProductForm, request: HttpRequest) -> None:
         typed = form.cleaned_data
-        services.create_product(
+        inventory.create_product(
             product_id=product.pk,
             prices=[Money(code, amount) for code, amount in form.amounts.items()],
             manage_stock=typed["manage_stock"],
@@ -200,7 +200,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         if not fields["slug"]:
             # As when the product was made.
             fields["slug"] = slugify(fields["name"])
-        services.update_product(
+        inventory.update_product(
             product.pk,
             actor=actor_of(request),
             **{name: value for name, value in fields.items() if name in form.changed_data},
@@ -237,7 +237,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
             return redirect("admin:inventory_product_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: Product) -> None:
-        services.archive_product(obj.pk, actor=actor_of(request))
+        inventory.archive_product(obj.pk, actor=actor_of(request))
         super().log_deletions(request, Product.objects.filter(pk=obj.pk))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:

@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from stripe import PaymentIntent, Refund, StripeClient, StripeError
 
-from inventory import services as inventory
+from inventory.services import stock as inventory
 from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRequired
 from payments.gateways import patience
 from payments.gateways.adapter import Adapter

@@ -23,8 +23,8 @@ from django.urls import get_resolver
 from api import clock, tokens, views
 from api.models import ApiClient, IdempotencyKey
 from config import wsgi
-from inventory import services as inventory
 from inventory.models import Product, StockTransaction
+from inventory.services import stock as inventory
 from orders.models import Cart, Order
 from payments import gateways, recovery
 from payments import services as payments

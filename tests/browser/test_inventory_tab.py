@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from api.actors import Actor
-from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import stock as inventory
 from orders import services as orders
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from inventory import services as inventory
 from inventory.models import Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders.models import Order
 from payments import recovery
 from payments.models import Payment

@@ -14,8 +14,8 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawn
 from demo.story import DAYS, written
-from inventory import services as inventory
 from inventory.models import CountFile, Product, Stock, StockTransaction
+from inventory.services import stock as inventory
 from orders import audit
 from orders.models import Cart, Order, OrderItem
 from payments.models import Attempt, Gateway, Payment

@@ -12,8 +12,8 @@ from django.urls import reverse
 from api import clock, store
 from api.fields import AMOUNT_MAX
 from backoffice.products.forms import MoneyField
-from inventory import services as inventory
 from inventory.models import Action, Currency, Price, Product, StockTransaction
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from api import clock
-from inventory import services as inventory
 from inventory.models import Action, Currency, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from tests.factories import MERCHANT, paid_order, product, stock_of
 from tests.http import (
     FORMATTED,

@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from inventory import audit
-from inventory import services as inventory
-from inventory.audit import Difference, snapshot
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import audit
+from inventory.services import stock as inventory
+from inventory.services.audit import Difference, snapshot
 from orders.audit import differences
 from orders.management.commands.audit_inventory import Command
 from orders.models import AuditResult

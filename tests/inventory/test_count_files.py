@@ -14,8 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock, store
 from api.actors import Actor
-from inventory import countfiles, counting, jobs
-from inventory import services as inventory
+from inventory import jobs
 from inventory.errors import CountFileNotReady, CountFileUnreadable
 from inventory.models import (
     Action,
@@ -26,6 +25,8 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
+from inventory.services import count_csv, counts
+from inventory.services import stock as inventory
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
@@ -51,14 +52,14 @@ def ticking() -> Iterator[None]:
 
 def uploaded(content: str | bytes, name: str = "shelf.csv") -> CountFile:
     raw = content.encode() if isinstance(content, str) else content
-    file, is_new = counting.upload(name, raw, actor=MERCHANT)
+    file, is_new = counts.upload(name, raw, actor=MERCHANT)
     assert is_new
     return file
 
 
 def worked(file: CountFile) -> CountFile:
     """Do what jobs would do."""
-    while counting.take_a_batch(file.pk):
+    while counts.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
     return file
@@ -72,14 +73,14 @@ def checked(content: str | bytes) -> CountFile:
 
 def applied(content: str | bytes) -> CountFile:
     file = checked(content)
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
     assert file.state == "applied"
     return file
 
 
 def reverted(file: CountFile) -> CountFile:
-    counting.revert(file.pk, actor=CLERK)
+    counts.revert(file.pk, actor=CLERK)
     return worked(file)
 
 
@@ -118,7 +119,7 @@ def entries() -> int:
     ],
 )
 def test_files_of_all_sorts_say_the_same(content):
-    [line] = countfiles.read(content.encode(), now=NOON).lines
+    [line] = count_csv.read(content.encode(), now=NOON).lines
 
     assert (line.sku, line.units, line.counted_at, line.error) == ("007", 12, NOON, "")
 
@@ -127,7 +128,7 @@ def test_files_of_all_sorts_say_the_same(content):
 def test_letters_survive_what_spreadsheets_write(encoding):
     content = "sku,count\nMÜTZE,1\n".encode(encoding)
 
-    [line] = countfiles.read(content, now=NOON).lines
+    [line] = count_csv.read(content, now=NOON).lines
 
     assert line.sku == "MÜTZE"
 
@@ -135,7 +136,7 @@ def test_letters_survive_what_spreadsheets_write(encoding):
 def test_lines_are_numbered_as_an_editor_numbers_them():
     content = b'sku,name,count\nA,"two\nlines",1\n\nB,,2\n'
 
-    lines = countfiles.read(content, now=NOON).lines
+    lines = count_csv.read(content, now=NOON).lines
 
     assert [(line.number, line.sku) for line in lines] == [(2, "A"), (5, "B")]
 
@@ -163,20 +164,20 @@ def test_lines_are_numbered_as_an_editor_numbers_them():
 )
 def test_f39_what_is_no_such_file_is_refused_whole(content, said):
     with pytest.raises(CountFileUnreadable, match=said):
-        counting.upload("x.csv", content, actor=MERCHANT)
+        counts.upload("x.csv", content, actor=MERCHANT)
 
     assert not CountFile.objects.exists()
     assert not ProcrastinateJob.objects.exists()
 
 
 def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
-    monkeypatch.setattr(countfiles, "BYTES_MAX", 3_000_000)
-    monkeypatch.setattr(countfiles, "LINES_MAX", 2)
+    monkeypatch.setattr(count_csv, "BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(count_csv, "LINES_MAX", 2)
 
     with pytest.raises(CountFileUnreadable, match=r"4 MB.*at most 3 MB"):
-        countfiles.read(b"x" * 4_000_000, now=NOON)
+        count_csv.read(b"x" * 4_000_000, now=NOON)
     with pytest.raises(CountFileUnreadable, match="more than 2 lines"):
-        countfiles.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON)
+        count_csv.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
 def test_f39_what_is_wrong_with_a_line_stands_at_the_line(line, said):
     content = f"sku,count,counted_at\n{line}\nB,7\n"
 
-    wrong, right = countfiles.read(content.encode(), now=NOON).lines
+    wrong, right = count_csv.read(content.encode(), now=NOON).lines
 
     assert said in wrong.error
     assert (right.units, right.error) == (7, "")
@@ -228,7 +229,7 @@ def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, momen
     store.change(time_zone="Europe/Berlin")
 
     content = f"sku,count,counted_at\nA,5,{written}\n"
-    [line] = countfiles.read(content.encode(), now=NOON).lines
+    [line] = count_csv.read(content.encode(), now=NOON).lines
 
     assert line.counted_at == moment
 
@@ -236,7 +237,7 @@ def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, momen
 def test_lines_that_say_nothing_of_their_product_are_left_out():
     content = "sku,name,count\nA,Shirt,\nB,Mug,3\nC,Cap\n\n,,\n"
 
-    sheet = countfiles.read(content.encode(), now=NOON)
+    sheet = count_csv.read(content.encode(), now=NOON)
 
     assert [line.sku for line in sheet.lines] == ["B"]
     assert sheet.left_out == 2
@@ -284,7 +285,7 @@ def test_products_are_found_by_sku_or_barcode():
 
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_a_product_is_counted_once_a_file(size, monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
     shirt = product(10, sku="A", barcode="77")
 
     file = applied("sku,barcode,count\nA,,12\n,77,9\nA,,11\n")
@@ -297,12 +298,12 @@ def test_a_product_is_counted_once_a_file(size, monkeypatch):
 
 
 def small_batches(size: int) -> dict[Any, Any]:
-    return {state: replace(work, batch=size) for state, work in counting._WORK.items()}
+    return {state: replace(work, batch=size) for state, work in counts._WORK.items()}
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_changes_of_a_product_add_up(size, monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
     shirt = product(10, sku="A")
 
     file = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
@@ -313,7 +314,7 @@ def test_changes_of_a_product_add_up(size, monkeypatch):
         (2, 3),
     ]
     assert list(errors_of(file)) == [3]
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     assert [(line.total_before, line.change) for line in lines_of(worked(file))][::2] == [
         (10, -8),
         (2, 3),
@@ -358,7 +359,7 @@ def test_what_moved_after_the_count_stays_moved():
 
     file = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
     inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
 
     [line] = lines_of(file)
@@ -372,7 +373,7 @@ def test_without_a_moment_the_upload_is_the_moment():
 
     file = checked("sku,count\nA,9\n")
     inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
 
     assert numbers(shirt) == (5, 5, 0)
@@ -393,7 +394,7 @@ def test_a_count_that_would_take_allocated_units_is_refused_and_the_rest_goes_on
     paid_order({shirt: 6})
 
     file = checked("sku,count\nA,5\nB,5\n")
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
 
     assert errors_of(file) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
@@ -407,7 +408,7 @@ def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
     file = checked("sku,change\nA,-8\n")
     paid_order({shirt: 6})
 
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
 
     assert errors_of(file) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
@@ -419,7 +420,7 @@ def test_a_product_that_is_managed_no_longer_is_left_alone():
     file = checked("sku,count\nA,5\n")
     inventory.stop_managing(shirt.pk, actor=MERCHANT)
 
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     worked(file)
 
     assert errors_of(file) == {2: "The stock of this product is not managed."}
@@ -435,7 +436,7 @@ def test_more_units_than_a_product_can_hold_are_refused():
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(size))
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
     made = [product(position, sku=f"P{position}") for position in range(10)]
     content = "sku,count\n" + "".join(f"P{position},5\n" for position in range(10)) + "X,1\n"
 
@@ -454,7 +455,7 @@ def test_f39_the_same_file_again_changes_nothing_and_is_known():
     shirt = product(10, sku="A")
     first = applied("sku,count\nA,12\n")
 
-    again, is_new = counting.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
+    again, is_new = counts.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
     worked(again)
 
     assert (again.pk, is_new) == (first.pk, False)
@@ -468,23 +469,23 @@ def test_applying_again_is_refused():
     file = applied("sku,change\nA,5\n")
 
     with pytest.raises(CountFileNotReady, match="The file is applied"):
-        counting.apply(file.pk, actor=CLERK)
+        counts.apply(file.pk, actor=CLERK)
     with pytest.raises(CountFileNotReady):
-        counting.discard(file.pk)
+        counts.discard(file.pk)
 
 
 def test_a_file_must_be_checked_before_it_is_applied():
     product(10, sku="A")
     file = uploaded("sku,change\nA,5\n")
 
-    for service in (counting.apply, counting.revert):
+    for service in (counts.apply, counts.revert):
         with pytest.raises(CountFileNotReady, match="being checked"):
             service(file.pk, actor=CLERK)
 
 
 def test_a_discarded_file_leaves_nothing_and_may_come_again():
     shirt = product(10, sku="A")
-    counting.discard(checked("sku,change\nA,5\n").pk)
+    counts.discard(checked("sku,change\nA,5\n").pk)
 
     assert not CountFile.objects.exists()
     assert not CountLine.objects.exists()
@@ -515,11 +516,11 @@ def test_reverting_happens_once():
     file = reverted(applied("sku,change\nA,5\n"))
 
     with pytest.raises(CountFileNotReady, match="The file is reverted"):
-        counting.revert(file.pk, actor=CLERK)
+        counts.revert(file.pk, actor=CLERK)
 
 
 def test_changes_of_one_product_are_taken_back_from_the_last_to_the_first(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(2))
+    monkeypatch.setattr(counts, "_WORK", small_batches(2))
     shirt = product(0, sku="A")
     file = applied("sku,change\nA,5\nA,-5\nA,3\n")
 
@@ -564,15 +565,15 @@ def test_a_reverted_file_may_come_again():
 def test_each_step_leaves_its_job_in_the_transaction():
     product(10, sku="A")
     file = checked("sku,change\nA,5\n")
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
 
     left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "priority", "args")
-    assert list(left) == [(counting.JOB, "counts", -10, {"file_id": str(file.pk)})] * 2
+    assert list(left) == [(counts.JOB, "counts", -10, {"file_id": str(file.pk)})] * 2
 
 
 def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(1))
-    monkeypatch.setattr(counting, "SECONDS_A_JOB", 0)
+    monkeypatch.setattr(counts, "_WORK", small_batches(1))
+    monkeypatch.setattr(counts, "SECONDS_A_JOB", 0)
     product(10, sku="A")
     file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
@@ -584,18 +585,18 @@ def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
 
 
 def test_f39_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(2))
+    monkeypatch.setattr(counts, "_WORK", small_batches(2))
     made = [product(0, sku=f"P{position}") for position in range(6)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
     file = checked(content)
-    counting.apply(file.pk, actor=CLERK)
-    counting.take_a_batch(file.pk)
+    counts.apply(file.pk, actor=CLERK)
+    counts.take_a_batch(file.pk)
 
     with monkeypatch.context() as dying:
         # It dies with stock and log written, and nothing committed.
         dying.setattr(CountLine, "write", died)
         with pytest.raises(OperationalError):
-            counting.take_a_batch(file.pk)
+            counts.take_a_batch(file.pk)
     assert [numbers(each)[0] for each in made] == [5, 5, 0, 0, 0, 0]
 
     jobs.work_on_count_file(str(file.pk))
@@ -615,30 +616,30 @@ def test_a_file_that_was_left_alone_gets_another_job():
     file = uploaded("sku,change\nA,5\n")
     ProcrastinateJob.objects.all()._raw_delete("default")
 
-    assert counting.take_up_again() == 0
+    assert counts.take_up_again() == 0
     with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
         jobs.take_up_count_files(0)
 
     assert ProcrastinateJob.objects.count() == 1
     worked(file)
     with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
-        assert counting.take_up_again() == 0
+        assert counts.take_up_again() == 0
 
 
 def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(1))
+    monkeypatch.setattr(counts, "_WORK", small_batches(1))
     product(10, sku="A")
     file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
     with clock.replaced(lambda: file.created_at + timedelta(minutes=2)):
-        counting.take_a_batch(file.pk)
-        assert counting.take_up_again() == 0
+        counts.take_a_batch(file.pk)
+        assert counts.take_up_again() == 0
 
 
 def test_a_job_for_a_file_that_is_gone_does_nothing():
     product(10, sku="A")
     file = checked("sku,change\nA,5\n")
-    counting.discard(file.pk)
+    counts.discard(file.pk)
 
     jobs.work_on_count_file(str(file.pk))
 
@@ -650,9 +651,9 @@ def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
     def statements(lines: int, change: int) -> int:
         content = "sku,change\n" + "".join(f"P{line},{change}\n" for line in range(lines))
         file = checked(content)
-        counting.apply(file.pk, actor=CLERK)
+        counts.apply(file.pk, actor=CLERK)
         with CaptureQueriesContext(connection) as queries:
-            counting.take_a_batch(file.pk)
+            counts.take_a_batch(file.pk)
         locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
         assert ["inventory_countfile" in locks[0], "inventory_stock" in locks[1]] == [True, True]
         assert 'ORDER BY "inventory_stock"."id" ASC' in locks[1]
@@ -667,13 +668,13 @@ def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
 
 @pytest.mark.django_db(transaction=True)
 def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(3))
+    monkeypatch.setattr(counts, "_WORK", small_batches(3))
     made = [product(0, sku=f"P{position}") for position in range(30)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(30))
     file = checked(content)
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
 
-    outcomes = run_together(*[lambda: counting.work_on(file.pk)] * 4)
+    outcomes = run_together(*[lambda: counts.work_on(file.pk)] * 4)
 
     assert outcomes == [None] * 4
     file.refresh_from_db()
@@ -686,7 +687,7 @@ def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
     """If this fails, the test above proves nothing."""
     shirt = product(0, sku="A")
     file = checked("sku,change\nA,5\n")
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
     both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def read_only(files: CountFileQuerySet, file_id: uuid.UUID) -> CountFile | None:
@@ -695,24 +696,24 @@ def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
         return found
 
     monkeypatch.setattr(CountFileQuerySet, "lock", read_only)
-    run_together(*[lambda: counting.take_a_batch(file.pk)] * 2)
+    run_together(*[lambda: counts.take_a_batch(file.pk)] * 2)
 
     assert numbers(shirt) == (10, 10, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_f39_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
-    monkeypatch.setattr(counting, "_WORK", small_batches(5))
+    monkeypatch.setattr(counts, "_WORK", small_batches(5))
     made = [product(20, sku=f"P{position}") for position in range(20)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))
     file = checked(content)
-    counting.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK)
 
     def buy() -> None:
         for _ in range(3):
             paid_order(dict.fromkeys(reversed(made), 1))
 
-    outcomes = run_together(lambda: counting.work_on(file.pk), buy, buy)
+    outcomes = run_together(lambda: counts.work_on(file.pk), buy, buy)
 
     assert outcomes == [None] * 3
     assert all(numbers(each) == (25, 19, 6) for each in made)
@@ -723,7 +724,7 @@ def test_the_same_file_uploaded_at_the_same_time_is_one():
     product(10, sku="A")
 
     outcomes = run_together(
-        *[lambda: counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
+        *[lambda: counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
     )
 
     assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from backoffice import count_files
-from inventory import counting
 from inventory.models import CountFile, StockTransaction
+from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ def send(client: Client, content: str, name: str = "shelf.csv") -> Any:
 
 def worked() -> CountFile:
     file = CountFile.objects.latest("pk")
-    while counting.take_a_batch(file.pk):
+    while counts.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
     return file
@@ -91,7 +91,7 @@ def test_no_file_at_all_is_an_error_of_the_form(clerk):
 
 def test_a_file_too_large_is_not_even_read(clerk, monkeypatch):
     monkeypatch.setattr(count_files, "BYTES_MAX", 2_000_000)
-    monkeypatch.setattr(counting, "upload", None)
+    monkeypatch.setattr(counts, "upload", None)
 
     response = send(clerk, "sku,count\n" + "A,12\n" * 600_000)
 
@@ -225,8 +225,8 @@ def test_pages_ask_a_fixed_number_of_questions(clerk, django_assert_max_num_quer
 
 
 def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
-    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
-    counting.take_a_batch(file.pk)
+    file, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    counts.take_a_batch(file.pk)
     viewer = client_with("view_countfile")
 
     page = text(viewer.get(page_of(file)))
@@ -242,7 +242,7 @@ def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
 
 
 def test_whoever_may_change_stock_and_not_see_counts_sees_none():
-    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    file, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
     stranger = client_with("change_stock")
 
     assert stranger.get(page_of(file)).status_code == 403

@@ -11,10 +11,10 @@ import pytest
 
 from api import clock
 from api.actors import Actor
-from inventory import services as inventory
 from inventory.errors import CountTooLow, NotUndoable, StockMoved, StockNotFound, TooManyUnits
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
-from inventory.writing import RowMoved
+from inventory.services import stock as inventory
+from inventory.services.writing import RowMoved
 from orders import services as orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of

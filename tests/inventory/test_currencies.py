@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from api import clock
-from inventory import services as inventory
 from inventory.errors import CurrencyTaken, CurrencyUnknown, TooManyCurrencies
 from inventory.models import Currency, CurrencyQuerySet, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from tests.concurrency import run_together, wait_until_somebody_waits
 from tests.factories import product, unpaid_order
 from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements

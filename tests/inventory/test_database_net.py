@@ -10,8 +10,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from api.ids import uuid7
-from inventory import services as inventory
 from inventory.models import Action, Location, Stock
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product, stock_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from api import clock, store
 from api.actors import Actor
 from backoffice.products import history_tab
-from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
 from tests.inventory.test_tab import client_with

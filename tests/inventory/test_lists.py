@@ -10,9 +10,9 @@ from rest_framework.test import APIRequestFactory
 
 from api import clock
 from api.filtering import listed
-from inventory import services
 from inventory.filters import ProductFilters, StockTransactionFilters
 from inventory.models import Action, Product
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product
 from tests.http import Api, administrator, shopper, statements
 from tests.lists import NOON, NOON_MS, a_shirt_and_a_song, asked, at
@@ -162,7 +162,7 @@ def moved(shirt: Product) -> Product:
     steps = [(Action.DECREMENT, 1), (Action.ALLOCATE, 2), (Action.DEALLOCATE, 2)]
     for days, (action, quantity) in enumerate(steps, start=1):
         with at(NOON + timedelta(days=days)):
-            services.record(shirt.pk, action, quantity, actor=MERCHANT)
+            inventory.record(shirt.pk, action, quantity, actor=MERCHANT)
     return shirt
 
 

@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from api.ids import uuid7
-from inventory import counting
-from inventory import services as inventory
 from inventory.errors import CountedLater, NotUndoable
 from inventory.models import Action, CountFile, Product, StockTransaction
-from inventory.past import Then, totals_at
+from inventory.services import counts
+from inventory.services import stock as inventory
+from inventory.services.log import Then, totals_at
 from orders import services as orders
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
@@ -60,19 +60,19 @@ def applied(made: Product, counted: int, moment: datetime) -> CountFile:
 
 
 def applied_as_it_is(content: str) -> CountFile:
-    file, _ = counting.upload("shelf.csv", content.encode(), actor=MERCHANT)
+    file, _ = counts.upload("shelf.csv", content.encode(), actor=MERCHANT)
     worked(file)
-    counting.apply(file.pk, actor=MERCHANT)
+    counts.apply(file.pk, actor=MERCHANT)
     return worked(file)
 
 
 def reverted(file: CountFile) -> CountFile:
-    counting.revert(file.pk, actor=MERCHANT)
+    counts.revert(file.pk, actor=MERCHANT)
     return worked(file)
 
 
 def worked(file: CountFile) -> CountFile:
-    while counting.take_a_batch(file.pk):
+    while counts.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
     return file
@@ -325,10 +325,10 @@ def test_a_worker_whose_clock_is_behind_applies_what_was_uploaded_just_now():
     shirt = product(10)
     content = f"sku,count\n{shirt.sku},8\n".encode()
     with clock.replaced(lambda: NOON + timedelta(hours=1)):
-        file, _ = counting.upload("shelf.csv", content, actor=MERCHANT)
+        file, _ = counts.upload("shelf.csv", content, actor=MERCHANT)
     worked(file)
 
-    counting.apply(file.pk, actor=MERCHANT)
+    counts.apply(file.pk, actor=MERCHANT)
 
     assert (worked(file).state, total(shirt)) == ("applied", 8)
     assert by_hand(shirt, 8, NOON).startswith("It was counted later, at 2026-05-04 13:00:0")

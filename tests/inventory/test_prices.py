@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from inventory import services as inventory
 from inventory.models import Currency, Price, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, product
 from tests.http import administrator

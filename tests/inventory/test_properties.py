@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from api.fields import UNITS_MAX
 from api.ids import uuid7
-from inventory import services as inventory
 from inventory.errors import StockTooLow, TooManyUnits
 from inventory.models import EFFECTS, Action, Product, Stock
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product, stock_of
 
 SHIP = "ship"

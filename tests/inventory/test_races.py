@@ -21,18 +21,11 @@ from django.db import OperationalError, connection, transaction
 from api.errors import Busy, Conflict
 from api.ids import uuid7
 from api.transactions import in_transaction
-from inventory import audit, writing
-from inventory import services as inventory
 from inventory.errors import SkuTaken, SlugTaken, StockExists, StockTooLow, UnitsAllocated
-from inventory.models import (
-    EFFECTS,
-    Action,
-    Product,
-    Step,
-    Stock,
-    StockQuerySet,
-)
-from inventory.writing import RowMoved
+from inventory.models import EFFECTS, Action, Product, Step, Stock, StockQuerySet
+from inventory.services import audit, writing
+from inventory.services import stock as inventory
+from inventory.services.writing import RowMoved
 from orders import services as orders
 from orders.models import Order, OrderItem
 from tests.concurrency import PATIENCE_SECONDS, run_together

@@ -13,7 +13,6 @@ from api.actors import Actor
 from api.fields import UNITS_MAX
 from api.ids import uuid7
 from api.transactions import Stale
-from inventory import services as inventory
 from inventory.errors import (
     CurrencyUnknown,
     ProductNotFound,
@@ -27,7 +26,8 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import Action, Currency, Product, Stock, StockTransaction
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from tests.factories import MERCHANT, holding_order, product, stock_of
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from api import clock, store
 from api.actors import Actor
-from inventory import counting
-from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import counts
+from inventory.services import stock as inventory
 from orders import services as orders
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
@@ -189,10 +189,10 @@ def test_what_an_order_moved_offers_no_undo(owner):
 
 def test_what_a_file_of_counts_moved_offers_no_undo(owner):
     shirt = product(10, sku="A")
-    file, _ = counting.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
-    counting.take_a_batch(file.pk)
-    counting.apply(file.pk, actor=MERCHANT)
-    counting.take_a_batch(file.pk)
+    file, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    counts.take_a_batch(file.pk)
+    counts.apply(file.pk, actor=MERCHANT)
+    counts.take_a_batch(file.pk)
 
     assert "Undo" not in text(owner.get(tab(shirt)))
     answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from api import clock
 from api.actors import Actor
 from api.ids import uuid7
-from inventory import services as inventory
 from inventory.models import BY_HAND, FOR_ORDER, Action, Product, Stock, StockTransaction
-from inventory.writing import Cause, RowMoved, write, write_plainly
+from inventory.services import stock as inventory
+from inventory.services.writing import Cause, RowMoved, write, write_plainly
 from tests.factories import MERCHANT, product, stock_of
 
 pytestmark = pytest.mark.django_db

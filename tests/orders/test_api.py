@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from api import clock
-from inventory import services as inventory
 from inventory.models import Currency, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders import services as orders
 from orders.models import Cart, CartItem, Order
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order

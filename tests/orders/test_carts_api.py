@@ -10,25 +10,16 @@ import pytest
 from django.db import transaction
 
 from api import clock, store
-from inventory import services as inventory
 from inventory.errors import CurrencyInUse
 from inventory.models import Currency, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders import carts, jobs
 from orders.errors import CurrencyGone
 from orders.models import Cart, CartItem, Order, OrderItem
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product, stock_of
-from tests.http import (
-    PRICE,
-    Api,
-    a_moment,
-    administrator,
-    an_id,
-    assert_shape,
-    shopper,
-    statements,
-)
+from tests.http import PRICE, Api, a_moment, administrator, an_id, assert_shape, shopper, statements
 from tests.orders.statements import sql_of, statements_of
 
 pytestmark = pytest.mark.django_db

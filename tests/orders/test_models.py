@@ -6,12 +6,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from api import clock
 from api.ids import uuid7
 from inventory.models import Stock
-from orders.errors import (
-    OrderNotCancellable,
-    OrderNotFound,
-    OrderNotShippable,
-    PaymentUnderWay,
-)
+from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
 from orders.models import Cart, CartItem, Order, OrderItem, next_order_number, summed
 from tests.concurrency import run_together
 from tests.factories import filled_cart, product, unpaid_order

@@ -8,10 +8,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from api import clock
-from inventory import services as inventory
 from inventory.errors import ProductNotFound, StockNotFound, UnitsAllocated
 from inventory.models import Action, Currency, Product, StockTransaction
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders import carts, reading
 from orders import services as orders
 from orders.errors import (

@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import stock as inventory
 from orders import services as orders
 from orders.models import Order
 from payments import services as payments

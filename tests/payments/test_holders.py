@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from inventory import services as inventory
 from inventory.errors import StockNotFound
 from inventory.models import Action, Product
+from inventory.services import stock as inventory
 from orders import services as orders
 from payments import holders
 from payments import services as payments

@@ -18,8 +18,8 @@ from api import clock, transactions
 from api.errors import Busy, Refusal
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
-from inventory import services as inventory
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
+from inventory.services import stock as inventory
 from orders import audit, carts
 from orders import services as orders
 from orders.errors import InsufficientStock, PaymentUnderWay

@@ -12,8 +12,8 @@ from api.actors import SYSTEM
 from api.errors import Busy
 from api.idempotency import Answered, Key, KeyReused
 from api.ids import uuid7
-from inventory import services as inventory
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import stock as inventory
 from orders import carts
 from orders import services as orders
 from orders.errors import (

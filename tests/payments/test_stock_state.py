@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from demo import fill_orders
-from inventory import services as inventory
 from inventory.models import Action, Stock
+from inventory.services import stock as inventory
 from tests.factories import MERCHANT
 from tests.http import administrator
 

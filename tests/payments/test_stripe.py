@@ -9,9 +9,9 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
-from inventory import services as inventory
 from inventory.models import Currency, Product
-from inventory.services import Money
+from inventory.services import stock as inventory
+from inventory.services.stock import Money
 from orders import services as orders
 from orders.models import Order
 from payments import gateways, reconciling, recovery, settling

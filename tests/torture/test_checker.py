@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from inventory import services as inventory
 from inventory.models import Action
+from inventory.services import stock as inventory
 from orders.models import Order
 from payments import services as payments
 from payments.models import Gateway, Payment

@@ -55,8 +55,8 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.past import totals_at
-from inventory.writing import Cause, moment_of, write
+from inventory.services.log import totals_at
+from inventory.services.writing import Cause, moment_of, write
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -21,8 +21,6 @@ from procrastinate.contrib.django import app
 from api import clock
 from api.actors import Actor
 from api.transactions import Stale, in_transaction
-from inventory import countfiles
-from inventory.countfiles import Line
 from inventory.errors import CountedLater, CountFileNotReady, StockTooLow, TooManyUnits
 from inventory.models import (
     BY_HAND,
@@ -36,9 +34,11 @@ from inventory.models import (
     Step,
     Stock,
 )
-from inventory.past import Then, counted_since, totals_at
-from inventory.services import words_of_count
-from inventory.writing import Cause, write
+from inventory.services import count_csv
+from inventory.services.count_csv import Line
+from inventory.services.log import Then, counted_since, totals_at
+from inventory.services.stock import words_of_count
+from inventory.services.writing import Cause, write
 
 JOB = "inventory.jobs.work_on_count_file"
 # Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
@@ -63,7 +63,7 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
     was reverted. Raises: CountFileUnreadable.
     """
     now = clock.now()
-    sheet = countfiles.read(content, now=now)
+    sheet = count_csv.read(content, now=now)
     file = CountFile(
         name=name[:200],
         sha256=hashlib.sha256(content).hexdigest(),
