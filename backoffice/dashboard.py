@@ -18,7 +18,7 @@ from django.utils.timesince import timesince
 from api import clock, store
 from backoffice import attention
 from inventory.models import Product, Stock
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders.models import AuditResult, Order, OrderItem
 
 ROWS = 6
@@ -104,7 +104,7 @@ def money_held() -> list[MoneyHeld]:
     sums = Order.objects.cancelled_with_money().values("currency_id")
     return [
         MoneyHeld(
-            inventory.currencies()[str(row["currency_id"])].formatted(row["kept"]), row["orders"]
+            currencies.by_code()[str(row["currency_id"])].formatted(row["kept"]), row["orders"]
         )
         for row in sums.annotate(kept=kept, orders=Count("pk")).order_by("currency_id")
     ]

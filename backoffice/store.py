@@ -20,8 +20,7 @@ from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
 from backoffice.base import NOTHING, ServiceAdmin
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location
-from inventory.services import stock as inventory
-from inventory.services.stock import currencies, currency_named
+from inventory.services import currencies
 
 
 class CurrencyForm(forms.ModelForm):
@@ -76,7 +75,7 @@ def _time_zones() -> list[tuple[str, str]]:
 
 
 def _enabled_currencies() -> list[tuple[str, str]]:
-    return sorted((each.code, each.code) for each in currencies().values() if each.enabled)
+    return sorted((each.code, each.code) for each in currencies.by_code().values() if each.enabled)
 
 
 class StoreSettingsForm(forms.ModelForm):
@@ -139,7 +138,7 @@ class StoreSettingsForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.initial["default_currency"] = currency_named("").code
+        self.initial["default_currency"] = currencies.named("").code
 
 
 @admin.register(Currency)
@@ -165,9 +164,9 @@ class CurrencyAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
         if change:
             changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            inventory.change_currency(obj.pk, **changed)
+            currencies.change(obj.pk, **changed)
         else:
-            inventory.create_currency(currency_id=obj.pk, **form.cleaned_data)
+            currencies.create(currency_id=obj.pk, **form.cleaned_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Prices and orders are in it; one that is not needed is disabled."""
@@ -213,7 +212,7 @@ class StoreSettingsAdmin(ServiceAdmin):
 
     @display(description="default currency")
     def default_currency(self, row: StoreSettings) -> str:
-        return inventory.currency_named("").code
+        return currencies.named("").code
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -237,7 +236,7 @@ class StoreSettingsAdmin(ServiceAdmin):
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         code = changed.pop("default_currency", "")
         if code:
-            inventory.change_currency(inventory.currencies()[code].pk, default=True)
+            currencies.change(currencies.by_code()[code].pk, default=True)
         if changed:
             store.change(**changed)
 

@@ -20,9 +20,8 @@ from benchmarks import flow, stock, yardstick
 from benchmarks.processes import cpu_seconds
 from config.embedded import Server, programs
 from config.supervisor import granian_options
-from inventory.services import audit
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import audit, products
+from inventory.services.products import Money
 from payments import services as payments
 
 PRODUCTS = 1_000
@@ -47,7 +46,7 @@ def fill() -> list[uuid.UUID]:
     api.create_client(CLIENT_ID, "Benchmark", storefront=True)
     payments.set_gateway("manual", enabled=True)
     return [
-        inventory.create_product(
+        products.create(
             name=f"Product {number}",
             sku=f"P-{number}",
             prices=[Money("USD", 1250)],

@@ -18,7 +18,7 @@ from api.transactions import in_transaction
 from demo import fill_stock
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
-from inventory.services import stock as inventory
+from inventory.services import currencies, products
 from orders.models import Order, OrderItem
 from payments.models import Payment
 
@@ -56,7 +56,7 @@ def fill(
             cursor.execute(f"SET LOCAL {limit} = 0")
     dice = Random(SEED)  # noqa: S311 - it makes up a shop and keeps no secret
     began = now - timedelta(days=DAYS)
-    currency = inventory.currency_named("").code
+    currency = currencies.named("").code
     tell(f"{products:,} products with prices ...")
     made = fill_stock.make_products(products, currency=currency, at=began, dice=dice)
     year = _Year(made, currency, entries, orders, began, now, dice, tell)
@@ -126,7 +126,7 @@ class _Year:
         """Live through the year: deliveries first, then hands and orders in turn."""
         for position, stock in enumerate(self.stocks):
             yield self._moved(
-                stock, Action.INCREMENT, self._level(position) or 3, inventory.INITIAL_STOCK
+                stock, Action.INCREMENT, self._level(position) or 3, products.INITIAL_STOCK
             )
         # By hand as often as the orders leave room for, so that they are spread over the year.
         every = max(1, (self.length - self.written) // (self.orders + 1))

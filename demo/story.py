@@ -18,9 +18,8 @@ from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Event, Lines, Purchase, Story, by_card, by_hand
 from inventory.models import Action, Stock
-from inventory.services import counts
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import counts, products
+from inventory.services.products import Money
 from payments import services as payments
 from payments.models import Gateway, Payment
 
@@ -414,7 +413,7 @@ def _delivery(story: Story, product: DemoProduct, units: int, at: datetime, numb
 def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> None:
     family = product.family
     do = partial(
-        inventory.create_product,
+        products.create,
         product_id=product.id,
         sku=product.sku,
         name=product.name,

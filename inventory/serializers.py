@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
-from inventory.services.stock import Money
+from inventory.services.products import Money
 
 # As many currencies as a store may have.
 PRICES_MAX = 10

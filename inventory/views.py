@@ -18,6 +18,8 @@ from inventory import serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
 from inventory.filters import ProductFilters, PublicProductFilters, StockTransactionFilters
 from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
+from inventory.services import currencies, products
+from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 
 # How many stocks `POST /v2/inventories/multiple` tells at once.
@@ -37,14 +39,14 @@ class _ProductAnswers(ApiView):
 
     def currency(self) -> str:
         """Raises: CurrencyUnknown."""
-        return inventory.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
+        return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def represented(self, product: Product) -> dict[str, Any]:
         return serializers.product(
             product,
             list(product.prices.all()),
             product.stocks.all()[0],
-            inventory.currencies(),
+            currencies.by_code(),
             self.currency(),
         )
 
@@ -67,7 +69,7 @@ class ProductsView(_ProductAnswers):
             # What could not be answered is not done.
             self.currency()
             fields = self.validated(serializers.ProductBody)
-            created = inventory.create_product(**fields, actor=self.caller.actor, key=key)
+            created = products.create(**fields, actor=self.caller.actor, key=key)
             return self.answered(created.pk, 201)
 
         return once(request, perform, again=lambda product_id: self.answered(product_id, 201))
@@ -81,13 +83,13 @@ class ProductView(_ProductAnswers):
         def perform(key: Key | None) -> Response:
             self.currency()
             fields = self.validated(serializers.ProductChanges)
-            inventory.update_product(product_id, **fields, actor=self.caller.actor, key=key)
+            products.update(product_id, **fields, actor=self.caller.actor, key=key)
             return self.answered(product_id)
 
         return once(request, perform, again=self.answered)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        inventory.archive_product(product_id, actor=self.caller.actor)
+        products.archive(product_id, actor=self.caller.actor)
         return Response(status=204)
 
 
@@ -122,26 +124,26 @@ class InventoryView(ApiView):
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
         moment = moment_asked(request, "at")
-        stock = inventory.stock_of(product_id)
+        stock = stock_log.stock_of(product_id)
         if moment is None:
             return envelope(serializers.stock(stock))
         if moment > clock.now():
             raise BadRequest("Nobody knows the stock of a moment to come.", source="at")
-        return envelope(serializers.stock_at(stock, inventory.entry_at(stock, moment), moment))
+        return envelope(serializers.stock_at(stock, stock_log.entry_at(stock, moment), moment))
 
     def post(self, request: Request, product_id: uuid.UUID) -> Response:
         def again(product: str) -> Response:
-            return envelope(serializers.stock(inventory.stock_of(uuid.UUID(product))), 201)
+            return envelope(serializers.stock(stock_log.stock_of(uuid.UUID(product))), 201)
 
         def perform(key: Key | None) -> Response:
             quantity = self.validated(serializers.StockBody)["quantity"]
-            inventory.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
+            products.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
             return again(str(product_id))
 
         return once(request, perform, again)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        inventory.stop_managing(product_id, actor=self.caller.actor)
+        products.stop_managing(product_id, actor=self.caller.actor)
         return Response(status=204)
 
 
@@ -153,7 +155,7 @@ class StockTransactionsView(ApiView):
 
         Only a filtered log is counted.
         """
-        stock = inventory.stock_of(product_id)
+        stock = stock_log.stock_of(product_id)
         page = Page.of(request)
         newest_first = _newest_first(request)
         asked = conditions(request, StockTransactionFilters)
@@ -162,7 +164,7 @@ class StockTransactionsView(ApiView):
             return paginated(
                 request, found, lambda entry: serializers.stock_transaction(entry, product_id)
             )
-        entries = inventory.log_page(
+        entries = stock_log.page(
             stock, offset=page.offset, limit=page.limit, newest_first=newest_first
         )
         return page.envelope(
@@ -173,7 +175,7 @@ class StockTransactionsView(ApiView):
 
     def post(self, request: Request, product_id: uuid.UUID) -> Response:
         def again(entry_id: str) -> Response:
-            entry = inventory.stock_transaction_of(product_id, uuid.UUID(entry_id))
+            entry = stock_log.stock_transaction_of(product_id, uuid.UUID(entry_id))
             return envelope(serializers.stock_transaction(entry, product_id))
 
         def perform(key: Key | None) -> Response:
@@ -198,7 +200,7 @@ class StockTransactionView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID, entry_id: uuid.UUID) -> Response:
-        entry = inventory.stock_transaction_of(product_id, entry_id)
+        entry = stock_log.stock_transaction_of(product_id, entry_id)
         return envelope(serializers.stock_transaction(entry, product_id))
 
 
@@ -224,7 +226,7 @@ class CurrenciesView(_CurrencyAnswers):
     def post(self, request: Request) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CurrencyBody)
-            return self.answered(inventory.create_currency(**fields, key=key).pk, 201)
+            return self.answered(currencies.create(**fields, key=key).pk, 201)
 
         return once(request, perform, again=lambda currency_id: self.answered(currency_id, 201))
 
@@ -236,11 +238,11 @@ class CurrencyView(_CurrencyAnswers):
     def put(self, request: Request, currency_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CurrencyChanges)
-            inventory.change_currency(currency_id, **fields, key=key)
+            currencies.change(currency_id, **fields, key=key)
             return self.answered(currency_id)
 
         return once(request, perform, again=self.answered)
 
     def delete(self, request: Request, currency_id: uuid.UUID) -> Response:
-        inventory.delete_currency(currency_id)
+        currencies.delete(currency_id)
         return Response(status=204)

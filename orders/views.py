@@ -13,7 +13,7 @@ from api.idempotency import Key, once
 from api.pages import Page, paginated
 from api.views import ApiView, envelope, validated
 from inventory.models import Currency
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders import carts, reading, serializers, services
 from orders.carts import Changed, Entry, LineChange, OtherCart
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
@@ -27,12 +27,12 @@ ENTRIES_MAX = 100
 
 class _CartView(ApiView):
     def currency_asked_for(self) -> str:
-        return inventory.currency_named(self.request.headers.get("X-Moltin-Currency", "")).code
+        return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def currency_of(self, contents: CartContents) -> Currency | None:
         if contents.cart is None or contents.cart.currency_id is None:
             return None
-        return inventory.currencies()[contents.cart.currency_id]
+        return currencies.by_code()[contents.cart.currency_id]
 
     def shown(self, contents: CartContents) -> dict[str, Any]:
         url = self.request.build_absolute_uri(f"/v2/carts/{contents.id}")
@@ -229,7 +229,7 @@ def checked_out(order: Order, items: list[OrderItem]) -> Response:
 def order_answer(
     order: Order, items: list[OrderItem], *, status: int = 200, include_items: bool = False
 ) -> Response:
-    currency = inventory.currencies()[order.currency_id]
+    currency = currencies.by_code()[order.currency_id]
     beside: dict[str, Any] = {}
     if include_items:
         beside["included"] = {"items": serializers.order_items(items, order, currency)}
@@ -249,11 +249,11 @@ class OrdersView(ApiView):
 
     def get(self, request: Request) -> Response:
         orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
-        currencies = inventory.currencies()
+        known = currencies.by_code()
         all_items: list[dict[str, Any]] = []
 
         def represented(order: Order) -> dict[str, Any]:
-            currency = currencies[order.currency_id]
+            currency = known[order.currency_id]
             items = sorted(order.items.all(), key=lambda item: item.position)
             if "items" in included(request):
                 all_items.extend(serializers.order_items(items, order, currency))
@@ -283,5 +283,5 @@ class OrderItemsView(ApiView):
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
         order, items = _order_and_items(order_id)
-        currency = inventory.currencies()[order.currency_id]
+        currency = currencies.by_code()[order.currency_id]
         return envelope(serializers.order_items(items, order, currency))

@@ -11,7 +11,7 @@ from django.db.models.functions import JSONObject
 
 from inventory.errors import StockNotFound
 from inventory.models import DEFAULT_LOCATION_ID, Stock, StockTransaction
-from inventory.services import stock as inventory
+from inventory.services import log as stock_log
 from orders.models import Order, OrderItem
 from payments.models import Payment
 
@@ -60,7 +60,7 @@ def of_product(product_id: uuid.UUID, limit: int) -> Holders:
     stock, units = stock_and_orders(product_id, limit)
     if not stock.managed:
         raise StockNotFound
-    return Holders(stock, with_orders(units), inventory.set_aside(stock, limit))
+    return Holders(stock, with_orders(units), stock_log.set_aside(stock, limit))
 
 
 def stock_and_orders(product_id: uuid.UUID, limit: int) -> tuple[Stock, dict[uuid.UUID, int]]:

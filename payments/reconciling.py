@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Sum
 
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from payments import gateways
 from payments.gateways.books import Booked
 from payments.models import Attempt, Payment
@@ -79,5 +79,5 @@ def _sent_back(known: dict[str, Payment]) -> dict[uuid.UUID, int]:
 
 def _money(amount: int, currency: str) -> str:
     """Write an amount; of a currency that the store does not have, in its smallest unit."""
-    known = inventory.currencies()
+    known = currencies.by_code()
     return known[currency].formatted(amount) if currency in known else f"{amount} {currency}"

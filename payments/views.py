@@ -11,7 +11,7 @@ from api.filtering import listed
 from api.idempotency import Key, KeyInUse, once
 from api.pages import paginated
 from api.views import ApiView, envelope, validated
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders import services as orders
 from orders import views as orders_views
 from orders.errors import OrderNotChangeable
@@ -26,7 +26,7 @@ HOLDERS_MAX = 1000
 
 def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
     """Answer with a payment: 202 while something of it is still on its way."""
-    currency = inventory.currencies()[payment.currency]
+    currency = currencies.by_code()[payment.currency]
     status = 202 if payment.is_pending or pending else 200
     return envelope(serializers.transaction(payment, currency, pending), status)
 
@@ -66,9 +66,9 @@ class TransactionsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
-        currencies = inventory.currencies()
+        known = currencies.by_code()
         shown = [
-            serializers.transaction(payment, currencies[payment.currency], _pending(payment))
+            serializers.transaction(payment, known[payment.currency], _pending(payment))
             for payment in services.payments_of(order_id)
         ]
         return envelope(shown)
@@ -83,7 +83,7 @@ class TransactionView(ApiView):
 
     def get(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         payment = services.payment_of(order_id, payment_id)
-        currency = inventory.currencies()[payment.currency]
+        currency = currencies.by_code()[payment.currency]
         return envelope(serializers.transaction(payment, currency, _pending(payment)))
 
 
@@ -202,14 +202,14 @@ class CartOrdersView(ApiView):
 
     def get(self, request: Request, cart_id: str) -> Response:
         found = Order.objects.filter(cart_id=cart_id).prefetch_related("items", "payments")
-        currencies = inventory.currencies()
+        known = currencies.by_code()
 
         def represented(order: Order) -> dict[str, Any]:
             return serializers.order_for_its_buyer(
                 order,
                 sorted(order.items.all(), key=lambda item: item.position),
                 sorted(order.payments.all(), key=lambda payment: payment.created_at),
-                currencies[order.currency_id],
+                known[order.currency_id],
             )
 
         orders = listed(request, found.order_by("-created_at", "-pk"))

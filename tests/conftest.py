@@ -7,7 +7,7 @@ from django.db import connection
 from api import store, tokens
 from backoffice import roles
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders import audit
 from payments.gateways import patience
 from payments.models import Gateway
@@ -28,7 +28,7 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("transactional_db" if transactional else "db")
     lay_the_first_rows()
     tokens.forget_clients()
-    inventory.forget_currencies()
+    currencies.forget()
     store.forget()
     yield
     if not request.node.get_closest_marker("tampers_with_the_books"):

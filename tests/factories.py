@@ -13,8 +13,8 @@ from api.actors import Actor
 from api.models import ApiClient
 from api.transactions import in_transaction
 from inventory.models import Product, Stock
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import products
+from inventory.services.products import Money
 from orders import carts
 from orders import services as orders
 from orders.models import Order
@@ -48,7 +48,7 @@ class ProductFactory(Factory[Product]):
 
     @classmethod
     def _create(cls, model_class: type[Product], *args: Any, **kwargs: Any) -> Product:
-        return inventory.create_product(**kwargs)
+        return products.create(**kwargs)
 
 
 class ApiClientFactory(DjangoModelFactory[ApiClient]):

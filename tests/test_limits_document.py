@@ -9,7 +9,7 @@ from api import fields, filtering, idempotency, models, pages
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders import serializers as orders_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX
@@ -39,7 +39,7 @@ DOCUMENTED = {
     "Ids of `GetMultipleStock`": [inventory_views.MULTIPLE_MAX],
     "Units of a product, and of a line": [fields.UNITS_MAX],
     "An amount, and a total": [fields.AMOUNT_MAX],
-    "Prices of a product, and currencies of a store": [inventory.CURRENCIES_MAX],
+    "Prices of a product, and currencies of a store": [currencies.CURRENCIES_MAX],
     "`Idempotency-Key`": [idempotency.KEY_LENGTH_MAX, idempotency.KEPT_FOR.days * 24],
     "Tokens, checkouts and payments from one address": [
         default_of("TOKEN_LIMIT"),
@@ -57,7 +57,7 @@ def test_a_documented_limit_is_the_one_of_the_code(of):
 
 
 def test_what_the_table_says_once_is_the_same_for_all_that_it_names():
-    assert inventory_serializers.PRICES_MAX == inventory.CURRENCIES_MAX
+    assert inventory_serializers.PRICES_MAX == currencies.CURRENCIES_MAX
     assert len({default_of(f"{kind}_LIMIT") for kind in ("TOKEN", "CHECKOUT", "PAYMENT")}) == 1
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == global_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 2.5 * 2**20

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from api.schema import document
 from inventory.models import Action, Currency
+from inventory.services import currencies
 from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services.products import Money
 from orders.models import Order
 from payments import services as payments
 from payments.services import Request
@@ -215,8 +216,8 @@ def _log(count: int) -> str:
 
 def _currencies(count: int) -> str:
     # A store has at most ten.
-    for number in range(Currency.objects.count(), min(count, inventory.CURRENCIES_MAX)):
-        inventory.create_currency(code=f"AA{chr(65 + number)}")
+    for number in range(Currency.objects.count(), min(count, currencies.CURRENCIES_MAX)):
+        currencies.create(code=f"AA{chr(65 + number)}")
     return "/v2/currencies"
 
 
@@ -294,7 +295,7 @@ def test_every_list_of_the_description_is_measured_here():
 
 @pytest.mark.parametrize("path", COSTS)
 def test_a_list_of_25_costs_as_many_statements_as_a_list_of_1(back_office, path):
-    inventory.create_currency(code="EUR")
+    currencies.create(code="EUR")
 
     def cost(count: int) -> int:
         address = f"{COSTS[path](count)}?include=items"

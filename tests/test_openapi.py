@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.schema import document
 from inventory.models import Currency, StockTransaction
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders.models import CartItem
 from payments import services as payments
 from payments.models import Payment
@@ -128,7 +128,7 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
     payments.pay(
         authorized.pk, Request("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
     )
-    inventory.create_currency(code="EUR", format="€{price}")
+    currencies.create(code="EUR", format="€{price}")
     unknown = str(uuid.UUID(int=1))
     return {
         "product_id": [str(shirt.pk), str(cap.pk), str(draft.pk), unknown],

@@ -16,8 +16,8 @@ from api.actors import SYSTEM
 from config import supervisor
 from demo import logins
 from demo.catalogue import PRODUCTS
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import products
+from inventory.services.products import Money
 
 ROOT = supervisor.PROJECT
 README = (ROOT / "README.md").read_text()
@@ -42,7 +42,7 @@ def demo_shop(live_server):
     """The demo's logins and the one product of the tour, as tests of the demo find it there."""
     poster = PRODUCTS["POSTER-LIGHTHOUSE"]
     assert poster.left == 1
-    inventory.create_product(
+    products.create(
         product_id=poster.id,
         name=poster.name,
         sku=poster.sku,

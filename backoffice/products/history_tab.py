@@ -22,7 +22,7 @@ from backoffice.base import PER_PAGE, moment
 from backoffice.products.forms import HistoryForm, MomentForm
 from backoffice.products.page import ProductPage, may_see_log, may_see_orders
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
-from inventory.services import stock as inventory
+from inventory.services import log as stock_log
 
 POINTS = 60
 BATCH = 1000
@@ -131,7 +131,7 @@ def _stock(product: Product) -> Stock:
 
 
 def _last_number(stock: Stock, until: datetime) -> int:
-    entry = inventory.entry_at(stock, until)
+    entry = stock_log.entry_at(stock, until)
     return entry.sequence if entry else 0
 
 
@@ -172,7 +172,7 @@ def past(stock: Stock, form: MomentForm) -> str:
     if not form.is_valid() or not form.cleaned_data["at"]:
         return ""
     at: datetime = form.cleaned_data["at"]
-    entry = inventory.entry_at(stock, at)
+    entry = stock_log.entry_at(stock, at)
     if entry is None:
         return f"{moment(at)}: nothing had moved yet."
     return (

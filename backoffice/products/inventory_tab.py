@@ -31,6 +31,8 @@ from backoffice.products.page import (
 )
 from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
+from inventory.services import log as stock_log
+from inventory.services import products
 from inventory.services import stock as inventory
 from inventory.services.log import totals_at
 
@@ -172,7 +174,7 @@ class InventoryTab(ProductPage):
 
         def start() -> str:
             actor, key = actor_of(request), form.key(request)
-            inventory.start_managing(product.pk, quantity, actor=actor, key=key)
+            products.start_managing(product.pk, quantity, actor=actor, key=key)
             return f"The stock of this product is managed now, beginning with {units(quantity)}."
 
         if not done(request, form, start):
@@ -187,7 +189,7 @@ class InventoryTab(ProductPage):
         _require_stock_permission(request)
         if request.method == "POST":
             try:
-                inventory.stop_managing(product_id, actor=actor_of(request))
+                products.stop_managing(product_id, actor=actor_of(request))
             except Refusal as refusal:
                 messages.error(request, str(refusal))
             else:
@@ -227,8 +229,8 @@ class InventoryTab(ProductPage):
         """What refreshes itself: two parts of the page, and a mark by which they are known."""
         stock = holding.stock
         sees_log, may_change = may_see_log(request), request.user.has_perm(MAY_CHANGE)
-        recent = inventory.log_page(stock, offset=0, limit=RECENT, newest_first=True)
-        set_aside = inventory.set_aside(stock, SET_ASIDE_SHOWN)
+        recent = stock_log.page(stock, offset=0, limit=RECENT, newest_first=True)
+        set_aside = stock_log.set_aside(stock, SET_ASIDE_SHOWN)
         context = {
             "original": product,
             "stock": stock,

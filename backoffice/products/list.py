@@ -23,8 +23,8 @@ from backoffice.products.page import inventory_url, product_of_code, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import products
+from inventory.services.products import Money
 
 
 class ManagedFilter(admin.SimpleListFilter):
@@ -185,7 +185,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
 
     def _create(self, product: Product, form: NewProductForm, request: HttpRequest) -> None:
         typed = form.cleaned_data
-        inventory.create_product(
+        products.create(
             product_id=product.pk,
             prices=[Money(code, amount) for code, amount in form.amounts.items()],
             manage_stock=typed["manage_stock"],
@@ -200,7 +200,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         if not fields["slug"]:
             # As when the product was made.
             fields["slug"] = slugify(fields["name"])
-        inventory.update_product(
+        products.update(
             product.pk,
             actor=actor_of(request),
             **{name: value for name, value in fields.items() if name in form.changed_data},
@@ -237,7 +237,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
             return redirect("admin:inventory_product_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: Product) -> None:
-        inventory.archive_product(obj.pk, actor=actor_of(request))
+        products.archive(obj.pk, actor=actor_of(request))
         super().log_deletions(request, Product.objects.filter(pk=obj.pk))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:

@@ -11,7 +11,7 @@ from django.urls import URLPattern
 from backoffice.products.forms import PricesForm
 from backoffice.products.page import ProductPage, done
 from inventory.models import Currency
-from inventory.services import stock as inventory
+from inventory.services import currencies, products
 
 
 class PricesTab(ProductPage):
@@ -37,7 +37,7 @@ class PricesTab(ProductPage):
 
         def save() -> str:
             """Change what was changed on the form, so that two people's changes can both stand."""
-            inventory.change_prices(product.pk, form.changed)
+            products.change_prices(product.pk, form.changed)
             return "The prices were changed."
 
         if request.method == "POST" and form.is_valid() and done(request, form, save):
@@ -53,7 +53,7 @@ class PricesTab(ProductPage):
 
 def price_fields() -> dict[str, Currency]:
     """Name the form's price fields: `price` in the default currency, `price_eur` and so on."""
-    enabled = [currency for currency in inventory.currencies().values() if currency.enabled]
+    enabled = [currency for currency in currencies.by_code().values() if currency.enabled]
     return {
         "price" if currency.default else f"price_{currency.code.lower()}": currency
         for currency in sorted(enabled, key=lambda each: (not each.default, each.code))

@@ -1,17 +1,81 @@
-"""What a stock's total was at a past moment, as far as is known by now.
+"""Reading the log: by its numbers, at a moment, and what a total was as far as is known by now.
 
 The log has what a count found out from when that was written down on. But it was so at the moment
 of the count already: so the log's entries of counts carry that moment too. Of several counts the
 one of the latest moment is right: it has found whatever those before it did, and more.
 """
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
 
-from inventory.models import Stock
+from inventory.errors import StockNotFound, StockTransactionNotFound
+from inventory.models import BY_HAND, Action, Stock, StockTransaction
+
+
+def stock_of(product_id: uuid.UUID) -> Stock:
+    """Raises: StockNotFound for a product that is unknown or unmanaged."""
+    stocks = Stock.objects.filter(product_id=product_id, managed=True).select_related("product")
+    stock = stocks.first()
+    if stock is None:
+        raise StockNotFound
+    return stock
+
+
+def stock_transaction_of(product_id: uuid.UUID, entry_id: uuid.UUID) -> StockTransaction:
+    """Raises: StockTransactionNotFound."""
+    entries = StockTransaction.objects.select_related("stock")
+    entry = entries.filter(pk=entry_id, stock__product_id=product_id).first()
+    if entry is None:
+        raise StockTransactionNotFound
+    return entry
+
+
+def page(
+    stock: Stock, *, offset: int, limit: int, newest_first: bool = False
+) -> list[StockTransaction]:
+    """Read a page of the log as a range of its numbers, which have no gaps: never OFFSET."""
+    if newest_first:
+        last = stock.sequence - offset
+        numbers, order = (last - limit + 1, last), "-sequence"
+    else:
+        numbers, order = (offset + 1, offset + limit), "sequence"
+    return list(stock.log.filter(sequence__range=numbers).order_by(order))
+
+
+def set_aside(stock: Stock, limit: int) -> list[StockTransaction]:
+    """Read what people allocated and deallocated since nothing was set aside, newest first.
+
+    Added up, they are what is `held`, unless there are more than `limit`.
+    """
+    if not stock.held:
+        return []
+    by_hand = stock.log.filter(
+        by_order=BY_HAND,
+        action__in=[Action.ALLOCATE, Action.DEALLOCATE],
+        sequence__lte=stock.sequence,
+    )
+    parts = []
+    for entry in by_hand.order_by("-sequence")[:limit]:
+        parts.append(entry)
+        if entry.held == entry.set_aside:
+            break
+    return parts
+
+
+def entry_at(stock: Stock, moment: datetime) -> StockTransaction | None:
+    """Find the entry that made the numbers of a past moment: one look-up in an index.
+
+    None before the log begins, when there was nothing.
+    """
+    until = stock.log.filter(created_at__lte=moment)
+    return until.order_by("-created_at", "-sequence").first()
+
+
+# What a total was, as far as is known by now.
 
 
 class Then(NamedTuple):

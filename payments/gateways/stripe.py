@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from stripe import PaymentIntent, Refund, StripeClient, StripeError
 
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRequired
 from payments.gateways import patience
 from payments.gateways.adapter import Adapter
@@ -58,7 +58,7 @@ class StripeGateway(Adapter):
     def require_chargeable(self, payment: Payment) -> None:
         if not payment.token:
             raise PaymentTokenRequired(source="data.payment")
-        if inventory.currencies()[payment.currency].decimal_places != _own_digits(payment.currency):
+        if currencies.by_code()[payment.currency].decimal_places != _own_digits(payment.currency):
             raise CurrencyNotChargeable
         if _DIGITS.get(payment.currency) == 3 and payment.amount % 10:
             # Stripe rounds three digits to two.

@@ -343,7 +343,7 @@ def test_a_conflict_is_not_the_answer_to_its_key(monkeypatch):
     path = f"/v2/inventories/{product(managed=False).pk}"
     back_office = administrator()
     with monkeypatch.context() as once:
-        once.setattr("inventory.services.stock.start_managing", conflicting)
+        once.setattr("inventory.services.products.start_managing", conflicting)
         first = back_office.post(path, {"quantity": 5}, key="click")
 
     again = back_office.post(path, {"quantity": 5}, key="click")

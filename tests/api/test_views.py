@@ -24,6 +24,7 @@ from api import clock, tokens, views
 from api.models import ApiClient, IdempotencyKey
 from config import wsgi
 from inventory.models import Product, StockTransaction
+from inventory.services import currencies
 from inventory.services import stock as inventory
 from orders.models import Cart, Order
 from payments import gateways, recovery
@@ -408,7 +409,7 @@ def test_a_busy_database_is_a_503_that_says_when_to_come_back(monkeypatch):
         raise OperationalError from psycopg.errors.LockNotAvailable()
 
     shirt = product(stock=1)
-    monkeypatch.setattr(inventory, "_lock_managed", wait_in_vain)
+    monkeypatch.setattr(inventory, "lock_managed", wait_in_vain)
     entry = {"action": "decrement", "quantity": 1}
 
     answer = administrator().post(f"/v2/inventories/{shirt.pk}/transactions", entry)
@@ -944,7 +945,7 @@ def test_a_key_is_forgotten_after_a_day():
 def test_f27_an_error_of_the_server_is_not_remembered(monkeypatch):
     api, call = administrator(raises=False), adding()
     with monkeypatch.context() as broken:
-        broken.setattr(inventory, "currency_named", lambda code: 1 / 0)
+        broken.setattr(currencies, "named", lambda code: 1 / 0)
         assert send(api, call, "once").status_code == 500
 
     again = send(api, call, "once")

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from inventory.models import Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import products
+from inventory.services.products import Money
 from orders.models import Order
 from payments import recovery
 from payments.models import Payment
@@ -62,7 +62,7 @@ def pay(page: Page, way: str) -> None:
 
 
 def set_price(made: Product, amount: int) -> None:
-    inventory.update_product(made.pk, prices=[Money("USD", amount)], actor=MERCHANT)
+    products.update(made.pk, prices=[Money("USD", amount)], actor=MERCHANT)
 
 
 # Buying.

@@ -15,7 +15,7 @@ from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawn
 from demo.story import DAYS, written
 from inventory.models import CountFile, Product, Stock, StockTransaction
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from orders import audit
 from orders.models import Cart, Order, OrderItem
 from payments.models import Attempt, Gateway, Payment
@@ -30,7 +30,7 @@ def loaded(django_db_setup, django_db_blocker):
     """The demo, loaded and committed once for all tests of this module that ask for it."""
     with django_db_blocker.unblock():
         lay_the_first_rows()
-        inventory.forget_currencies()
+        currencies.forget()
         with pytest.MonkeyPatch.context() as patch, clock.replaced(lambda: NOW):
             # The tests have no pool, and so would connect anew after each payment.
             patch.setattr(connection, "close", lambda: None)

@@ -13,6 +13,7 @@ from api import clock, store
 from api.fields import AMOUNT_MAX
 from backoffice.products.forms import MoneyField
 from inventory.models import Action, Currency, Price, Product, StockTransaction
+from inventory.services import currencies, products
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
@@ -255,7 +256,7 @@ def test_an_unknown_action_and_an_unknown_product_move_nothing(admin_client):
     shirt = product(8)
 
     assert move(admin_client, shirt, "set", 1).status_code == 400
-    inventory.archive_product(shirt.pk, actor=MERCHANT)
+    products.archive(shirt.pk, actor=MERCHANT)
     assert admin_client.get(tab(shirt)).status_code == 302
 
 
@@ -316,7 +317,7 @@ def test_the_log_is_never_counted(admin_client, django_assert_num_queries):
 def test_the_list_costs_the_same_for_one_product_and_for_a_page_of_them(
     admin_client, django_assert_num_queries
 ):
-    inventory.currencies()
+    currencies.by_code()
     store.current()
     product(1)
     with django_assert_num_queries(5):
@@ -491,12 +492,12 @@ def test_each_enabled_currency_has_its_own_price(admin_client):
     Currency.objects.create(
         code="JPY", format="¥{price}", decimal_places=0, created_at=now, updated_at=now
     )
-    inventory.forget_currencies()
+    currencies.forget()
 
     admin_client.post(ADD, form(price="12.50", price_jpy="1,900"))
 
     prices = dict(Price.objects.values_list("currency_id", "amount"))
-    inventory.forget_currencies()
+    currencies.forget()
     assert prices == {"USD": 1250, "JPY": 1900}
 
 
@@ -569,7 +570,7 @@ def test_a_currency_is_added_and_its_digits_stay(admin_client):
     admin_client.post(url, new_currency(decimal_places="0", format="KD {price}"))
 
     dinar.refresh_from_db()
-    inventory.forget_currencies()
+    currencies.forget()
     assert dinar.formatted(1250) == "KD 1.250"
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from api import clock
 from inventory.models import Action, Currency, Product
+from inventory.services import currencies
 from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services.products import Money
 from tests.factories import MERCHANT, paid_order, product, stock_of
 from tests.http import (
     FORMATTED,
@@ -233,7 +234,7 @@ def test_the_price_shown_is_in_the_currency_asked_for(storefront):
     Currency.objects.create(
         code="JPY", format="¥{price}", decimal_places=0, created_at=now, updated_at=now
     )
-    inventory.forget_currencies()
+    currencies.forget()
     prices = [Money("USD", 1250), Money("JPY", 123456)]
     made = product(prices=prices)
 

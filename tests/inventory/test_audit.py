@@ -9,7 +9,7 @@ from django.db import InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Action, Product, StockTransaction
-from inventory.services import audit
+from inventory.services import audit, products
 from inventory.services import stock as inventory
 from inventory.services.audit import Difference, snapshot
 from orders.audit import differences
@@ -66,7 +66,7 @@ def _found() -> list[str]:
 
 def test_an_audit_finds_nothing_in_an_untouched_shop(shirt):
     paid_order({shirt: 2, product(managed=False): 1})
-    inventory.stop_managing(product(5).pk, actor=MERCHANT)
+    products.stop_managing(product(5).pk, actor=MERCHANT)
 
     assert differences() == []
 

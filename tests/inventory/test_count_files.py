@@ -25,7 +25,7 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.services import count_csv, counts
+from inventory.services import count_csv, counts, products
 from inventory.services import stock as inventory
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
@@ -267,7 +267,7 @@ def test_products_are_found_by_sku_or_barcode():
     product(1, sku="A", barcode="0012345678905")
     product(1, sku="B", barcode="42")
     product(1, sku="C", barcode="42")
-    inventory.archive_product(product(0, sku="GONE").pk, actor=MERCHANT)
+    products.archive(product(0, sku="GONE").pk, actor=MERCHANT)
     product(sku="FREE", managed=False)
 
     file = checked(
@@ -418,7 +418,7 @@ def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
 def test_a_product_that_is_managed_no_longer_is_left_alone():
     shirt = product(0, sku="A")
     file = checked("sku,count\nA,5\n")
-    inventory.stop_managing(shirt.pk, actor=MERCHANT)
+    products.stop_managing(shirt.pk, actor=MERCHANT)
 
     counts.apply(file.pk, actor=CLERK)
     worked(file)

@@ -13,6 +13,7 @@ from api import clock
 from api.actors import Actor
 from inventory.errors import CountTooLow, NotUndoable, StockMoved, StockNotFound, TooManyUnits
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
+from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
 from orders import services as orders
@@ -290,8 +291,8 @@ def test_an_entry_counts_from_its_own_moment_on(from_nine):
     entry = last_entry(shirt)
 
     before = entry.created_at - timedelta(microseconds=1)
-    assert inventory.entry_at(entry.stock, entry.created_at) == entry
-    assert inventory.entry_at(entry.stock, before) is None
+    assert stock_log.entry_at(entry.stock, entry.created_at) == entry
+    assert stock_log.entry_at(entry.stock, before) is None
 
 
 def test_of_entries_of_one_moment_the_last_one_counts():
@@ -299,7 +300,7 @@ def test_of_entries_of_one_moment_the_last_one_counts():
         shirt = product(50)
         move(shirt, Action.DECREMENT, 1)
 
-    assert inventory.entry_at(stock_of(shirt), NINE) == last_entry(shirt)
+    assert stock_log.entry_at(stock_of(shirt), NINE) == last_entry(shirt)
 
 
 def test_a_past_moment_costs_the_same_however_long_the_log_is():

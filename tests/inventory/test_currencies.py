@@ -15,8 +15,8 @@ from django.test import Client
 from api import clock
 from inventory.errors import CurrencyTaken, CurrencyUnknown, TooManyCurrencies
 from inventory.models import Currency, CurrencyQuerySet, Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import currencies
+from inventory.services.products import Money
 from tests.concurrency import run_together, wait_until_somebody_waits
 from tests.factories import product, unpaid_order
 from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements
@@ -84,7 +84,7 @@ def test_only_the_code_is_needed(back_office):
 
 def test_shoppers_read_currencies_and_change_none(back_office):
     storefront = shopper()
-    inventory.create_currency(code="EUR")
+    currencies.create(code="EUR")
 
     listed = storefront.get("/v2/currencies").json()
 
@@ -97,7 +97,7 @@ def test_shoppers_read_currencies_and_change_none(back_office):
 
 def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office):
     for number in range(9):
-        inventory.create_currency(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}")
     back_office.get("/v2/currencies")
 
     short = statements(lambda: back_office.get("/v2/currencies?page[limit]=1"))
@@ -107,7 +107,7 @@ def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office):
 def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_office):
     for answer in (
         back_office.post("/v2/currencies", {"code": "usd"}),
-        back_office.put(path(inventory.create_currency(code="EUR")), {"code": "USD"}),
+        back_office.put(path(currencies.create(code="EUR")), {"code": "USD"}),
     ):
         error = refused(answer, 409, "currency_taken")
         assert error["title"] == "Currency already exists"
@@ -146,7 +146,7 @@ def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_offic
     ],
 )
 def test_a_wrong_currency_is_neither_made_nor_changed_to(back_office, fields, status):
-    made = inventory.create_currency(code="EUR")
+    made = currencies.create(code="EUR")
     before = Currency.objects.values().get(code="EUR")
 
     for answer in (
@@ -160,14 +160,14 @@ def test_a_wrong_currency_is_neither_made_nor_changed_to(back_office, fields, st
 
 
 def test_a_separator_may_be_a_space_or_nothing(back_office):
-    made = inventory.create_currency(code="EUR")
+    made = currencies.create(code="EUR")
 
     spaced = back_office.put(path(made), {"decimal_point": ",", "thousand_separator": " "})
     joined = back_office.put(path(made), {"thousand_separator": ""})
 
     assert spaced.json()["data"]["thousand_separator"] == " "
     assert joined.json()["data"]["thousand_separator"] == ""
-    assert inventory.currencies()["EUR"].formatted(123456) == "1234,56"
+    assert currencies.by_code()["EUR"].formatted(123456) == "1234,56"
 
 
 def test_an_unknown_currency_is_not_found(back_office):
@@ -182,7 +182,7 @@ def test_an_unknown_currency_is_not_found(back_office):
 
 
 def test_another_default_takes_the_place_of_the_one_before(back_office):
-    euro = inventory.create_currency(code="EUR")
+    euro = currencies.create(code="EUR")
     shirt = product(prices=[Money("EUR", 900), Money("USD", 1000)])
 
     answer = back_office.put(path(euro), {"default": True})
@@ -204,7 +204,7 @@ def test_the_default_is_neither_given_up_nor_disabled(back_office, change):
 
 
 def test_a_disabled_currency_does_not_become_the_default(back_office):
-    euro = inventory.create_currency(code="EUR", enabled=False)
+    euro = currencies.create(code="EUR", enabled=False)
 
     for answer in (
         back_office.put(path(euro), {"default": True}),
@@ -216,7 +216,7 @@ def test_a_disabled_currency_does_not_become_the_default(back_office):
 
 
 def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
-    euro = inventory.create_currency(code="EUR")
+    euro = currencies.create(code="EUR")
     back_office.put(path(euro), {"enabled": False})
 
     answer = back_office.get(f"/v2/products/{product().pk}", X_MOLTIN_CURRENCY="EUR")
@@ -225,10 +225,10 @@ def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
 
 
 def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
-    priced = inventory.create_currency(code="EUR")
+    priced = currencies.create(code="EUR")
     product(prices=[Money("EUR", 1)])
     unpaid_order({product(stock=1): 1})
-    inventory.create_currency(code="CHF", default=True)
+    currencies.create(code="CHF", default=True)
 
     for used in (priced, dollar()):
         refused(back_office.delete(path(used)), 409, "currency_in_use")
@@ -239,7 +239,7 @@ def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
 
 
 def test_a_currency_nobody_uses_is_renamed_and_deleted(back_office):
-    euro = inventory.create_currency(code="EUR")
+    euro = currencies.create(code="EUR")
 
     renamed = back_office.put(path(euro), {"code": "CHF", "decimal_places": 4})
     deleted = back_office.delete(path(euro))
@@ -251,7 +251,7 @@ def test_a_currency_nobody_uses_is_renamed_and_deleted(back_office):
 
 def test_a_store_has_at_most_10_currencies(back_office):
     for number in range(9):
-        inventory.create_currency(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}")
 
     refused(back_office.post("/v2/currencies", YEN), 422, "too_many_currencies")
 
@@ -264,22 +264,22 @@ def test_the_same_key_makes_one_currency(back_office):
 
 
 def test_what_another_process_made_is_known_at_once():
-    inventory.currencies()
+    currencies.by_code()
     now = clock.now()
     Currency.objects.create(code="EUR", created_at=now, updated_at=now)
 
-    assert inventory.currencies()["EUR"].enabled
-    inventory.forget_currencies()
-    inventory.currencies()
+    assert currencies.by_code()["EUR"].enabled
+    currencies.forget()
+    currencies.by_code()
     Currency.objects.create(code="CHF", created_at=now, updated_at=now)
-    assert inventory.currency_named("CHF").code == "CHF"
+    assert currencies.named("CHF").code == "CHF"
 
 
 def test_every_change_is_dated(back_office):
-    euro = inventory.create_currency(code="EUR")
+    euro = currencies.create(code="EUR")
 
     with clock.replaced(itertools.repeat(clock.now() + timedelta(minutes=5)).__next__):
-        inventory.change_currency(euro.pk, format="€{price}")
+        currencies.change(euro.pk, format="€{price}")
 
     changed = Currency.objects.get(pk=euro.pk)
     assert changed.updated_at > changed.created_at == euro.created_at
@@ -287,10 +287,10 @@ def test_every_change_is_dated(back_office):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_currencies_made_the_default_at_once_one_is():
-    made = [inventory.create_currency(code=code) for code in ("AAA", "BBB", "CCC", "DDD")]
+    made = [currencies.create(code=code) for code in ("AAA", "BBB", "CCC", "DDD")]
 
     def make_default(currency: Currency) -> Any:
-        return lambda: inventory.change_currency(currency.pk, default=True)
+        return lambda: currencies.change(currency.pk, default=True)
 
     outcomes = run_together(*map(make_default, made))
 
@@ -300,8 +300,8 @@ def test_of_currencies_made_the_default_at_once_one_is():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_price_in_a_currency_that_another_process_has_just_deleted_is_refused():
-    inventory.create_currency(code="EUR")
-    inventory.currencies()
+    currencies.create(code="EUR")
+    currencies.by_code()
     Currency.objects.filter(code="EUR").delete()
 
     with pytest.raises(CurrencyUnknown):
@@ -312,7 +312,7 @@ def test_a_price_in_a_currency_that_another_process_has_just_deleted_is_refused(
 
 @pytest.mark.django_db(transaction=True)
 def test_of_codes_made_at_once_one_is():
-    outcomes = run_together(*[lambda: inventory.create_currency(code="EUR")] * 4)
+    outcomes = run_together(*[lambda: currencies.create(code="EUR")] * 4)
 
     assert len([made for made in outcomes if isinstance(made, Currency)]) == 1
     assert {type(one).__name__ for one in outcomes} == {"Currency", "CurrencyTaken"}
@@ -326,7 +326,7 @@ def two_made_for_the_last_place(
 ) -> Sequence[Any]:
     """Have one currency wait for another to be made, of which there is room for one alone."""
     for number in range(8):
-        inventory.create_currency(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}")
     is_first = threading.Semaphore()
 
     def lock_and_let_the_other_wait(rows: CurrencyQuerySet) -> list[Currency]:
@@ -337,7 +337,7 @@ def two_made_for_the_last_place(
 
     monkeypatch.setattr(CurrencyQuerySet, "lock_all", lock_and_let_the_other_wait)
     codes = ("EUR", "JPY")
-    return run_together(*[partial(inventory.create_currency, code=code) for code in codes])
+    return run_together(*[partial(currencies.create, code=code) for code in codes])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -384,13 +384,13 @@ def errors(answer: Any) -> dict[str, list[str]]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_code_that_somebody_makes_meanwhile_is_refused_on_the_form(monkeypatch):
-    client, create = owner(), inventory.create_currency
+    client, create = owner(), currencies.create
 
     def made_by_another_meanwhile(**fields: Any) -> Currency:
         assert [type(made) for made in run_together(lambda: create(code="EUR"))] == [Currency]
         return create(**fields)
 
-    monkeypatch.setattr(inventory, "create_currency", made_by_another_meanwhile)
+    monkeypatch.setattr(currencies, "create", made_by_another_meanwhile)
 
     answer = client.post(f"{IN_ADMIN}add/", TYPED)
 
@@ -401,7 +401,7 @@ def test_a_code_that_somebody_makes_meanwhile_is_refused_on_the_form(monkeypatch
 
 def test_the_eleventh_currency_is_refused_on_the_form():
     for number in range(9):
-        inventory.create_currency(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}")
 
     answer = owner().post(f"{IN_ADMIN}add/", TYPED)
 
@@ -410,14 +410,14 @@ def test_the_eleventh_currency_is_refused_on_the_form():
 
 
 def test_what_is_changed_on_the_form_leaves_the_rest_as_others_have_made_it(monkeypatch):
-    client, change = owner(), inventory.change_currency
-    euro = inventory.create_currency(code="EUR")
+    client, change = owner(), currencies.change
+    euro = currencies.create(code="EUR")
 
     def made_default_meanwhile(*args: Any, **fields: Any) -> Currency:
         change(euro.pk, default=True)
         return change(*args, **fields)
 
-    monkeypatch.setattr(inventory, "change_currency", made_default_meanwhile)
+    monkeypatch.setattr(currencies, "change", made_default_meanwhile)
 
     client.post(f"{IN_ADMIN}{euro.pk}/change/", {**TYPED, "exchange_rate": "1.5"})
 

@@ -19,6 +19,8 @@ from api import clock, store
 from api.actors import Actor
 from backoffice.products import history_tab
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import log as stock_log
+from inventory.services import products
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
@@ -225,7 +227,7 @@ def test_a_past_moment_is_found_in_the_index(a_week, look):
         inventory.record(product(1).pk, Action.INCREMENT, 1, actor=MERCHANT)
     with CaptureQueriesContext(connection) as asked:
         if look == "at":
-            inventory.entry_at(stock, FIRST_OF_MAY)
+            stock_log.entry_at(stock, FIRST_OF_MAY)
         else:
             with connection.cursor() as cursor:
                 cursor.execute(history_tab._POINTS, [[FIRST_OF_MAY] * history_tab.POINTS, stock.pk])
@@ -330,7 +332,7 @@ def test_the_history_is_for_those_who_may_see_the_log(part):
 @pytest.mark.parametrize("part", ["", "export/"])
 def test_an_archived_product_has_no_page(owner, part):
     shirt = product(1)
-    inventory.archive_product(shirt.pk, actor=MERCHANT)
+    products.archive(shirt.pk, actor=MERCHANT)
 
     assert owner.get(tab(shirt, part)).status_code == 302
 

@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from inventory.models import Currency, Price, Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import currencies, products
+from inventory.services.products import Money
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, product
 from tests.http import administrator
@@ -26,9 +26,7 @@ def owner() -> Client:
 
 @pytest.fixture
 def euro() -> None:
-    inventory.create_currency(
-        code="EUR", format="{price} €", decimal_point=",", thousand_separator="."
-    )
+    currencies.create(code="EUR", format="{price} €", decimal_point=",", thousand_separator=".")
 
 
 def tab(made: Product) -> str:
@@ -109,7 +107,7 @@ def test_prices_of_what_is_archived_are_not_changed(owner):
 
 
 def disable_euro() -> None:
-    inventory.change_currency(Currency.objects.get(code="EUR").pk, enabled=False)
+    currencies.change(Currency.objects.get(code="EUR").pk, enabled=False)
 
 
 def test_a_price_in_a_disabled_currency_outlives_a_change_of_the_others(owner, euro):
@@ -142,10 +140,10 @@ def test_prices_are_given_back_as_they_were_read(euro):
 
 def test_a_price_in_a_currency_that_another_process_has_just_disabled_is_replaced(euro):
     shirt = product(prices=[Money("EUR", 1100)])
-    inventory.currencies()
+    currencies.by_code()
     Currency.objects.filter(code="EUR").update(enabled=False)
 
-    inventory.update_product(shirt.pk, actor=MERCHANT, prices=[Money("EUR", 900)])
+    products.update(shirt.pk, actor=MERCHANT, prices=[Money("EUR", 900)])
 
     assert prices(shirt) == {"EUR": 900}
 
@@ -153,13 +151,13 @@ def test_a_price_in_a_currency_that_another_process_has_just_disabled_is_replace
 @pytest.mark.django_db(transaction=True)
 def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro, monkeypatch):
     shirt = product(price=1250)
-    change = inventory.change_prices
+    change = products.change_prices
 
     def after_somebody_else(product_id: Any, amounts: Any) -> None:
         run_together(lambda: change(product_id, {"EUR": 1100}))
         change(product_id, amounts)
 
-    monkeypatch.setattr(inventory, "change_prices", after_somebody_else)
+    monkeypatch.setattr(products, "change_prices", after_somebody_else)
     owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
 
     assert prices(shirt) == {"USD": 1500, "EUR": 1100}

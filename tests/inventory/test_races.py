@@ -23,7 +23,7 @@ from api.ids import uuid7
 from api.transactions import in_transaction
 from inventory.errors import SkuTaken, SlugTaken, StockExists, StockTooLow, UnitsAllocated
 from inventory.models import EFFECTS, Action, Product, Step, Stock, StockQuerySet
-from inventory.services import audit, writing
+from inventory.services import audit, products, writing
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
 from orders import services as orders
@@ -489,7 +489,7 @@ def test_f32_stock_is_given_up_or_allocated_but_never_both():
 
         taken, stopped = run_together(
             partial(_take_units, order),
-            partial(inventory.stop_managing, made.pk, actor=MERCHANT),
+            partial(products.stop_managing, made.pk, actor=MERCHANT),
         )
 
         assert taken is None
@@ -520,7 +520,7 @@ def test_f32_an_order_that_looked_before_stock_was_given_up_looks_again(monkeypa
 
     def stop() -> None:
         assert has_looked.wait(PATIENCE_SECONDS)
-        inventory.stop_managing(made.pk, actor=MERCHANT)
+        products.stop_managing(made.pk, actor=MERCHANT)
         has_stopped.set()
 
     monkeypatch.setattr(StockQuerySet, "lock", lock_later)
@@ -534,7 +534,7 @@ def test_f29_an_order_that_took_nothing_gives_nothing_back():
     made = product(managed=False)
     order = unpaid_order({made: 2})
     _take_units(order)
-    inventory.start_managing(made.pk, 5, actor=MERCHANT)
+    products.start_managing(made.pk, 5, actor=MERCHANT)
 
     _release_units(order)
 
@@ -549,7 +549,7 @@ def test_f29_stock_that_starts_while_an_order_pays_is_taken_whole_or_not_at_all(
 
         outcomes = run_together(
             partial(_take_units, order),
-            partial(inventory.start_managing, made.pk, 5, actor=MERCHANT),
+            partial(products.start_managing, made.pk, 5, actor=MERCHANT),
         )
 
         assert outcomes == [None, None]
@@ -561,7 +561,7 @@ def test_f29_stock_that_starts_while_an_order_pays_is_taken_whole_or_not_at_all(
 def test_the_first_stock_of_a_product_is_created_once():
     made = product(managed=False)
 
-    outcomes = run_together(*[partial(inventory.start_managing, made.pk, 5, actor=MERCHANT)] * 4)
+    outcomes = run_together(*[partial(products.start_managing, made.pk, 5, actor=MERCHANT)] * 4)
 
     assert _count(outcomes) == {None: 1, StockExists: 3}
     assert _numbers(made) == (5, 5, 0)
@@ -577,7 +577,7 @@ def test_a_sku_goes_to_one_of_two_products_that_want_it():
 def _look_for_a_slug_together(monkeypatch: pytest.MonkeyPatch, lookers: int) -> None:
     """Let nobody write a product before all have looked once which slug is free."""
     all_have_looked = threading.Barrier(lookers, timeout=PATIENCE_SECONDS)
-    thread, free_slug = threading.local(), inventory._free_slug
+    thread, free_slug = threading.local(), products._free_slug
 
     def look(product: Product) -> str:
         slug = free_slug(product)
@@ -586,7 +586,7 @@ def _look_for_a_slug_together(monkeypatch: pytest.MonkeyPatch, lookers: int) -> 
             all_have_looked.wait()
         return slug
 
-    monkeypatch.setattr(inventory, "_free_slug", look)
+    monkeypatch.setattr(products, "_free_slug", look)
 
 
 def test_products_of_one_name_that_are_made_at_once_get_slugs_of_their_own(monkeypatch):
@@ -602,7 +602,7 @@ def test_products_of_one_name_that_are_made_at_once_get_slugs_of_their_own(monke
 
 def test_control_whoever_does_not_look_again_is_told_of_a_slug_that_nobody_named(monkeypatch):
     _look_for_a_slug_together(monkeypatch, 2)
-    monkeypatch.setattr(inventory, "Stale", SlugTaken)
+    monkeypatch.setattr(products, "Stale", SlugTaken)
 
     outcomes = run_together(*[partial(product, name="Shirt", sku=sku) for sku in "AB"])
 
@@ -644,8 +644,8 @@ def test_whoever_wants_a_locked_stock_waits():
     [
         lambda made: _allocate({made.pk: 1}),
         lambda made: _record(made, Action.DECREMENT, 1),
-        lambda made: inventory.stop_managing(made.pk, actor=MERCHANT),
-        lambda made: inventory.update_product(made.pk, actor=MERCHANT, manage_stock=False),
+        lambda made: products.stop_managing(made.pk, actor=MERCHANT),
+        lambda made: products.update(made.pk, actor=MERCHANT, manage_stock=False),
     ],
 )
 def test_a_service_that_waits_too_long_says_that_the_server_is_busy(want):
@@ -661,7 +661,7 @@ def test_a_service_that_waits_too_long_says_that_the_server_is_busy(want):
 def test_a_locked_stock_keeps_nobody_from_other_products_or_from_reading():
     locked, other = product(5), product(5)
 
-    rename = partial(inventory.update_product, locked.pk, actor=MERCHANT, name="New")
+    rename = partial(products.update, locked.pk, actor=MERCHANT, name="New")
 
     with _locked(locked):
         outcomes = run_together(

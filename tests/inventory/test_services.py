@@ -26,8 +26,10 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import Action, Currency, Product, Stock, StockTransaction
+from inventory.services import currencies, products
+from inventory.services import log as stock_log
 from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services.products import Money
 from tests.factories import MERCHANT, holding_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -268,10 +270,10 @@ def test_an_order_moves_units_only_inside_the_transaction_that_locked_the_order(
 @pytest.mark.parametrize(
     "change",
     [
-        lambda made: inventory.update_product(made.pk, name="Cap", actor=MERCHANT),
-        lambda made: inventory.change_prices(made.pk, {"USD": 100}),
-        lambda made: inventory.start_managing(made.pk, 5, actor=MERCHANT),
-        lambda made: inventory.archive_product(made.pk, actor=MERCHANT),
+        lambda made: products.update(made.pk, name="Cap", actor=MERCHANT),
+        lambda made: products.change_prices(made.pk, {"USD": 100}),
+        lambda made: products.start_managing(made.pk, 5, actor=MERCHANT),
+        lambda made: products.archive(made.pk, actor=MERCHANT),
     ],
     ids=["update", "prices", "start managing", "archive"],
 )
@@ -324,7 +326,7 @@ def test_an_order_costs_one_lock_and_one_write_however_many_lines_it_has(lines):
 
 def _create(**fields: Any) -> Product:
     given = {"name": "Navy Shirt", "sku": "NAVY", "manage_stock": True, "actor": MERCHANT}
-    return inventory.create_product(**{"prices": [Money("USD", 1250)], **given, **fields})
+    return products.create(**{"prices": [Money("USD", 1250)], **given, **fields})
 
 
 def test_a_new_product_starts_with_its_stock_in_the_log():
@@ -380,7 +382,7 @@ def test_two_products_of_any_one_name_get_slugs_of_their_own(name):
 def test_a_change_of_a_product_leaves_the_rest_as_it_was():
     made = product(7, price=1250, barcode="4006381333931")
 
-    inventory.update_product(made.pk, actor=MERCHANT, name="Blue Shirt")
+    products.update(made.pk, actor=MERCHANT, name="Blue Shirt")
 
     changed = Product.objects.get(pk=made.pk)
     assert (changed.name, changed.barcode, changed.sku) == ("Blue Shirt", "4006381333931", made.sku)
@@ -392,7 +394,7 @@ def test_a_change_of_a_product_leaves_the_rest_as_it_was():
 def test_given_prices_replace_all_prices():
     made = product(price=1250)
 
-    inventory.update_product(made.pk, actor=MERCHANT, prices=[Money("USD", 990)])
+    products.update(made.pk, actor=MERCHANT, prices=[Money("USD", 990)])
 
     assert [price.amount for price in made.prices.all()] == [990]
 
@@ -402,7 +404,7 @@ def test_a_sku_cannot_be_changed_to_one_that_is_taken():
     made = product(sku="MINE")
 
     with pytest.raises(SkuTaken):
-        inventory.update_product(made.pk, actor=MERCHANT, sku="TAKEN", name="New")
+        products.update(made.pk, actor=MERCHANT, sku="TAKEN", name="New")
 
     made.refresh_from_db()
     assert (made.sku, made.name) == ("MINE", "Shirt MINE")
@@ -410,7 +412,7 @@ def test_a_sku_cannot_be_changed_to_one_that_is_taken():
 
 def test_an_unknown_product_cannot_be_changed():
     with pytest.raises(ProductNotFound):
-        inventory.update_product(uuid7(), actor=MERCHANT, name="Ghost")
+        products.update(uuid7(), actor=MERCHANT, name="Ghost")
 
 
 # Whether stock is managed.
@@ -419,7 +421,7 @@ def test_an_unknown_product_cannot_be_changed():
 def test_the_first_stock_of_an_unmanaged_product_makes_it_managed():
     made = product(managed=False)
 
-    inventory.start_managing(made.pk, 30, actor=MERCHANT)
+    products.start_managing(made.pk, 30, actor=MERCHANT)
 
     assert stock_of(made).managed
     assert _numbers(made) == (30, 30, 0, 0)
@@ -429,7 +431,7 @@ def test_the_first_stock_of_an_unmanaged_product_makes_it_managed():
 def test_an_untouched_zero_record_may_be_given_its_first_stock():
     made = product(0)
 
-    inventory.start_managing(made.pk, 30, actor=MERCHANT)
+    products.start_managing(made.pk, 30, actor=MERCHANT)
 
     assert _numbers(made) == (30, 30, 0, 0)
 
@@ -441,13 +443,13 @@ def test_stock_that_has_moved_cannot_be_created_again(left):
         _record(made, Action.DECREMENT, 3)
 
     with _refused(StockExists):
-        inventory.start_managing(made.pk, 30, actor=MERCHANT)
+        products.start_managing(made.pk, 30, actor=MERCHANT)
 
 
 def test_what_is_available_is_written_off_when_stock_is_no_longer_managed():
     made = product(30)
 
-    inventory.stop_managing(made.pk, actor=MERCHANT)
+    products.stop_managing(made.pk, actor=MERCHANT)
 
     assert not stock_of(made).managed
     assert _numbers(made) == (0, 0, 0, 0)
@@ -459,24 +461,24 @@ def test_what_is_available_is_written_off_when_stock_is_no_longer_managed():
 
 def test_stock_that_is_managed_again_goes_on_with_its_old_log():
     made = product(30)
-    inventory.stop_managing(made.pk, actor=MERCHANT)
+    products.stop_managing(made.pk, actor=MERCHANT)
 
-    inventory.start_managing(made.pk, 5, actor=MERCHANT)
+    products.start_managing(made.pk, 5, actor=MERCHANT)
 
     assert _numbers(made) == (5, 5, 0, 0)
     assert [entry.sequence for entry in _log(made)] == [1, 2, 3]
 
 
 def _stop(made: Product) -> None:
-    inventory.stop_managing(made.pk, actor=MERCHANT)
+    products.stop_managing(made.pk, actor=MERCHANT)
 
 
 def _turn_off(made: Product) -> None:
-    inventory.update_product(made.pk, actor=MERCHANT, manage_stock=False)
+    products.update(made.pk, actor=MERCHANT, manage_stock=False)
 
 
 def _archive(made: Product) -> None:
-    inventory.archive_product(made.pk, actor=MERCHANT)
+    products.archive(made.pk, actor=MERCHANT)
 
 
 @pytest.mark.parametrize("give_up", [_stop, _turn_off, _archive])
@@ -511,7 +513,7 @@ def test_f32_managed_off_and_on_again_returns_without_a_negative_number():
     made = product(10)
     _turn_off(made)
 
-    inventory.update_product(made.pk, actor=MERCHANT, manage_stock=True)
+    products.update(made.pk, actor=MERCHANT, manage_stock=True)
 
     assert _numbers(made) == (0, 0, 0, 0)
     with _refused(StockTooLow):
@@ -521,7 +523,7 @@ def test_f32_managed_off_and_on_again_returns_without_a_negative_number():
 def test_managing_what_is_managed_already_changes_nothing():
     made = product(10)
 
-    inventory.update_product(made.pk, actor=MERCHANT, manage_stock=True)
+    products.update(made.pk, actor=MERCHANT, manage_stock=True)
 
     assert _numbers(made) == (10, 10, 0, 0)
     assert len(_log(made)) == 1
@@ -547,9 +549,9 @@ def test_an_archived_product_gives_its_sku_and_slug_free_and_keeps_its_log():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda made: inventory.update_product(made.pk, actor=MERCHANT, name="Back"),
-        lambda made: inventory.start_managing(made.pk, 1, actor=MERCHANT),
-        lambda made: inventory.archive_product(made.pk, actor=MERCHANT),
+        lambda made: products.update(made.pk, actor=MERCHANT, name="Back"),
+        lambda made: products.start_managing(made.pk, 1, actor=MERCHANT),
+        lambda made: products.archive(made.pk, actor=MERCHANT),
     ],
 )
 def test_an_archived_product_is_found_by_nobody(change):
@@ -575,12 +577,12 @@ def test_stock_and_its_entries_are_found_by_their_product():
     made, other = product(10), product(10)
     entry_id = _record(made, Action.DECREMENT, 1)
 
-    assert inventory.stock_of(made.pk).available == 9
-    assert inventory.stock_transaction_of(made.pk, entry_id).quantity == 1
+    assert stock_log.stock_of(made.pk).available == 9
+    assert stock_log.stock_transaction_of(made.pk, entry_id).quantity == 1
     with pytest.raises(StockTransactionNotFound):
-        inventory.stock_transaction_of(other.pk, entry_id)
+        stock_log.stock_transaction_of(other.pk, entry_id)
     with pytest.raises(StockNotFound):
-        inventory.stock_of(product(managed=False).pk)
+        stock_log.stock_of(product(managed=False).pk)
 
 
 # Currencies.
@@ -594,8 +596,8 @@ def _currency(code: str, **fields: Any) -> Currency:
 def test_a_currency_is_found_by_its_code_and_the_default_one_without():
     _currency("EUR")
 
-    assert inventory.currency_named("EUR").code == "EUR"
-    assert inventory.currency_named("").code == "USD"
+    assert currencies.named("EUR").code == "EUR"
+    assert currencies.named("").code == "USD"
 
 
 @pytest.mark.parametrize("code", ["XXX", "OLD", "usd"])
@@ -603,12 +605,12 @@ def test_a_currency_that_the_store_does_not_use_is_refused(code):
     _currency("OLD", enabled=False)
 
     with pytest.raises(CurrencyUnknown):
-        inventory.currency_named(code)
+        currencies.named(code)
     with pytest.raises(CurrencyUnknown):
         _create(prices=[Money(code, 1250)])
 
 
 def test_currencies_are_read_once_in_some_seconds(django_assert_num_queries):
     with django_assert_num_queries(1):
-        inventory.currency_named("USD")
-        inventory.currency_named("")
+        currencies.named("USD")
+        currencies.named("")

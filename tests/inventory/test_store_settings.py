@@ -11,7 +11,7 @@ from django.test import Client
 from api import clock, store
 from api.models import StoreSettings
 from inventory.models import Currency
-from inventory.services import stock as inventory
+from inventory.services import currencies
 from tests.factories import product
 
 pytestmark = pytest.mark.django_db
@@ -149,12 +149,12 @@ def test_a_time_zone_that_this_machine_does_not_know_stops_nobody(owner):
 
 
 def test_default_currency_moves_from_one_to_another(owner):
-    inventory.create_currency(code="EUR", format="{price} €", enabled=True)
+    currencies.create(code="EUR", format="{price} €", enabled=True)
 
     owner.post(PAGE, sent(default_currency="EUR"))
 
     assert list(Currency.objects.filter(default=True).values_list("code", flat=True)) == ["EUR"]
-    assert inventory.currency_named("").code == "EUR"
+    assert currencies.named("").code == "EUR"
 
 
 def test_others_may_look_and_change_nothing():

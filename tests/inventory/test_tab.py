@@ -13,7 +13,7 @@ from django.utils import timezone
 from api import clock, store
 from api.actors import Actor
 from inventory.models import Action, Product, StockTransaction
-from inventory.services import counts
+from inventory.services import counts, products
 from inventory.services import stock as inventory
 from orders import services as orders
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
@@ -95,7 +95,7 @@ def test_the_live_numbers_are_for_those_who_may_see_products():
 
 def test_a_product_that_was_archived_meanwhile_has_no_live_numbers(owner):
     shirt = product(10)
-    inventory.archive_product(shirt.pk, actor=MERCHANT)
+    products.archive(shirt.pk, actor=MERCHANT)
 
     assert owner.get(tab(shirt, "live/")).status_code == 404
     assert owner.get(tab(shirt, "then/")).status_code == 404
@@ -398,7 +398,7 @@ def test_part_of_a_code_or_a_code_of_several_products_lists_them(owner):
 
 def test_an_archived_product_is_not_opened(owner):
     shirt = product(sku="SHIRT-1")
-    inventory.archive_product(shirt.pk, actor=MERCHANT)
+    products.archive(shirt.pk, actor=MERCHANT)
 
     assert owner.get(PRODUCTS, {"q": "SHIRT-1"}).status_code == 200
 

@@ -10,8 +10,8 @@ import pytest
 
 from api import clock
 from inventory.models import Currency, Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import currencies, products
+from inventory.services.products import Money
 from orders import services as orders
 from orders.models import Cart, CartItem, Order
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
@@ -246,7 +246,7 @@ def test_the_type_may_be_left_out(storefront):
 @pytest.mark.parametrize("named_by", ["id", "sku"])
 def test_a_product_that_is_not_live_is_unknown_to_a_cart(storefront, named_by):
     draft, archived = product(stock=5, status="draft"), product()
-    inventory.archive_product(archived.pk, actor=MERCHANT)
+    products.archive(archived.pk, actor=MERCHANT)
 
     for made in (draft, archived):
         named = str(made.pk) if named_by == "id" else made.sku
@@ -276,7 +276,7 @@ def test_the_first_item_gives_the_cart_its_currency(storefront):
     Currency.objects.create(
         code="JPY", format="¥{price}", decimal_places=0, created_at=now, updated_at=now
     )
-    inventory.forget_currencies()
+    currencies.forget()
     shirt = product(stock=9, prices=[Money("USD", 1250), Money("JPY", 1500)])
     path = "/v2/carts/mine"
 

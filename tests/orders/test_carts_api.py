@@ -12,8 +12,8 @@ from django.db import transaction
 from api import clock, store
 from inventory.errors import CurrencyInUse
 from inventory.models import Currency, Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import currencies, products
+from inventory.services.products import Money
 from orders import carts, jobs
 from orders.errors import CurrencyGone
 from orders.models import Cart, CartItem, Order, OrderItem
@@ -44,7 +44,7 @@ def back_office() -> Api:
 
 
 def euro() -> Currency:
-    return inventory.create_currency(code="EUR", format="€{price}")
+    return currencies.create(code="EUR", format="€{price}")
 
 
 def wanted(made: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
@@ -827,7 +827,7 @@ def test_another_cart_is_merged_in_and_equal_lines_add_up(storefront, wrap):
 def test_merging_checks_what_adding_checks(storefront):
     shirt, gone = product(stock=9, name="Shirt"), product(stock=9)
     filled_cart({shirt: 2, gone: 1}, cart_id="other")
-    inventory.update_product(gone.pk, actor=MERCHANT, status="draft")
+    products.update(gone.pk, actor=MERCHANT, status="draft")
 
     answer = merge(storefront, "mine", "other")
     some = bulk(
@@ -1059,7 +1059,7 @@ def test_a_currency_of_a_cart_stays_what_it_is_until_the_cart_is_gone(storefront
 @pytest.mark.django_db(transaction=True)
 def test_a_cart_is_not_begun_in_a_currency_that_another_process_has_just_deleted():
     gone, storefront = euro(), shopper()
-    inventory.currencies()
+    currencies.by_code()
     Currency.objects.filter(pk=gone.pk).delete()
 
     answer = storefront.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
@@ -1071,8 +1071,8 @@ def test_a_cart_is_not_begun_in_a_currency_that_another_process_has_just_deleted
 @pytest.mark.parametrize(
     "act",
     [
-        lambda euro: inventory.delete_currency(euro.pk),
-        lambda euro: inventory.change_currency(euro.pk, code="XXX"),
+        lambda euro: currencies.delete(euro.pk),
+        lambda euro: currencies.change(euro.pk, code="XXX"),
     ],
     ids=["delete", "rename"],
 )

@@ -10,8 +10,9 @@ from django.db import IntegrityError, transaction
 from api import clock
 from inventory.errors import ProductNotFound, StockNotFound, UnitsAllocated
 from inventory.models import Action, Currency, Product, StockTransaction
+from inventory.services import products
 from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services.products import Money
 from orders import carts, reading
 from orders import services as orders
 from orders.errors import (
@@ -175,7 +176,7 @@ def test_products_can_be_added_by_sku():
 def test_what_is_not_live_is_unknown():
     draft = product(stock=10, sku="DRAFT", status="draft")
     archived = product(stock=10, sku="GONE")
-    inventory.archive_product(archived.pk, actor=MERCHANT)
+    products.archive(archived.pk, actor=MERCHANT)
     wanted: list[dict[str, Any]] = [
         {"product_id": draft.pk},
         {"sku": "DRAFT"},
@@ -238,7 +239,7 @@ def test_a_cart_shows_the_prices_of_today():
     shirt = product(stock=10, price=1250)
     add("ada", shirt, 2)
 
-    inventory.update_product(shirt.pk, prices=[Money("USD", 2000)], actor=MERCHANT)
+    products.update(shirt.pk, prices=[Money("USD", 2000)], actor=MERCHANT)
 
     assert reading.contents("ada").total == 4000
 
@@ -463,7 +464,7 @@ def test_an_order_keeps_the_prices_and_names_of_its_checkout():
     shirt = product(stock=10, price=1250, name="Navy Shirt")
     order = unpaid_order({shirt: 2})
 
-    inventory.update_product(shirt.pk, name="Blue", prices=[Money("USD", 9)], actor=MERCHANT)
+    products.update(shirt.pk, name="Blue", prices=[Money("USD", 9)], actor=MERCHANT)
 
     item = OrderItem.objects.get(order=order)
     assert (item.name, item.unit_price, item.value) == ("Navy Shirt", 1250, 2500)
@@ -506,9 +507,9 @@ def test_an_empty_cart_cannot_be_checked_out():
 def test_what_is_no_longer_for_sale_cannot_be_checked_out(euro):
     draft, archived, unpriced = product(stock=10), product(stock=10), product(stock=10)
     carts = [filled_cart({wanted: 1}) for wanted in (draft, archived, unpriced)]
-    inventory.update_product(draft.pk, status="draft", actor=MERCHANT)
-    inventory.archive_product(archived.pk, actor=MERCHANT)
-    inventory.update_product(unpriced.pk, prices=[Money("EUR", 5)], actor=MERCHANT)
+    products.update(draft.pk, status="draft", actor=MERCHANT)
+    products.archive(archived.pk, actor=MERCHANT)
+    products.update(unpriced.pk, prices=[Money("EUR", 5)], actor=MERCHANT)
 
     for cart_id in carts:
         with pytest.raises(NotForSale):
@@ -520,7 +521,7 @@ def test_what_is_no_longer_for_sale_cannot_be_checked_out(euro):
 def test_a_total_that_changed_is_refused():
     shirt = product(stock=10, price=1250)
     cart_id = filled_cart({shirt: 2})
-    inventory.update_product(shirt.pk, prices=[Money("USD", 1300)], actor=MERCHANT)
+    products.update(shirt.pk, prices=[Money("USD", 1300)], actor=MERCHANT)
 
     with pytest.raises(TotalChanged):
         orders.checkout(cart_id, BUYER, expected_total=2500)
@@ -655,7 +656,7 @@ def test_an_order_of_nothing_managed_is_paid_and_shipped_without_stock():
 def test_f32_shipping_moves_what_was_recorded_though_the_product_is_managed_since():
     download = product(managed=False)
     order = paid_order({download: 5})
-    inventory.start_managing(download.pk, 3, actor=MERCHANT)
+    products.start_managing(download.pk, 3, actor=MERCHANT)
 
     orders.ship(order.pk, actor=MERCHANT)
 
@@ -665,7 +666,7 @@ def test_f32_shipping_moves_what_was_recorded_though_the_product_is_managed_sinc
 def test_f32_cancelling_moves_what_was_recorded_though_the_product_is_managed_since():
     download = product(managed=False)
     order = paid_order({download: 5})
-    inventory.start_managing(download.pk, 3, actor=MERCHANT)
+    products.start_managing(download.pk, 3, actor=MERCHANT)
 
     payments.cancel(order.pk, actor=MERCHANT)
 
@@ -677,9 +678,9 @@ def test_f32_a_product_with_allocated_units_is_neither_unmanaged_nor_deleted():
     order = paid_order({shirt: 4})
 
     for refused in (
-        lambda: inventory.stop_managing(shirt.pk, actor=MERCHANT),
-        lambda: inventory.archive_product(shirt.pk, actor=MERCHANT),
-        lambda: inventory.update_product(shirt.pk, manage_stock=False, actor=MERCHANT),
+        lambda: products.stop_managing(shirt.pk, actor=MERCHANT),
+        lambda: products.archive(shirt.pk, actor=MERCHANT),
+        lambda: products.update(shirt.pk, manage_stock=False, actor=MERCHANT),
     ):
         with pytest.raises(UnitsAllocated):
             refused()
@@ -691,8 +692,8 @@ def test_f32_a_product_with_allocated_units_is_neither_unmanaged_nor_deleted():
 def test_f32_switching_off_and_on_between_payments_starts_clean():
     shirt = product(stock=10)
     order = unpaid_order({shirt: 4})
-    inventory.stop_managing(shirt.pk, actor=MERCHANT)
-    inventory.start_managing(shirt.pk, 4, actor=MERCHANT)
+    products.stop_managing(shirt.pk, actor=MERCHANT)
+    products.start_managing(shirt.pk, 4, actor=MERCHANT)
 
     payments.pay(order.pk, Request("manual"), actor=MERCHANT)
 
@@ -704,7 +705,7 @@ def test_a_line_that_was_unmanaged_at_a_failed_payment_is_looked_at_anew():
     order = unpaid_order({download: 5})
     with pytest.raises(PaymentDeclined):
         payments.pay(order.pk, Request("test", token="decline"), actor=MERCHANT)
-    inventory.start_managing(download.pk, 7, actor=MERCHANT)
+    products.start_managing(download.pk, 7, actor=MERCHANT)
 
     payments.pay(order.pk, Request("manual"), actor=MERCHANT)
 
@@ -768,7 +769,7 @@ def test_ship_is_not_undone_once_the_stock_is_no_longer_managed():
     shirt = product(stock=4)
     order = paid_order({shirt: 4})
     orders.ship(order.pk, actor=MERCHANT)
-    inventory.stop_managing(shirt.pk, actor=MERCHANT)
+    products.stop_managing(shirt.pk, actor=MERCHANT)
 
     with pytest.raises(StockNotFound):
         undo_ship(order)
@@ -863,7 +864,7 @@ def test_the_database_keeps_what_was_told(change):
 # Statements.
 
 
-def products(number: int) -> list[Product]:
+def some_products(number: int) -> list[Product]:
     return [product(stock=10) for _ in range(number)]
 
 
@@ -903,8 +904,8 @@ def test_every_change_of_a_cart_begins_with_its_lock(change, locks):
 
 @pytest.mark.django_db(transaction=True)
 def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one():
-    small = filled_cart(dict.fromkeys(products(1), 1))
-    large = filled_cart(dict.fromkeys(products(20), 1))
+    small = filled_cart(dict.fromkeys(some_products(1), 1))
+    large = filled_cart(dict.fromkeys(some_products(20), 1))
 
     few = statements_of(lambda: orders.checkout(small, BUYER))
     many = statements_of(lambda: orders.checkout(large, BUYER))
@@ -917,8 +918,8 @@ def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one():
 
 @pytest.mark.django_db(transaction=True)
 def test_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
-    small = paid_order(dict.fromkeys(products(1), 1))
-    large = paid_order(dict.fromkeys(products(20), 1))
+    small = paid_order(dict.fromkeys(some_products(1), 1))
+    large = paid_order(dict.fromkeys(some_products(20), 1))
 
     few = statements_of(lambda: orders.ship(small.pk, actor=MERCHANT))
     many = statements_of(lambda: orders.ship(large.pk, actor=MERCHANT))
@@ -937,8 +938,8 @@ def test_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
 
 @pytest.mark.django_db(transaction=True)
 def test_undo_ship_takes_as_many_statements_for_twenty_lines_as_for_one():
-    small = paid_order(dict.fromkeys(products(1), 1))
-    large = paid_order(dict.fromkeys(products(20), 1))
+    small = paid_order(dict.fromkeys(some_products(1), 1))
+    large = paid_order(dict.fromkeys(some_products(20), 1))
     for order in (small, large):
         orders.ship(order.pk, actor=MERCHANT)
 

@@ -11,7 +11,7 @@ from django.test import Client
 from api import clock, store
 from backoffice import attention, dashboard
 from inventory.models import Currency
-from inventory.services.stock import Money
+from inventory.services.products import Money
 from orders import services as orders
 from orders.models import AuditResult
 from payments import services as payments

@@ -13,6 +13,7 @@ from api.errors import Busy
 from api.idempotency import Answered, Key, KeyReused
 from api.ids import uuid7
 from inventory.models import Action, Product, StockTransaction
+from inventory.services import products
 from inventory.services import stock as inventory
 from orders import carts
 from orders import services as orders
@@ -202,12 +203,12 @@ def test_unmanaged_lines_are_paid_without_stock(gateway):
     assert not StockTransaction.objects.exists()
 
 
-@pytest.mark.parametrize("unmake", [inventory.archive_product, inventory.stop_managing])
+@pytest.mark.parametrize("unmake", [products.archive, products.stop_managing])
 def test_a_product_that_lost_its_stock_after_checkout(gateway, shirt, order, unmake):
     """Deleted: nothing to sell any more. Only no longer managed: no longer counted."""
     unmake(shirt.pk, actor=MERCHANT)
 
-    if unmake is inventory.archive_product:
+    if unmake is products.archive:
         with pytest.raises(InsufficientStock):
             pay(order)
         assert gateway.charged == []

@@ -10,8 +10,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from inventory.models import Currency, Product
-from inventory.services import stock as inventory
-from inventory.services.stock import Money
+from inventory.services import currencies
+from inventory.services.products import Money
 from orders import services as orders
 from orders.models import Order
 from payments import gateways, reconciling, recovery, settling
@@ -786,7 +786,7 @@ def order_in(code: str, decimal_places: int, price: int) -> Order:
         created_at=now,
         updated_at=now,
     )
-    inventory.forget_currencies()
+    currencies.forget()
     sold = product(stock=5, prices=[Money(code, price)])
     made, _ = orders.checkout(filled_cart({sold: 1}, currency=code), BUYER)
     return made
