@@ -2,15 +2,7 @@
 
 from django.contrib import admin
 
-from backoffice import (  # noqa: F401
-    api_clients,
-    carts,
-    count_files,
-    gateways,
-    people,
-    stock_log,
-    store,
-)
+from backoffice import api_clients, carts, count_files, gateways, people, stock_log, store  # noqa: F401
 from backoffice.orders import admin as orders  # noqa: F401
 from backoffice.products.holding import ProductPages
 from inventory.models import Product

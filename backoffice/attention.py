@@ -29,9 +29,9 @@ from api import clock
 from api.actors import Actor
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
-from orders import services as orders
 from orders.errors import PaymentUnderWay
 from orders.models import Order
+from orders.services import orders
 from payments.errors import NothingToLeaveBe
 from payments.models import Attempt, Payment
 

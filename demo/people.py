@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from api.actors import Actor
-from orders.services import Buyer
+from orders.services.orders import Buyer
 
 MARIA = Actor("user", "maria", "Maria")
 JONAS = Actor("user", "jonas", "Jonas")

@@ -14,8 +14,7 @@ from demo.catalogue import PRODUCTS
 from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
 from inventory.services import stock as inventory
-from orders import carts
-from orders import services as orders
+from orders.services import carts, orders
 from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.gateways import patience

@@ -3,7 +3,7 @@
 import structlog
 from procrastinate.contrib.django import app
 
-from orders import audit, carts
+from orders.services import audit, carts
 
 log = structlog.get_logger(__name__)
 

@@ -528,7 +528,7 @@ class OrderEvent(models.Model):
 
 
 class AuditResult(models.Model):
-    """What the last comparison of log, stock and orders found. One row. See orders.audit."""
+    """What the last comparison of log, stock and orders found. One row. See services.audit."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     checked_at = models.DateTimeField()

@@ -24,11 +24,11 @@ from api.fields import (
 from api.views import validated
 from inventory.models import Currency
 from inventory.serializers import at, price_shown
-from orders.carts import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
-from orders.reading import CartContents, CartLine, defers_inventory_check, expiry
-from orders.services import Buyer
+from orders.services.cart_contents import CartContents, CartLine, defers_inventory_check, expiry
+from orders.services.carts import CustomItem, Entry, LineChange, OtherCart, ProductWanted
+from orders.services.orders import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000
 CUSTOM_INPUTS_LEVELS_MAX = 10

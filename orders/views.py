@@ -14,12 +14,13 @@ from api.pages import Page, paginated
 from api.views import ApiView, envelope, validated
 from inventory.models import Currency
 from inventory.services import currencies
-from orders import carts, reading, serializers, services
-from orders.carts import Changed, Entry, LineChange, OtherCart
+from orders import serializers
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
-from orders.reading import CartContents
+from orders.services import cart_contents, carts, orders
+from orders.services.cart_contents import CartContents
+from orders.services.carts import Changed, Entry, LineChange, OtherCart
 
 # How many entries a call may have that changes several items of a cart.
 ENTRIES_MAX = 100
@@ -39,7 +40,7 @@ class _CartView(ApiView):
         return serializers.cart(contents, self.currency_of(contents), url)
 
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
-        contents = reading.contents(cart_id)
+        contents = cart_contents.contents(cart_id)
         beside: dict[str, Any] = {}
         if "items" in included(self.request):
             beside["included"] = {"items": _items(contents, self.currency_of(contents))}
@@ -47,7 +48,7 @@ class _CartView(ApiView):
 
     def items(self, cart_id: str, status: int = 200) -> Response:
         """Answer as every call about items does: with all of them."""
-        return self.items_of(reading.contents(cart_id), status)
+        return self.items_of(cart_contents.contents(cart_id), status)
 
     def items_of(
         self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
@@ -85,8 +86,8 @@ class CartsView(_CartView):
         if not self.caller.is_administrator:
             raise Forbidden("Only an administrator may list carts.")
         page = Page.of(request)
-        found = listed(request, reading.newest_first(), CartFilters)
-        shown = reading.contents_of(found[page.offset : page.offset + page.limit])
+        found = listed(request, cart_contents.newest_first(), CartFilters)
+        shown = cart_contents.contents_of(found[page.offset : page.offset + page.limit])
         return page.envelope(request, [self.shown(contents) for contents in shown], found.count())
 
     def post(self, request: Request) -> Response:
@@ -147,7 +148,7 @@ class CartItemsView(_CartView):
         except SeveralRefused as nothing_added:
             if all_or_nothing:
                 raise
-            changed = Changed(reading.contents(cart_id), nothing_added.refused)
+            changed = Changed(cart_contents.contents(cart_id), nothing_added.refused)
         return self.items_of(changed.contents, 201, changed.refused)
 
     def put(self, request: Request, cart_id: str) -> Response:
@@ -163,7 +164,7 @@ class CartItemsView(_CartView):
                 if all_or_nothing:
                     raise
                 refused = nothing_set.refused
-            return self.items_of(reading.contents(cart_id), refused=refused)
+            return self.items_of(cart_contents.contents(cart_id), refused=refused)
 
         return once(request, perform, self.items)
 
@@ -214,7 +215,7 @@ class CheckoutView(ApiView):
         def perform(key: Key | None) -> Response:
             asked = self.validated(serializers.CheckoutBody)
             currency = request.headers.get("X-Moltin-Currency", "")
-            return checked_out(*services.checkout(cart_id, **asked, currency=currency, key=key))
+            return checked_out(*orders.checkout(cart_id, **asked, currency=currency, key=key))
 
         def again(order_id: str) -> Response:
             return checked_out(*_order_and_items(uuid.UUID(order_id)))

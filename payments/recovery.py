@@ -18,8 +18,8 @@ from api import clock, store
 from api.actors import SYSTEM, Actor
 from api.errors import Refusal
 from api.transactions import in_transaction
-from orders import services as orders
 from orders.models import Order, OrderEvent
+from orders.services import orders
 from payments import gateways, services
 from payments.asking import ask, ask_whether, what_became_of
 from payments.errors import NotOpen, StillUnderWay

@@ -21,9 +21,9 @@ from api.errors import Busy, Refusal
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
-from orders import services as orders
 from orders.errors import OrderNotCancellable, OrderNotFound
 from orders.models import Order
+from orders.services import orders
 from payments import books, gateways
 from payments.asking import a_wait, ask, ask_whether, lease, refunds_of, what_became_of
 from payments.errors import (

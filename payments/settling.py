@@ -13,9 +13,9 @@ import structlog
 from api import clock
 from api.actors import SYSTEM, Actor
 from api.transactions import assert_in_transaction, in_transaction
-from orders import services as orders
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderEvent
+from orders.services import orders
 from payments import books, gateways
 from payments.asking import lease
 from payments.errors import PaymentNotFound

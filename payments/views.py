@@ -12,11 +12,11 @@ from api.idempotency import Key, KeyInUse, once
 from api.pages import paginated
 from api.views import ApiView, envelope, validated
 from inventory.services import currencies
-from orders import services as orders
 from orders import views as orders_views
 from orders.errors import OrderNotChangeable
 from orders.models import Order
 from orders.serializers import OrderChanges
+from orders.services import orders
 from payments import gateways, holders, serializers, services
 from payments.models import Attempt, Gateway, Payment
 

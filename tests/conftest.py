@@ -8,7 +8,7 @@ from api import store, tokens
 from backoffice import roles
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from inventory.services import currencies
-from orders import audit
+from orders.services import audit
 from payments.gateways import patience
 from payments.models import Gateway
 

@@ -15,10 +15,9 @@ from api.transactions import in_transaction
 from inventory.models import Product, Stock
 from inventory.services import products
 from inventory.services.products import Money
-from orders import carts
-from orders import services as orders
 from orders.models import Order
-from orders.services import Buyer
+from orders.services import carts, orders
+from orders.services.orders import Buyer
 from payments import services as payments
 from payments.services import Request
 

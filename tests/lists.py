@@ -15,10 +15,10 @@ from api import clock
 from api.filtering import ListFilters
 from inventory.filters import ProductFilters
 from inventory.models import Product
-from orders import services as orders
 from orders.filters import OrderFilters
 from orders.models import Order
-from orders.services import Buyer
+from orders.services import orders
+from orders.services.orders import Buyer
 from payments import services as payments
 from payments.services import Request
 from tests.factories import MERCHANT, filled_cart, product, unpaid_order

@@ -16,8 +16,8 @@ from backoffice.actions import Case, Step, StepForm, became, reason_field
 from backoffice.base import actor_of
 from backoffice.orders.page import units
 from backoffice.products.forms import MoneyField
-from orders import services as orders
 from orders.models import OrderItem
+from orders.services import orders
 from payments import services
 from payments.errors import OrderNotPayable, RestIsPending
 from payments.services import Request

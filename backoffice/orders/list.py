@@ -20,8 +20,8 @@ from backoffice import attention
 from backoffice.actions import words
 from backoffice.orders.page import address
 from inventory.models import Product
-from orders import services as orders
 from orders.models import Order, OrderItem, OrderQuerySet
+from orders.services import orders
 
 LIST_VAR = "list"
 # Parts of a name are looked for among the newest orders only: however many there are.

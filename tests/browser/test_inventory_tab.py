@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from api.actors import Actor
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import stock as inventory
-from orders import services as orders
+from orders.services import orders
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 

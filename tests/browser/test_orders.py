@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from orders import services as orders
 from orders.models import Order
-from orders.services import Buyer
+from orders.services import orders
+from orders.services.orders import Buyer
 from payments import services as payments
 from payments.services import Request
 from tests.browser.accessibility import obstacles, wider_than_the_screen

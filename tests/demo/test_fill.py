@@ -7,8 +7,8 @@ from django.core.management import CommandError, call_command
 from django.db.models import Count, Max, Min
 
 from inventory.models import Price, Product, Stock, StockTransaction
-from orders import audit
 from orders.models import Order
+from orders.services import audit
 from payments.models import Payment
 from tests.conftest import money_differences
 from tests.factories import product

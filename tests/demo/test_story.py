@@ -16,8 +16,8 @@ from demo.drawings import FOLDER, drawn
 from demo.story import DAYS, written
 from inventory.models import CountFile, Product, Stock, StockTransaction
 from inventory.services import currencies
-from orders import audit
 from orders.models import Cart, Order, OrderItem
+from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
 from tests.conftest import lay_the_first_rows
 

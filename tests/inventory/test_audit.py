@@ -12,9 +12,9 @@ from inventory.models import Action, Product, StockTransaction
 from inventory.services import audit, products
 from inventory.services import stock as inventory
 from inventory.services.audit import Difference, snapshot
-from orders.audit import differences
 from orders.management.commands.audit_inventory import Command
 from orders.models import AuditResult
+from orders.services.audit import differences
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 

@@ -16,7 +16,7 @@ from inventory.models import Action, Product, Stock, StockQuerySet, StockTransac
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
-from orders import services as orders
+from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import administrator, shopper, statements

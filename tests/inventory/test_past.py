@@ -17,7 +17,7 @@ from inventory.models import Action, CountFile, Product, StockTransaction
 from inventory.services import counts
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
-from orders import services as orders
+from orders.services import orders
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
 

@@ -26,8 +26,8 @@ from inventory.models import EFFECTS, Action, Product, Step, Stock, StockQuerySe
 from inventory.services import audit, products, writing
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
-from orders import services as orders
 from orders.models import Order, OrderItem
+from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 

@@ -15,7 +15,7 @@ from api.actors import Actor
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import counts, products
 from inventory.services import stock as inventory
-from orders import services as orders
+from orders.services import orders
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
 

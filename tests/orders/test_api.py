@@ -12,8 +12,8 @@ from api import clock
 from inventory.models import Currency, Product
 from inventory.services import currencies, products
 from inventory.services.products import Money
-from orders import services as orders
 from orders.models import Cart, CartItem, Order
+from orders.services import orders
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
 from tests.http import (
     ADDRESS,

@@ -14,9 +14,10 @@ from inventory.errors import CurrencyInUse
 from inventory.models import Currency, Product
 from inventory.services import currencies, products
 from inventory.services.products import Money
-from orders import carts, jobs
+from orders import jobs
 from orders.errors import CurrencyGone
 from orders.models import Cart, CartItem, Order, OrderItem
+from orders.services import carts
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product, stock_of
 from tests.http import PRICE, Api, a_moment, administrator, an_id, assert_shape, shopper, statements

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from inventory.models import Product
-from orders import carts, services
 from orders.models import Order
-from orders.services import Buyer
+from orders.services import carts, orders
+from orders.services.orders import Buyer
 from tests.factories import product, unpaid_order
 from tests.http import Api, administrator, shopper
 from tests.lists import NOON, adas_and_bens_orders, asked, at
@@ -57,7 +57,7 @@ def test_orders_are_found_once_by_a_product_of_theirs(back_office, adas, bens):
         carts.add_item(
             "dots", product_id=shirt.pk, quantity=1, custom_inputs=inputs, currency="USD"
         )
-    services.checkout("dots", Buyer("Dot", "dot@example.com"))
+    orders.checkout("dots", Buyer("Dot", "dot@example.com"))
 
     assert buyers(back_office, filter=f"eq(product_id,{shirt.pk})") == [*BOTH, "Dot"]
     assert buyers(back_office, product_sku="SH-1") == [*BOTH, "Dot"]

@@ -11,10 +11,9 @@ import pytest
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Product, StockTransaction
-from orders import audit, carts
-from orders import services as orders
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
+from orders.services import audit, carts, orders
 from payments import services as payments
 from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebody_waits
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, stock_of

@@ -13,8 +13,6 @@ from inventory.models import Action, Currency, Product, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
-from orders import carts, reading
-from orders import services as orders
 from orders.errors import (
     CartEmpty,
     CartItemNotFound,
@@ -33,6 +31,7 @@ from orders.errors import (
     TotalTooLarge,
 )
 from orders.models import Cart, CartItem, Order, OrderEvent, OrderItem
+from orders.services import cart_contents, carts, orders
 from payments import recovery
 from payments import services as payments
 from payments.errors import PaymentDeclined
@@ -65,7 +64,7 @@ def add(cart_id: str, wanted: Product, quantity: int, **more: Any) -> None:
 
 
 def quantities(cart_id: str) -> list[int]:
-    return [line.item.quantity for line in reading.contents(cart_id).lines]
+    return [line.item.quantity for line in cart_contents.contents(cart_id).lines]
 
 
 def numbers(wanted: Product) -> tuple[int, int, int]:
@@ -162,7 +161,7 @@ def test_lines_keep_their_place_when_quantities_change():
 
     add("ada", shirt, 5)
 
-    assert [line.offer.sku for line in reading.contents("ada").lines] == [shirt.sku, mug.sku]
+    assert [line.offer.sku for line in cart_contents.contents("ada").lines] == [shirt.sku, mug.sku]
 
 
 def test_products_can_be_added_by_sku():
@@ -211,9 +210,9 @@ def test_the_first_item_fixes_the_currency(euro):
 
     add("ada", shirt, 1, currency="USD")
 
-    assert reading.contents("ada").total == 2200
+    assert cart_contents.contents("ada").total == 2200
     add("ada", only_in_euro, 1, currency="USD")
-    assert reading.contents("ada").total == 3100
+    assert cart_contents.contents("ada").total == 3100
 
 
 @pytest.mark.parametrize(
@@ -232,7 +231,7 @@ def test_an_emptied_cart_takes_the_currency_of_its_next_item(euro, empty):
     empty(CartItem.objects.get())
     add("ada", shirt, 1, currency="USD")
 
-    assert reading.contents("ada").total == 1250
+    assert cart_contents.contents("ada").total == 1250
 
 
 def test_a_cart_shows_the_prices_of_today():
@@ -241,7 +240,7 @@ def test_a_cart_shows_the_prices_of_today():
 
     products.update(shirt.pk, prices=[Money("USD", 2000)], actor=MERCHANT)
 
-    assert reading.contents("ada").total == 4000
+    assert cart_contents.contents("ada").total == 4000
 
 
 def test_a_line_is_set_to_a_quantity_and_checked_against_it():
@@ -263,7 +262,7 @@ def test_quantity_zero_removes_the_line():
 
     carts.change_item("ada", CartItem.objects.get(product=shirt).pk, 0)
 
-    assert [line.offer.sku for line in reading.contents("ada").lines] == [mug.sku]
+    assert [line.offer.sku for line in cart_contents.contents("ada").lines] == [mug.sku]
 
 
 def test_lines_of_another_cart_are_unknown():
@@ -339,7 +338,7 @@ def test_an_expired_cart_is_empty_and_starts_anew():
     with at(a_week_later):
         after = quantities("ada")
         add("ada", mug, 2)
-        revived = reading.contents("ada")
+        revived = cart_contents.contents("ada")
 
     assert (before, after) == ([1], [])
     assert [line.offer.sku for line in revived.lines] == [mug.sku]
@@ -356,7 +355,7 @@ def test_an_expired_cart_takes_the_currency_of_its_next_item(euro):
 
     with at(MIDNIGHT + timedelta(days=8)):
         add("ada", shirt, 1, currency="USD")
-        total = reading.contents("ada").total
+        total = cart_contents.contents("ada").total
 
     assert total == 1250
 
@@ -383,7 +382,7 @@ def test_two_adds_at_one_moment_both_count():
 
 
 def test_an_unknown_cart_is_empty_and_reading_writes_nothing():
-    found = reading.contents("nobody")
+    found = cart_contents.contents("nobody")
 
     assert (found.cart, found.lines, found.total) == (None, [], 0)
     assert not Cart.objects.exists()
@@ -446,7 +445,7 @@ def test_order_items_name_their_cart_items():
 
     _, items = orders.checkout(cart_id, BUYER)
 
-    lines = [line.item.pk for line in reading.contents(cart_id).lines]
+    lines = [line.item.pk for line in cart_contents.contents(cart_id).lines]
     assert [item.cart_item_id for item in items] == lines
 
 

@@ -9,8 +9,8 @@ from django.test import Client
 
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import stock as inventory
-from orders import services as orders
 from orders.models import Order
+from orders.services import orders
 from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.models import Gateway, Payment

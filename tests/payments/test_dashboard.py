@@ -12,8 +12,8 @@ from api import clock, store
 from backoffice import attention, dashboard
 from inventory.models import Currency
 from inventory.services.products import Money
-from orders import services as orders
 from orders.models import AuditResult
+from orders.services import orders
 from payments import services as payments
 from payments.services import Request
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order

@@ -8,7 +8,7 @@ import pytest
 from inventory.errors import StockNotFound
 from inventory.models import Action, Product
 from inventory.services import stock as inventory
-from orders import services as orders
+from orders.services import orders
 from payments import holders
 from payments import services as payments
 from payments.models import Payment

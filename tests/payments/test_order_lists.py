@@ -12,9 +12,9 @@ from django.test import Client
 from api import clock
 from backoffice import attention, dashboard
 from backoffice.orders import list as order_lists
-from orders import services as orders
 from orders.errors import PaymentUnderWay
 from orders.models import Order
+from orders.services import orders
 from payments import recovery, settling
 from payments import services as payments
 from payments.errors import GatewayRefused, NothingToLeaveBe, PaymentDeclined

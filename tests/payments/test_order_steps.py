@@ -9,8 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api import clock
-from orders import services as orders
 from orders.models import Order
+from orders.services import orders
 from payments import services as payments
 from payments.gateways.answers import UNKNOWN
 from payments.models import Attempt, Payment

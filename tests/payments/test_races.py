@@ -20,10 +20,9 @@ from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
 from inventory.services import stock as inventory
-from orders import audit, carts
-from orders import services as orders
 from orders.errors import InsufficientStock, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
+from orders.services import audit, carts, orders
 from payments import recovery, settling
 from payments import services as payments
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending

@@ -15,8 +15,6 @@ from api.ids import uuid7
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
-from orders import carts
-from orders import services as orders
 from orders.errors import (
     InsufficientStock,
     NotPutBack,
@@ -27,6 +25,7 @@ from orders.errors import (
     ShipNotUndoable,
 )
 from orders.models import Order, OrderItem
+from orders.services import carts, orders
 from payments import recovery, settling
 from payments import services as payments
 from payments.errors import (

@@ -12,8 +12,8 @@ from api import clock
 from inventory.models import Currency, Product
 from inventory.services import currencies
 from inventory.services.products import Money
-from orders import services as orders
 from orders.models import Order
+from orders.services import orders
 from payments import gateways, reconciling, recovery, settling
 from payments import services as payments
 from payments.errors import (

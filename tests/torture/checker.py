@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inventory.models import StockTransaction
-from orders import audit
 from orders.models import Order
+from orders.services import audit
 from payments.models import Attempt, Payment
 from tests.conftest import money_differences
 from tests.torture.caller import Entry

@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 from api import clock
 from demo import logins, story
 from inventory.models import Product
-from orders import audit
 from orders.models import Order
+from orders.services import audit
 
 
 class Command(BaseCommand):

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orders import audit
+from orders.services import audit
 
 
 class Command(BaseCommand):

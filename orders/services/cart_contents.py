@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from api import clock, store
 from orders.models import Cart, CartItem
-from orders.offers import Offer, custom_offer, offers, offers_in
+from orders.services.offers import Offer, custom_offer, offers, offers_in
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory.errors import StockTooLow
 from inventory.services import stock as inventory
-from orders import carts, reading
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
@@ -26,7 +25,8 @@ from orders.errors import (
     TotalChanged,
 )
 from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
-from orders.reading import CartLine
+from orders.services import cart_contents, carts
+from orders.services.cart_contents import CartLine
 
 # Checkout.
 
@@ -59,7 +59,7 @@ def checkout(
     claim(key, order_id)
     now = clock.now()
     cart = Cart.objects.lock(cart_id, now=now)
-    lines = reading.lines_of(cart) if cart else []
+    lines = cart_contents.lines_of(cart) if cart else []
     if cart is None or not lines or cart.currency_id is None:
         raise CartEmpty
     if currency and currency != cart.currency_id:

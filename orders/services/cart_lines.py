@@ -15,7 +15,6 @@ from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from inventory.errors import ProductNotFound
 from inventory.models import Product
-from orders import reading
 from orders.errors import (
     CartCurrencyDiffers,
     CartExists,
@@ -29,8 +28,9 @@ from orders.errors import (
     TotalTooLarge,
 )
 from orders.models import ITEMS_MAX, Cart, CartItem
-from orders.offers import Offer, custom_offer, offers
-from orders.reading import CartContents
+from orders.services import cart_contents
+from orders.services.cart_contents import CartContents
+from orders.services.offers import Offer, custom_offer, offers
 
 # How many expired carts are deleted at once.
 PURGED_AT_ONCE = 1000
@@ -157,15 +157,15 @@ def add(
     claim(key, cart_id)
     first_currency, wanted, refused = _spread(cart_id, entries, currency)
     if not wanted and not refused:
-        return Changed(reading.contents(cart_id))
+        return Changed(cart_contents.contents(cart_id))
     cart = _open_cart(cart_id, first_currency)
     cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     wanted = _with_products(wanted)
     wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
-    product_ids = reading.product_ids(items.values()) | {each for each in wanted_ids if each}
+    product_ids = cart_contents.product_ids(items.values()) | {each for each in wanted_ids if each}
     offered = offers(product_ids, cart_currency)
-    filling = _Filling(cart, items, offered, check=not reading.defers_inventory_check(cart))
+    filling = _Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
     for position, each in wanted:
         try:
             filling.add(each)
@@ -175,7 +175,7 @@ def add(
     if refused and (all_or_nothing or not filling.changed):
         raise SeveralRefused(refused)
     CartItem.write(filling.changed.values())
-    lines = reading.lines_at(items.values(), offered, cart_currency)
+    lines = cart_contents.lines_at(items.values(), offered, cart_currency)
     return Changed(CartContents(cart_id, cart, lines), refused)
 
 
@@ -375,8 +375,8 @@ def change_items(
         for entry in entries
         if isinstance(entry, LineChange) and entry.item_id in items
     ]
-    offered = offers(reading.product_ids(asked_for), cart.currency_id or "")
-    changing = _Changing(cart, items, offered, check=not reading.defers_inventory_check(cart))
+    offered = offers(cart_contents.product_ids(asked_for), cart.currency_id or "")
+    changing = _Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
         named = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
@@ -439,7 +439,7 @@ class _Changing:
                 self.changed |= {first.pk: first, item.pk: item}
 
     def _offer(self, item: CartItem) -> Offer:
-        return reading.offer_of(item, self.offered, str(self.cart.currency_id))
+        return cart_contents.offer_of(item, self.offered, str(self.cart.currency_id))
 
     def write(self) -> None:
         kept = [item for item in self.changed.values() if item.quantity]
@@ -520,7 +520,7 @@ def delete_cart(cart_id: str) -> None:
 def _open_cart(cart_id: str, currency: str | None = None) -> Cart:
     now = clock.now()
     cart, revived = Cart.objects.open(
-        cart_id, currency=currency, now=now, expires_at=reading.expiry(now)
+        cart_id, currency=currency, now=now, expires_at=cart_contents.expiry(now)
     )
     if revived:
         CartItem.objects.filter(cart_id=cart_id, created_at__lt=now).delete()
