@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 @app.periodic(cron="27 * * * *")
 @app.task(queueing_lock="purge_carts", pass_context=False)
 def purge_carts(timestamp: int) -> None:
-    carts.purge_carts()
+    carts.purge()
 
 
 @app.periodic(cron="47 * * * *")

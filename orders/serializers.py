@@ -27,7 +27,7 @@ from inventory.serializers import at, price_shown
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
 from orders.services.cart_contents import CartContents, CartLine, defers_inventory_check, expiry
-from orders.services.carts import CustomItem, Entry, LineChange, OtherCart, ProductWanted
+from orders.services.cart_lines import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.services.orders import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000

@@ -20,7 +20,8 @@ from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
 from orders.services import cart_contents, carts, orders
 from orders.services.cart_contents import CartContents
-from orders.services.carts import Changed, Entry, LineChange, OtherCart
+from orders.services.cart_lines import Entry, LineChange, OtherCart
+from orders.services.carts import Changed
 
 # How many entries a call may have that changes several items of a cart.
 ENTRIES_MAX = 100
@@ -95,7 +96,7 @@ class CartsView(_CartView):
             fields = self.validated(serializers.NewCartBody)
             # Whoever knows the id may change the cart, so that all of it is random.
             cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
-            carts.create_cart(cart_id, key=key, **fields)
+            carts.create(cart_id, key=key, **fields)
             return again(cart_id)
 
         def again(cart_id: str) -> Response:
@@ -111,13 +112,13 @@ class CartView(_CartView):
     def put(self, request: Request, cart_id: str) -> Response:
         def perform(key: Key | None) -> Response:
             fields = self.validated(serializers.CartBody)
-            carts.save_cart(cart_id, key=key, **fields)
+            carts.save(cart_id, key=key, **fields)
             return self.whole_cart(cart_id)
 
         return once(request, perform, self.whole_cart)
 
     def delete(self, request: Request, cart_id: str) -> Response:
-        carts.delete_cart(cart_id)
+        carts.delete(cart_id)
         return Response(status=204)
 
 

@@ -1,40 +1,20 @@
-"""What changes carts. Every change begins with the cart's lock, and reserves nothing."""
+"""The lines of a locked cart, in memory: what is wanted, filled in, changed and joined."""
 
 import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from api import clock
 from api.errors import Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX
-from api.idempotency import Key, claim
-from api.transactions import in_transaction
 from inventory.errors import ProductNotFound
-from inventory.models import Product
-from orders.errors import (
-    CartCurrencyDiffers,
-    CartExists,
-    CartIntoItself,
-    CartItemNotFound,
-    ItemNotInCart,
-    RefusedEntry,
-    SeveralRefused,
-    TooManyInALine,
-    TooManyItems,
-    TotalTooLarge,
-)
+from orders.errors import ItemNotInCart, TooManyInALine, TooManyItems, TotalTooLarge
 from orders.models import ITEMS_MAX, Cart, CartItem
 from orders.services import cart_contents
-from orders.services.cart_contents import CartContents
-from orders.services.offers import Offer, custom_offer, offers
-
-# How many expired carts are deleted at once.
-PURGED_AT_ONCE = 1000
-
+from orders.services.offers import Offer, custom_offer
 
 # Adding.
 
@@ -98,135 +78,7 @@ class OtherCart:
 Entry = ProductWanted | CustomItem | OtherCart
 
 
-@dataclass(frozen=True)
-class Changed:
-    """What became of a call that may ask for several things at once."""
-
-    contents: CartContents
-    refused: Sequence[RefusedEntry] = ()
-
-
-def add_item(
-    cart_id: str,
-    *,
-    product_id: uuid.UUID | None = None,
-    sku: str = "",
-    quantity: int,
-    custom_inputs: Mapping[str, Any] | None = None,
-    currency: str,
-    key: Key | None = None,
-) -> CartContents:
-    """Put units of a live product into the cart; the same product again adds to its line.
-
-    Only this request is checked against what is available, and nothing is reserved. The currency
-    counts for the first item only.
-
-    Raises: ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine,
-    TotalTooLarge.
-    """
-    wanted = ProductWanted(quantity, product_id, sku, custom_inputs)
-    return add_one(cart_id, wanted, currency=currency, key=key)
-
-
-def add_one(
-    cart_id: str, wanted: ProductWanted | CustomItem, *, currency: str, key: Key | None = None
-) -> CartContents:
-    """Put one thing into the cart. Raises: what `add_item` does."""
-    try:
-        return add(cart_id, [wanted], currency=currency, key=key).contents
-    except SeveralRefused as refused:
-        raise refused.refused[0].refusal from None
-
-
-@in_transaction
-def add(
-    cart_id: str,
-    entries: Sequence[Entry | Refusal],
-    *,
-    all_or_nothing: bool = True,
-    currency: str,
-    key: Key | None = None,
-) -> Changed:
-    """Put several things into the cart, in as many statements as one.
-
-    The units of a product are checked as often as it is asked for, together with those that were
-    asked for before in the same call. What other carts hold is copied; they stay as they are.
-
-    Raises: SeveralRefused, if any cannot be added and all or nothing was asked for, or if none can.
-    """
-    claim(key, cart_id)
-    first_currency, wanted, refused = _spread(cart_id, entries, currency)
-    if not wanted and not refused:
-        return Changed(cart_contents.contents(cart_id))
-    cart = _open_cart(cart_id, first_currency)
-    cart_currency = cart.currency_id or first_currency
-    items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
-    wanted = _with_products(wanted)
-    wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
-    product_ids = cart_contents.product_ids(items.values()) | {each for each in wanted_ids if each}
-    offered = offers(product_ids, cart_currency)
-    filling = _Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
-    for position, each in wanted:
-        try:
-            filling.add(each)
-        except Refusal as refusal:
-            refused.append(RefusedEntry(position, refusal, each.named))
-    refused.sort(key=lambda entry: entry.position)
-    if refused and (all_or_nothing or not filling.changed):
-        raise SeveralRefused(refused)
-    CartItem.write(filling.changed.values())
-    lines = cart_contents.lines_at(items.values(), offered, cart_currency)
-    return Changed(CartContents(cart_id, cart, lines), refused)
-
-
-_Wanted = list[tuple[int, ProductWanted | CustomItem]]
-
-
-def _spread(
-    cart_id: str, entries: Sequence[Entry | Refusal], currency: str
-) -> tuple[str, _Wanted, list[RefusedEntry]]:
-    """Put the lines of other carts in their place, and what was refused already aside.
-
-    Returns the currency too which the cart is to have if these are its first items.
-    """
-    others = {entry.cart_id for entry in entries if isinstance(entry, OtherCart)}
-    carts, lines = _locked_with_lines(cart_id, others) if others else ({}, {})
-    own = carts.get(cart_id)
-    fixed = own.currency_id if own else None
-    wanted: _Wanted = []
-    refused: list[RefusedEntry] = []
-    for position, entry in enumerate(entries):
-        if isinstance(entry, Refusal):
-            refused.append(RefusedEntry(position, entry))
-        elif not isinstance(entry, OtherCart):
-            wanted.append((position, entry))
-            fixed = fixed or currency
-        elif entry.cart_id == cart_id:
-            refused.append(RefusedEntry(position, CartIntoItself(), asdict(entry)))
-        elif copied := lines.get(entry.cart_id):
-            fixed = fixed or carts[entry.cart_id].currency_id
-            if carts[entry.cart_id].currency_id == fixed:
-                wanted.extend((position, line) for line in copied)
-            else:
-                refused.append(RefusedEntry(position, CartCurrencyDiffers(), asdict(entry)))
-    return fixed or currency, wanted, refused
-
-
-def _locked_with_lines(
-    cart_id: str, others: set[str]
-) -> tuple[dict[str, Cart], dict[str, list[ProductWanted | CustomItem]]]:
-    """Lock all carts of a merge at once, before anything else of it, and read the other ones."""
-    now = clock.now()
-    carts = {
-        cart.pk: cart for cart in Cart.objects.lock_all({cart_id, *others}) if cart.expires_at > now
-    }
-    lines: dict[str, list[ProductWanted | CustomItem]] = {}
-    for item in CartItem.objects.filter(cart__in=carts.keys() - {cart_id}).order_by("pk"):
-        lines.setdefault(item.cart_id, []).append(_wanted_again(item))
-    return carts, lines
-
-
-def _wanted_again(item: CartItem) -> ProductWanted | CustomItem:
+def wanted_again(item: CartItem) -> ProductWanted | CustomItem:
     if item.product_id:
         return ProductWanted(item.quantity, item.product_id, custom_inputs=item.custom_inputs)
     assert item.unit_price is not None
@@ -241,26 +93,8 @@ def _wanted_again(item: CartItem) -> ProductWanted | CustomItem:
     )
 
 
-def _with_products(wanted: _Wanted) -> _Wanted:
-    """Find the products that were named by their skus, all in one query."""
-    skus = {each.sku for _, each in wanted if _is_named_by_sku(each)}
-    if not skus:
-        return wanted
-    found = dict(Product.objects.kept().filter(sku__in=skus).values_list("sku", "pk"))
-    return [
-        (position, replace(each, product_id=found.get(each.sku)))
-        if _is_named_by_sku(each)
-        else (position, each)
-        for position, each in wanted
-    ]
-
-
-def _is_named_by_sku(each: ProductWanted | CustomItem) -> TypeGuard[ProductWanted]:
-    return isinstance(each, ProductWanted) and each.product_id is None
-
-
 @dataclass
-class _Filling:
+class Filling:
     """A locked cart while things are put into it, in memory."""
 
     cart: Cart
@@ -332,67 +166,8 @@ class LineChange:
     custom_inputs: Mapping[str, Any] | None = None
 
 
-def change_item(
-    cart_id: str,
-    item_id: uuid.UUID,
-    quantity: int,
-    custom_inputs: Mapping[str, Any] | None = None,
-    *,
-    key: Key | None = None,
-) -> None:
-    """Set a line to a number of units; 0 removes it.
-
-    Raises: CartItemNotFound, InsufficientStock, TooManyInALine, TotalTooLarge.
-    """
-    try:
-        change_items(cart_id, [LineChange(item_id, quantity, custom_inputs)], key=key)
-    except SeveralRefused as refused:
-        refusal = refused.refused[0].refusal
-        raise CartItemNotFound if isinstance(refusal, ItemNotInCart) else refusal from None
-
-
-@in_transaction
-def change_items(
-    cart_id: str,
-    entries: Sequence[LineChange | Refusal],
-    *,
-    all_or_nothing: bool = True,
-    key: Key | None = None,
-) -> Sequence[RefusedEntry]:
-    """Change several lines, in as many statements as one.
-
-    Other custom inputs make a line another one. Lines that have become alike are joined, and their
-    units added up, as by adding; only what each entry asks for is checked, as it is there.
-
-    Returns what could not be changed. Raises: SeveralRefused, as `add` does; TooManyInALine,
-    TotalTooLarge where joined lines are too much together.
-    """
-    claim(key, cart_id)
-    cart = _open_cart(cart_id)
-    items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency_id else {}
-    asked_for = [
-        items[entry.item_id]
-        for entry in entries
-        if isinstance(entry, LineChange) and entry.item_id in items
-    ]
-    offered = offers(cart_contents.product_ids(asked_for), cart.currency_id or "")
-    changing = _Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
-    refused = []
-    for position, entry in enumerate(entries):
-        named = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
-        try:
-            changing.change(entry)
-        except Refusal as refusal:
-            refused.append(RefusedEntry(position, refusal, named))
-    if refused and (all_or_nothing or not changing.changed):
-        raise SeveralRefused(refused)
-    changing.join()
-    changing.write()
-    return refused
-
-
 @dataclass
-class _Changing:
+class Changing:
     """A locked cart while its lines change, in memory."""
 
     cart: Cart
@@ -422,7 +197,7 @@ class _Changing:
 
     def _set_inputs(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
         item.custom_inputs = custom_inputs or None
-        item.line_key = _wanted_again(item).line_key
+        item.line_key = wanted_again(item).line_key
         self.rekeyed.add(item.pk)
 
     def join(self) -> None:
@@ -453,96 +228,10 @@ class _Changing:
             item._state.adding = True
         CartItem.write(kept)
         if removed:
-            _forget_currency_if_empty(self.cart.pk)
+            forget_currency_if_empty(self.cart.pk)
 
 
-@in_transaction
-def remove_item(cart_id: str, item_id: uuid.UUID) -> None:
-    """Raises: CartItemNotFound."""
-    _open_cart(cart_id)
-    removed, _ = CartItem.objects.filter(cart_id=cart_id, pk=item_id).delete()
-    if not removed:
-        raise CartItemNotFound
-    _forget_currency_if_empty(cart_id)
-
-
-@in_transaction
-def remove_items(cart_id: str) -> None:
-    """Empty the cart; the cart itself stays."""
-    if Cart.objects.lock(cart_id, now=clock.now()):
-        CartItem.objects.filter(cart_id=cart_id).delete()
-        Cart.objects.filter(pk=cart_id).update(updated_at=clock.now())
-        _forget_currency_if_empty(cart_id)
-
-
-def _forget_currency_if_empty(cart_id: str) -> None:
+def forget_currency_if_empty(cart_id: str) -> None:
     """Let the next first item choose the currency anew."""
     if not CartItem.objects.filter(cart_id=cart_id).exists():
         Cart.objects.filter(pk=cart_id).update(currency=None)
-
-
-# The cart itself.
-
-
-@in_transaction
-def create_cart(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Raises: CartExists."""
-    claim(key, cart_id)
-    cart = _open_cart(cart_id)
-    # One that was there, and had not expired, was changed before now.
-    if cart.created_at != cart.updated_at:
-        raise CartExists
-    _change_cart(cart_id, fields)
-
-
-@in_transaction
-def save_cart(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Create the cart or change its name, its description or what is checked when."""
-    claim(key, cart_id)
-    _open_cart(cart_id)
-    _change_cart(cart_id, fields)
-
-
-def _change_cart(cart_id: str, fields: Mapping[str, Any]) -> None:
-    if fields:
-        Cart.objects.filter(pk=cart_id).update(**fields)
-
-
-@in_transaction
-def delete_cart(cart_id: str) -> None:
-    """Delete the cart, if there is one. Orders made from it stay."""
-    # Locked as a row that goes, so that nobody adds a line to it meanwhile.
-    if Cart.objects.filter(pk=cart_id).select_for_update().first():
-        CartItem.objects.filter(cart_id=cart_id).delete()
-        Cart.objects.filter(pk=cart_id).delete()
-
-
-def _open_cart(cart_id: str, currency: str | None = None) -> Cart:
-    now = clock.now()
-    cart, revived = Cart.objects.open(
-        cart_id, currency=currency, now=now, expires_at=cart_contents.expiry(now)
-    )
-    if revived:
-        CartItem.objects.filter(cart_id=cart_id, created_at__lt=now).delete()
-    return cart
-
-
-def purge_carts() -> int:
-    """Delete the carts that have expired and return how many there were.
-
-    Orders keep the cart's id. Several at once do no harm: each passes over what another one holds.
-    """
-    purged = 0
-    while batch := _purge_some():
-        purged += batch
-    return purged
-
-
-@in_transaction
-def _purge_some() -> int:
-    expired = Cart.objects.filter(expires_at__lte=clock.now()).order_by("expires_at")
-    locked = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)
-    cart_ids = list(locked[:PURGED_AT_ONCE])
-    CartItem.objects.filter(cart_id__in=cart_ids).delete()
-    Cart.objects.filter(pk__in=cart_ids).delete()
-    return len(cart_ids)

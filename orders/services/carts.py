@@ -1,19 +1,14 @@
 """What changes carts. Every change begins with the cart's lock, and reserves nothing."""
 
-import hashlib
-import json
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
 from api import clock
 from api.errors import Refusal
-from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
-from inventory.errors import ProductNotFound
 from inventory.models import Product
 from orders.errors import (
     CartCurrencyDiffers,
@@ -23,79 +18,25 @@ from orders.errors import (
     ItemNotInCart,
     RefusedEntry,
     SeveralRefused,
-    TooManyInALine,
-    TooManyItems,
-    TotalTooLarge,
 )
-from orders.models import ITEMS_MAX, Cart, CartItem
+from orders.models import Cart, CartItem
 from orders.services import cart_contents
 from orders.services.cart_contents import CartContents
-from orders.services.offers import Offer, custom_offer, offers
+from orders.services.cart_lines import (
+    Changing,
+    CustomItem,
+    Entry,
+    Filling,
+    LineChange,
+    OtherCart,
+    ProductWanted,
+    forget_currency_if_empty,
+    wanted_again,
+)
+from orders.services.offers import offers
 
 # How many expired carts are deleted at once.
 PURGED_AT_ONCE = 1000
-
-
-# Adding.
-
-
-@dataclass(frozen=True)
-class ProductWanted:
-    """Units of a live product, named by its id or by its sku."""
-
-    quantity: int
-    product_id: uuid.UUID | None = None
-    sku: str = ""
-    custom_inputs: Mapping[str, Any] | None = None
-
-    @property
-    def named(self) -> dict[str, Any]:
-        return {"id": str(self.product_id)} if self.product_id else {"sku": self.sku}
-
-    @property
-    def line_key(self) -> str:
-        if not self.custom_inputs:
-            return str(self.product_id)
-        return f"{self.product_id}:{_digest(self.custom_inputs)}"
-
-    def item(self) -> CartItem:
-        return CartItem(product_id=self.product_id, custom_inputs=self.custom_inputs)
-
-
-@dataclass(frozen=True)
-class CustomItem:
-    """What is no product, such as gift wrapping: the request names it and its price."""
-
-    quantity: int
-    name: str
-    unit_price: int
-    includes_tax: bool = True
-    sku: str = ""
-    description: str = ""
-    custom_inputs: Mapping[str, Any] | None = None
-
-    @property
-    def named(self) -> dict[str, Any]:
-        return {"name": self.name}
-
-    @property
-    def line_key(self) -> str:
-        return f"custom:{_digest({**asdict(self), 'quantity': 0})}"
-
-    def item(self) -> CartItem:
-        return CartItem(**{**asdict(self), "quantity": 0})
-
-
-@dataclass(frozen=True)
-class OtherCart:
-    """All that is in another cart."""
-
-    cart_id: str
-
-
-# What one call may ask for. Beside them it may hold refusals: entries in which something was wrong
-# before anybody looked at the cart.
-Entry = ProductWanted | CustomItem | OtherCart
 
 
 @dataclass(frozen=True)
@@ -158,14 +99,14 @@ def add(
     first_currency, wanted, refused = _spread(cart_id, entries, currency)
     if not wanted and not refused:
         return Changed(cart_contents.contents(cart_id))
-    cart = _open_cart(cart_id, first_currency)
+    cart = _open(cart_id, first_currency)
     cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     wanted = _with_products(wanted)
     wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
     product_ids = cart_contents.product_ids(items.values()) | {each for each in wanted_ids if each}
     offered = offers(product_ids, cart_currency)
-    filling = _Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
+    filling = Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
     for position, each in wanted:
         try:
             filling.add(each)
@@ -222,23 +163,8 @@ def _locked_with_lines(
     }
     lines: dict[str, list[ProductWanted | CustomItem]] = {}
     for item in CartItem.objects.filter(cart__in=carts.keys() - {cart_id}).order_by("pk"):
-        lines.setdefault(item.cart_id, []).append(_wanted_again(item))
+        lines.setdefault(item.cart_id, []).append(wanted_again(item))
     return carts, lines
-
-
-def _wanted_again(item: CartItem) -> ProductWanted | CustomItem:
-    if item.product_id:
-        return ProductWanted(item.quantity, item.product_id, custom_inputs=item.custom_inputs)
-    assert item.unit_price is not None
-    return CustomItem(
-        item.quantity,
-        item.name,
-        item.unit_price,
-        item.includes_tax,
-        item.sku,
-        item.description,
-        item.custom_inputs,
-    )
 
 
 def _with_products(wanted: _Wanted) -> _Wanted:
@@ -257,79 +183,6 @@ def _with_products(wanted: _Wanted) -> _Wanted:
 
 def _is_named_by_sku(each: ProductWanted | CustomItem) -> TypeGuard[ProductWanted]:
     return isinstance(each, ProductWanted) and each.product_id is None
-
-
-@dataclass
-class _Filling:
-    """A locked cart while things are put into it, in memory."""
-
-    cart: Cart
-    items: dict[str, CartItem]
-    offered: Mapping[uuid.UUID, Offer]
-    check: bool
-    changed: dict[str, CartItem] = field(default_factory=dict)
-    # Units of each product that this call has put in already.
-    taken: Counter[uuid.UUID | None] = field(default_factory=Counter)
-
-    def add(self, wanted: ProductWanted | CustomItem) -> None:
-        """Raises: ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine,
-        TotalTooLarge; having changed nothing."""
-        item = self.items.get(wanted.line_key) or self._new_item(wanted)
-        offer = self._offer(wanted, item)
-        if self.check:
-            offer.require_enough(self.taken[offer.product_id] + wanted.quantity)
-        if wanted.line_key not in self.items and len(self.items) >= ITEMS_MAX:
-            raise TooManyItems
-        _set(item, item.quantity + wanted.quantity, offer, self.cart)
-        self.taken[offer.product_id] += wanted.quantity
-        self.items[item.line_key] = self.changed[item.line_key] = item
-
-    def _offer(self, wanted: ProductWanted | CustomItem, item: CartItem) -> Offer:
-        if isinstance(wanted, CustomItem):
-            return custom_offer(item, str(self.cart.currency_id))
-        offer = self.offered.get(wanted.product_id) if wanted.product_id else None
-        if offer is None or not offer.is_live:
-            raise ProductNotFound
-        offer.require_price()
-        return offer
-
-    def _new_item(self, wanted: ProductWanted | CustomItem) -> CartItem:
-        item = wanted.item()
-        item.cart_id, item.line_key = self.cart.pk, wanted.line_key
-        item.quantity, item.created_at = 0, self.cart.updated_at
-        return item
-
-
-def _set(item: CartItem, quantity: int, offer: Offer, cart: Cart) -> None:
-    if quantity > UNITS_MAX:
-        raise TooManyInALine
-    require_payable(offer.value_of(quantity))
-    item.quantity = quantity
-    item.updated_at = cart.updated_at
-
-
-def require_payable(total: int) -> None:
-    """Raises: TotalTooLarge."""
-    if total > AMOUNT_MAX:
-        raise TotalTooLarge
-
-
-def _digest(value: Mapping[str, Any]) -> str:
-    canonical = json.dumps(value, sort_keys=True).encode()
-    return hashlib.sha256(canonical).hexdigest()[:32]
-
-
-# Changing and removing.
-
-
-@dataclass(frozen=True)
-class LineChange:
-    """What a line is to be: so many units, of which 0 remove it, and perhaps with other inputs."""
-
-    item_id: uuid.UUID
-    quantity: int
-    # None leaves them as they are; an empty mapping takes them away.
-    custom_inputs: Mapping[str, Any] | None = None
 
 
 def change_item(
@@ -368,7 +221,7 @@ def change_items(
     TotalTooLarge where joined lines are too much together.
     """
     claim(key, cart_id)
-    cart = _open_cart(cart_id)
+    cart = _open(cart_id)
     items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency_id else {}
     asked_for = [
         items[entry.item_id]
@@ -376,7 +229,7 @@ def change_items(
         if isinstance(entry, LineChange) and entry.item_id in items
     ]
     offered = offers(cart_contents.product_ids(asked_for), cart.currency_id or "")
-    changing = _Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
+    changing = Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
         named = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
@@ -391,79 +244,14 @@ def change_items(
     return refused
 
 
-@dataclass
-class _Changing:
-    """A locked cart while its lines change, in memory."""
-
-    cart: Cart
-    # All its lines, in their order.
-    items: Mapping[uuid.UUID, CartItem]
-    offered: Mapping[uuid.UUID, Offer]
-    check: bool
-    changed: dict[uuid.UUID, CartItem] = field(default_factory=dict)
-    rekeyed: set[uuid.UUID] = field(default_factory=set)
-
-    def change(self, entry: LineChange | Refusal) -> None:
-        if isinstance(entry, Refusal):
-            raise entry
-        if entry.item_id not in self.items:
-            raise ItemNotInCart
-        item = self.items[entry.item_id]
-        if entry.quantity:
-            offer = self._offer(item)
-            if self.check:
-                offer.require_enough(entry.quantity)
-            _set(item, entry.quantity, offer, self.cart)
-            if entry.custom_inputs is not None:
-                self._set_inputs(item, entry.custom_inputs)
-        else:
-            item.quantity = 0
-        self.changed[item.pk] = item
-
-    def _set_inputs(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
-        item.custom_inputs = custom_inputs or None
-        item.line_key = _wanted_again(item).line_key
-        self.rekeyed.add(item.pk)
-
-    def join(self) -> None:
-        """Move the units of lines that are alike into the first of them.
-
-        Raises: TooManyInALine, TotalTooLarge.
-        """
-        first_of: dict[str, CartItem] = {}
-        for item in self.items.values():
-            first = first_of.setdefault(item.line_key, item) if item.quantity else item
-            if first is not item:
-                _set(first, first.quantity + item.quantity, self._offer(item), self.cart)
-                item.quantity = 0
-                self.changed |= {first.pk: first, item.pk: item}
-
-    def _offer(self, item: CartItem) -> Offer:
-        return cart_contents.offer_of(item, self.offered, str(self.cart.currency_id))
-
-    def write(self) -> None:
-        kept = [item for item in self.changed.values() if item.quantity]
-        removed = [item.pk for item in self.changed.values() if not item.quantity]
-        # Written anew, because an UPDATE could meet a key that another line is about to give up.
-        anew = [item for item in kept if item.pk in self.rekeyed]
-        if removed or anew:
-            gone = [*removed, *(item.pk for item in anew)]
-            CartItem.objects.filter(pk__in=gone).delete()
-        for item in anew:
-            item._state.adding = True
-        CartItem.write(kept)
-        if removed:
-            _forget_currency_if_empty(self.cart.pk)
-
-
 @in_transaction
 def remove_item(cart_id: str, item_id: uuid.UUID) -> None:
     """Raises: CartItemNotFound."""
-    _open_cart(cart_id)
+    _open(cart_id)
     removed, _ = CartItem.objects.filter(cart_id=cart_id, pk=item_id).delete()
     if not removed:
         raise CartItemNotFound
-    _forget_currency_if_empty(cart_id)
+    forget_currency_if_empty(cart_id)
 
 
 @in_transaction
@@ -472,44 +260,38 @@ def remove_items(cart_id: str) -> None:
     if Cart.objects.lock(cart_id, now=clock.now()):
         CartItem.objects.filter(cart_id=cart_id).delete()
         Cart.objects.filter(pk=cart_id).update(updated_at=clock.now())
-        _forget_currency_if_empty(cart_id)
-
-
-def _forget_currency_if_empty(cart_id: str) -> None:
-    """Let the next first item choose the currency anew."""
-    if not CartItem.objects.filter(cart_id=cart_id).exists():
-        Cart.objects.filter(pk=cart_id).update(currency=None)
+        forget_currency_if_empty(cart_id)
 
 
 # The cart itself.
 
 
 @in_transaction
-def create_cart(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
+def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
     """Raises: CartExists."""
     claim(key, cart_id)
-    cart = _open_cart(cart_id)
+    cart = _open(cart_id)
     # One that was there, and had not expired, was changed before now.
     if cart.created_at != cart.updated_at:
         raise CartExists
-    _change_cart(cart_id, fields)
+    _change(cart_id, fields)
 
 
 @in_transaction
-def save_cart(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
+def save(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
     """Create the cart or change its name, its description or what is checked when."""
     claim(key, cart_id)
-    _open_cart(cart_id)
-    _change_cart(cart_id, fields)
+    _open(cart_id)
+    _change(cart_id, fields)
 
 
-def _change_cart(cart_id: str, fields: Mapping[str, Any]) -> None:
+def _change(cart_id: str, fields: Mapping[str, Any]) -> None:
     if fields:
         Cart.objects.filter(pk=cart_id).update(**fields)
 
 
 @in_transaction
-def delete_cart(cart_id: str) -> None:
+def delete(cart_id: str) -> None:
     """Delete the cart, if there is one. Orders made from it stay."""
     # Locked as a row that goes, so that nobody adds a line to it meanwhile.
     if Cart.objects.filter(pk=cart_id).select_for_update().first():
@@ -517,7 +299,7 @@ def delete_cart(cart_id: str) -> None:
         Cart.objects.filter(pk=cart_id).delete()
 
 
-def _open_cart(cart_id: str, currency: str | None = None) -> Cart:
+def _open(cart_id: str, currency: str | None = None) -> Cart:
     now = clock.now()
     cart, revived = Cart.objects.open(
         cart_id, currency=currency, now=now, expires_at=cart_contents.expiry(now)
@@ -527,7 +309,7 @@ def _open_cart(cart_id: str, currency: str | None = None) -> Cart:
     return cart
 
 
-def purge_carts() -> int:
+def purge() -> int:
     """Delete the carts that have expired and return how many there were.
 
     Orders keep the cart's id. Several at once do no harm: each passes over what another one holds.

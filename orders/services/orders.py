@@ -25,7 +25,7 @@ from orders.errors import (
     TotalChanged,
 )
 from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
-from orders.services import cart_contents, carts
+from orders.services import cart_contents, cart_lines
 from orders.services.cart_contents import CartLine
 
 # Checkout.
@@ -66,7 +66,7 @@ def checkout(
         raise CurrencyDiffers
     _require_for_sale(lines)
     total = sum(line.value for line in lines)
-    carts.require_payable(total)
+    cart_lines.require_payable(total)
     if expected_total is not None and expected_total != total:
         raise TotalChanged
     order = Order(

@@ -17,7 +17,7 @@ from inventory.services.products import Money
 from orders import jobs
 from orders.errors import CurrencyGone
 from orders.models import Cart, CartItem, Order, OrderItem
-from orders.services import carts
+from orders.services import cart_lines, carts
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product, stock_of
 from tests.http import PRICE, Api, a_moment, administrator, an_id, assert_shape, shopper, statements
@@ -507,7 +507,7 @@ def test_a_bulk_add_takes_as_many_statements_for_20_lines_as_for_1():
     shelf = [product(stock=9) for _ in range(20)]
 
     def add(cart: str, count: int) -> list[str]:
-        entries = [carts.ProductWanted(1, each.pk) for each in shelf[:count]]
+        entries = [cart_lines.ProductWanted(1, each.pk) for each in shelf[:count]]
         return statements_of(lambda: carts.add(cart, entries, currency="USD"))
 
     add("warm", 1)
@@ -610,7 +610,7 @@ def test_changing_20_lines_takes_as_many_statements_as_changing_1():
     items = [item.pk for item in CartItem.of_cart(cart)]
 
     def change(lines: list[Any], *more: Any) -> list[str]:
-        changes = [carts.LineChange(item, 2, *more) for item in lines]
+        changes = [cart_lines.LineChange(item, 2, *more) for item in lines]
         return statements_of(lambda: carts.change_items(cart, changes))
 
     few, many = change(items[:1]), change(items)
@@ -797,7 +797,7 @@ def test_lines_that_become_alike_at_once_lose_no_unit():
 
         assert outcomes[:3] == [None] * 3
         assert [(item.pk, item.quantity) for item in CartItem.of_cart("mine")] == [(first, 5)]
-        carts.delete_cart("mine")
+        carts.delete("mine")
 
 
 # Merging.
@@ -891,7 +891,7 @@ def test_carts_merged_into_each_other_at_once_never_deadlock():
     shirt = product(stock=100)
 
     def merged(into: str, other: str) -> Any:
-        return partial(carts.add, into, [carts.OtherCart(other)], currency="USD")
+        return partial(carts.add, into, [cart_lines.OtherCart(other)], currency="USD")
 
     for round_ in range(10):
         one, two = filled_cart({shirt: 1}), filled_cart({shirt: 2})
@@ -905,7 +905,7 @@ def test_a_merge_locks_its_carts_in_key_order_before_anything_else():
     shirt = product(stock=9)
     filled_cart({shirt: 1}, cart_id="b")
     filled_cart({shirt: 1}, cart_id="a")
-    entries = [carts.OtherCart("a")]
+    entries = [cart_lines.OtherCart("a")]
 
     sql = sql_of(lambda: carts.add("b", entries, currency="USD"))
 
@@ -976,7 +976,7 @@ def test_expired_carts_are_purged_and_their_orders_still_know_them(storefront, m
     with clock.replaced(itertools.repeat(clock.now() + timedelta(days=8)).__next__):
         kept = filled_cart({shirt: 2})
         jobs.purge_carts(0)
-        assert carts.purge_carts() == 0
+        assert carts.purge() == 0
 
     assert [cart.pk for cart in Cart.objects.all()] == [kept]
     assert CartItem.objects.get().quantity == 2
@@ -991,8 +991,8 @@ def test_purging_at_once_and_beside_shoppers_does_no_harm():
 
     with clock.replaced(itertools.repeat(later).__next__):
         outcomes = run_together(
-            carts.purge_carts,
-            carts.purge_carts,
+            carts.purge,
+            carts.purge,
             *[partial(filled_cart, {shirt: 3}, cart_id=cart) for cart in old[:4]],
         )
 
@@ -1008,10 +1008,10 @@ def test_a_purge_passes_over_a_cart_that_somebody_holds():
     with clock.replaced(itertools.repeat(later).__next__):
         with transaction.atomic():
             Cart.objects.lock_all([cart])
-            [purged] = run_together(carts.purge_carts)
+            [purged] = run_together(carts.purge)
 
         assert purged == 0
-        assert carts.purge_carts() == 1
+        assert carts.purge() == 1
 
 
 # Currencies.
@@ -1096,5 +1096,5 @@ def test_a_currency_that_a_cart_takes_at_the_last_moment_stays(monkeypatch, act)
 
 
 def filled_cart_of_wrapping(currency: str) -> None:
-    wrapping = carts.CustomItem(1, "Gift wrapping", 350)
+    wrapping = cart_lines.CustomItem(1, "Gift wrapping", 350)
     carts.add_one("mine", wrapping, currency=currency)

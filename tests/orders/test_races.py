@@ -109,14 +109,14 @@ def test_deleting_a_cart_while_others_change_it_never_fails():
         add(shirt)()
         item_id = CartItem.objects.get().pk
         outcomes = run_together(
-            lambda: carts.delete_cart("ada"),
+            lambda: carts.delete("ada"),
             add(shirt),
             partial(carts.change_item, "ada", item_id, 5),
         )
 
         assert set(kinds(outcomes)) <= {"done", "CartItemNotFound"}
         assert kinds(outcomes[:2]) == ["done", "done"]
-        carts.delete_cart("ada")
+        carts.delete("ada")
 
 
 def test_a_cart_is_deleted_after_the_add_that_holds_it(monkeypatch):
@@ -132,7 +132,7 @@ def test_a_cart_is_deleted_after_the_add_that_holds_it(monkeypatch):
 
     def delete_meanwhile() -> None:
         assert held.wait(PATIENCE_SECONDS)
-        carts.delete_cart("ada")
+        carts.delete("ada")
 
     monkeypatch.setattr(CartItem, "of_cart", hold_until_somebody_waits)
     mug = product(stock=10)
@@ -147,7 +147,7 @@ def test_checkout_sees_all_of_an_add_or_nothing_of_it():
     shirt, mug = product(stock=10, price=100), product(stock=10, price=1)
 
     for _ in range(5):
-        carts.delete_cart("ada")
+        carts.delete("ada")
         add(shirt)()
         checked_out, _ = run_together(lambda: orders.checkout("ada", BUYER), add(mug))
         order, items = checked_out

@@ -329,7 +329,7 @@ def test_a_line_is_worth_at_most_9007199254740991():
 def test_an_expired_cart_is_empty_and_starts_anew():
     shirt, mug = product(stock=10), product(stock=10)
     with at(MIDNIGHT):
-        carts.save_cart("ada", name="Wishes")
+        carts.save("ada", name="Wishes")
         add("ada", shirt, 1)
     a_week_later = MIDNIGHT + timedelta(days=7)
 
@@ -391,7 +391,7 @@ def test_an_unknown_cart_is_empty_and_reading_writes_nothing():
 def test_a_deleted_cart_leaves_its_orders():
     order = unpaid_order({product(stock=10): 1})
 
-    carts.delete_cart(order.cart_id)
+    carts.delete(order.cart_id)
 
     assert not Cart.objects.exists()
     assert not CartItem.objects.exists()
@@ -399,18 +399,18 @@ def test_a_deleted_cart_leaves_its_orders():
 
 
 def test_deleting_an_unknown_cart_does_nothing():
-    carts.delete_cart("nobody")
+    carts.delete("nobody")
     carts.remove_items("nobody")
 
     assert not Cart.objects.exists()
 
 
 def test_a_cart_can_be_made_and_named():
-    carts.save_cart("ada", name="Wishes", description="For spring")
+    carts.save("ada", name="Wishes", description="For spring")
 
     cart = Cart.objects.get()
     assert (cart.name, cart.description, cart.currency) == ("Wishes", "For spring", None)
-    carts.save_cart("ada")
+    carts.save("ada")
     assert Cart.objects.get().name == "Wishes"
 
 
@@ -490,7 +490,7 @@ def test_two_adds_that_together_exceed_the_stock_are_refused_at_checkout():
 
 
 def test_an_empty_cart_cannot_be_checked_out():
-    carts.save_cart("named")
+    carts.save("named")
     add("emptied", product(stock=10), 1)
     carts.remove_items("emptied")
     with at(MIDNIGHT):
