@@ -12,8 +12,9 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from backoffice.base import ReadOnlyAdmin, ServiceAdmin, moment
-from payments import gateways, services
+from payments import gateways
 from payments.models import Gateway, GatewayEvent
+from payments.services import payments
 
 
 @admin.register(Gateway)
@@ -30,7 +31,7 @@ class GatewayAdmin(ServiceAdmin):
         return gateway.slug in gateways.usable()
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
-        services.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
+        payments.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

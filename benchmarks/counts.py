@@ -25,7 +25,7 @@ from demo import fill_orders
 from demo.fill_stock import SKU
 from inventory.models import CountFile, Product, Stock
 from inventory.services import counts
-from payments import services as payments
+from payments.services import payments
 
 LINES = int(os.environ.get("BENCH_LINES", "50000"))
 SHOPPERS = 2

@@ -22,7 +22,7 @@ from config.embedded import Server, programs
 from config.supervisor import granian_options
 from inventory.services import audit, products
 from inventory.services.products import Money
-from payments import services as payments
+from payments.services import payments
 
 PRODUCTS = 1_000
 # Fewer make a quicker run and a noisier one.

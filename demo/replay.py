@@ -15,11 +15,11 @@ from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
 from inventory.services import stock as inventory
 from orders.services import carts, orders
-from payments import services as payments
 from payments.errors import PaymentDeclined
-from payments.gateways import patience
+from payments.gateways import deadline
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 
 CURRENCY = "USD"
 SEED = 4711
@@ -89,7 +89,7 @@ class Story:
     def replay(self) -> None:
         """Let it all happen, each event at its time: so the clock never runs backwards."""
         time = self.now
-        with clock.replaced(lambda: time), patience.at_most(0):
+        with clock.replaced(lambda: time), deadline.at_most(0):
             for event in self.in_order_of_time():
                 time = event.at
                 event.do()
@@ -124,7 +124,9 @@ class Purchase:
         self.story.happens(self.at, do)
         return self
 
-    def paid(self, request: Request | None = None, *, at: datetime | None = None) -> uuid.UUID:
+    def paid(
+        self, request: PaymentRequest | None = None, *, at: datetime | None = None
+    ) -> uuid.UUID:
         self._later(at, seconds=20)
         payment_id = self.story.new_id(self.at)
         self._takes_units(self._pay(request or by_card(), payment_id))
@@ -171,7 +173,7 @@ class Purchase:
         assert at >= self.at
         self.at = at
 
-    def _pay(self, request: Request, payment_id: uuid.UUID) -> Callable[[], object]:
+    def _pay(self, request: PaymentRequest, payment_id: uuid.UUID) -> Callable[[], object]:
         actor = MARIA if request.gateway == "manual" else STOREFRONT
         return partial(payments.pay, self.order_id, request, actor=actor, payment_id=payment_id)
 
@@ -191,13 +193,13 @@ def by_card(
     *,
     method: Payment.Method = Payment.Method.PURCHASE,
     token: str = "ok",  # noqa: S107 - it tells the test gateway what to do
-) -> Request:
-    return Request("test", method, amount, token)
+) -> PaymentRequest:
+    return PaymentRequest("test", method, amount, token)
 
 
-def by_hand(reference: str, amount: int | None = None) -> Request:
+def by_hand(reference: str, amount: int | None = None) -> PaymentRequest:
     """Money that came in cash or by bank transfer, as Maria records it."""
-    return Request("manual", amount=amount, custom_reference=reference)
+    return PaymentRequest("manual", amount=amount, custom_reference=reference)
 
 
 def _expecting_a_decline(pay: Callable[[], object]) -> None:

@@ -20,8 +20,8 @@ from demo.replay import CURRENCY, Event, Lines, Purchase, Story, by_card, by_han
 from inventory.models import Action, Stock
 from inventory.services import counts, products
 from inventory.services.products import Money
-from payments import services as payments
 from payments.models import Gateway, Payment
+from payments.services import payments
 
 DAYS = 60
 _PLENTY = 20

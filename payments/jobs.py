@@ -7,7 +7,7 @@ import structlog
 from procrastinate.contrib.django import app
 
 from api import clock
-from payments import events, recovery, services
+from payments.services import gateway_events, payments, recovery
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +20,12 @@ ALARM_AFTER = timedelta(minutes=15)
 
 @app.task(queue="payments")
 def charge_queued(payment_id: str) -> None:
-    services.charge_queued(uuid.UUID(payment_id))
+    payments.charge_queued(uuid.UUID(payment_id))
 
 
 @app.task(queue="payments")
 def look_into_event(event_id: str) -> None:
-    events.look_into(event_id)
+    gateway_events.look_into(event_id)
 
 
 # By the clock.

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from api import clock
 from api.views import not_found
-from payments import recovery
+from payments.services import recovery
 
 
 class _OpenPayments(Collector):

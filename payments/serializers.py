@@ -11,7 +11,7 @@ from orders.models import Order, OrderItem
 from orders.serializers import order_items, order_prices
 from payments.holders import Holder, Holders
 from payments.models import Attempt, Gateway, Payment
-from payments.services import Request
+from payments.services.payments import PaymentRequest
 
 
 class PaymentMeta(serializers.Serializer[Any]):
@@ -29,7 +29,7 @@ class PaymentBody(serializers.Serializer[Any]):
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         meta = fields.get("paymentmethod_meta", {})
         return {
-            "request": Request(
+            "request": PaymentRequest(
                 fields["gateway"],
                 Payment.Method(fields["method"]),
                 fields.get("amount"),

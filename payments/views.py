@@ -17,8 +17,9 @@ from orders.errors import OrderNotChangeable
 from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
-from payments import gateways, holders, serializers, services
+from payments import gateways, holders, serializers
 from payments.models import Attempt, Gateway, Payment
+from payments.services import payments
 
 # How many orders, and how many entries made by hand, are named as holders of a product's units.
 HOLDERS_MAX = 1000
@@ -39,7 +40,7 @@ class PaymentsView(ApiView):
     def post(self, request: Request, order_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
             asked = self.validated(serializers.PaymentBody)
-            payment = services.pay(
+            payment = payments.pay(
                 order_id,
                 asked["request"],
                 actor=self.caller.actor,
@@ -56,7 +57,7 @@ def _paid_before(payment_id: str) -> Response:
 
     Raises: KeyInUse, PaymentDeclined, PaymentReturned.
     """
-    payment = services.require_not_refused(Payment.objects.get(pk=payment_id))
+    payment = payments.require_not_refused(Payment.objects.get(pk=payment_id))
     if payment.is_pending and payment.charging_until and payment.charging_until > clock.now():
         raise KeyInUse
     return _transaction(payment, _pending(payment))
@@ -69,7 +70,7 @@ class TransactionsView(ApiView):
         known = currencies.by_code()
         shown = [
             serializers.transaction(payment, known[payment.currency], _pending(payment))
-            for payment in services.payments_of(order_id)
+            for payment in payments.payments_of(order_id)
         ]
         return envelope(shown)
 
@@ -82,7 +83,7 @@ class TransactionView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
-        payment = services.payment_of(order_id, payment_id)
+        payment = payments.payment_of(order_id, payment_id)
         currency = currencies.by_code()[payment.currency]
         return envelope(serializers.transaction(payment, currency, _pending(payment)))
 
@@ -102,7 +103,7 @@ class ConfirmView(_TransactionActionView):
     def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         def perform(key: Key | None) -> Response:
             validated(serializers.ConfirmBody, self.optional_data())
-            return _transaction(services.confirm(order_id, payment_id, key=key))
+            return _transaction(payments.confirm(order_id, payment_id, key=key))
 
         return once(request, perform, again=_paid_before)
 
@@ -124,7 +125,7 @@ class _AttemptView(_TransactionActionView):
             return again(str(payment_id))
 
         def again(_: str) -> Response:
-            payment = services.payment_of(order_id, payment_id)
+            payment = payments.payment_of(order_id, payment_id)
             return _transaction(payment, _pending(payment))
 
         return once(request, perform, again)
@@ -134,7 +135,7 @@ class CaptureView(_AttemptView):
     def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         def attempt(key: Key | None) -> Attempt:
             validated(serializers.CaptureBody, self.optional_data())
-            return services.capture(order_id, payment_id, actor=self.caller.actor, key=key)
+            return payments.capture(order_id, payment_id, actor=self.caller.actor, key=key)
 
         return self.attempted(request, order_id, payment_id, attempt)
 
@@ -143,7 +144,7 @@ class RefundView(_AttemptView):
     def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         def attempt(key: Key | None) -> Attempt:
             asked = validated(serializers.RefundBody, self.optional_data())
-            return services.refund(
+            return payments.refund(
                 order_id,
                 payment_id,
                 asked.get("amount"),
@@ -159,7 +160,7 @@ class VoidView(_AttemptView):
     def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         def attempt(key: Key | None) -> Attempt:
             reason = validated(serializers.VoidBody, self.optional_data())["reason"]
-            return services.void(
+            return payments.void(
                 order_id, payment_id, actor=self.caller.actor, reason=reason, key=key
             )
 
@@ -182,7 +183,7 @@ class OrderView(orders_views.OrderView):
         if "shipping" in asked:
             orders.ship(order_id, actor=actor, key=key)
         elif "status" in asked:
-            services.cancel(order_id, actor=actor, key=key)
+            payments.cancel(order_id, actor=actor, key=key)
         else:
             orders.change(order_id, actor=actor, key=key, **asked)
 
@@ -228,8 +229,8 @@ class GatewayView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, slug: str) -> Response:
-        return envelope(serializers.gateway(services.gateway_named(slug)))
+        return envelope(serializers.gateway(payments.gateway_named(slug)))
 
     def put(self, request: Request, slug: str) -> Response:
         changes = self.validated(serializers.GatewayChanges)
-        return envelope(serializers.gateway(services.set_gateway(slug, **changes)))
+        return envelope(serializers.gateway(payments.set_gateway(slug, **changes)))

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 
 from api.errors import Kind, Refusal
 from api.fields import storable_json
-from payments import events
-from payments.events import Message
+from payments.services import gateway_events
+from payments.services.gateway_events import Message
 
 # What Stripe itself allows in a name.
 LENGTH_MAX = 100
@@ -42,7 +42,7 @@ def stripe_webhook(request: HttpRequest) -> JsonResponse:
         message = _read(request)
     except Refusal as refusal:
         return JsonResponse({"errors": refusal.entries()}, status=refusal.kind.status)
-    events.receive(message)
+    gateway_events.receive(message)
     return JsonResponse({"received": True})
 
 

@@ -9,7 +9,7 @@ from backoffice import roles
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from inventory.services import currencies
 from orders.services import audit
-from payments.gateways import patience
+from payments.gateways import deadline
 from payments.models import Gateway
 
 
@@ -48,7 +48,7 @@ def _is_transactional(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def impatient() -> Iterator[None]:
     """Nobody waits for a slow gateway: it has not answered in time as soon as it is asked."""
-    with patience.at_most(0):
+    with deadline.at_most(0):
         yield
 
 

@@ -18,8 +18,8 @@ from inventory.services.products import Money
 from orders.models import Order
 from orders.services import carts, orders
 from orders.services.orders import Buyer
-from payments import services as payments
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 
 MERCHANT = Actor("user", "7", "clerk")
 BUYER = Buyer("Ada Buyer", "ada@example.com")
@@ -110,6 +110,6 @@ def _take_units(order: Order) -> None:
 def paid_order(lines: Mapping[Product, int]) -> Order:
     """Make an order that is paid in full through the manual gateway."""
     order = unpaid_order(lines)
-    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     order.refresh_from_db()
     return order

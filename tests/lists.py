@@ -19,8 +19,8 @@ from orders.filters import OrderFilters
 from orders.models import Order
 from orders.services import orders
 from orders.services.orders import Buyer
-from payments import services as payments
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, product, unpaid_order
 from tests.http import ADDRESS, Api
 
@@ -231,7 +231,7 @@ def adas_and_bens_orders() -> tuple[Order, Order]:
         adas, _ = orders.checkout(
             filled_cart({shirt: 2}), ada, order_number="WEB-7", external_ref="ERP_1"
         )
-        payments.pay(adas.pk, Request("manual"), actor=MERCHANT)
+        payments.pay(adas.pk, PaymentRequest("manual"), actor=MERCHANT)
         orders.ship(adas.pk, actor=MERCHANT)
     billing = {**ADDRESS, "first_name": "Ben", "last_name": "O'Hara", "postcode": "10001"}
     shipping = {**billing, "first_name": "Cleo", "last_name": "Ray", "postcode": "20002"}

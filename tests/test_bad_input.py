@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api.models import StoreSettings
 from payments.models import Payment
-from payments.services import Request, pay
+from payments.services.payments import PaymentRequest, pay
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.http import ADDRESS, BUYER, FORM, JSON, Api, administrator
 
@@ -55,7 +55,7 @@ def shop(books_agree: None) -> Shop:
     shirt = product(stock=10)
     cart = filled_cart({shirt: 2})
     order = unpaid_order({shirt: 1})
-    authorize = Request("test", Payment.Method.AUTHORIZE, 500)
+    authorize = PaymentRequest("test", Payment.Method.AUTHORIZE, 500)
     authorized = pay(order.pk, authorize, actor=MERCHANT)
     paid = paid_order({shirt: 1})
     api = administrator()

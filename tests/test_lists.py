@@ -14,8 +14,8 @@ from inventory.services import currencies
 from inventory.services import stock as inventory
 from inventory.services.products import Money
 from orders.models import Order
-from payments import services as payments
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.http import BUYER, Api, administrator, statements
 from tests.lists import LISTS, NOON, Listed, asked, at
@@ -254,7 +254,7 @@ def _transactions(count: int) -> str:
 
 def _pay_in_parts(order: Order, count: int) -> None:
     for _ in range(count):
-        payments.pay(order.pk, Request("manual", amount=1), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual", amount=1), actor=MERCHANT)
 
 
 def _orders_of_a_cart(count: int) -> str:

@@ -23,9 +23,9 @@ from api.schema import document
 from inventory.models import Currency, StockTransaction
 from inventory.services import currencies
 from orders.models import CartItem
-from payments import services as payments
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests import factories
 from tests.described import assert_described, strictly_described
 from tests.factories import MERCHANT
@@ -126,7 +126,7 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
     paid = factories.paid_order({shirt: 2, cap: 1})
     authorized = factories.unpaid_order({shirt: 1})
     payments.pay(
-        authorized.pk, Request("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
+        authorized.pk, PaymentRequest("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
     )
     currencies.create(code="EUR", format="€{price}")
     unknown = str(uuid.UUID(int=1))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from payments import gateways
-from payments.gateways.answers import Answer
+from payments.gateways.base import Answer
 from payments.models import Gateway, Payment
 from tests.concurrency import run_together
 from tests.http import administrator, shopper

@@ -18,9 +18,9 @@ from backoffice.orders.page import units
 from backoffice.products.forms import MoneyField
 from orders.models import OrderItem
 from orders.services import orders
-from payments import services
 from payments.errors import OrderNotPayable, RestIsPending
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 
 # Ship, and undo it.
 
@@ -124,7 +124,7 @@ def _what_cancel_does(case: Case) -> list[str]:
 
 
 def _cancel(case: Case, form: CancelForm) -> str:
-    services.cancel(case.order.pk, actor=actor_of(case.request))
+    payments.cancel(case.order.pk, actor=actor_of(case.request))
     if form.cleaned_data.get("refund"):
         _refund_all(case)
     return f"Order {case.order} is cancelled."
@@ -132,12 +132,12 @@ def _cancel(case: Case, form: CancelForm) -> str:
 
 def _refund_all(case: Case) -> None:
     """Give back what was captured. The order stays cancelled where a gateway refuses."""
-    for payment in services.payments_of(case.order.pk):
+    for payment in payments.payments_of(case.order.pk):
         if not payment.refundable_amount:
             continue
         money = case.money(payment.refundable_amount)
         try:
-            attempt = services.refund(
+            attempt = payments.refund(
                 case.order.pk,
                 payment.pk,
                 payment.refundable_amount,
@@ -206,9 +206,9 @@ def _what_recording_does(case: Case) -> list[str]:
 
 
 def _record_payment(case: Case, form: PaymentForm) -> str:
-    payment = services.pay(
+    payment = payments.pay(
         case.order.pk,
-        Request(
+        PaymentRequest(
             "manual",
             amount=form.cleaned_data["amount"],
             custom_reference=form.cleaned_data["reference"],

@@ -7,8 +7,8 @@ from typing import Any
 
 from inventory.models import Action, StockTransaction
 from orders.models import Order
-from payments.events import DISPUTE
 from payments.models import GatewayEvent, Payment
+from payments.services.gateway_events import DISPUTE
 
 STATUS_COLOURS = {
     "incomplete": None,

@@ -16,9 +16,10 @@ from backoffice.base import actor_of
 from backoffice.orders.page import units
 from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem
-from payments import gateways, recovery, services
+from payments import gateways
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
+from payments.services import payments, recovery
 
 # Capture, or let go.
 
@@ -32,7 +33,7 @@ def _require_capturable(case: Case) -> None:
 
 
 def _capture(case: Case, form: StepForm) -> str:
-    attempt = services.capture(case.order.pk, case.payment.pk, actor=actor_of(case.request))
+    attempt = payments.capture(case.order.pk, case.payment.pk, actor=actor_of(case.request))
     how_far = "is on its way" if attempt.is_pending else "is captured"
     return f"{case.money(attempt.amount)} {how_far}."
 
@@ -70,7 +71,7 @@ class VoidForm(StepForm):
 
 
 def _void(case: Case, form: VoidForm) -> str:
-    attempt = services.void(
+    attempt = payments.void(
         case.order.pk,
         case.payment.pk,
         actor=actor_of(case.request),
@@ -170,7 +171,7 @@ def _what_refund_does(case: Case) -> list[str]:
 
 def _refund(case: Case, form: RefundForm) -> str:
     typed = form.cleaned_data
-    attempt = services.refund(
+    attempt = payments.refund(
         case.order.pk,
         case.payment.pk,
         None if typed["elsewhere"] else typed["amount"],

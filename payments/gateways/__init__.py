@@ -4,7 +4,7 @@ from django.conf import settings
 
 from payments.errors import GatewayNotFound
 from payments.gateways import stripe
-from payments.gateways.adapter import Adapter
+from payments.gateways.base import Adapter
 from payments.gateways.test import DemoGateway
 from payments.models import Payment
 

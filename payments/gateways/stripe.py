@@ -19,10 +19,8 @@ from stripe import PaymentIntent, Refund, StripeClient, StripeError
 
 from inventory.services import currencies
 from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRequired
-from payments.gateways import patience
-from payments.gateways.adapter import Adapter
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
-from payments.gateways.books import Booked, Refunded
+from payments.gateways import deadline
+from payments.gateways.base import UNKNOWN, Adapter, Answer, Booked, Outcome, Refunded
 from payments.models import Attempt, Payment
 
 log = structlog.get_logger(__name__)
@@ -382,7 +380,7 @@ def _in_our_digits(amount: int, currency: str) -> int:
 
 def _client() -> StripeClient:
     """Return a client that waits no longer than whoever asks."""
-    seconds = max(1, math.ceil(patience.seconds_left()))
+    seconds = max(1, math.ceil(deadline.seconds_left()))
     return _made_client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, seconds)
 
 

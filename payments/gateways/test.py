@@ -6,9 +6,8 @@ gateway would: the one has charged when it is asked again, the other never says 
 
 import time
 
-from payments.gateways import patience
-from payments.gateways.adapter import Adapter
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways import deadline
+from payments.gateways.base import UNKNOWN, Adapter, Answer, Outcome
 from payments.models import Attempt, Payment
 
 _DECLINED = Answer(Outcome.FAILED, failure="The card was declined.")
@@ -33,7 +32,7 @@ class DemoGateway(Adapter):
 
     def charge(self, payment: Payment) -> Answer:
         if payment.token.startswith("slow"):
-            time.sleep(patience.seconds_left())
+            time.sleep(deadline.seconds_left())
         return _answer(payment, _AT_ONCE.get(payment.token, Outcome.FAILED))
 
     def confirm(self, payment: Payment) -> Answer:

@@ -22,8 +22,8 @@ from api.errors import (
 from api.fields import Quantity, Text
 from api.tokens import BadToken
 from inventory.models import Price
-from payments import services as payments
 from payments.models import Gateway
+from payments.services import payments
 from tests.factories import product
 from tests.http import administrator
 

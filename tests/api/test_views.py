@@ -27,11 +27,11 @@ from inventory.models import Product, StockTransaction
 from inventory.services import currencies
 from inventory.services import stock as inventory
 from orders.models import Cart, Order
-from payments import gateways, recovery
-from payments import services as payments
-from payments.gateways.answers import Answer
+from payments import gateways
+from payments.gateways.base import Answer
 from payments.models import Attempt, Gateway, Payment
-from payments.services import Request
+from payments.services import payments, recovery
+from payments.services.payments import PaymentRequest
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import (
     MERCHANT,
@@ -801,14 +801,18 @@ def refunding() -> Call:
 
 def capturing() -> Call:
     order = unpaid_order({product(stock=2): 2})
-    payment = payments.pay(order.pk, Request("manual", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    payment = payments.pay(
+        order.pk, PaymentRequest("manual", Payment.Method.AUTHORIZE), actor=MERCHANT
+    )
     path = f"/v2/orders/{order.pk}/transactions/{payment.pk}/capture"
     return Call("POST", path, {}, {"custom_reference": "x"}, Attempt.objects.count)
 
 
 def voiding() -> Call:
     order = unpaid_order({product(stock=2): 2})
-    payment = payments.pay(order.pk, Request("test", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    payment = payments.pay(
+        order.pk, PaymentRequest("test", Payment.Method.AUTHORIZE), actor=MERCHANT
+    )
     path = f"/v2/orders/{order.pk}/transactions/{payment.pk}/cancel"
     return Call("POST", path, {}, {"reason": "x"}, Attempt.objects.count)
 

@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 from orders.models import Order
 from orders.services import orders
 from orders.services.orders import Buyer
-from payments import services as payments
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
@@ -41,7 +41,7 @@ def shipped_order(lines) -> Order:
 
 def paid_by_card(lines, token: str = "") -> Order:
     order = unpaid_order(lines)
-    payments.pay(order.pk, Request("test", token=token), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", token=token), actor=MERCHANT)
     return order
 
 
@@ -182,7 +182,7 @@ def test_a_pick_list_and_packing_slips_are_printed_without_prices(browse):
     buyer = Buyer("Ada", "ada@example.com", {}, address)
     for units in (1, 2):
         order = unpaid_order({shirt: units}, buyer=buyer)
-        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     page = browse("order manager")
 
     page.goto(ORDERS)

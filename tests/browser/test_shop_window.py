@@ -11,8 +11,8 @@ from inventory.models import Product
 from inventory.services import products
 from inventory.services.products import Money
 from orders.models import Order
-from payments import recovery
 from payments.models import Payment
+from payments.services import recovery
 from tests.browser.accessibility import obstacles
 from tests.factories import MERCHANT, api_client, paid_order, product, stock_of
 

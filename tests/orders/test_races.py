@@ -14,7 +14,7 @@ from inventory.models import Product, StockTransaction
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
 from orders.services import audit, carts, orders
-from payments import services as payments
+from payments.services import payments
 from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebody_waits
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, stock_of
 

@@ -32,11 +32,10 @@ from orders.errors import (
 )
 from orders.models import Cart, CartItem, Order, OrderEvent, OrderItem
 from orders.services import cart_contents, carts, orders
-from payments import recovery
-from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments, recovery
+from payments.services.payments import PaymentRequest
 from tests.factories import (
     BUYER,
     MERCHANT,
@@ -581,9 +580,9 @@ def test_ship_takes_the_units_out_of_the_total():
 def test_only_a_paid_order_can_be_shipped():
     shirt = product(stock=10, price=1000)
     partly_paid = unpaid_order({shirt: 1})
-    payments.pay(partly_paid.pk, Request("manual", amount=400), actor=MERCHANT)
+    payments.pay(partly_paid.pk, PaymentRequest("manual", amount=400), actor=MERCHANT)
     authorized = unpaid_order({shirt: 1})
-    payments.pay(authorized.pk, Request("manual", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    payments.pay(authorized.pk, PaymentRequest("manual", Payment.Method.AUTHORIZE), actor=MERCHANT)
     refunded = paid_order({shirt: 1})
     payments.refund(refunded.pk, refunded.payments.get().pk, None, actor=MERCHANT)
     cancelled = paid_order({shirt: 1})
@@ -613,7 +612,7 @@ def test_a_partly_refunded_order_can_be_shipped():
 
 def test_an_order_is_not_shipped_while_money_is_on_its_way():
     order = unpaid_order({product(stock=10): 1})
-    payments.pay(order.pk, Request("test", token="slow"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", token="slow"), actor=MERCHANT)
 
     with pytest.raises(PaymentUnderWay):
         orders.ship(order.pk, actor=MERCHANT)
@@ -624,7 +623,7 @@ def test_an_order_is_not_shipped_while_money_is_on_its_way():
 
 def test_an_order_is_not_shipped_while_a_refund_is_pending():
     order = unpaid_order({product(stock=10): 1})
-    payment = payments.pay(order.pk, Request("test"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("test"), actor=MERCHANT)
     payments.begin_refund(order.pk, payment.pk, 5, actor=MERCHANT)
 
     with pytest.raises(PaymentUnderWay):
@@ -694,7 +693,7 @@ def test_f32_switching_off_and_on_between_payments_starts_clean():
     products.stop_managing(shirt.pk, actor=MERCHANT)
     products.start_managing(shirt.pk, 4, actor=MERCHANT)
 
-    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert numbers(shirt) == (4, 0, 4)
 
@@ -703,10 +702,10 @@ def test_a_line_that_was_unmanaged_at_a_failed_payment_is_looked_at_anew():
     download = product(managed=False)
     order = unpaid_order({download: 5})
     with pytest.raises(PaymentDeclined):
-        payments.pay(order.pk, Request("test", token="decline"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("test", token="decline"), actor=MERCHANT)
     products.start_managing(download.pk, 7, actor=MERCHANT)
 
-    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert numbers(download) == (7, 2, 5)
 

@@ -1,8 +1,7 @@
 import uuid
 from collections.abc import Callable
 
-from payments.gateways.adapter import Adapter
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.base import UNKNOWN, Adapter, Answer, Outcome
 from payments.models import Attempt, Payment
 
 OK = Answer(Outcome.SUCCEEDED, reference="ch_1")

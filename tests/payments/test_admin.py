@@ -11,10 +11,10 @@ from inventory.models import Action, Product, StockTransaction
 from inventory.services import stock as inventory
 from orders.models import Order
 from orders.services import orders
-from payments import services as payments
 from payments.errors import PaymentDeclined
 from payments.models import Gateway, Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def states(order: Order) -> tuple[str, str, str]:
 
 
 def pay(order: Order, amount: int | None = None, **fields: Any) -> Payment:
-    return payments.pay(order.pk, Request("test", amount=amount, **fields), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("test", amount=amount, **fields), actor=MERCHANT)
 
 
 def client_with(*permissions: str) -> Client:
@@ -166,7 +166,7 @@ def test_cancel_refunds_in_the_same_step_when_asked_to(admin_client):
     shirt = product(10, price=1250)
     order = unpaid_order({shirt: 2})
     pay(order, 1000)
-    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     response = admin_client.post(step(order, "cancel"), {"refund": "on"}, follow=True)
 

@@ -9,11 +9,10 @@ import pytest
 
 from api import clock
 from orders.models import Order
-from payments import recovery
-from payments import services as payments
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Gateway, Payment
-from payments.services import Request
+from payments.services import payments, recovery
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
 from tests.http import (
     FORMATTED,
@@ -613,7 +612,7 @@ def test_many_transactions_cost_as_many_statements_as_one(back_office):
     short, long = order_of(3000), order_of(3000)
     for order, parts in ((short, 1), (long, 25)):
         for _ in range(parts):
-            payments.pay(order.pk, Request("manual", amount=10), actor=MERCHANT)
+            payments.pay(order.pk, PaymentRequest("manual", amount=10), actor=MERCHANT)
     back_office.get(transactions_of(short))
 
     one = statements(lambda: back_office.get(transactions_of(short)))

@@ -14,8 +14,8 @@ from inventory.models import Currency
 from inventory.services.products import Money
 from orders.models import AuditResult
 from orders.services import orders
-from payments import services as payments
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -106,7 +106,7 @@ def test_money_held_on_cancelled_orders_is_never_summed_over_currencies():
         order, _ = orders.checkout(
             filled_cart({shirt: 1}, currency=currency), orders.Buyer("A", "a@b.c")
         )
-        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
         payments.cancel(order.pk, actor=MERCHANT)
 
     assert [(held.amount, held.orders) for held in dashboard.money_held()] == [
@@ -121,7 +121,7 @@ def test_what_needs_attention_is_counted_by_its_reason():
         order = paid_order({shirt: 1})
         payments.cancel(order.pk, actor=MERCHANT)
     partly = unpaid_order({shirt: 1})
-    payments.pay(partly.pk, Request("manual", amount=1), actor=MERCHANT)
+    payments.pay(partly.pk, PaymentRequest("manual", amount=1), actor=MERCHANT)
 
     with later(days=4):
         found = dashboard.needing_attention()

@@ -6,11 +6,11 @@ import pytest
 
 from api import clock
 from orders.models import Order
-from payments import gateways, recovery
-from payments import services as payments
+from payments import gateways
 from payments.errors import GatewayNotEnabled, GatewayNotFound, PaymentDeclined
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments, recovery
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def in_an_hour() -> AbstractContextManager[None]:
 
 
 def pay_with(order: Order, token: str) -> Payment:
-    return payments.pay(order.pk, Request("test", token=token), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("test", token=token), actor=MERCHANT)
 
 
 @pytest.mark.parametrize("token", ["ok", ""])
@@ -116,7 +116,7 @@ def test_a_buyer_who_never_acts_gives_the_units_back(order):
 
 
 def test_the_test_gateway_captures_voids_and_refunds(order):
-    request = Request("test", AUTHORIZE)
+    request = PaymentRequest("test", AUTHORIZE)
     voided = payments.pay(order.pk, request, actor=MERCHANT)
     payments.void(order.pk, voided.pk, actor=MERCHANT)
     captured = payments.pay(order.pk, request, actor=MERCHANT)
@@ -147,7 +147,7 @@ def test_the_test_gateway_is_for_the_demo_and_the_tests_only(order, settings):
 
 
 def test_money_in_hand_is_captured_and_given_back_at_once(order):
-    payment = payments.pay(order.pk, Request("manual", AUTHORIZE), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("manual", AUTHORIZE), actor=MERCHANT)
     order.refresh_from_db()
     authorized = (order.payment, order.authorized, payment.status)
 
@@ -162,7 +162,7 @@ def test_money_in_hand_is_captured_and_given_back_at_once(order):
 
 
 def test_begin_leaves_nothing_by_hand_for_recovery(order):
-    part = payments.begin(order.pk, Request("manual", AUTHORIZE), actor=MERCHANT)
+    part = payments.begin(order.pk, PaymentRequest("manual", AUTHORIZE), actor=MERCHANT)
     payments.begin_capture(order.pk, part.pk, actor=MERCHANT)
     payments.begin_refund(order.pk, part.pk, 300, actor=MERCHANT)
 

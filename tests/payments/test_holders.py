@@ -10,9 +10,9 @@ from inventory.models import Action, Product
 from inventory.services import stock as inventory
 from orders.services import orders
 from payments import holders
-from payments import services as payments
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of, unpaid_order
 from tests.http import a_moment, administrator, an_id, assert_shape, shopper, statements
 
@@ -113,7 +113,7 @@ def test_an_order_is_told_with_its_state_and_its_address():
 def test_a_payment_in_flight_is_told():
     shirt = product(100)
     order = unpaid_order({shirt: 2})
-    payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", token="unknown"), actor=MERCHANT)
     assert Payment.objects.get().is_pending
 
     [shown] = told(shirt)["orders"]

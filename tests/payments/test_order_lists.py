@@ -15,12 +15,11 @@ from backoffice.orders import list as order_lists
 from orders.errors import PaymentUnderWay
 from orders.models import Order
 from orders.services import orders
-from payments import recovery, settling
-from payments import services as payments
 from payments.errors import GatewayRefused, NothingToLeaveBe, PaymentDeclined
-from payments.gateways.answers import SUCCEEDED
+from payments.gateways.base import SUCCEEDED
 from payments.models import Attempt, Payment
-from payments.services import Request
+from payments.services import payments, recovery, settling
+from payments.services.payments import PaymentRequest
 from tests.factories import (
     BUYER,
     MERCHANT,
@@ -77,7 +76,7 @@ def test_the_list_opens_on_what_is_to_be_shipped_the_longest_waiting_first(admin
     shirt = product(9)
     first, second = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
     for order in (second, first):
-        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     shipped_order(shirt)
     unpaid_order({shirt: 1})
 
@@ -251,7 +250,7 @@ def test_ordinary_orders_need_no_attention():
 
 def test_a_payment_whose_outcome_nobody_knows_needs_attention_until_it_is_settled():
     order = unpaid_order({product(9): 1})
-    payment = payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("test", token="unknown"), actor=MERCHANT)
 
     assert why(order) == [attention.UNKNOWN]
     with after(minutes=6):
@@ -265,7 +264,7 @@ def test_a_payment_whose_outcome_nobody_knows_needs_attention_until_it_is_settle
 
 def test_a_payment_that_waits_for_its_buyer_needs_attention_only_past_its_deadline():
     order = unpaid_order({product(9): 1})
-    payments.pay(order.pk, Request("test", token="requires_action"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", token="requires_action"), actor=MERCHANT)
 
     assert why(order) == []
     with after(minutes=29):
@@ -276,7 +275,7 @@ def test_a_payment_that_waits_for_its_buyer_needs_attention_only_past_its_deadli
 
 def test_a_payment_under_way_needs_attention_only_after_some_minutes(gateway):
     order = unpaid_order({product(9): 1})
-    payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
 
     assert why(order) == []
     with after(minutes=6):
@@ -285,7 +284,7 @@ def test_a_payment_under_way_needs_attention_only_after_some_minutes(gateway):
 
 def test_a_refund_that_failed_needs_attention_until_one_succeeds(gateway):
     order = unpaid_order({product(9): 1})
-    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_perform = lambda attempt: DECLINED
     with pytest.raises(GatewayRefused):
         payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
@@ -299,7 +298,9 @@ def test_a_refund_that_failed_needs_attention_until_one_succeeds(gateway):
 
 def test_a_void_that_failed_needs_attention_until_the_money_is_let_go(gateway):
     order = unpaid_order({product(9): 1})
-    payment = payments.pay(order.pk, Request("fake", Payment.Method.AUTHORIZE), actor=MERCHANT)
+    payment = payments.pay(
+        order.pk, PaymentRequest("fake", Payment.Method.AUTHORIZE), actor=MERCHANT
+    )
     gateway.on_perform = lambda attempt: DECLINED
     payments.cancel(order.pk, actor=MERCHANT)
 
@@ -313,9 +314,9 @@ def test_a_void_that_failed_needs_attention_until_the_money_is_let_go(gateway):
 def test_money_that_came_late_needs_attention_until_it_is_back(gateway):
     shirt = product(9)
     order = unpaid_order({shirt: 1})
-    late = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    late = payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     settling.settle(late, DECLINED)
-    payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     settling.settle(late, SUCCEEDED)
 
     assert attention.LATE in why(order)
@@ -336,7 +337,7 @@ def test_money_of_a_cancelled_order_needs_attention_until_it_is_given_back():
 
 def test_a_partly_paid_order_needs_attention_after_three_days():
     order = unpaid_order({product(9, price=1000): 1})
-    payments.pay(order.pk, Request("manual", amount=400), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual", amount=400), actor=MERCHANT)
 
     with after(hours=71):
         assert why(order) == []
@@ -355,7 +356,7 @@ def leave_be(order: Order) -> None:
 def partly_paid_order(long_ago: Any) -> Order:
     with long_ago:
         order = unpaid_order({product(9, price=1000): 1})
-        payments.pay(order.pk, Request("manual", amount=400), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual", amount=400), actor=MERCHANT)
     return order
 
 
@@ -394,14 +395,14 @@ def test_whatever_happens_to_an_order_that_is_left_be_brings_it_back(gateway):
 
     gateway.on_charge = lambda payment: DECLINED
     with pytest.raises(PaymentDeclined):
-        payments.pay(order.pk, Request("fake", amount=100), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("fake", amount=100), actor=MERCHANT)
 
     assert why(order) == [attention.PARTLY_PAID]
 
 
 def test_a_refund_that_failed_and_another_that_does(gateway):
     order = unpaid_order({product(9): 1})
-    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_perform = lambda attempt: DECLINED
 
     for _ in range(2):
@@ -423,7 +424,7 @@ def test_a_colleagues_note_brings_nothing_back():
 
 def test_money_on_its_way_is_not_left_be():
     order = unpaid_order({product(9): 1})
-    payments.pay(order.pk, Request("test", token="unknown"), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", token="unknown"), actor=MERCHANT)
 
     with pytest.raises(PaymentUnderWay):
         leave_be(order)
@@ -517,7 +518,7 @@ def test_a_pick_list_sums_up_each_sku_and_slips_name_no_price(admin_client):
     first = unpaid_order({shirt: 2, download: 1}, buyer=buyer)
     second = unpaid_order({shirt: 1, mug: 1}, buyer=buyer)
     for order in (first, second):
-        payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     unpaid = unpaid_order({mug: 5})
 
     response = admin_client.get(chosen(admin_client, "print_selected", first, second, unpaid))

@@ -11,10 +11,10 @@ from django.test import Client
 from api import clock
 from orders.models import Order
 from orders.services import orders
-from payments import services as payments
-from payments.gateways.answers import UNKNOWN
+from payments.gateways.base import UNKNOWN
 from payments.models import Attempt, Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.payments.fake_gateway import OK
 
@@ -72,7 +72,7 @@ def shipped_order(shirt: Any, quantity: int) -> Order:
 
 
 def paid_by_card(order: Order, **fields: Any) -> Payment:
-    return payments.pay(order.pk, Request("test", **fields), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("test", **fields), actor=MERCHANT)
 
 
 def told(client: Client, order: Order) -> list[tuple[str, str, str]]:
@@ -353,7 +353,7 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
     shirt = product(10, price=1250)
     order = unpaid_order({shirt: 2})
     gateway.on_charge = lambda payment: UNKNOWN
-    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_find_charge = lambda payment: OK
 
     asked = text(admin_client.get(step(payment, "check-now")))
@@ -394,7 +394,7 @@ def test_a_hanging_payment_is_settled_by_hand_as_failed_and_gives_its_units_back
 
 def test_of_two_refunds_that_hang_the_older_one_is_settled_first(admin_client, gateway):
     order = unpaid_order({product(10, price=1250): 2})
-    payment = payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_perform = lambda attempt: UNKNOWN
     for amount in (300, 400):
         payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)

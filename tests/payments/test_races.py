@@ -23,13 +23,12 @@ from inventory.services import stock as inventory
 from orders.errors import InsufficientStock, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
 from orders.services import audit, carts, orders
-from payments import recovery, settling
-from payments import services as payments
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
-from payments.gateways.answers import UNKNOWN, Answer
+from payments.gateways.base import UNKNOWN, Answer
 from payments.models import Attempt, Payment
-from payments.services import Request
-from payments.settling import State
+from payments.services import payments, recovery, settling
+from payments.services.payments import PaymentRequest
+from payments.services.settling import State
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.conftest import money_differences
 from tests.factories import (
@@ -65,12 +64,12 @@ def kinds(outcomes: list[Any]) -> list[str]:
 
 
 def paying(order: Order, amount: int | None = None, **more: Any) -> Callable[[], Payment]:
-    request = Request(more.pop("gateway", "fake"), amount=amount)
+    request = PaymentRequest(more.pop("gateway", "fake"), amount=amount)
     return lambda: payments.pay(order.pk, request, actor=MERCHANT, **more)
 
 
 def beginning(order: Order, amount: int | None = None) -> Callable[[], Payment]:
-    return lambda: payments.begin(order.pk, Request("fake", amount=amount), actor=MERCHANT)
+    return lambda: payments.begin(order.pk, PaymentRequest("fake", amount=amount), actor=MERCHANT)
 
 
 def cancelling(order: Order) -> Callable[[], None]:
@@ -463,7 +462,7 @@ def test_f23_control_without_the_orders_lock_both_are_taken(gateway, monkeypatch
 
 
 def authorized(order: Order) -> Payment:
-    return payments.pay(order.pk, Request("fake", AUTHORIZE), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("fake", AUTHORIZE), actor=MERCHANT)
 
 
 def test_f09_money_is_captured_or_voided_once(gateway):

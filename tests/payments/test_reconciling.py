@@ -6,10 +6,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from orders.models import Order
-from payments import gateways, recovery
-from payments import services as payments
+from payments import gateways
 from payments.models import Attempt, Payment
-from payments.services import Request
+from payments.services import payments, recovery
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def order() -> Order:
 
 
 def pay(order: Order, **more: Any) -> Payment:
-    request = Request("stripe", token=VISA, **more)
+    request = PaymentRequest("stripe", token=VISA, **more)
     return payments.pay(order.pk, request, actor=MERCHANT)
 
 

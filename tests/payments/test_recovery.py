@@ -16,12 +16,12 @@ from api import clock, store
 from api import jobs as api_jobs
 from inventory.models import Product
 from orders.models import Order
-from payments import asking, jobs, recovery, settling
-from payments import services as payments
+from payments import jobs
 from payments.errors import NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import Request
+from payments.services import gateway_calls, payments, recovery, settling
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
 
@@ -42,7 +42,7 @@ def order(shirt: Product) -> Order:
 
 
 def pay(order: Order, **more: Any) -> Payment:
-    return payments.pay(order.pk, Request("fake", **more), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("fake", **more), actor=MERCHANT)
 
 
 def known(payment: Payment) -> Payment:
@@ -62,7 +62,7 @@ def later(by: timedelta) -> AbstractContextManager[None]:
 def no_wait_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = threading.BoundedSemaphore(1)
     waits.acquire()
-    monkeypatch.setattr(asking, "_waits", waits)
+    monkeypatch.setattr(gateway_calls, "_waits", waits)
 
 
 # Announced first.
@@ -202,14 +202,14 @@ def test_recovery_leaves_a_queued_payment_to_its_worker_for_five_minutes(
 def test_a_gateway_that_asks_nobody_outside_takes_no_wait(order, monkeypatch):
     no_wait_is_free(monkeypatch)
 
-    payments.pay(order.pk, Request("test", amount=400), actor=MERCHANT)
-    payments.pay(order.pk, Request("manual", amount=600), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("test", amount=400), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual", amount=600), actor=MERCHANT)
 
     assert state(order) == ("complete", "paid", 1)
 
 
 def test_a_wait_is_given_back_whatever_comes_of_it(gateway, shirt, monkeypatch):
-    monkeypatch.setattr(asking, "_waits", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(gateway_calls, "_waits", threading.BoundedSemaphore(1))
     gateway.on_charge = lambda payment: DECLINED
     for _ in range(2):
         with pytest.raises(PaymentDeclined):
@@ -300,7 +300,7 @@ def asked(gateway: FakeGateway) -> list[Payment]:
 def test_a_charge_that_is_under_way_is_not_given_up_because_its_buyer_is_early(
     gateway, order, asked
 ):
-    payment = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
 
     confirmed = payments.confirm(order.pk, payment.pk)
 
@@ -351,7 +351,7 @@ def test_what_is_on_its_way_of_a_payment_is_looked_at_too(gateway, order):
 
 
 def test_nobody_asks_while_somebody_is_asking(gateway, order):
-    payment = payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    payment = payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
 
     with pytest.raises(StillUnderWay):
         recovery.check_now(order.pk, payment.pk, actor=MERCHANT)
@@ -363,7 +363,7 @@ def test_nobody_asks_while_somebody_is_asking(gateway, order):
 
 
 def test_to_look_at_a_payment_by_hand_asks_nobody(order):
-    payment = payments.pay(order.pk, Request("manual"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert recovery.check_now(order.pk, payment.pk, actor=MERCHANT) == payment
 

@@ -26,8 +26,6 @@ from orders.errors import (
 )
 from orders.models import Order, OrderItem
 from orders.services import carts, orders
-from payments import recovery, settling
-from payments import services as payments
 from payments.errors import (
     AmountRefused,
     GatewayNotEnabled,
@@ -44,9 +42,10 @@ from payments.errors import (
     PaymentReturned,
     RestIsPending,
 )
-from payments.gateways.answers import UNKNOWN, Answer
+from payments.gateways.base import UNKNOWN, Answer
 from payments.models import Attempt, Payment
-from payments.services import Request
+from payments.services import payments, recovery, settling
+from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
 from tests.factories import BUYER, MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.orders.statements import statements_of, transactions
@@ -65,7 +64,7 @@ def pay(
     method: Payment.Method = PURCHASE,
     **more: Any,
 ) -> Payment:
-    request = Request(gateway, method, amount)
+    request = PaymentRequest(gateway, method, amount)
     return payments.pay(order.pk, request, actor=MERCHANT, **more)
 
 
@@ -226,7 +225,7 @@ def test_an_amount_that_is_not_payable_is_refused(gateway, shirt, order, amount)
 
 def test_an_unknown_order_cannot_be_paid(gateway):
     with pytest.raises(OrderNotFound):
-        payments.pay(uuid.uuid4(), Request("fake"), actor=MERCHANT)
+        payments.pay(uuid.uuid4(), PaymentRequest("fake"), actor=MERCHANT)
 
     assert gateway.charged == []
 
@@ -440,7 +439,7 @@ def test_a_gateway_that_breaks_leaves_the_payment_pending(gateway, shirt, order)
 
 
 def test_f14_a_charge_that_never_happened_gives_the_units_back(gateway, shirt, order):
-    payments.begin(order.pk, Request("fake"), actor=MERCHANT)
+    payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_find_charge = lambda payment: DECLINED
 
     too_early = recovery.settle_pending()
@@ -454,7 +453,7 @@ def test_f14_a_charge_that_never_happened_gives_the_units_back(gateway, shirt, o
 
 
 def test_a_payment_by_hand_asks_nobody_and_is_never_left_open(shirt, order):
-    payments.begin(order.pk, Request("manual"), actor=MERCHANT)
+    payments.begin(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert order.payments.get().status == "complete"
     assert states(order) == ("complete", "paid")
@@ -1470,7 +1469,7 @@ def test_pay_locks_the_order_before_the_stock_and_each_once(gateway, slug):
 @pytest.mark.django_db(transaction=True)
 def test_a_decline_locks_the_order_before_the_stock_and_each_once(gateway):
     order = order_of(3)
-    payment = payments.begin(order.pk, Request("fake"), actor=SYSTEM)
+    payment = payments.begin(order.pk, PaymentRequest("fake"), actor=SYSTEM)
 
     statements = statements_of(lambda: settling.settle(payment, DECLINED))
 

@@ -10,14 +10,13 @@ import pytest
 from inventory.models import Product, StockTransaction
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderItem
-from payments import recovery, settling
-from payments import services as payments
-from payments.books import payment_state
 from payments.errors import PaymentDeclined
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
+from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import Request
-from payments.settling import State
+from payments.services import payments, recovery, settling
+from payments.services.bookkeeping import payment_state
+from payments.services.payments import PaymentRequest
+from payments.services.settling import State
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.payments.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
 
@@ -48,7 +47,7 @@ def order(shirt: Product) -> Order:
 
 
 def begin(order: Order, method: Payment.Method = PURCHASE, amount: int | None = None) -> Payment:
-    return payments.begin(order.pk, Request("fake", method, amount), actor=MERCHANT)
+    return payments.begin(order.pk, PaymentRequest("fake", method, amount), actor=MERCHANT)
 
 
 def books(order: Order) -> list[Any]:
@@ -546,7 +545,7 @@ def test_a_declined_second_part_does_not_reset_what_the_first_paid(gateway, orde
 
     gateway.on_charge = lambda payment: DECLINED
     with pytest.raises(PaymentDeclined):
-        payments.pay(order.pk, Request("fake"), actor=MERCHANT)
+        payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
 
     order.refresh_from_db()
     assert (order.payment, order.captured) == ("partially_paid", 400)

@@ -14,8 +14,7 @@ from inventory.services import currencies
 from inventory.services.products import Money
 from orders.models import Order
 from orders.services import orders
-from payments import gateways, reconciling, recovery, settling
-from payments import services as payments
+from payments import gateways
 from payments.errors import (
     AmountRefused,
     CurrencyNotChargeable,
@@ -25,10 +24,11 @@ from payments.errors import (
     PaymentDeclined,
     PaymentTokenRequired,
 )
-from payments.gateways import patience
-from payments.gateways.answers import Outcome
+from payments.gateways import deadline
+from payments.gateways.base import Outcome
 from payments.models import Payment
-from payments.services import Request
+from payments.services import payments, reconciliation, recovery, settling
+from payments.services.payments import PaymentRequest
 from tests.factories import BUYER, MERCHANT, filled_cart, product, stock_of, unpaid_order
 from tests.fake_stripe import FakeStripe
 
@@ -50,7 +50,7 @@ def order(shirt: Product) -> Order:
 
 
 def pay(order: Order, token: str = VISA, method: Payment.Method = PURCHASE) -> Payment:
-    return payments.pay(order.pk, Request("stripe", method, token=token), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("stripe", method, token=token), actor=MERCHANT)
 
 
 def known(payment: Payment) -> Payment:
@@ -199,7 +199,7 @@ def test_f16_a_gateway_that_is_silent_and_charged_nothing(stripe, order):
 
 
 def test_f14_what_was_never_announced_is_called_failed_without_asking(stripe, order):
-    payment = payments.begin(order.pk, Request("stripe", token=VISA), actor=MERCHANT)
+    payment = payments.begin(order.pk, PaymentRequest("stripe", token=VISA), actor=MERCHANT)
 
     with in_a_minute():
         recovery.settle_pending()
@@ -249,7 +249,7 @@ def test_a_confirmation_is_not_sent_for_what_recovery_has_settled_meanwhile(
 
 def test_recovery_that_comes_while_a_charge_is_confirmed_wins_or_finds_it_charged(stripe, order):
     """The intent is cancelled under the confirmation: it can then not be charged any more."""
-    payment = payments.begin(order.pk, Request("stripe", token=VISA), actor=MERCHANT)
+    payment = payments.begin(order.pk, PaymentRequest("stripe", token=VISA), actor=MERCHANT)
     adapter = gateways.adapter("stripe")
     announced = adapter.announce(payment)
     assert announced is not None
@@ -553,7 +553,7 @@ def test_a_capture_finds_that_less_was_captured_already(stripe, order):
     assert (attempt.status, attempt.amount) == ("succeeded", 600)
     assert known(payment).captured_amount == 600
     assert state(order) == ("partially_paid", 1)
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 @pytest.mark.parametrize("amount", [600, 1000])
@@ -565,7 +565,7 @@ def test_a_void_finds_that_the_money_was_captured_already(stripe, order, amount)
         payments.void(order.pk, payment.pk, actor=MERCHANT)
 
     assert known(payment).captured_amount == amount
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_money_captured_at_stripe_of_an_order_that_is_cancelled_can_be_given_back(stripe, order):
@@ -576,7 +576,7 @@ def test_money_captured_at_stripe_of_an_order_that_is_cancelled_can_be_given_bac
     payments.refund(order.pk, payment.pk, 600, actor=MERCHANT)
 
     assert moved(stripe) == [("authorize", 1000), ("capture", 600), ("refund", 600)]
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_f28_what_was_captured_at_stripe_is_not_voided_again_and_again(stripe, order):
@@ -619,7 +619,7 @@ def test_refunds_made_at_stripe_are_booked_once_beside_ours(stripe, order):
         (200, "succeeded", "Refunded at the gateway itself."),
         (300, "succeeded", ""),
     ]
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_payment_that_hung_and_was_refunded_at_stripe_is_booked_with_its_refund(stripe, order):
@@ -630,7 +630,7 @@ def test_a_payment_that_hung_and_was_refunded_at_stripe_is_booked_with_its_refun
     recovery.look_at(order.pk, payment.pk)
 
     assert state(order) == ("refunded", 1)
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_refund_made_at_stripe_that_never_arrives_is_owed_again(stripe, order):
@@ -643,7 +643,7 @@ def test_a_refund_made_at_stripe_that_never_arrives_is_owed_again(stripe, order)
     recovery.look_at(order.pk, payment.pk)
 
     assert (refunded, state(order)) == (("refunded", 1), ("paid", 1))
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_refund_that_somebody_waits_for_is_left_to_him(stripe, order):
@@ -680,7 +680,7 @@ def test_f24_what_was_marked_as_refunded_is_the_refund_that_is_found_at_stripe(s
 
     assert known(payment).refunded_amount == 1000
     assert payment.attempts.get().reference == made["id"]
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_f24_more_refunded_at_stripe_than_is_left_here_is_a_difference(stripe, order):
@@ -691,7 +691,7 @@ def test_f24_more_refunded_at_stripe_than_is_left_here_is_a_difference(stripe, o
     recovery.look_at(order.pk, payment.pk)
 
     assert known(payment).refunded_amount == 1000
-    [found] = reconciling.differences(payment.created_at)
+    [found] = reconciliation.differences(payment.created_at)
     assert "$4.00 refunded there, $0.00 here" in str(found)
 
 
@@ -830,12 +830,12 @@ def test_nobody_waits_longer_than_he_may(stripe, order, settings):
 
 
 def test_a_wait_is_shared_by_all_the_calls_that_it_takes():
-    with patience.at_most(10):
-        whole = patience.seconds_left()
-        with patience.at_most(60):
-            within = patience.seconds_left()
-        with patience.at_most(1):
-            shorter = patience.seconds_left()
+    with deadline.at_most(10):
+        whole = deadline.seconds_left()
+        with deadline.at_most(60):
+            within = deadline.seconds_left()
+        with deadline.at_most(1):
+            shorter = deadline.seconds_left()
 
     assert 9 < within <= whole <= 10
     assert shorter <= 1
@@ -890,7 +890,7 @@ def test_a_worker_who_cannot_reach_it_either_tries_for_five_minutes(stripe, orde
 def test_a_worker_who_comes_while_the_first_call_is_still_running_tries_again(stripe, order):
     """The call by whose key a second one is refused may have been given up by whoever made it."""
     stripe.fault(operation="create_intent", seconds=3, before=True)
-    with patience.at_most(1):
+    with deadline.at_most(1):
         payment = pay(order)
     payments.charge_queued(payment.pk)
     refused = known(payment)

@@ -12,11 +12,11 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from orders.models import Order
-from payments import jobs, reconciling, recovery, settling
-from payments import services as payments
-from payments.gateways.answers import Answer, Outcome
+from payments import jobs
+from payments.gateways.base import Answer, Outcome
 from payments.models import GatewayEvent, Payment
-from payments.services import Request
+from payments.services import payments, reconciliation, recovery, settling
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 from tests.fake_stripe import WEBHOOK_SECRET, FakeStripe
 from tests.fake_stripe.webhooks import signature
@@ -33,7 +33,7 @@ def order() -> Order:
 
 
 def pay(order: Order, token: str = "pm_card_visa", **more: Any) -> Payment:
-    return payments.pay(order.pk, Request("stripe", token=token, **more), actor=MERCHANT)
+    return payments.pay(order.pk, PaymentRequest("stripe", token=token, **more), actor=MERCHANT)
 
 
 def send(body: str | bytes, *, secret: str = WEBHOOK_SECRET, at: float | None = None) -> Any:
@@ -115,7 +115,9 @@ def test_f25_a_message_of_what_is_known_already_changes_nothing(stripe, order):
 
 
 def test_f25_a_message_that_comes_before_the_answer_leaves_it_to_whoever_waits(stripe, order):
-    payment = payments.begin(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
+    payment = payments.begin(
+        order.pk, PaymentRequest("stripe", token="pm_card_visa"), actor=MERCHANT
+    )
     Payment.objects.filter(pk=payment.pk).update(reference="pi_of_another_time")
     message = {
         "id": "evt_1",
@@ -189,7 +191,7 @@ def test_a_message_that_an_authorization_was_captured_at_stripe_itself(stripe, o
 
     order.refresh_from_db()
     assert (order.payment, order.captured, order.authorized) == ("partially_paid", 600, 0)
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_message_that_money_was_refunded_at_stripe_itself(stripe, order):
@@ -201,7 +203,7 @@ def test_a_message_that_money_was_refunded_at_stripe_itself(stripe, order):
     work()
 
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == 400
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_refund_that_was_on_its_way_arrives_by_message(stripe, order):
@@ -229,7 +231,7 @@ def test_a_refund_that_never_reached_its_buyer_is_owed_again(stripe, order):
     order.refresh_from_db()
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == order.refunded == 0
     assert [event.kind for event in order.events.all()] == ["refund_came_back"]
-    assert reconciling.differences(payment.created_at) == []
+    assert reconciliation.differences(payment.created_at) == []
 
 
 def test_a_message_that_comes_while_something_else_is_asked_is_looked_into_later(stripe, order):
@@ -318,7 +320,7 @@ def test_f26_a_message_about_nothing_of_ours_is_kept_and_shown(stripe, order, ad
 
 
 def test_a_message_is_never_about_the_payment_of_another_gateway(stripe, order):
-    payment = payments.pay(order.pk, Request("test"), actor=MERCHANT)
+    payment = payments.pay(order.pk, PaymentRequest("test"), actor=MERCHANT)
     about = {
         "object": "payment_intent",
         "id": payment.reference,
@@ -358,7 +360,9 @@ def test_a_message_about_something_that_is_no_charge_is_kept(stripe):
 
 
 def test_a_charge_is_known_by_what_we_told_stripe_before_its_reference_was_committed(stripe, order):
-    payment = payments.begin(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
+    payment = payments.begin(
+        order.pk, PaymentRequest("stripe", token="pm_card_visa"), actor=MERCHANT
+    )
     about = {
         "object": "payment_intent",
         "id": "pi_5",

@@ -29,8 +29,8 @@ class Mark:
     only: str = ""
 
 
-_SERVICES = "payments.services"
-_SETTLING = "payments.settling"
+_SERVICES = "payments.services.payments"
+_SETTLING = "payments.services.settling"
 _STRIPE = "payments.gateways.stripe"
 KINDS = ("capture", "refund", "void")
 

@@ -8,9 +8,9 @@ import pytest
 from inventory.models import Action
 from inventory.services import stock as inventory
 from orders.models import Order
-from payments import services as payments
 from payments.models import Gateway, Payment
-from payments.services import Request
+from payments.services import payments
+from payments.services.payments import PaymentRequest
 from tests import fake_stripe
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.torture import checker
@@ -27,7 +27,9 @@ def book(books_agree: None, settings: Any) -> Any:
         settings.STRIPE_PUBLISHABLE_KEY = "pk_test_fake"
         Gateway.objects.update_or_create(slug="stripe", defaults={"enabled": True})
         order = unpaid_order({product(stock=10, price=1000): 1})
-        payment = payments.pay(order.pk, Request("stripe", token="pm_card_visa"), actor=MERCHANT)
+        payment = payments.pay(
+            order.pk, PaymentRequest("stripe", token="pm_card_visa"), actor=MERCHANT
+        )
         payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
         book = stripe.book()
     assert checker.differences(book) == []

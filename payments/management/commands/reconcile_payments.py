@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from api import clock
-from payments import reconciling
+from payments.services import reconciliation
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *, days: int, **options: Any) -> None:
         if days < 1:
             raise CommandError("--days is at least 1.")
-        found = reconciling.differences(clock.now() - timedelta(days=days))
+        found = reconciliation.differences(clock.now() - timedelta(days=days))
         for difference in found:
             self.stdout.write(str(difference))
         if found:

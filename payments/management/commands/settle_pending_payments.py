@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from payments import recovery
+from payments.services import recovery
 
 
 class Command(BaseCommand):

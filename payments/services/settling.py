@@ -16,12 +16,12 @@ from api.transactions import assert_in_transaction, in_transaction
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderEvent
 from orders.services import orders
-from payments import books, gateways
-from payments.asking import lease
+from payments import gateways
 from payments.errors import PaymentNotFound
-from payments.gateways.answers import SUCCEEDED, Answer, Outcome
-from payments.gateways.books import Refunded
+from payments.gateways.base import SUCCEEDED, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
+from payments.services import bookkeeping
+from payments.services.gateway_calls import lease
 
 log = structlog.get_logger(__name__)
 
@@ -91,14 +91,14 @@ def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
 
 
 def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    books.stop_waiting(order, payment)
+    bookkeeping.stop_waiting(order, payment)
     _take(order, payment, answer, actor)
     order.write()
 
 
 def _take(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     """Book money and save its payment; the caller saves the order."""
-    books.take_money(order, payment, answer)
+    bookkeeping.take_money(order, payment, answer)
     if payment.is_authorized and answer.outcome is Outcome.CAPTURED:
         _book_capture(order, payment, answer, actor)
     else:
@@ -113,7 +113,7 @@ def _book_capture(order: Order, payment: Payment, answer: Answer, actor: Actor) 
 
 
 def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    books.stop_waiting(order, payment)
+    bookkeeping.stop_waiting(order, payment)
     payment.status = Payment.Status.FAILED
     payment.failure = answer.failure
     payment.reference = answer.reference or payment.reference
@@ -134,7 +134,7 @@ def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None
     """The gateway let an authorization go by itself; a capture or void hears of it otherwise."""
     if has_open_attempt(payment):
         return
-    books.let_go(order, payment)
+    bookkeeping.let_go(order, payment)
     payment.failure = LAPSED
     payment.write()
     _note(order, OrderEvent.Kind.AUTHORIZATION_LAPSED, payment, actor)
@@ -263,7 +263,7 @@ def record_attempt(
         created_at=now,
         updated_at=now,
     )
-    books.open_attempt(order, payment, attempt)
+    bookkeeping.open_attempt(order, payment, attempt)
     if at_once or payment.gateway in gateways.ASKING_NOBODY:
         _conclude(order, payment, attempt, at_once or SUCCEEDED)
     else:
@@ -361,7 +361,7 @@ def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
         return
     attempt.status = Attempt.Status.PENDING
     attempt.failure = ""
-    books.open_attempt(order, payment, attempt)
+    bookkeeping.open_attempt(order, payment, attempt)
     _end(order, attempt, answer)
 
 
@@ -373,7 +373,7 @@ def _came_back(order: Order, attempt: Attempt, answer: Answer) -> None:
     attempt.status = Attempt.Status.FAILED
     attempt.failure = answer.failure
     attempt.updated_at = payment.updated_at = order.updated_at = clock.now()
-    books.take_back_refund(order, payment, attempt.amount)
+    bookkeeping.take_back_refund(order, payment, attempt.amount)
     attempt.save()
     payment.write()
     order.write()
@@ -401,6 +401,6 @@ def _conclude(order: Order, payment: Payment, attempt: Attempt, answer: Answer) 
     attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
     attempt.reference, attempt.failure = answer.reference, answer.failure
     payment.updated_at = order.updated_at = attempt.updated_at = clock.now()
-    books.conclude_attempt(order, payment, attempt, succeeded)
+    bookkeeping.conclude_attempt(order, payment, attempt, succeeded)
     attempt.save()
     payment.write()

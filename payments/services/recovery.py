@@ -20,13 +20,14 @@ from api.errors import Refusal
 from api.transactions import in_transaction
 from orders.models import Order, OrderEvent
 from orders.services import orders
-from payments import gateways, services
-from payments.asking import ask, ask_whether, what_became_of
+from payments import gateways
 from payments.errors import NotOpen, StillUnderWay
-from payments.gateways import patience
-from payments.gateways.answers import Answer, Outcome
+from payments.gateways import deadline
+from payments.gateways.base import Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.settling import apply, apply_to_attempt, lock, settle
+from payments.services import payments
+from payments.services.gateway_calls import ask, ask_whether, what_became_of
+from payments.services.settling import apply, apply_to_attempt, lock, settle
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T", Payment, Attempt)
@@ -61,7 +62,7 @@ def _not_queued() -> Q:
 def _settled(recover: Callable[[T], T], left_open: T) -> bool:
     """Recover one; what goes wrong with it must not keep the others waiting."""
     try:
-        with patience.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+        with deadline.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
             return not recover(left_open).is_pending
     except Exception:
         log.exception("recovery_failed", left_open=str(left_open.pk))
@@ -80,7 +81,7 @@ def _recover_attempt(attempt: Attempt) -> Attempt:
     answer = ask_whether(lambda: adapter.find(attempt))
     if answer is None:
         answer = ask(lambda: adapter.perform(attempt))
-    return services.settle_performed(attempt, answer)
+    return payments.settle_performed(attempt, answer)
 
 
 def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Payment:
@@ -90,7 +91,7 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Pa
     """
     _note_check(order_id, payment_id, actor)
     look_at(order_id, payment_id)
-    return services.payment_of(order_id, payment_id)
+    return payments.payment_of(order_id, payment_id)
 
 
 @in_transaction
@@ -107,7 +108,7 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
     True unless the gateway was silent about what nobody asks for again: of what is pending,
     recovery does. Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
     """
-    payment = services.payment_of(order_id, payment_id)
+    payment = payments.payment_of(order_id, payment_id)
     attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
     require_left_alone(payment, attempts)
     if payment.gateway not in gateways.ASKING_NOBODY:
@@ -117,7 +118,7 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
         answer = what_became_of(payment)
         settle(payment, answer)
         heard = payment.is_pending or answer.outcome is not Outcome.UNKNOWN
-        return services.look_after_refunds(payment) and heard
+        return payments.look_after_refunds(payment) and heard
     return True
 
 
@@ -179,7 +180,7 @@ def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
     ).exclude(gateway__in=gateways.ASKING_NOBODY)
     return _each(
         lapsed.values_list("order_id", "pk")[:limit],
-        lambda order_id, payment_id: services.void(
+        lambda order_id, payment_id: payments.void(
             order_id, payment_id, actor=SYSTEM, reason="authorization lapsed"
         ),
     )
@@ -197,7 +198,7 @@ def expire_orders(*, limit: int = BATCH) -> int:
     ]
     return _each(
         expired[:limit],
-        lambda order_id, payment: services.expire(order_id, while_payment=payment),
+        lambda order_id, payment: payments.expire(order_id, while_payment=payment),
     )
 
 

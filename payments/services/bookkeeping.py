@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from api import clock
 from orders.models import Order
-from payments.gateways.answers import Answer
+from payments.gateways.base import Answer
 from payments.models import Attempt, Payment
 
 

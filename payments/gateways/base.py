@@ -1,12 +1,70 @@
-"""What a gateway must be able to do. An adapter answers; it never touches our records."""
+"""What a gateway must be able to do, and what it may say. It never touches our records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
+from typing import Any
 
-from payments.gateways.answers import Answer
-from payments.gateways.books import Booked, Refunded
 from payments.models import Attempt, Payment
+
+
+class Outcome(Enum):
+    SUCCEEDED = "succeeded"
+    # What was authorized has been captured, be it by somebody at the gateway itself.
+    CAPTURED = "captured"
+    # Declined, and it can never succeed any more.
+    FAILED = "failed"
+    # The gateway let go of it, or of what it had authorized: it can never succeed any more.
+    CANCELLED = "cancelled"
+    # The buyer has to do something first, such as 3-D Secure.
+    ACTION = "action"
+    # Nothing was charged so far, and it could still succeed: somebody must finish it or give it up.
+    OPEN = "open"
+    # No answer, or none that settles anything: the gateway must be asked again.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a gateway said: its own name for what happened, and why it refused."""
+
+    outcome: Outcome
+    reference: str = ""
+    failure: str = ""
+    # How much was captured, which may be less than was authorized. None: all of it.
+    captured: int | None = None
+    # What a frontend needs for its buyer to act: `client_parameters` and `next_actions`.
+    action: Mapping[str, Any] | None = None
+
+
+SUCCEEDED = Answer(Outcome.SUCCEEDED)
+UNKNOWN = Answer(Outcome.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A charge in a gateway's own books, in our smallest unit."""
+
+    reference: str
+    # Ours, as we told the gateway; empty for what was charged elsewhere.
+    payment_id: str
+    currency: str
+    # Reserved and not captured.
+    authorized: int
+    captured: int
+    refunded: int
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A refund in a gateway's own books, in our smallest unit."""
+
+    # Ours, as we told the gateway; of no use where somebody else made it.
+    attempt_id: str
+    amount: int
+    answer: Answer
 
 
 class Adapter(ABC):

@@ -13,9 +13,8 @@ from django.db import connection
 from api import clock
 from api.transactions import assert_no_transaction
 from payments import gateways
-from payments.gateways import patience
-from payments.gateways.answers import UNKNOWN, Answer, Outcome
-from payments.gateways.books import Refunded
+from payments.gateways import deadline
+from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Payment
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ def a_wait() -> Iterator[bool]:
     """Take one of the process's waits, if one is free, and count the seconds of it."""
     is_free = _waits.acquire(blocking=False)
     try:
-        with patience.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+        with deadline.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
             yield is_free
     finally:
         if is_free:

@@ -11,9 +11,9 @@ from procrastinate.contrib.django import app
 
 from api import clock
 from api.transactions import in_transaction
-from payments import recovery
 from payments.errors import StillUnderWay
 from payments.models import GatewayEvent, Payment
+from payments.services import recovery
 
 log = structlog.get_logger(__name__)
 

@@ -24,8 +24,7 @@ from api.transactions import in_transaction
 from orders.errors import OrderNotCancellable, OrderNotFound
 from orders.models import Order
 from orders.services import orders
-from payments import books, gateways
-from payments.asking import a_wait, ask, ask_whether, lease, refunds_of, what_became_of
+from payments import gateways
 from payments.errors import (
     AmountRefused,
     GatewayNotConfigured,
@@ -43,10 +42,19 @@ from payments.errors import (
     PaymentReturned,
     RestIsPending,
 )
-from payments.gateways import patience
-from payments.gateways.answers import SUCCEEDED, UNKNOWN, Answer, Outcome
+from payments.gateways import deadline
+from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment, enabled_gateway
-from payments.settling import (
+from payments.services import bookkeeping
+from payments.services.gateway_calls import (
+    a_wait,
+    ask,
+    ask_whether,
+    lease,
+    refunds_of,
+    what_became_of,
+)
+from payments.services.settling import (
     has_open_attempt,
     lock,
     record_attempt,
@@ -64,7 +72,7 @@ UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
 
 @dataclass(frozen=True)
-class Request:
+class PaymentRequest:
     """What somebody asks to pay. `amount` None is all that is left to pay."""
 
     gateway: str
@@ -80,7 +88,7 @@ class Request:
 
 def pay(
     order_id: uuid.UUID,
-    request: Request,
+    request: PaymentRequest,
     *,
     actor: Actor,
     by_shopper: bool = False,
@@ -116,7 +124,7 @@ def require_not_refused(payment: Payment) -> Payment:
 @in_transaction
 def begin(
     order_id: uuid.UUID,
-    request: Request,
+    request: PaymentRequest,
     *,
     actor: Actor,
     by_shopper: bool = False,
@@ -152,7 +160,7 @@ def begin(
         updated_at=now,
     )
     if request.gateway in gateways.ASKING_NOBODY:
-        books.take_money(order, payment, SUCCEEDED)
+        bookkeeping.take_money(order, payment, SUCCEEDED)
     else:
         gateways.adapter(request.gateway).require_chargeable(payment)
         payment.charging_until = lease()
@@ -206,7 +214,7 @@ def charge_queued(payment_id: uuid.UUID) -> None:
     if payment is None:
         return
     actor = Actor(payment.actor_kind, payment.actor_id, payment.actor_name)
-    with patience.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
+    with deadline.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
         charged = _charge(payment, actor)
     if charged is None and clock.now() < payment.created_at + QUEUED_FOR:
         _queue(payment, again_in_seconds=10)

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from inventory.services import currencies
 from payments import gateways
-from payments.gateways.books import Booked
+from payments.gateways.base import Booked
 from payments.models import Attempt, Payment
 
 
