@@ -1,11 +1,111 @@
-"""What money does to the books: in memory, on an order and a payment whose row is locked."""
+"""The books of an order's money: its lock, what money does to the numbers, and who saves what.
 
+Whatever changes an order's money locks the order first; no payment and no attempt changes under
+any other lock.
+"""
+
+import uuid
 from collections.abc import Callable
 
 from api import clock
+from api.actors import Actor
 from orders.models import Order
-from payments.gateways.base import Answer
+from orders.services import orders
+from payments import gateways
+from payments.errors import PaymentNotFound
+from payments.gateways.base import SUCCEEDED, Answer, Outcome
 from payments.models import Attempt, Payment
+from payments.services.gateway_calls import lease
+
+
+def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
+    """Lock the order and read its payment, which changes under no other lock.
+
+    Raises: OrderNotFound, PaymentNotFound.
+    """
+    order = Order.objects.lock(order_id)
+    payment = Payment.known(payment_id)
+    if payment is None or payment.order_id != order_id:
+        raise PaymentNotFound
+    payment.order = order
+    return order, payment
+
+
+def save_and_allocate(order: Order, actor: Actor) -> None:
+    """Save the locked order and, if it holds no units yet, take them. Raises: InsufficientStock."""
+    if order.allocated_at is None:
+        orders.allocate(order, actor=actor)
+    else:
+        order.write()
+
+
+def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
+    """Save the order and, if no part of its payment holds its units any more, give them back."""
+    if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
+        order.write()
+    else:
+        orders.release(order, actor=actor, reason=reason)
+
+
+# Attempts: captures, voids and refunds.
+
+
+def has_open_attempt(payment: Payment) -> bool:
+    return payment.attempts.filter(status=Attempt.Status.PENDING).exists()
+
+
+def record_attempt(
+    kind: Attempt.Kind,
+    order: Order,
+    payment: Payment,
+    amount: int,
+    actor: Actor,
+    reason: str = "",
+    *,
+    at_once: Answer | None = None,
+    somebody_waits: bool = True,
+) -> Attempt:
+    """Put an attempt on record, pending, or ended at once where nobody is to be asked.
+
+    The caller saves the locked order.
+    """
+    now = order.updated_at = clock.now()
+    attempt = Attempt(
+        payment=payment,
+        kind=kind,
+        amount=amount,
+        reason=reason,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        charging_until=lease() if somebody_waits else None,
+        created_at=now,
+        updated_at=now,
+    )
+    open_attempt(order, payment, attempt)
+    if at_once or payment.gateway in gateways.ASKING_NOBODY:
+        conclude_and_save(order, payment, attempt, at_once or SUCCEEDED)
+    else:
+        attempt.save()
+        payment.write()
+    return attempt
+
+
+def conclude_and_save(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
+    """End a pending attempt and save all but the order, which the caller saves."""
+    succeeded = answer.outcome is Outcome.SUCCEEDED
+    if attempt.kind == Attempt.Kind.CAPTURE and succeeded and answer.captured is not None:
+        attempt.amount = answer.captured
+    attempt.charging_until = None
+    attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
+    attempt.reference, attempt.failure = answer.reference, answer.failure
+    payment.updated_at = order.updated_at = attempt.updated_at = clock.now()
+    conclude_attempt(order, payment, attempt, succeeded)
+    attempt.save()
+    payment.write()
+
+
+# What money does, in memory, to an order and a payment whose row is locked.
 
 
 def stop_waiting(order: Order, payment: Payment) -> None:

@@ -46,6 +46,7 @@ from payments.gateways import deadline
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment, enabled_gateway
 from payments.services import bookkeeping
+from payments.services.bookkeeping import has_open_attempt, lock, record_attempt, save_and_allocate
 from payments.services.gateway_calls import (
     a_wait,
     ask,
@@ -54,15 +55,7 @@ from payments.services.gateway_calls import (
     refunds_of,
     what_became_of,
 )
-from payments.services.settling import (
-    has_open_attempt,
-    lock,
-    record_attempt,
-    save_and_allocate,
-    settle,
-    settle_attempt,
-    settle_refunded,
-)
+from payments.services.settling import settle, settle_attempt, settle_refunded
 
 log = structlog.get_logger(__name__)
 

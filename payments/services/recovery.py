@@ -26,8 +26,9 @@ from payments.gateways import deadline
 from payments.gateways.base import Answer, Outcome
 from payments.models import Attempt, Payment
 from payments.services import payments
+from payments.services.bookkeeping import lock
 from payments.services.gateway_calls import ask, ask_whether, what_became_of
-from payments.services.settling import apply, apply_to_attempt, lock, settle
+from payments.services.settling import apply, apply_to_attempt, settle
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T", Payment, Attempt)

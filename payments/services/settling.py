@@ -4,7 +4,6 @@ However an answer arrives (to the request that asked, to a worker, from recovery
 the gateway's own, by hand) it ends here, under the order's lock.
 """
 
-import uuid
 from collections.abc import Callable, Mapping
 from enum import Enum
 
@@ -16,12 +15,9 @@ from api.transactions import assert_in_transaction, in_transaction
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderEvent
 from orders.services import orders
-from payments import gateways
-from payments.errors import PaymentNotFound
 from payments.gateways.base import SUCCEEDED, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
 from payments.services import bookkeeping
-from payments.services.gateway_calls import lease
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +60,7 @@ def settle(payment: Payment, answer: Answer, *, actor: Actor = SYSTEM) -> Paymen
 
 @in_transaction
 def _settle(payment: Payment, answer: Answer, actor: Actor) -> Payment:
-    order, payment = lock(payment.order_id, payment.pk)
+    order, payment = bookkeeping.lock(payment.order_id, payment.pk)
     apply(order, payment, answer, actor)
     return payment
 
@@ -75,19 +71,6 @@ def apply(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     transition = TRANSITIONS.get((state_of(payment), answer.outcome))
     if transition is not None:
         transition(order, payment, answer, actor)
-
-
-def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
-    """Lock the order and read its payment, which changes under no other lock.
-
-    Raises: OrderNotFound, PaymentNotFound.
-    """
-    order = Order.objects.lock(order_id)
-    payment = Payment.known(payment_id)
-    if payment is None or payment.order_id != order_id:
-        raise PaymentNotFound
-    payment.order = order
-    return order, payment
 
 
 def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
@@ -107,7 +90,7 @@ def _take(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 
 def _book_capture(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     amount = payment.amount if answer.captured is None else answer.captured
-    record_attempt(
+    bookkeeping.record_attempt(
         Attempt.Kind.CAPTURE, order, payment, amount, actor, CAPTURED_THERE, at_once=SUCCEEDED
     )
 
@@ -118,7 +101,7 @@ def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     payment.failure = answer.failure
     payment.reference = answer.reference or payment.reference
     payment.write()
-    save_and_release(order, actor, reason="payment failed")
+    bookkeeping.save_and_release(order, actor, reason="payment failed")
 
 
 def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
@@ -132,18 +115,18 @@ def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 
 def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     """The gateway let an authorization go by itself; a capture or void hears of it otherwise."""
-    if has_open_attempt(payment):
+    if bookkeeping.has_open_attempt(payment):
         return
     bookkeeping.let_go(order, payment)
     payment.failure = LAPSED
     payment.write()
     _note(order, OrderEvent.Kind.AUTHORIZATION_LAPSED, payment, actor)
-    save_and_release(order, actor, reason="authorization lapsed")
+    bookkeeping.save_and_release(order, actor, reason="authorization lapsed")
 
 
 def _captured_there(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     """Somebody captured it at the gateway itself; a capture or void hears of it otherwise."""
-    if has_open_attempt(payment):
+    if bookkeeping.has_open_attempt(payment):
         return
     _book_capture(order, payment, answer, actor)
     if payment.late:
@@ -156,12 +139,12 @@ def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -
         _give_back(order, payment, answer, actor)
         return
     _take(order, payment, answer, actor)
-    save_and_allocate(order, actor)
+    bookkeeping.save_and_allocate(order, actor)
 
 
 @in_transaction
 def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Payment:
-    order, payment = lock(payment.order_id, payment.pk)
+    order, payment = bookkeeping.lock(payment.order_id, payment.pk)
     if TRANSITIONS.get((state_of(payment), answer.outcome)) is _accept_late:
         _give_back(order, payment, answer, actor)
     return payment
@@ -187,7 +170,7 @@ def _send_back(
     kind: Attempt.Kind, order: Order, payment: Payment, amount: int, actor: Actor
 ) -> None:
     """Put on record that late money goes back. Nobody waits for it: recovery asks the gateway."""
-    record_attempt(kind, order, payment, amount, actor, TOO_LATE, somebody_waits=False)
+    bookkeeping.record_attempt(kind, order, payment, amount, actor, TOO_LATE, somebody_waits=False)
 
 
 def _note(order: Order, kind: OrderEvent.Kind, payment: Payment, actor: Actor) -> None:
@@ -212,70 +195,10 @@ TRANSITIONS: Mapping[tuple[State, Outcome], Transition] = {
 }
 
 
-def save_and_allocate(order: Order, actor: Actor) -> None:
-    """Save the locked order and, if it holds no units yet, take them. Raises: InsufficientStock."""
-    if order.allocated_at is None:
-        orders.allocate(order, actor=actor)
-    else:
-        order.write()
-
-
-def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
-    """Save the order and, if no part of its payment holds its units any more, give them back."""
-    if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
-        order.write()
-    else:
-        orders.release(order, actor=actor, reason=reason)
-
-
-# Captures, voids and refunds.
-
-
-def has_open_attempt(payment: Payment) -> bool:
-    return payment.attempts.filter(status=Attempt.Status.PENDING).exists()
-
-
-def record_attempt(
-    kind: Attempt.Kind,
-    order: Order,
-    payment: Payment,
-    amount: int,
-    actor: Actor,
-    reason: str = "",
-    *,
-    at_once: Answer | None = None,
-    somebody_waits: bool = True,
-) -> Attempt:
-    """Put an attempt on record, pending, or ended at once where nobody is to be asked.
-
-    The caller saves the locked order.
-    """
-    now = order.updated_at = clock.now()
-    attempt = Attempt(
-        payment=payment,
-        kind=kind,
-        amount=amount,
-        reason=reason,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        charging_until=lease() if somebody_waits else None,
-        created_at=now,
-        updated_at=now,
-    )
-    bookkeeping.open_attempt(order, payment, attempt)
-    if at_once or payment.gateway in gateways.ASKING_NOBODY:
-        _conclude(order, payment, attempt, at_once or SUCCEEDED)
-    else:
-        attempt.save()
-        payment.write()
-    return attempt
-
-
 @in_transaction
 def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
     """Write down what became of a capture, void or refund. The same again changes nothing."""
-    order, payment = lock(attempt.payment.order_id, attempt.payment_id)
+    order, payment = bookkeeping.lock(attempt.payment.order_id, attempt.payment_id)
     attempt = Attempt.objects.get(pk=attempt.pk)
     attempt.payment = payment
     apply_to_attempt(order, attempt, answer)
@@ -285,7 +208,7 @@ def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
 @in_transaction
 def settle_refunded(payment: Payment, refunded: Refunded) -> None:
     """Write down what the gateway says of a refund. One that is pending is its own settle's."""
-    order, payment = lock(payment.order_id, payment.pk)
+    order, payment = bookkeeping.lock(payment.order_id, payment.pk)
     answer = refunded.answer
     attempt = _known_refund(payment, refunded)
     if attempt and attempt.is_pending:
@@ -303,7 +226,7 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
         # About to be refunded by us too, which the gateway will refuse.
         log.warning("refund_there_does_not_fit", reference=answer.reference)
     else:
-        record_attempt(
+        bookkeeping.record_attempt(
             *(Attempt.Kind.REFUND, order, payment, refunded.amount, SYSTEM, REFUNDED_THERE),
             at_once=answer,
         )
@@ -337,9 +260,9 @@ def apply_to_attempt(order: Order, attempt: Attempt, answer: Answer) -> None:
 
 
 def _end(order: Order, attempt: Attempt, answer: Answer) -> None:
-    _conclude(order, attempt.payment, attempt, answer)
+    bookkeeping.conclude_and_save(order, attempt.payment, attempt, answer)
     actor = Actor(attempt.actor_kind, attempt.actor_id, attempt.actor_name)
-    save_and_release(order, actor, reason="payment voided")
+    bookkeeping.save_and_release(order, actor, reason="payment voided")
 
 
 def _go_on_waiting(order: Order, attempt: Attempt, answer: Answer) -> None:
@@ -390,17 +313,3 @@ ATTEMPT_TRANSITIONS: Mapping[tuple[Attempt.Status, Outcome], AttemptTransition] 
     (Attempt.Status.FAILED, Outcome.SUCCEEDED): _take_up_again,
     (Attempt.Status.SUCCEEDED, Outcome.FAILED): _came_back,
 }
-
-
-def _conclude(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
-    """End a pending attempt and save all but the order, which the caller saves."""
-    succeeded = answer.outcome is Outcome.SUCCEEDED
-    if attempt.kind == Attempt.Kind.CAPTURE and succeeded and answer.captured is not None:
-        attempt.amount = answer.captured
-    attempt.charging_until = None
-    attempt.status = Attempt.Status.SUCCEEDED if succeeded else Attempt.Status.FAILED
-    attempt.reference, attempt.failure = answer.reference, answer.failure
-    payment.updated_at = order.updated_at = attempt.updated_at = clock.now()
-    bookkeeping.conclude_attempt(order, payment, attempt, succeeded)
-    attempt.save()
-    payment.write()
