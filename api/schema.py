@@ -32,7 +32,7 @@ from api.filtering import (
 )
 from api.idempotency import KEPT_FOR, KEY_LENGTH_MAX, KeyInUse, KeyReused
 from api.limits import TooManyRequests
-from api.pages import LIMIT_MAX, OFFSET_MAX
+from api.pagination import LIMIT_MAX, OFFSET_MAX
 from api.settings_views import (
     CartSettingsChanges,
     CartSettingsView,

@@ -10,7 +10,7 @@ from api.errors import Kind, Refusal
 from api.fields import Flag, WholeNumber
 from api.idempotency import Key, once
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX
-from api.pages import OFFSET_MAX
+from api.pagination import OFFSET_MAX
 from api.views import ApiView, envelope
 
 

@@ -12,7 +12,7 @@ from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
 from api.filtering import conditions, listed, moment_asked
 from api.idempotency import Key, once
-from api.pages import Page, paginated
+from api.pagination import Page, paginated
 from api.views import ApiView, envelope
 from inventory import serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound

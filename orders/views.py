@@ -10,7 +10,7 @@ from api.authentication import Administrator
 from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
 from api.filtering import included, listed
 from api.idempotency import Key, once
-from api.pages import Page, paginated
+from api.pagination import Page, paginated
 from api.views import ApiView, envelope, validated
 from inventory.models import Currency
 from inventory.services import currencies

@@ -9,7 +9,7 @@ from api import clock
 from api.authentication import Administrator
 from api.filtering import listed
 from api.idempotency import Key, KeyInUse, once
-from api.pages import paginated
+from api.pagination import paginated
 from api.views import ApiView, envelope, validated
 from inventory.services import currencies
 from orders import views as orders_views

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.conf import global_settings, settings
 
-from api import fields, filtering, idempotency, models, pages
+from api import fields, filtering, idempotency, models, pagination
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
@@ -27,8 +27,8 @@ def default_of(name: str) -> int:
 
 
 DOCUMENTED = {
-    "`page[limit]`": [pages.LIMIT_MAX, 0, models.StoreSettings().page_length],
-    "`page[offset]`": [pages.OFFSET_MAX],
+    "`page[limit]`": [pagination.LIMIT_MAX, 0, models.StoreSettings().page_length],
+    "`page[offset]`": [pagination.OFFSET_MAX],
     "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],
     "Different items in a cart": [ITEMS_MAX],
     "Entries of a call that adds or changes several items": [orders_views.ENTRIES_MAX],

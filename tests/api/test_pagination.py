@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from api.errors import BadRequest
-from api.pages import Page
+from api.pagination import Page
 
 pytestmark = pytest.mark.django_db
 
