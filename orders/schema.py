@@ -14,6 +14,7 @@ from api.schema import (
     FLAG,
     ID,
     MOMENT,
+    NUMBER,
     TEXT,
     TIMESTAMPS,
     UNITS,
@@ -26,7 +27,8 @@ from api.schema import (
     one_of,
     page_of,
 )
-from inventory.errors import CurrencyUnknown, ProductNotFound
+from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
+from inventory.models import Action
 from inventory.schema import FORMATTED_PRICE, PRICE
 from orders import errors, serializers, views
 from orders.filters import CartFilters, OrderFilters
@@ -338,5 +340,61 @@ schema.describe(
         "List the items of an order",
         answers={200: data(a_list(ORDER_ITEM))},
         refuses=[errors.OrderNotFound],
+    ),
+)
+
+HOLDERS = component(
+    "StockHolders",
+    an_object(
+        {
+            "id": {**ID, "description": "The product's id."},
+            "type": one_of("stock-holders"),
+            "total": UNITS,
+            "available": UNITS,
+            "allocated": {**UNITS, "description": "The sum of all units named here."},
+            "orders": a_list(
+                an_object(
+                    {
+                        "id": ID,
+                        "type": one_of("order"),
+                        "order_number": TEXT,
+                        "units": UNITS,
+                        **STATES,
+                        "payment_in_flight": FLAG,
+                        "since": {"type": ["string", "null"], "format": "date-time"},
+                        "links": an_object({"self": TEXT}),
+                    }
+                )
+            ),
+            "units_of_more_orders": UNITS,
+            "by_hand": a_list(
+                an_object(
+                    {
+                        "id": ID,
+                        "type": one_of("stock-transaction"),
+                        "action": one_of(Action.ALLOCATE, Action.DEALLOCATE),
+                        "units": {
+                            **NUMBER,
+                            "description": "Set aside by it; less than nothing if it freed some.",
+                        },
+                        "reason": TEXT,
+                        "actor": an_object({"type": TEXT, "id": TEXT, "name": TEXT}),
+                        "since": MOMENT,
+                    }
+                )
+            ),
+            "units_set_aside_before": NUMBER,
+        }
+    ),
+)
+schema.describe(
+    "Inventories",
+    views.HoldersView,
+    get=Operation(
+        "List who holds the stock of a product",
+        f"Orders, those that have held the longest first, and what people set aside, newest first: "
+        f"{views.HOLDERS_MAX} of each are named, and the rest is summed up.",
+        answers={200: data(HOLDERS)},
+        refuses=[StockNotFound],
     ),
 )

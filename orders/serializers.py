@@ -22,12 +22,13 @@ from api.fields import (
     storable_json,
 )
 from api.views import validated
-from inventory.models import Currency
+from inventory.models import Currency, StockTransaction
 from inventory.serializers import at, price_shown
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
 from orders.services.cart_contents import CartContents, CartLine, defers_inventory_check, expiry
 from orders.services.cart_lines import CustomItem, Entry, LineChange, OtherCart, ProductWanted
+from orders.services.holders import Holder, Holders
 from orders.services.orders import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000
@@ -418,3 +419,50 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> dict[str, Any
 
 def order_items(items: Sequence[OrderItem], row: Order, currency: Currency) -> list[dict[str, Any]]:
     return [order_item(item, row, currency) for item in items]
+
+
+def holders(found: Holders, orders_url: str) -> dict[str, Any]:
+    stock = found.stock
+    return {
+        "id": str(stock.product_id),
+        "type": "stock-holders",
+        "total": stock.total,
+        "available": stock.available,
+        "allocated": stock.allocated,
+        "orders": [_holder(holder, orders_url) for holder in found.orders],
+        "units_of_more_orders": found.units_of_more_orders,
+        "by_hand": [_by_hand(entry) for entry in found.by_hand],
+        "units_set_aside_before": found.units_set_aside_before,
+    }
+
+
+def _holder(holder: Holder, orders_url: str) -> dict[str, Any]:
+    order = holder.order
+    return {
+        "id": str(order.pk),
+        "type": "order",
+        "order_number": order.order_number or str(order.number),
+        "units": holder.units,
+        "status": order.status,
+        "payment": order.payment,
+        "shipping": order.shipping,
+        "payment_in_flight": holder.payment_in_flight,
+        "since": at(order.allocated_at) if order.allocated_at else None,
+        "links": {"self": f"{orders_url}{order.pk}"},
+    }
+
+
+def _by_hand(entry: StockTransaction) -> dict[str, Any]:
+    return {
+        "id": str(entry.pk),
+        "type": "stock-transaction",
+        "action": entry.action,
+        "units": entry.set_aside,
+        "reason": entry.reason,
+        "actor": {
+            "type": entry.actor_kind,
+            "id": entry.actor_id,
+            "name": entry.actor_name,
+        },
+        "since": at(entry.created_at),
+    }

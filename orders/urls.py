@@ -26,4 +26,5 @@ urlpatterns = [
     path("carts/<cart_id:cart_id>/checkout", views.CheckoutView.as_view()),
     path("orders", views.OrdersView.as_view()),
     path("orders/<id:order_id>/items", views.OrderItemsView.as_view()),
+    path("inventories/<id:product_id>/holders", views.HoldersView.as_view()),
 ]

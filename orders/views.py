@@ -18,13 +18,15 @@ from orders import serializers
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
-from orders.services import cart_contents, carts, orders
+from orders.services import cart_contents, carts, holders, orders
 from orders.services.cart_contents import CartContents
 from orders.services.cart_lines import Entry, LineChange, OtherCart
 from orders.services.carts import Changed
 
 # How many entries a call may have that changes several items of a cart.
 ENTRIES_MAX = 100
+# How many orders, and how many entries made by hand, are named as holders of a product's units.
+HOLDERS_MAX = 1000
 
 
 class _CartView(ApiView):
@@ -287,3 +289,13 @@ class OrderItemsView(ApiView):
         order, items = _order_and_items(order_id)
         currency = currencies.by_code()[order.currency_id]
         return envelope(serializers.order_items(items, order, currency))
+
+
+class HoldersView(ApiView):
+    """`GET /v2/inventories/{product}/holders`: why is it not available?"""
+
+    permission_classes = [Administrator]
+
+    def get(self, request: Request, product_id: uuid.UUID) -> Response:
+        found = holders.of_product(product_id, HOLDERS_MAX)
+        return envelope(serializers.holders(found, request.build_absolute_uri("/v2/orders/")))

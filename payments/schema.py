@@ -6,11 +6,8 @@ from api.schema import (
     AMOUNT,
     FLAG,
     ID,
-    MOMENT,
-    NUMBER,
     TEXT,
     TIMESTAMPS,
-    UNITS,
     Operation,
     a_list,
     an_object,
@@ -19,8 +16,6 @@ from api.schema import (
     one_of,
     page_of,
 )
-from inventory.errors import StockNotFound
-from inventory.models import Action
 from inventory.schema import FORMATTED_PRICE
 from orders import errors as order_errors
 from orders.errors import InsufficientStock, OrderNotFound, PaymentUnderWay
@@ -89,50 +84,6 @@ ORDER_FOR_ITS_BUYER = component(
                     _ASKED_OF_BUYER,
                 )
             ),
-        }
-    ),
-)
-HOLDERS = component(
-    "StockHolders",
-    an_object(
-        {
-            "id": {**ID, "description": "The product's id."},
-            "type": one_of("stock-holders"),
-            "total": UNITS,
-            "available": UNITS,
-            "allocated": {**UNITS, "description": "The sum of all units named here."},
-            "orders": a_list(
-                an_object(
-                    {
-                        "id": ID,
-                        "type": one_of("order"),
-                        "order_number": TEXT,
-                        "units": UNITS,
-                        **STATES,
-                        "payment_in_flight": FLAG,
-                        "since": {"type": ["string", "null"], "format": "date-time"},
-                        "links": an_object({"self": TEXT}),
-                    }
-                )
-            ),
-            "units_of_more_orders": UNITS,
-            "by_hand": a_list(
-                an_object(
-                    {
-                        "id": ID,
-                        "type": one_of("stock-transaction"),
-                        "action": one_of(Action.ALLOCATE, Action.DEALLOCATE),
-                        "units": {
-                            **NUMBER,
-                            "description": "Set aside by it; less than nothing if it freed some.",
-                        },
-                        "reason": TEXT,
-                        "actor": an_object({"type": TEXT, "id": TEXT, "name": TEXT}),
-                        "since": MOMENT,
-                    }
-                )
-            ),
-            "units_set_aside_before": NUMBER,
         }
     ),
 )
@@ -298,16 +249,5 @@ schema.describe(
         answers={200: data(GATEWAY)},
         refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, Invalid],
         takes_idempotency_key=False,
-    ),
-)
-schema.describe(
-    "Inventories",
-    views.HoldersView,
-    get=Operation(
-        "List who holds the stock of a product",
-        f"Orders, those that have held the longest first, and what people set aside, newest first: "
-        f"{views.HOLDERS_MAX} of each are named, and the rest is summed up.",
-        answers={200: data(HOLDERS)},
-        refuses=[StockNotFound],
     ),
 )

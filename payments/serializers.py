@@ -5,11 +5,10 @@ from typing import Any
 from rest_framework import serializers
 
 from api.fields import Choice, Flag, Text, WholeNumber
-from inventory.models import Currency, StockTransaction
+from inventory.models import Currency
 from inventory.serializers import at, price_shown
 from orders.models import Order, OrderItem
 from orders.serializers import order_items, order_prices
-from payments.holders import Holder, Holders
 from payments.models import Attempt, Gateway, Payment
 from payments.services.payments import PaymentRequest
 
@@ -99,53 +98,6 @@ def transaction(
 def asked_of_buyer(payment: Payment) -> dict[str, Any]:
     """What the buyer has to do, such as 3-D Secure, while the payment waits for it."""
     return dict(payment.action) if payment.is_pending and payment.action else {}
-
-
-def holders(found: Holders, orders_url: str) -> dict[str, Any]:
-    stock = found.stock
-    return {
-        "id": str(stock.product_id),
-        "type": "stock-holders",
-        "total": stock.total,
-        "available": stock.available,
-        "allocated": stock.allocated,
-        "orders": [_holder(holder, orders_url) for holder in found.orders],
-        "units_of_more_orders": found.units_of_more_orders,
-        "by_hand": [_by_hand(entry) for entry in found.by_hand],
-        "units_set_aside_before": found.units_set_aside_before,
-    }
-
-
-def _holder(holder: Holder, orders_url: str) -> dict[str, Any]:
-    order = holder.order
-    return {
-        "id": str(order.pk),
-        "type": "order",
-        "order_number": order.order_number or str(order.number),
-        "units": holder.units,
-        "status": order.status,
-        "payment": order.payment,
-        "shipping": order.shipping,
-        "payment_in_flight": holder.payment_in_flight,
-        "since": at(order.allocated_at) if order.allocated_at else None,
-        "links": {"self": f"{orders_url}{order.pk}"},
-    }
-
-
-def _by_hand(entry: StockTransaction) -> dict[str, Any]:
-    return {
-        "id": str(entry.pk),
-        "type": "stock-transaction",
-        "action": entry.action,
-        "units": entry.set_aside,
-        "reason": entry.reason,
-        "actor": {
-            "type": entry.actor_kind,
-            "id": entry.actor_id,
-            "name": entry.actor_name,
-        },
-        "since": at(entry.created_at),
-    }
 
 
 def order_for_its_buyer(

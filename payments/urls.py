@@ -6,7 +6,6 @@ _TRANSACTION = "orders/<id:order_id>/transactions/<id:payment_id>"
 
 urlpatterns = [
     path("carts/<cart_id:cart_id>/orders", views.CartOrdersView.as_view()),
-    path("inventories/<id:product_id>/holders", views.HoldersView.as_view()),
     path("orders/<id:order_id>", views.OrderView.as_view()),
     path("orders/<id:order_id>/payments", views.PaymentsView.as_view()),
     path("orders/<id:order_id>/transactions", views.TransactionsView.as_view()),

@@ -17,12 +17,9 @@ from orders.errors import OrderNotChangeable
 from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
-from payments import gateways, holders, serializers
+from payments import gateways, serializers
 from payments.models import Attempt, Gateway, Payment
 from payments.services import payments
-
-# How many orders, and how many entries made by hand, are named as holders of a product's units.
-HOLDERS_MAX = 1000
 
 
 def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
@@ -186,16 +183,6 @@ class OrderView(orders_views.OrderView):
             payments.cancel(order_id, actor=actor, key=key)
         else:
             orders.change(order_id, actor=actor, key=key, **asked)
-
-
-class HoldersView(ApiView):
-    """`GET /v2/inventories/{product}/holders`: why is it not available?"""
-
-    permission_classes = [Administrator]
-
-    def get(self, request: Request, product_id: uuid.UUID) -> Response:
-        found = holders.of_product(product_id, HOLDERS_MAX)
-        return envelope(serializers.holders(found, request.build_absolute_uri("/v2/orders/")))
 
 
 class CartOrdersView(ApiView):

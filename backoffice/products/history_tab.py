@@ -20,13 +20,16 @@ from api import clock
 from api.spreadsheets import csv_response
 from backoffice.base import PER_PAGE, moment
 from backoffice.products.forms import HistoryForm, MomentForm
-from backoffice.products.page import ProductPage, may_see_log, may_see_orders
+from backoffice.products.page import ProductPage, may_see_log, may_see_orders, named
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
 from inventory.services import log as stock_log
+from orders.models import Order
 
 POINTS = 60
 BATCH = 1000
-SEQUENCE_DIGITS_MAX = 18
+NUMBER_DIGITS_MAX = 18
+# How many orders may go by one number.
+ORDERS_NAMED_MAX = 25
 COLUMNS = [
     *("number", "when", "action", "quantity", "who", "why", "order", "order id"),
     *("total", "available", "allocated", "set aside"),
@@ -40,13 +43,6 @@ class HistoryTab(ProductPage):
             self.page(self.export_history_view, "stock-history/export/", "stock_history_export"),
             *super().get_urls(),
         ]
-
-    def orders_named(self, written: str) -> Collection[uuid.UUID]:
-        """Find the orders that somebody means. A higher app knows their numbers."""
-        try:
-            return [uuid.UUID(written)]
-        except ValueError:
-            return []
 
     def stock_history_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
@@ -62,7 +58,7 @@ class HistoryTab(ProductPage):
             "form": form,
             "filters": urlencode(form.filled),
             "log": page,
-            "entries": self.named(request, page.entries),
+            "entries": named(request, page.entries),
             "may_see_orders": may_see_orders(request),
             "chart": chart(stock, form),
             "moment_form": moment_form,
@@ -90,7 +86,7 @@ class HistoryTab(ProductPage):
         if asked.get("who"):
             conditions &= Q(actor_name__icontains=asked["who"])
         if asked.get("order"):
-            conditions &= Q(order_id__in=self.orders_named(asked["order"]))
+            conditions &= Q(order_id__in=_orders_named(asked["order"]))
         begin, end = form.period
         if begin:
             conditions &= Q(sequence__gt=_last_number(stock, begin - timedelta(microseconds=1)))
@@ -105,7 +101,7 @@ class HistoryTab(ProductPage):
         last = 0
         while True:
             batch = list(entries.filter(sequence__gt=last).order_by("sequence")[:BATCH])
-            for entry, order in self.named(request, batch):
+            for entry, order in named(request, batch):
                 at = entry.created_at.astimezone(zone).isoformat(timespec="seconds")
                 yield [
                     *(entry.sequence, at, entry.action, entry.quantity),
@@ -120,6 +116,18 @@ class HistoryTab(ProductPage):
 def _require_log_permission(request: HttpRequest) -> None:
     if not may_see_log(request):
         raise PermissionDenied
+
+
+def _orders_named(written: str) -> Collection[uuid.UUID]:
+    """By number, with or without its #; by the client's own number; or by id."""
+    try:
+        return [uuid.UUID(written)]
+    except ValueError:
+        number = written.strip().removeprefix("#")
+        found = Order.objects.filter(order_number__iexact=written.strip())
+        if number.isdecimal() and len(number) <= NUMBER_DIGITS_MAX:
+            found |= Order.objects.filter(number=int(number))
+        return list(found.values_list("pk", flat=True)[:ORDERS_NAMED_MAX])
 
 
 def _asked(request: HttpRequest) -> HistoryForm:
@@ -161,7 +169,7 @@ def keyset_page(entries: "QuerySet[StockTransaction]", before: str, after: str) 
 
 
 def _is_number(written: str) -> bool:
-    return written.isdecimal() and written.isascii() and len(written) <= SEQUENCE_DIGITS_MAX
+    return written.isdecimal() and written.isascii() and len(written) <= NUMBER_DIGITS_MAX
 
 
 # The numbers of the past.

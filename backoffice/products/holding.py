@@ -1,40 +1,64 @@
-"""The product's pages with what only this app knows: the orders, and whether money is under way."""
+"""Why is it not available? The orders that hold units of a product, and money on its way."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from backoffice.products.list import ProductAdmin
-from backoffice.products.page import Holding, HoldingOrder
-from inventory.models import Product, StockTransaction
-from orders.models import Order
-from payments import holders
-from payments.holders import Holder
+from inventory.models import Product, Stock
+from orders.services import holders
+from orders.services.holders import Holder
+from payments.models import Payment
 
 ORDERS_SHOWN = 25
-NUMBER_DIGITS_MAX = 18
 
 
-class ProductPages(ProductAdmin):
-    def holding(self, product: Product) -> Holding:
-        stock, units = holders.stock_and_orders(product.pk, ORDERS_SHOWN)
-        return Holding(stock, [_shown(holder) for holder in holders.with_orders(units)])
+@dataclass(frozen=True)
+class HoldingOrder:
+    """An order that holds units of a product, in words."""
 
-    def order_names(self, entries: Collection[StockTransaction]) -> Mapping[uuid.UUID, str]:
-        ids = {entry.order_id for entry in entries if entry.order_id}
-        return {order.pk: str(order) for order in Order.objects.filter(pk__in=ids)} if ids else {}
-
-    def orders_named(self, written: str) -> Collection[uuid.UUID]:
-        """By number, with or without its #; by the client's own number; or by id."""
-        number = written.strip().removeprefix("#")
-        found = Order.objects.filter(order_number__iexact=written.strip())
-        if number.isdecimal() and len(number) <= NUMBER_DIGITS_MAX:
-            found |= Order.objects.filter(number=int(number))
-        return super().orders_named(written) or list(found.values_list("pk", flat=True)[:25])
+    id: uuid.UUID
+    name: str
+    units: int
+    state: str
+    since: datetime | None
 
 
-def _shown(holder: Holder) -> HoldingOrder:
+@dataclass(frozen=True)
+class Holding:
+    """A product's stock, and the orders that hold units of it, all of one moment."""
+
+    stock: Stock
+    orders: list[HoldingOrder]
+
+    @property
+    def units_of_others(self) -> int:
+        """What further orders hold, which are too many to be named."""
+        return self.stock.for_orders - sum(order.units for order in self.orders)
+
+
+def holding_of(product: Product) -> Holding:
+    stock, units = holders.stock_and_orders(product.pk, ORDERS_SHOWN)
+    gateways = _gateways_asked(units)
+    return Holding(
+        stock,
+        [_shown(each, gateways.get(each.order.pk, [])) for each in holders.with_orders(units)],
+    )
+
+
+def _gateways_asked(order_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """Name the gateways by which money of each order is on its way, oldest first."""
+    asked: dict[uuid.UUID, list[str]] = {}
+    if order_ids:
+        under_way = Payment.objects.filter(order__in=order_ids, status=Payment.Status.PENDING)
+        for payment in under_way.order_by("created_at", "pk"):
+            asked.setdefault(payment.order_id, []).append(payment.gateway)
+    return asked
+
+
+def _shown(holder: Holder, gateways: Sequence[str]) -> HoldingOrder:
     order = holder.order
-    money = ", ".join(f"payment under way through {each.gateway}" for each in holder.pending)
+    money = ", ".join(f"payment under way through {gateway}" for gateway in gateways)
     if holder.payment_in_flight and not money:
         money = "payment under way"
     state = ", ".join(filter(None, [order.get_payment_display().lower(), money]))

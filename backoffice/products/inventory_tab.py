@@ -19,13 +19,14 @@ from api import clock
 from api.errors import Refusal
 from backoffice.base import actor_of
 from backoffice.products.forms import COUNT, OperationForm, StartManagingForm
+from backoffice.products.holding import Holding, holding_of
 from backoffice.products.page import (
-    Holding,
     ProductPage,
     done,
     inventory_url,
     may_see_log,
     may_see_orders,
+    named,
     product_of_code,
     units,
 )
@@ -85,7 +86,7 @@ class InventoryTab(ProductPage):
         product = self.found(request, product_id)
         if product is None:
             return HttpResponse(status=404)
-        live = self._live(request, product, self.holding(product))
+        live = self._live(request, product, holding_of(product))
         if request.GET.get("shown") == live["shown"]:
             return HttpResponse(status=204)
         return HttpResponse(render_to_string("admin/inventory/product/live.html", live))
@@ -97,7 +98,7 @@ class InventoryTab(ProductPage):
             return HttpResponse(status=404)
         form = OperationForm(request.GET)
         form.is_valid()
-        then = _then(self.holding(product).stock, form)
+        then = _then(holding_of(product).stock, form)
         return HttpResponse(render_to_string("admin/inventory/product/then.html", {"then": then}))
 
     # What is done here.
@@ -210,7 +211,7 @@ class InventoryTab(ProductPage):
         start_form: StartManagingForm | None = None,
         names_holders: bool = False,
     ) -> HttpResponse:
-        holding = self.holding(product)
+        holding = holding_of(product)
         if form is None:
             form = OperationForm(
                 initial={"action": request.GET.get("do"), "seen": holding.stock.sequence}
@@ -238,7 +239,7 @@ class InventoryTab(ProductPage):
             "holding": holding,
             "set_aside": set_aside,
             "set_aside_before": stock.held - sum(entry.set_aside for entry in set_aside),
-            "recent": self.named(request, recent if sees_log else []),
+            "recent": named(request, recent if sees_log else []),
             "may_see_log": sees_log,
             "may_see_orders": may_see_orders(request),
             "may_undo": may_change and _is_undoable(product, recent),

@@ -65,9 +65,8 @@ class ProductList(ChangeList):
             self.full_result_count = self.result_count
 
 
+@admin.register(Product)
 class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
-    """The list of products and their own fields. Payments registers it: it knows who holds what."""
-
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter]
     search_fields = ["name", "sku", "barcode"]

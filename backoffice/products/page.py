@@ -1,9 +1,7 @@
-"""What a product's pages share: their tabs, who may see them, and what a higher app tells them."""
+"""What a product's pages share: their tabs, who may see them, and the orders that they name."""
 
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -21,53 +19,15 @@ from api.errors import Refusal
 from api.fields import storable
 from api.idempotency import Answered, KeyReused
 from backoffice.base import ServiceAdmin
-from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
+from inventory.models import Product, StockTransaction
+from orders.models import Order
 
 SENT_BEFORE = "This was recorded already, and nothing was moved a second time."
 SENT_DIFFERENTLY = "This form was sent before, with other values. Look at the log, then send it."
 NO_ORDER = uuid.UUID(int=0)
 
 
-@dataclass(frozen=True)
-class HoldingOrder:
-    """An order that holds units of a product, in words."""
-
-    id: uuid.UUID
-    name: str
-    units: int
-    state: str
-    since: datetime | None
-
-
-@dataclass(frozen=True)
-class Holding:
-    """A product's stock, and the orders that hold units of it, all of one moment."""
-
-    stock: Stock
-    orders: list[HoldingOrder] = field(default_factory=list)
-
-    @property
-    def units_of_others(self) -> int:
-        """What further orders hold, which are too many to be named."""
-        return self.stock.for_orders - sum(order.units for order in self.orders)
-
-
 class ProductPage(ServiceAdmin):
-    def holding(self, product: Product) -> Holding:
-        """Read the stock. A higher app knows which orders hold its units, and tells them too."""
-        return Holding(Stock.objects.get(product_id=product.pk, location_id=DEFAULT_LOCATION_ID))
-
-    def order_names(self, entries: Collection[StockTransaction]) -> Mapping[uuid.UUID, str]:
-        """Name the orders of the entries. A higher app knows their numbers."""
-        return {}
-
-    def named(
-        self, request: HttpRequest, entries: Collection[StockTransaction]
-    ) -> list[tuple[StockTransaction, str]]:
-        """Put the name of its order, if it has one that may be seen, beside each entry."""
-        names = self.order_names(entries) if may_see_orders(request) else {}
-        return [(entry, names.get(entry.order_id or NO_ORDER, "")) for entry in entries]
-
     def page(self, view: Callable[..., HttpResponseBase], url: str, name: str) -> URLPattern:
         return path(
             f"<uuid:product_id>/{url}",
@@ -116,6 +76,19 @@ def may_see_log(request: HttpRequest) -> bool:
 
 def may_see_orders(request: HttpRequest) -> bool:
     return request.user.has_perm("orders.view_order")
+
+
+def named(
+    request: HttpRequest, entries: Collection[StockTransaction]
+) -> list[tuple[StockTransaction, str]]:
+    """Put the name of its order, if it has one that may be seen, beside each entry."""
+    names = _order_names(entries) if may_see_orders(request) else {}
+    return [(entry, names.get(entry.order_id or NO_ORDER, "")) for entry in entries]
+
+
+def _order_names(entries: Collection[StockTransaction]) -> Mapping[uuid.UUID, str]:
+    ids = {entry.order_id for entry in entries if entry.order_id}
+    return {order.pk: str(order) for order in Order.objects.filter(pk__in=ids)} if ids else {}
 
 
 def inventory_url(product_id: uuid.UUID, operation: str = "") -> str:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, Prefetch, Sum
+from django.db.models import F, OuterRef, Sum
 from django.db.models.functions import JSONObject
 
 from inventory.errors import StockNotFound
 from inventory.models import DEFAULT_LOCATION_ID, Stock, StockTransaction
 from inventory.services import log as stock_log
 from orders.models import Order, OrderItem
-from payments.models import Payment
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,7 @@ class Holder:
     @property
     def payment_in_flight(self) -> bool:
         """Whether something is under way that may still change what is paid."""
-        return bool(self.order.attempts_open or self.pending)
-
-    @property
-    def pending(self) -> list[Payment]:
-        return list(self.order.payments.all())
+        return self.order.attempts_open > 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +79,5 @@ def stock_and_orders(product_id: uuid.UUID, limit: int) -> tuple[Stock, dict[uui
 
 
 def with_orders(units: Mapping[uuid.UUID, int]) -> list[Holder]:
-    if not units:
-        return []
-    under_way = Payment.objects.filter(status=Payment.Status.PENDING).order_by("created_at", "pk")
-    known = Order.objects.prefetch_related(Prefetch("payments", under_way)).in_bulk(list(units))
+    known = Order.objects.in_bulk(list(units))
     return [Holder(known[order_id], quantity) for order_id, quantity in units.items()]
