@@ -221,7 +221,7 @@ class CheckoutView(ApiView):
             return checked_out(*orders.checkout(cart_id, **asked, currency=currency, key=key))
 
         def again(order_id: str) -> Response:
-            return checked_out(*_order_and_items(uuid.UUID(order_id)))
+            return checked_out(*order_and_items(uuid.UUID(order_id)))
 
         return once(request, perform, again)
 
@@ -241,7 +241,8 @@ def order_answer(
     return envelope(shown, status, **beside)
 
 
-def _order_and_items(order_id: uuid.UUID) -> tuple[Order, list[OrderItem]]:
+def order_and_items(order_id: uuid.UUID) -> tuple[Order, list[OrderItem]]:
+    """Raises: OrderNotFound."""
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
         raise OrderNotFound
@@ -269,24 +270,11 @@ class OrdersView(ApiView):
         return answer
 
 
-class OrderView(ApiView):
-    """Reading one order. Changing it concerns money too, so that `payments` adds PUT."""
-
-    permission_classes = [Administrator]
-
-    def get(self, request: Request, order_id: uuid.UUID) -> Response:
-        return self.answered(order_id)
-
-    def answered(self, order_id: uuid.UUID | str) -> Response:
-        order, items = _order_and_items(uuid.UUID(str(order_id)))
-        return order_answer(order, items, include_items="items" in included(self.request))
-
-
 class OrderItemsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
-        order, items = _order_and_items(order_id)
+        order, items = order_and_items(order_id)
         currency = currencies.by_code()[order.currency_id]
         return envelope(serializers.order_items(items, order, currency))
 
