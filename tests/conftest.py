@@ -9,8 +9,12 @@ from backoffice import roles
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
 from inventory.services import currencies
 from orders.services import audit
+from payments import gateways
 from payments.gateways import deadline
 from payments.models import Gateway
+from tests import fake_stripe
+from tests.fake_gateway import FakeGateway
+from tests.fake_stripe import FakeStripe
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +54,34 @@ def impatient() -> Iterator[None]:
     """Nobody waits for a slow gateway: it has not answered in time as soon as it is asked."""
     with deadline.at_most(0):
         yield
+
+
+@pytest.fixture
+def gateway(books_agree: None, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
+    """The enabled gateway `fake`, beside those that there are."""
+    fake = FakeGateway()
+    known = {**gateways.adapters(), "fake": fake}
+    monkeypatch.setattr(gateways, "adapters", lambda: known)
+    Gateway.objects.create(slug="fake", name="Fake", enabled=True)
+    return fake
+
+
+@pytest.fixture(scope="session")
+def stripe_server() -> Iterator[FakeStripe]:
+    with fake_stripe.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def stripe(books_agree: None, stripe_server: FakeStripe, settings) -> FakeStripe:
+    """Stripe's stand-in, with nothing in its books, and the gateway `stripe` enabled for it."""
+    stripe_server.reset()
+    settings.STRIPE_SECRET_KEY = fake_stripe.API_KEY
+    settings.STRIPE_PUBLISHABLE_KEY = "pk_test_fake"
+    settings.STRIPE_WEBHOOK_SECRET = fake_stripe.WEBHOOK_SECRET
+    settings.STRIPE_API_BASE = stripe_server.url
+    Gateway.objects.filter(slug="stripe").update(enabled=True)
+    return stripe_server
 
 
 def lay_the_first_rows() -> None:

@@ -13,8 +13,8 @@ from payments import gateways
 from payments.gateways.base import Answer
 from payments.models import Gateway, Payment
 from tests.concurrency import run_together
+from tests.fake_gateway import DECLINED, OK, FakeGateway
 from tests.http import administrator, shopper
-from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
 
 pytestmark = pytest.mark.django_db
 

@@ -42,8 +42,8 @@ from tests.factories import (
     stock_of,
     unpaid_order,
 )
+from tests.fake_gateway import OK, FakeGateway
 from tests.http import BUYER, SECRET, Api, administrator, ask_for_token, shopper
-from tests.payments.fake_gateway import OK, FakeGateway
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 

@@ -1,335 +1,732 @@
-"""Counting the shelf, taking a mistake back, and what the stock was at a past moment."""
+"""Counting by file: what is read, what a check promises, what applying and reverting write."""
 
-import itertools
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from procrastinate.contrib.django.models import ProcrastinateJob
 
-from api import clock
+from api import clock, store
 from api.actors import Actor
-from inventory.errors import CountTooLow, NotUndoable, StockMoved, StockNotFound, TooManyUnits
-from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
-from inventory.services import log as stock_log
+from inventory import jobs
+from inventory.errors import CountFileNotReady, CountFileUnreadable
+from inventory.models import (
+    Action,
+    CountFile,
+    CountFileQuerySet,
+    CountLine,
+    Product,
+    Stock,
+    StockTransaction,
+)
+from inventory.services import count_csv, counts, products
 from inventory.services import stock as inventory
-from inventory.services.writing import RowMoved
-from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
-from tests.http import administrator, shopper, statements
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+CLERK = Actor("user", "9", "jonas")
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
-NINE = datetime(2026, 5, 4, 9, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-
 
 @pytest.fixture
-def from_nine():
-    """Let the clock strike nine, and go on a minute whenever it is looked at."""
-    minutes = itertools.count()
-    with clock.replaced(lambda: NINE + next(minutes) * MINUTE):
+def ticking() -> Iterator[None]:
+    """A clock that stands at noon and moves on by a second whenever it is looked at."""
+    seconds = 0
+
+    def now() -> datetime:
+        nonlocal seconds
+        seconds += 1
+        return NOON + timedelta(seconds=seconds)
+
+    with clock.replaced(now):
         yield
 
 
-def numbers(made: Product) -> tuple[int, int, int, int]:
+def uploaded(content: str | bytes, name: str = "shelf.csv") -> CountFile:
+    raw = content.encode() if isinstance(content, str) else content
+    file, is_new = counts.upload(name, raw, actor=MERCHANT)
+    assert is_new
+    return file
+
+
+def worked(file: CountFile) -> CountFile:
+    """Do what jobs would do."""
+    while counts.take_a_batch(file.pk):
+        pass
+    file.refresh_from_db()
+    return file
+
+
+def checked(content: str | bytes) -> CountFile:
+    file = worked(uploaded(content))
+    assert file.state == "checked"
+    return file
+
+
+def applied(content: str | bytes) -> CountFile:
+    file = checked(content)
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
+    assert file.state == "applied"
+    return file
+
+
+def reverted(file: CountFile) -> CountFile:
+    counts.revert(file.pk, actor=CLERK)
+    return worked(file)
+
+
+def lines_of(file: CountFile) -> list[CountLine]:
+    return list(file.lines.order_by("number"))
+
+
+def errors_of(file: CountFile) -> dict[int, str]:
+    return {line.number: line.error for line in lines_of(file) if line.error}
+
+
+def numbers(made: Product) -> tuple[int, int, int]:
     stock = stock_of(made)
-    return stock.total, stock.available, stock.allocated, stock.held
+    return stock.total, stock.available, stock.allocated
 
 
-def move(made: Product, action: Action, quantity: int, reason: str = "") -> StockTransaction:
-    inventory.record(made.pk, action, quantity, actor=MERCHANT, reason=reason)
-    return last_entry(made)
+def entries() -> int:
+    return StockTransaction.objects.count()
 
 
-def last_entry(made: Product) -> StockTransaction:
-    return StockTransaction.objects.filter(stock__product=made).latest("sequence")
-
-
-# Counting.
+# Reading.
 
 
 @pytest.mark.parametrize(
-    ("counted", "after", "action", "quantity"),
-    [(47, 47, "decrement", 3), (52, 52, "increment", 2), (0, 0, "decrement", 50)],
+    "content",
+    [
+        "sku,count\n007,12\n",
+        "sku;count\r\n007;12\r\n",
+        "SKU\tCount\n007\t12",
+        '\ufeff"sku","count"\n"007","12"\n',
+        "Name , COUNT,sku\nGin,12 ,007\n",
+        "count;barcode;sku\n12;;007\n",
+        "sku,count\n\n , \n007,+012\n",
+        "\r\n\r\nsku;count\r\n007;12\r\n",
+        '"sku";"name";"count"\r"007";"a ""b""\nc; d";"12"\r',
+    ],
 )
-def test_a_count_writes_by_how_much_it_differs(counted, after, action, quantity):
-    shirt = product(50)
+def test_files_of_all_sorts_say_the_same(content):
+    [line] = count_csv.read(content.encode(), now=NOON).lines
 
-    difference = inventory.count(shirt.pk, counted, actor=MERCHANT)
-
-    assert difference == after - 50
-    assert numbers(shirt) == (after, after, 0, 0)
-    entry = last_entry(shirt)
-    assert (entry.action, entry.quantity, entry.by_order) == (action, quantity, False)
-    assert entry.reason == f"count of {counted}"
-    assert entry.actor_name == MERCHANT.name
+    assert (line.sku, line.units, line.counted_at, line.error) == ("007", 12, NOON, "")
 
 
-def test_a_count_that_agrees_writes_nothing():
-    shirt = product(50)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_letters_survive_what_spreadsheets_write(encoding):
+    content = "sku,count\nMÜTZE,1\n".encode(encoding)
 
-    assert inventory.count(shirt.pk, 50, actor=MERCHANT) == 0
-    assert stock_of(shirt).sequence == 1
+    [line] = count_csv.read(content, now=NOON).lines
 
-
-def test_what_orders_hold_is_on_the_shelf_and_is_counted_with_the_rest():
-    shirt = product(50)
-    paid_order({shirt: 9})
-
-    inventory.count(shirt.pk, 48, actor=MERCHANT)
-
-    assert numbers(shirt) == (48, 39, 9, 0)
+    assert line.sku == "MÜTZE"
 
 
-def test_what_moved_since_the_count_stays_moved(from_nine):
-    shirt = product(50)
-    order = paid_order({shirt: 3})
+def test_lines_are_numbered_as_an_editor_numbers_them():
+    content = b'sku,name,count\nA,"two\nlines",1\n\nB,,2\n'
+
+    lines = count_csv.read(content, now=NOON).lines
+
+    assert [(line.number, line.sku) for line in lines] == [(2, "A"), (5, "B")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"sku,cuont\nA,1\n", 'Unknown columns: "cuont"'),
+        (b"A,1\nB,2\n", "Unknown columns"),
+        (b"sku,count,,\nA,1\n", "without a name"),
+        (b"sku\nA\n", "no column count"),
+        (b"count\n1\n", "no column sku"),
+        (b"sku,count,change\nA,1,1\n", "counts or changes"),
+        (b"sku,count,Count\nA,1,1\n", "twice: count"),
+        (b"sku,change,counted_at\nA,1,2026-05-04 10:00\n", "goes with counts"),
+        (b"sku,count\n", "No line says anything under count"),
+        (b"sku,count\n,\nA,\nB\n", "No line says anything under count"),
+        (b"sku,change\nA,\n", "No line says anything under change"),
+        (b'sku,count\n"A,1\n', "Line 2 cannot be read"),
+        (b"PK\x03\x04\x00\x00xl/workbook", "no CSV"),
+        ("sku,count\nA,1".encode("utf-16-le"), "no CSV"),
+    ],
+)
+def test_f39_what_is_no_such_file_is_refused_whole(content, said):
+    with pytest.raises(CountFileUnreadable, match=said):
+        counts.upload("x.csv", content, actor=MERCHANT)
+
+    assert not CountFile.objects.exists()
+    assert not ProcrastinateJob.objects.exists()
+
+
+def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr(count_csv, "BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(count_csv, "LINES_MAX", 2)
+
+    with pytest.raises(CountFileUnreadable, match=r"4 MB.*at most 3 MB"):
+        count_csv.read(b"x" * 4_000_000, now=NOON)
+    with pytest.raises(CountFileUnreadable, match="more than 2 lines"):
+        count_csv.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("A,,2026-05-04 10:00", "missing"),
+        (",5", "no sku"),
+        ("A,5x", '"5x" is no whole number'),
+        ("A,1.5", "no whole number"),
+        ('A,"1,000"', "no whole number"),
+        ("A,-1", "below zero"),
+        ("A,٣", "no whole number"),
+        ("A,2147483648", "more than a product can hold"),
+        (f"A,{'9' * 5000}", "more than a product can hold"),
+        ("A,5,,9", "more cells than columns"),
+        ("A,5,2026-05-04", "no date with a time"),
+        ("A,5,yesterday", "no date with a time"),
+        ("A,5,2026-02-30 10:00", "no date with a time"),
+        ("A,5,05/04/2026 10:00", "no date with a time"),
+        ("A,5,31.02.2026 10:00", "no date with a time"),
+        ("A,5,2026-05-04 12:01", "in the future"),
+        ("A,5,9999-12-31 23:59-05:00", "in the future"),
+        ("A,5,1969-12-31 23:00", "too long ago"),
+        ("A,5,0001-01-01 00:00+14:00", "too long ago"),
+        (f"{'A' * 101},5", "so long a code"),
+    ],
+)
+def test_f39_what_is_wrong_with_a_line_stands_at_the_line(line, said):
+    content = f"sku,count,counted_at\n{line}\nB,7\n"
+
+    wrong, right = count_csv.read(content.encode(), now=NOON).lines
+
+    assert said in wrong.error
+    assert (right.units, right.error) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-05-04 10:30", datetime(2026, 5, 4, 8, 30, tzinfo=UTC)),
+        ("2026-05-04T10:30:15", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
+        ("2026-05-04T10:30:00Z", datetime(2026, 5, 4, 10, 30, tzinfo=UTC)),
+        ("2026-05-04 10:30+05:00", datetime(2026, 5, 4, 5, 30, tzinfo=UTC)),
+        ("04.05.2026 10:30", datetime(2026, 5, 4, 8, 30, tzinfo=UTC)),
+        ("04.05.2026 10:30:15", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, moment):
+    store.change(time_zone="Europe/Berlin")
+
+    content = f"sku,count,counted_at\nA,5,{written}\n"
+    [line] = count_csv.read(content.encode(), now=NOON).lines
+
+    assert line.counted_at == moment
+
+
+def test_lines_that_say_nothing_of_their_product_are_left_out():
+    content = "sku,name,count\nA,Shirt,\nB,Mug,3\nC,Cap\n\n,,\n"
+
+    sheet = count_csv.read(content.encode(), now=NOON)
+
+    assert [line.sku for line in sheet.lines] == ["B"]
+    assert sheet.left_out == 2
+
+
+# Checking.
+
+
+def test_f39_a_check_says_what_applying_would_do_and_moves_nothing():
+    more, fewer, same = product(10, sku="MORE"), product(10, sku="FEWER"), product(10, sku="SAME")
+
+    file = checked("sku,count\nMORE,12\nFEWER,7\nSAME,10\nNONE,1\n")
+
+    assert [(line.total_before, line.units, line.change) for line in lines_of(file)][:3] == [
+        (10, 12, 2),
+        (10, 7, -3),
+        (10, 10, 0),
+    ]
+    assert errors_of(file) == {5: "No product has this sku."}
+    assert (file.changed, file.unchanged, file.refused) == (2, 1, 1)
+    assert (file.units_added, file.units_removed) == (2, 3)
+    assert numbers(more) == numbers(fewer) == numbers(same) == (10, 10, 0)
+    assert entries() == 3
+
+
+def test_products_are_found_by_sku_or_barcode():
+    product(1, sku="A", barcode="0012345678905")
+    product(1, sku="B", barcode="42")
+    product(1, sku="C", barcode="42")
+    products.archive(product(0, sku="GONE").pk, actor=MERCHANT)
+    product(sku="FREE", managed=False)
+
+    file = checked(
+        "sku,barcode,count\n,0012345678905,5\n,42,5\nC,42,5\nGONE,,5\nFREE,,5\n,12345678905,5\n"
+    )
+
+    assert [line.change for line in lines_of(file)][:3] == [4, None, 4]
+    assert errors_of(file) == {
+        3: "2 products have this barcode: write the sku.",
+        5: "No product has this sku.",
+        6: "The stock of this product is not managed.",
+        7: "No product has this barcode.",
+    }
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_product_is_counted_once_a_file(size, monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    shirt = product(10, sku="A", barcode="77")
+
+    file = applied("sku,barcode,count\nA,,12\n,77,9\nA,,11\n")
+
+    assert errors_of(file) == {
+        3: "Line 2 counts this product already.",
+        4: "Line 2 counts this product already.",
+    }
+    assert numbers(shirt) == (12, 12, 0)
+
+
+def small_batches(size: int) -> dict[Any, Any]:
+    return {state: replace(work, batch=size) for state, work in counts._WORK.items()}
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_changes_of_a_product_add_up(size, monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    shirt = product(10, sku="A")
+
+    file = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
+
+    assert [(line.total_before, line.change) for line in lines_of(file)] == [
+        (10, -8),
+        (2, -5),
+        (2, 3),
+    ]
+    assert list(errors_of(file)) == [3]
+    counts.apply(file.pk, actor=CLERK)
+    assert [(line.total_before, line.change) for line in lines_of(worked(file))][::2] == [
+        (10, -8),
+        (2, 3),
+    ]
+    assert numbers(shirt) == (5, 5, 0)
+
+
+# Applying.
+
+
+def test_counts_become_entries_with_who_and_why():
+    shirt, mug = product(10, sku="A"), product(10, sku="B")
+
+    file = applied("sku,count,reason\nA,12,\nB,7,Stocktaking\n")
+
+    assert numbers(shirt) == (12, 12, 0)
+    assert numbers(mug) == (7, 7, 0)
+    more, fewer = (stock_of(made).log.latest("sequence") for made in (shirt, mug))
+    assert (more.action, more.quantity, more.actor_name) == ("increment", 2, "jonas")
+    assert (fewer.action, fewer.quantity, fewer.by_order) == ("decrement", 3, False)
+    assert more.reason.startswith("count of 12 at ")
+    assert more.reason.endswith(": shelf.csv, line 2")
+    assert fewer.reason.endswith(": Stocktaking (shelf.csv, line 3)")
+    assert [line.sequence for line in lines_of(file)] == [2, 2]
+    assert (file.uploaded_by, file.applied_by) == ("clerk", "jonas")
+
+
+def test_changes_carry_their_own_reasons():
+    shirt = product(10, sku="A")
+
+    applied('sku,change,reason\nA,-1,"it\'s ""broken"", \\ 壊"\nA,2,\n')
+
+    reasons = list(stock_of(shirt).log.order_by("sequence").values_list("reason", flat=True))[1:]
+    assert reasons == ['it\'s "broken", \\ 壊 (shelf.csv, line 2)', "shelf.csv, line 3"]
+
+
+@pytest.mark.usefixtures("ticking")
+def test_what_moved_after_the_count_stays_moved():
+    shirt = product(10, sku="A")
     counted_at = clock.now()
-    orders.ship(order.pk, actor=MERCHANT)
-    move(shirt, Action.INCREMENT, 20)
+    inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
 
-    difference = inventory.count(
-        shirt.pk, 45, actor=MERCHANT, counted_at=counted_at, reason="shelf 4"
-    )
+    file = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
+    inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
 
-    assert difference == -5
-    assert numbers(shirt) == (62, 62, 0, 0)
-    assert last_entry(shirt).reason == f"count of 45 at {counted_at:%Y-%m-%d %H:%M:%S} UTC: shelf 4"
-
-
-def test_before_the_log_begins_there_was_nothing(from_nine):
-    shirt = product(5)
-
-    assert inventory.count(shirt.pk, 2, actor=MERCHANT, counted_at=NINE - MINUTE) == 2
-    assert numbers(shirt) == (7, 7, 0, 0)
+    [line] = lines_of(file)
+    assert (line.total_before, line.change) == (10, -1)
+    assert numbers(shirt) == (25, 25, 0)
 
 
-def test_a_count_of_units_that_are_allocated_is_refused_and_changes_nothing():
-    shirt = product(50)
-    paid_order({shirt: 40})
+@pytest.mark.usefixtures("ticking")
+def test_without_a_moment_the_upload_is_the_moment():
+    shirt = product(10, sku="A")
 
-    with pytest.raises(CountTooLow) as refused:
-        inventory.count(shirt.pk, 39, actor=MERCHANT)
+    file = checked("sku,count\nA,9\n")
+    inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
 
-    assert str(refused.value) == (
-        "11 fewer than the log says, but only 10 of 50 are available: 40 are allocated."
-    )
-    assert numbers(shirt) == (50, 10, 40, 0)
+    assert numbers(shirt) == (5, 5, 0)
 
 
-def test_f37_a_count_begun_before_the_stock_moved_says_so_and_changes_nothing():
-    shirt = product(50)
-    opened = stock_of(shirt).sequence
+@pytest.mark.usefixtures("ticking")
+def test_a_count_from_before_there_was_a_product_is_wrong():
+    moment = clock.now().isoformat()
+    product(10, sku="A")
+
+    file = checked(f"sku,count,counted_at\nA,8,{moment}\n")
+
+    assert errors_of(file) == {2: "It was counted before there was such a product."}
+
+
+def test_a_count_that_would_take_allocated_units_is_refused_and_the_rest_goes_on():
+    shirt, mug = product(10, sku="A"), product(10, sku="B")
+    paid_order({shirt: 6})
+
+    file = checked("sku,count\nA,5\nB,5\n")
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert (file.changed, file.refused) == (1, 1)
+    assert numbers(shirt) == (10, 4, 6)
+    assert numbers(mug) == (5, 5, 0)
+
+
+def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
+    shirt = product(10, sku="A")
+    file = checked("sku,change\nA,-8\n")
+    paid_order({shirt: 6})
+
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert numbers(shirt) == (10, 4, 6)
+
+
+def test_a_product_that_is_managed_no_longer_is_left_alone():
+    shirt = product(0, sku="A")
+    file = checked("sku,count\nA,5\n")
+    products.stop_managing(shirt.pk, actor=MERCHANT)
+
+    counts.apply(file.pk, actor=CLERK)
+    worked(file)
+
+    assert errors_of(file) == {2: "The stock of this product is not managed."}
+
+
+def test_more_units_than_a_product_can_hold_are_refused():
+    product(10, sku="A")
+
+    file = applied("sku,change\nA,2147483647\n")
+
+    assert errors_of(file) == {2: "A product holds at most 2147483647 units."}
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    made = [product(position, sku=f"P{position}") for position in range(10)]
+    content = "sku,count\n" + "".join(f"P{position},5\n" for position in range(10)) + "X,1\n"
+
+    file = applied(content)
+
+    assert [numbers(each)[0] for each in made] == [5] * 10
+    assert (file.changed, file.unchanged, file.refused) == (9, 1, 1)
+    assert (file.units_added, file.units_removed) == (15, 10)
+    assert file.lines_done == file.lines_total == 11
+
+
+# The same again.
+
+
+def test_f39_the_same_file_again_changes_nothing_and_is_known():
+    shirt = product(10, sku="A")
+    first = applied("sku,count\nA,12\n")
+
+    again, is_new = counts.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
+    worked(again)
+
+    assert (again.pk, is_new) == (first.pk, False)
+    assert numbers(shirt) == (12, 12, 0)
+    assert entries() == 2
+    assert CountLine.objects.count() == 1
+
+
+def test_applying_again_is_refused():
+    product(10, sku="A")
+    file = applied("sku,change\nA,5\n")
+
+    with pytest.raises(CountFileNotReady, match="The file is applied"):
+        counts.apply(file.pk, actor=CLERK)
+    with pytest.raises(CountFileNotReady):
+        counts.discard(file.pk)
+
+
+def test_a_file_must_be_checked_before_it_is_applied():
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\n")
+
+    for service in (counts.apply, counts.revert):
+        with pytest.raises(CountFileNotReady, match="being checked"):
+            service(file.pk, actor=CLERK)
+
+
+def test_a_discarded_file_leaves_nothing_and_may_come_again():
+    shirt = product(10, sku="A")
+    counts.discard(checked("sku,change\nA,5\n").pk)
+
+    assert not CountFile.objects.exists()
+    assert not CountLine.objects.exists()
+    applied("sku,change\nA,5\n")
+    assert numbers(shirt) == (15, 15, 0)
+
+
+# Taking it back.
+
+
+def test_reverting_writes_the_opposite_entries():
+    shirt, mug, cap = product(10, sku="A"), product(10, sku="B"), product(10, sku="C")
+    file = applied("sku,count\nA,12\nB,7\nC,10\nX,1\n")
+
+    reverted(file)
+
+    assert file.state == "reverted"
+    assert (file.reverted, file.not_reverted, file.reverted_by) == (2, 0, "jonas")
+    assert [numbers(made)[0] for made in (shirt, mug, cap)] == [10, 10, 10]
+    entry = stock_of(shirt).log.latest("sequence")
+    assert (entry.action, entry.quantity) == ("decrement", 2)
+    assert (entry.reason, entry.actor_name) == ("Reverted: shelf.csv, line 2", "jonas")
+    assert entries() == 7
+
+
+def test_reverting_happens_once():
+    product(10, sku="A")
+    file = reverted(applied("sku,change\nA,5\n"))
+
+    with pytest.raises(CountFileNotReady, match="The file is reverted"):
+        counts.revert(file.pk, actor=CLERK)
+
+
+def test_changes_of_one_product_are_taken_back_from_the_last_to_the_first(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(2))
+    shirt = product(0, sku="A")
+    file = applied("sku,change\nA,5\nA,-5\nA,3\n")
+
+    reverted(file)
+
+    assert file.state == "reverted"
+    assert numbers(shirt) == (0, 0, 0)
+
+
+def test_units_that_were_sold_cannot_be_taken_back_until_they_are_there():
+    shirt, mug = product(0, sku="A"), product(0, sku="B")
+    file = applied("sku,change\nA,5\nB,5\n")
     paid_order({shirt: 3})
 
-    with pytest.raises(StockMoved) as refused:
-        inventory.count(shirt.pk, 50, actor=MERCHANT, seen=opened)
+    reverted(file)
 
-    assert str(refused.value) == (
-        "The stock moved since this form was opened: it was 50 = 50 available + 0 allocated, "
-        "and is 50 = 47 available + 3 allocated now."
-    )
-    assert numbers(shirt) == (50, 47, 3, 0)
+    assert (file.state, file.reverted, file.not_reverted) == ("applied", 1, 1)
+    assert errors_of(file) == {2: "5 fewer, but only 2 of 5 are available: 3 are allocated."}
+    assert numbers(mug) == (0, 0, 0)
 
+    inventory.record(shirt.pk, Action.INCREMENT, 3, actor=MERCHANT)
+    reverted(file)
 
-def test_a_count_passes_while_the_log_stands_still():
-    shirt = product(50)
-
-    inventory.count(shirt.pk, 51, actor=MERCHANT, seen=stock_of(shirt).sequence)
-
-    assert numbers(shirt) == (51, 51, 0, 0)
+    assert (file.state, file.reverted, file.not_reverted) == ("reverted", 2, 0)
+    assert numbers(shirt) == (3, 0, 3)
+    assert errors_of(file) == {}
 
 
-def test_f42_no_count_makes_more_than_the_largest_number(from_nine):
-    shirt = product(2**31 - 1)
+def test_a_reverted_file_may_come_again():
+    shirt = product(10, sku="A")
+    first = reverted(applied("sku,change\nA,5\n"))
 
-    with pytest.raises(TooManyUnits):
-        inventory.count(shirt.pk, 1, actor=MERCHANT, counted_at=NINE - MINUTE)
+    second = applied("sku,change\nA,5\n")
 
-
-@pytest.mark.parametrize("act", [inventory.count, inventory.undo])
-def test_stock_that_is_not_managed_is_not_counted(act):
-    with pytest.raises(StockNotFound):
-        act(product(managed=False).pk, 1, actor=MERCHANT)
+    assert first.pk != second.pk
+    assert numbers(shirt) == (15, 15, 0)
 
 
-def test_a_count_costs_one_lock_and_one_write():
-    shirt = product(50)
-
-    # BEGIN and COMMIT are a savepoint here, each with its release.
-    assert statements(lambda: inventory.count(shirt.pk, 40, actor=MERCHANT)) == 4
+# Jobs, and what becomes of them.
 
 
-# Undo.
+def test_each_step_leaves_its_job_in_the_transaction():
+    product(10, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counts.apply(file.pk, actor=CLERK)
+
+    left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "priority", "args")
+    assert list(left) == [(counts.JOB, "counts", -10, {"file_id": str(file.pk)})] * 2
 
 
-@pytest.mark.parametrize("action", Action)
-def test_undo_writes_the_opposite_with_its_reason(action):
-    shirt = product(50)
-    move(shirt, Action.ALLOCATE, 10)
-    before = numbers(shirt)
-    mistake = move(shirt, action, 4, "wrong shelf")
+def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(1))
+    monkeypatch.setattr(counts, "SECONDS_A_JOB", 0)
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
-    undone = inventory.undo(shirt.pk, mistake.sequence, actor=Actor("user", "8", "boss"))
+    jobs.work_on_count_file(str(file.pk))
 
-    assert undone == mistake
-    assert numbers(shirt) == before
-    entry = last_entry(shirt)
-    assert (entry.sequence, entry.quantity) == (mistake.sequence + 1, 4)
-    assert (entry.reason, entry.actor_name) == ("undo: wrong shelf", "boss")
+    file.refresh_from_db()
+    assert (file.state, file.lines_done, file.percent_done) == ("checking", 1, 33)
+    assert ProcrastinateJob.objects.count() == 2
 
 
-def test_only_the_last_entry_is_undone():
-    shirt = product(50)
-    mistake = move(shirt, Action.INCREMENT, 4)
-    move(shirt, Action.INCREMENT, 1)
+def test_f39_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(2))
+    made = [product(0, sku=f"P{position}") for position in range(6)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
+    file = checked(content)
+    counts.apply(file.pk, actor=CLERK)
+    counts.take_a_batch(file.pk)
 
-    with pytest.raises(NotUndoable):
-        inventory.undo(shirt.pk, mistake.sequence, actor=MERCHANT)
+    with monkeypatch.context() as dying:
+        # It dies with stock and log written, and nothing committed.
+        dying.setattr(CountLine, "write", died)
+        with pytest.raises(OperationalError):
+            counts.take_a_batch(file.pk)
+    assert [numbers(each)[0] for each in made] == [5, 5, 0, 0, 0, 0]
 
-    assert numbers(shirt) == (55, 55, 0, 0)
+    jobs.work_on_count_file(str(file.pk))
+    jobs.work_on_count_file(str(file.pk))
 
-
-def test_what_an_order_moved_is_not_undone_by_hand():
-    shirt = product(50)
-    holding_order({shirt: 2})
-
-    with pytest.raises(NotUndoable):
-        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
-
-
-def test_the_longest_reason_can_be_undone():
-    shirt = product(50)
-    mistake = move(shirt, Action.INCREMENT, 4, "x" * 500)
-
-    inventory.undo(shirt.pk, mistake.sequence, actor=MERCHANT)
-
-    assert len(last_entry(shirt).reason) == 500
+    file.refresh_from_db()
+    assert (file.state, file.changed) == ("applied", 6)
+    assert [numbers(each)[0] for each in made] == [5] * 6
 
 
-# Many at once.
+def died(lines: list[CountLine]) -> None:
+    raise OperationalError("the connection was lost")
+
+
+def test_a_file_that_was_left_alone_gets_another_job():
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\n")
+    ProcrastinateJob.objects.all()._raw_delete("default")
+
+    assert counts.take_up_again() == 0
+    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
+        jobs.take_up_count_files(0)
+
+    assert ProcrastinateJob.objects.count() == 1
+    worked(file)
+    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
+        assert counts.take_up_again() == 0
+
+
+def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(1))
+    product(10, sku="A")
+    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
+
+    with clock.replaced(lambda: file.created_at + timedelta(minutes=2)):
+        counts.take_a_batch(file.pk)
+        assert counts.take_up_again() == 0
+
+
+def test_a_job_for_a_file_that_is_gone_does_nothing():
+    product(10, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counts.discard(file.pk)
+
+    jobs.work_on_count_file(str(file.pk))
+
+
+def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
+    for position in range(20):
+        product(0, sku=f"P{position}")
+
+    def statements(lines: int, change: int) -> int:
+        content = "sku,change\n" + "".join(f"P{line},{change}\n" for line in range(lines))
+        file = checked(content)
+        counts.apply(file.pk, actor=CLERK)
+        with CaptureQueriesContext(connection) as queries:
+            counts.take_a_batch(file.pk)
+        locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+        assert ["inventory_countfile" in locks[0], "inventory_stock" in locks[1]] == [True, True]
+        assert 'ORDER BY "inventory_stock"."id" ASC' in locks[1]
+        assert len(locks) == 2
+        return len(queries)
+
+    assert statements(1, 1) == statements(20, 2)
+
+
+# Several at once.
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_mistake_undone_by_eight_people_is_undone_once():
-    shirt = product(50)
-    mistake = move(shirt, Action.INCREMENT, 4)
+def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(3))
+    made = [product(0, sku=f"P{position}") for position in range(30)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(30))
+    file = checked(content)
+    counts.apply(file.pk, actor=CLERK)
 
-    outcomes = run_together(
-        *[partial(inventory.undo, shirt.pk, mistake.sequence, actor=MERCHANT)] * 8
-    )
+    outcomes = run_together(*[lambda: counts.work_on(file.pk)] * 4)
 
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
-        *["NotUndoable"] * 7,
-        "StockTransaction",
-    ]
-    assert numbers(shirt) == (50, 50, 0, 0)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_count_by_eight_people_counts_once():
-    """Each has counted 45. Added up as differences known before the lock, it would be 10."""
-    shirt = product(50)
-
-    outcomes = run_together(*[partial(inventory.count, shirt.pk, 45, actor=MERCHANT)] * 8)
-
-    assert sorted(outcomes) == [-5, 0, 0, 0, 0, 0, 0, 0]
-    assert numbers(shirt) == (45, 45, 0, 0)
+    assert outcomes == [None] * 4
+    file.refresh_from_db()
+    assert (file.state, file.changed, file.lines_done) == ("applied", 30, 30)
+    assert all(numbers(each)[0] == 5 for each in made)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_lock_counts_collide(monkeypatch):
-    """The control: the race above proves something only if it can be lost."""
-    shirt = product(50)
-    all_have_read = threading.Barrier(8, timeout=PATIENCE_SECONDS)
+def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
+    """If this fails, the test above proves nothing."""
+    shirt = product(0, sku="A")
+    file = checked("sku,change\nA,5\n")
+    counts.apply(file.pk, actor=CLERK)
+    both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
-    def read(rows: StockQuerySet, product_ids: Collection[uuid.UUID]) -> list[Stock]:
-        found = list(rows.filter(product_id__in=product_ids))
-        all_have_read.wait()
+    def read_only(files: CountFileQuerySet, file_id: uuid.UUID) -> CountFile | None:
+        found = files.filter(pk=file_id).first()
+        both_have_read.wait()
         return found
 
-    monkeypatch.setattr(StockQuerySet, "lock", read)
+    monkeypatch.setattr(CountFileQuerySet, "lock", read_only)
+    run_together(*[lambda: counts.take_a_batch(file.pk)] * 2)
 
-    outcomes = run_together(*[partial(inventory.count, shirt.pk, 45, actor=MERCHANT)] * 8)
-
-    assert sum(isinstance(outcome, RowMoved) for outcome in outcomes) == 7
-
-
-# The stock at a past moment.
+    assert numbers(shirt) == (10, 10, 0)
 
 
-def test_the_stock_of_a_past_moment_is_told(from_nine):
-    shirt = product(50)
-    move(shirt, Action.ALLOCATE, 5)
-    allocated_at = last_entry(shirt).created_at
-    then = clock.now()
-    move(shirt, Action.DECREMENT, 10)
-    back_office = administrator()
+@pytest.mark.django_db(transaction=True)
+def test_f39_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(5))
+    made = [product(20, sku=f"P{position}") for position in range(20)]
+    content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))
+    file = checked(content)
+    counts.apply(file.pk, actor=CLERK)
 
-    told = back_office.get(
-        f"/v2/inventories/{shirt.pk}?at={then.isoformat().replace('+', '%2B')}"
-    ).json()["data"]
+    def buy() -> None:
+        for _ in range(3):
+            paid_order(dict.fromkeys(reversed(made), 1))
 
-    now = back_office.get(f"/v2/inventories/{shirt.pk}").json()["data"]
-    assert told == {
-        **now,
-        "meta": {**now["meta"], "updated_at": f"{allocated_at:%Y-%m-%dT%H:%M:%S}Z"},
-        "total": 50,
-        "available": 45,
-        "allocated": 5,
-        "at": f"{then:%Y-%m-%dT%H:%M:%S}Z",
-    }
-    assert (now["total"], "at" in now) == (40, False)
+    outcomes = run_together(lambda: counts.work_on(file.pk), buy, buy)
+
+    assert outcomes == [None] * 3
+    assert all(numbers(each) == (25, 19, 6) for each in made)
 
 
-def test_an_entry_counts_from_its_own_moment_on(from_nine):
-    shirt = product(50)
-    entry = last_entry(shirt)
+@pytest.mark.django_db(transaction=True)
+def test_the_same_file_uploaded_at_the_same_time_is_one():
+    product(10, sku="A")
 
-    before = entry.created_at - timedelta(microseconds=1)
-    assert stock_log.entry_at(entry.stock, entry.created_at) == entry
-    assert stock_log.entry_at(entry.stock, before) is None
+    outcomes = run_together(
+        *[lambda: counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
+    )
 
-
-def test_of_entries_of_one_moment_the_last_one_counts():
-    with clock.replaced(lambda: NINE):
-        shirt = product(50)
-        move(shirt, Action.DECREMENT, 1)
-
-    assert stock_log.entry_at(stock_of(shirt), NINE) == last_entry(shirt)
-
-
-def test_a_past_moment_costs_the_same_however_long_the_log_is():
-    shirt = product(1)
-    back_office = administrator()
-    path = f"/v2/inventories/{shirt.pk}?at=2026-01-01T00:00:00Z"
-    back_office.get(path)
-    costs = [statements(lambda: back_office.get(path))]
-    for _ in range(30):
-        move(shirt, Action.INCREMENT, 1)
-
-    costs.append(statements(lambda: back_office.get(path)))
-
-    assert costs == [2, 2]
-
-
-@pytest.mark.parametrize("at", ["", "yesterday", "2026-13-01", "9999-01-01", "2026-01-01T00:00:00"])
-def test_a_moment_that_is_none_or_is_still_to_come_is_refused(at):
-    shirt = product(1)
-
-    answer = administrator().get(f"/v2/inventories/{shirt.pk}?at={at}")
-
-    assert answer.status_code == 400
-    assert [entry["source"] for entry in answer.json()["errors"]] == ["at"]
-
-
-def test_the_past_is_for_administrators_and_for_managed_stock():
-    shirt, gift = product(1), product(managed=False)
-    at = "at=2026-01-01T00:00:00Z"
-
-    assert shopper().get(f"/v2/inventories/{shirt.pk}?{at}").status_code == 403
-    assert administrator().get(f"/v2/inventories/{gift.pk}?{at}").status_code == 404
+    assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]
+    assert CountFile.objects.count() == CountLine.objects.count() == 1
+    assert Stock.objects.get().available == 10

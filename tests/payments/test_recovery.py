@@ -23,7 +23,7 @@ from payments.models import Attempt, Payment
 from payments.services import gateway_calls, payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
-from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
+from tests.fake_gateway import DECLINED, OK, FakeGateway
 
 pytestmark = pytest.mark.django_db
 

@@ -18,7 +18,7 @@ from payments.services.bookkeeping import payment_state
 from payments.services.payments import PaymentRequest
 from payments.services.settling import State
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
-from tests.payments.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
+from tests.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
 
 pytestmark = pytest.mark.django_db
 

@@ -9,10 +9,10 @@ from django.test import Client
 from inventory.models import Currency, Price, Product
 from inventory.services import currencies, products
 from inventory.services.products import Money
+from tests.backoffice.products.test_inventory_tab import client_with, text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, product
 from tests.http import administrator
-from tests.inventory.test_tab import client_with, text
 
 pytestmark = pytest.mark.django_db
 

@@ -22,9 +22,9 @@ from inventory.models import Action, Product, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import products
 from inventory.services import stock as inventory
+from tests.backoffice.products.test_inventory_tab import client_with
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
-from tests.inventory.test_tab import client_with
 
 pytestmark = pytest.mark.django_db
 

@@ -14,6 +14,7 @@ from payments.models import Gateway, Payment
 from payments.services import payments, recovery
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
+from tests.fake_gateway import DECLINED, OK, FakeGateway
 from tests.http import (
     FORMATTED,
     Api,
@@ -24,7 +25,6 @@ from tests.http import (
     shopper,
     statements,
 )
-from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 

@@ -48,8 +48,8 @@ from payments.services import payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
 from tests.factories import BUYER, MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.fake_gateway import DECLINED, OK, FakeGateway
 from tests.orders.statements import statements_of, transactions
-from tests.payments.fake_gateway import DECLINED, OK, FakeGateway
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from payments.models import Attempt, Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
-from tests.payments.fake_gateway import OK
+from tests.fake_gateway import OK
 
 pytestmark = pytest.mark.django_db
 

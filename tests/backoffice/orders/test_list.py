@@ -29,7 +29,7 @@ from tests.factories import (
     stock_of,
     unpaid_order,
 )
-from tests.payments.fake_gateway import DECLINED, OK
+from tests.fake_gateway import DECLINED, OK
 
 pytestmark = pytest.mark.django_db
 
