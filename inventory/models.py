@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.db.models.lookups import GreaterThan
 
-from api.compiled import Compiled
+from api import compiled
 from api.fields import UNITS_MAX
 from api.ids import uuid7
 from inventory.errors import (
@@ -250,6 +250,11 @@ class Step(NamedTuple):
     held: int
 
 
+# What `select_for_update(no_key=True)` takes. NO KEY, because the keys never change and others may
+# go on referring to the rows.
+_LOCKED = "WHERE location_id = %s AND product_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
 class StockQuerySet(models.QuerySet["Stock"]):
     def lock(self, product_ids: Collection[uuid.UUID]) -> list["Stock"]:
         """Lock these products' stock until the transaction ends.
@@ -257,7 +262,8 @@ class StockQuerySet(models.QuerySet["Stock"]):
         Always in key order, so that no two transactions can each wait for the other. The caller
         reads nothing more afterwards: it decides, writes and commits.
         """
-        return _locked_stock(product_ids=list(product_ids))
+        parameters = [DEFAULT_LOCATION_ID, list(product_ids)]
+        return compiled.fetch(Stock, _LOCKED, parameters)
 
 
 class Stock(models.Model):
@@ -347,17 +353,6 @@ class Stock(models.Model):
         self.available, self.allocated, self.held = available, allocated, held
         self.sequence += 1
         return Step(self, self.sequence, action, quantity, by_order, available, allocated, held)
-
-
-# NO KEY, because the keys never change and others may go on referring to the rows.
-_locked_stock = Compiled(
-    lambda product_ids: (
-        Stock.objects.filter(location_id=DEFAULT_LOCATION_ID, product_id__in=product_ids)
-        .order_by("pk")
-        .select_for_update(no_key=True)
-    ),
-    product_ids=[uuid.UUID(int=1)],
-)
 
 
 def _sum(numbers: "Stock | StockTransaction") -> str:

@@ -2,14 +2,13 @@
 
 import uuid
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, models
 from django.db.models import F, Q
 
 from api import compiled
-from api.compiled import Compiled
 from api.ids import uuid7
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
 from orders.errors import (
@@ -65,7 +64,8 @@ class CartQuerySet(models.QuerySet["Cart"]):
 
     def lock(self, cart_id: str, *, now: datetime) -> "Cart | None":
         """Lock a cart that has not expired until the transaction ends."""
-        return next(iter(_locked_cart(cart_id=cart_id, now=now)), None)
+        locked = "WHERE id = %s AND expires_at > %s FOR NO KEY UPDATE"
+        return next(iter(compiled.fetch(Cart, locked, [cart_id, now])), None)
 
     def lock_all(self, cart_ids: Collection[str]) -> "list[Cart]":
         """Lock carts until the transaction ends, expired ones too, in key order in one query."""
@@ -97,15 +97,6 @@ class Cart(models.Model):
 
     def __str__(self) -> str:
         return self.id
-
-
-_locked_cart = Compiled(
-    lambda cart_id, now: Cart.objects.filter(pk=cart_id, expires_at__gt=now).select_for_update(
-        no_key=True
-    ),
-    cart_id="cart_id",
-    now=datetime.min.replace(tzinfo=UTC),
-)
 
 
 class CartItem(models.Model):
@@ -146,7 +137,7 @@ class CartItem(models.Model):
     @staticmethod
     def of_cart(cart_id: str) -> "list[CartItem]":
         """Return the lines of a cart in the order in which they came."""
-        return _items_of_cart(cart_id=cart_id)
+        return compiled.fetch(CartItem, "WHERE cart_id = %s ORDER BY id", [cart_id])
 
     @staticmethod
     def write(items: "Collection[CartItem]") -> None:
@@ -168,10 +159,6 @@ _SET_QUANTITIES = """
 UPDATE orders_cartitem AS item SET quantity = changed.quantity, updated_at = %s
 FROM unnest(%s::uuid[], %s::integer[]) AS changed (id, quantity) WHERE item.id = changed.id
 """
-
-_items_of_cart = Compiled(
-    lambda cart_id: CartItem.objects.filter(cart_id=cart_id).order_by("pk"), cart_id="cart_id"
-)
 
 
 # Somebody's money, for which nothing is sent: to be given back, or to be explained.
@@ -216,7 +203,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
         Raises: OrderNotFound.
         """
-        orders = _locked_order(order_id=order_id)
+        orders = compiled.fetch(Order, "WHERE id = %s FOR NO KEY UPDATE", [order_id])
         if not orders:
             raise OrderNotFound
         return orders[0]
@@ -397,11 +384,6 @@ _LIFE = (
     *("status", "payment", "shipping"),
     *("captured", "authorized", "pending", "refunded", "attempts_open", "refunds_open"),
     *("allocated_at", "fully_paid_at", "shipped_at", "cancelled_at", "left_be_at", "updated_at"),
-)
-
-_locked_order = Compiled(
-    lambda order_id: Order.objects.filter(pk=order_id).select_for_update(no_key=True),
-    order_id=uuid.UUID(int=1),
 )
 
 

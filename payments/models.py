@@ -7,7 +7,6 @@ from django.db import models
 from django.db.models import F, Q
 
 from api import compiled
-from api.compiled import Compiled
 from api.ids import uuid7
 from orders.models import Order
 
@@ -22,10 +21,9 @@ class Gateway(models.Model):
     def __str__(self) -> str:
         return self.name
 
-
-enabled_gateway = Compiled(
-    lambda slug: Gateway.objects.filter(slug=slug, enabled=True), slug="slug"
-)
+    @staticmethod
+    def is_enabled(slug: str) -> bool:
+        return bool(compiled.fetch(Gateway, "WHERE slug = %s AND enabled", [slug]))
 
 
 class Payment(models.Model):
@@ -110,7 +108,7 @@ class Payment(models.Model):
 
     @staticmethod
     def known(payment_id: uuid.UUID) -> "Payment | None":
-        return next(iter(_known_payment(payment_id=payment_id)), None)
+        return next(iter(compiled.fetch(Payment, "WHERE id = %s", [payment_id])), None)
 
     @property
     def transaction_type(self) -> str:
@@ -152,10 +150,6 @@ class Payment(models.Model):
 _LIFE = (
     *("status", "captured_amount", "refunded_amount", "refunding_amount", "late"),
     *("reference", "failure", "charging_until", "queued_until", "action", "updated_at"),
-)
-
-_known_payment = Compiled(
-    lambda payment_id: Payment.objects.filter(pk=payment_id), payment_id=uuid.UUID(int=1)
 )
 
 

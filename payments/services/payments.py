@@ -44,7 +44,7 @@ from payments.errors import (
 )
 from payments.gateways import deadline
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
-from payments.models import Attempt, Gateway, Payment, enabled_gateway
+from payments.models import Attempt, Gateway, Payment
 from payments.services import bookkeeping
 from payments.services.bookkeeping import has_open_attempt, lock, record_attempt, save_and_allocate
 from payments.services.gateway_calls import (
@@ -165,7 +165,7 @@ def begin(
 
 
 def _require_enabled(slug: str) -> None:
-    if slug not in gateways.usable() or not enabled_gateway(slug=slug):
+    if slug not in gateways.usable() or not Gateway.is_enabled(slug):
         raise GatewayNotEnabled
 
 

@@ -1,6 +1,5 @@
 """What is written by hand for speed, held against the queryset that it stands for."""
 
-import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,13 +8,13 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from api import compiled
-from api.compiled import Compiled
 from api.ids import uuid7
 from api.models import ApiClient
-from inventory.models import Currency, StockTransaction
+from inventory.models import Currency, Stock, StockTransaction
 from orders.models import Cart, CartItem, Order, OrderItem
-from payments.models import Payment
-from tests.factories import ApiClientFactory, api_client
+from orders.services import carts
+from payments.models import Gateway, Payment
+from tests.factories import ApiClientFactory, api_client, paid_order, product
 
 pytestmark = pytest.mark.django_db
 
@@ -24,52 +23,40 @@ def _fields(row):
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
-def test_a_compiled_queryset_finds_what_the_queryset_finds():
+def test_rows_are_found_that_the_queryset_finds():
     clients = [api_client(active=number % 2 == 0) for number in range(4)]
-    active = Compiled(
-        lambda client_ids: ApiClient.objects.filter(client_id__in=client_ids, active=True).order_by(
-            "client_id"
-        ),
-        client_ids=["?"],
-    )
     wanted = [client.client_id for client in clients[:3]]
+    where = "WHERE client_id = ANY(%s) AND active ORDER BY client_id"
 
-    found = active(client_ids=wanted)
+    found = compiled.fetch(ApiClient, where, [wanted])
 
     expected = ApiClient.objects.filter(client_id__in=wanted, active=True).order_by("client_id")
     assert [_fields(row) for row in found] == [_fields(row) for row in expected]
     assert len(found) == 2
     assert not found[0]._state.adding
-    assert active(client_ids=[]) == []
+    assert compiled.fetch(ApiClient, where, [[]]) == []
 
 
-def test_a_compiled_queryset_takes_its_values_anew_at_each_call():
-    one, another = api_client(), api_client()
-    named = Compiled(lambda id: ApiClient.objects.filter(pk=id), id=uuid.UUID(int=0))
+@pytest.mark.parametrize("model", [Cart, CartItem, Order, Stock, Payment, Gateway, Currency])
+def test_every_kind_of_value_is_read_as_django_reads_it(model):
+    paid_order({product(stock=10): 1})
+    inputs = {"for": ["Ada", None]}
+    carts.add_item(
+        "bob", product_id=product(stock=5).pk, quantity=2, custom_inputs=inputs, currency="USD"
+    )
 
-    assert [named(id=one.pk), named(id=another.pk), named(id=uuid7())] == [[one], [another], []]
+    found = compiled.fetch(model, f"ORDER BY {model._meta.pk.column}", [])
 
-
-def test_a_compiled_queryset_forgets_no_value():
-    named = Compiled(lambda id: ApiClient.objects.filter(pk=id), id=uuid.UUID(int=0))
-
-    with pytest.raises(KeyError):
-        named()
-
-
-def test_a_compiled_queryset_reads_every_kind_of_value_as_django_does():
-    by_code = Compiled(lambda code: Currency.objects.filter(code=code), code="?")
-
-    [found] = by_code(code="USD")
-
-    assert _fields(found) == _fields(Currency.objects.get(code="USD"))
-    assert isinstance(found.exchange_rate, Decimal)
+    assert found
+    assert [_fields(row) for row in found] == [_fields(row) for row in model.objects.order_by("pk")]
+    for row, expected in zip(found, model.objects.order_by("pk"), strict=True):
+        kinds = [type(value) for value in _fields(row).values()]
+        assert kinds == [type(value) for value in _fields(expected).values()]
 
 
 def test_an_instance_is_like_one_that_django_made():
-    by_code = Compiled(lambda code: Currency.objects.filter(code=code), code="?")
-
-    [found], expected = by_code(code="USD"), Currency.objects.get(code="USD")
+    [found] = compiled.fetch(Currency, "WHERE code = %s", ["USD"])
+    expected = Currency.objects.get(code="USD")
     found.format = "{price} !"
     found.save(update_fields=["format"])
 
@@ -82,16 +69,14 @@ def test_an_instance_is_like_one_that_django_made():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_compiled_lock_needs_a_transaction():
+def test_a_lock_needs_a_transaction():
     client = api_client()
-    locked = Compiled(
-        lambda id: ApiClient.objects.filter(pk=id).select_for_update(), id=uuid.UUID(int=0)
-    )
+    locked = "WHERE id = %s FOR NO KEY UPDATE"
 
     with transaction.atomic():
-        assert locked(id=client.pk) == [client]
+        assert compiled.fetch(ApiClient, locked, [client.pk]) == [client]
     with pytest.raises(AssertionError, match="a lock needs a transaction"):
-        locked(id=client.pk)
+        compiled.fetch(ApiClient, locked, [client.pk])
 
 
 def test_rows_are_inserted_by_one_statement_as_django_would_insert_them():

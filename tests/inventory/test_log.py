@@ -285,7 +285,7 @@ def test_what_was_then_is_asked_under_the_lock(count):
     def last(*words: str) -> int:
         return max(place for place, sql in enumerate(told) if all(word in sql for word in words))
 
-    locked = last('"inventory_stock"', 'ORDER BY "inventory_stock"."id" ASC', "FOR NO KEY UPDATE")
+    locked = last('"inventory_stock"', "ORDER BY id", "FOR NO KEY UPDATE")
     assert locked < last("asked.position") < last("WITH moved AS")
 
 
