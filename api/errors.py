@@ -1,13 +1,13 @@
-"""What is refused, and the one table that says how HTTP words it.
+"""What is refused, and how HTTP words it.
 
-Every app has an `errors.py` with one small class for each situation, of one of these kinds.
+Every app has an `errors.py` with one small class for each situation, of a kind that stands here or,
+if only that app knows it, beside the class.
 Services raise them; the API answers through `answer_exception`, and the admin shows their message.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import psycopg
 import structlog
@@ -22,37 +22,27 @@ from rest_framework.response import Response
 log = structlog.get_logger(__name__)
 
 
-class Kind(Enum):
-    """A kind of refusal: HTTP status and title."""
+class Kind(NamedTuple):
+    """A kind of refusal, as HTTP words it. An app has kinds of its own beside its refusals."""
 
-    BAD_REQUEST = 400, "Bad Request"
-    INSUFFICIENT_STOCK = 400, "Insufficient stock"
-    STOCK_EXISTS = 400, "Validation Error"
-    NOT_ADDABLE = 400, "Could not add product"
-    UNAUTHORIZED = 401, "Unauthorized"
-    BAD_TOKEN = 401, "Unable to validate access token"
-    PAYMENT_DECLINED = 402, "Payment declined"
-    FORBIDDEN = 403, "Forbidden"
-    NOT_FOUND = 404, "Not Found"
-    METHOD_NOT_ALLOWED = 405, "Method Not Allowed"
-    NOT_ACCEPTABLE = 406, "Not Acceptable"
-    CONFLICT = 409, "Conflict"
-    UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported Media Type"
-    STOCK_TOO_LOW = 422, "Cannot complete request"
-    INVALID = 422, "Failed Validation"
-    WRONG_STATE = 422, "Unprocessable Entity"
-    UNSUPPORTED_OPERATION = 422, "Unsupported gateway operation"
-    TOO_MANY_REQUESTS = 429, "Too Many Requests"
-    SERVER_ERROR = 500, "Internal Server Error"
-    BUSY = 503, "Service Unavailable"
+    status: int
+    title: str
 
-    @property
-    def status(self) -> int:
-        return self.value[0]
 
-    @property
-    def title(self) -> str:
-        return self.value[1]
+BAD_REQUEST = Kind(400, "Bad Request")
+UNAUTHORIZED = Kind(401, "Unauthorized")
+BAD_TOKEN = Kind(401, "Unable to validate access token")
+FORBIDDEN = Kind(403, "Forbidden")
+NOT_FOUND = Kind(404, "Not Found")
+METHOD_NOT_ALLOWED = Kind(405, "Method Not Allowed")
+NOT_ACCEPTABLE = Kind(406, "Not Acceptable")
+CONFLICT = Kind(409, "Conflict")
+UNSUPPORTED_MEDIA_TYPE = Kind(415, "Unsupported Media Type")
+INVALID = Kind(422, "Failed Validation")
+WRONG_STATE = Kind(422, "Unprocessable Entity")
+TOO_MANY_REQUESTS = Kind(429, "Too Many Requests")
+SERVER_ERROR = Kind(500, "Internal Server Error")
+BUSY = Kind(503, "Service Unavailable")
 
 
 class Refusal(Exception):
@@ -110,7 +100,7 @@ def entry(
 
 
 class NotFound(Refusal):
-    kind = Kind.NOT_FOUND
+    kind = NOT_FOUND
     code = "not_found"
     # What is not there, if the title is to name it.
     thing: ClassVar[str] = ""
@@ -121,17 +111,17 @@ class NotFound(Refusal):
 
 
 class Forbidden(Refusal):
-    kind = Kind.FORBIDDEN
+    kind = FORBIDDEN
     code = "forbidden"
 
 
 class BadRequest(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "bad_request"
 
 
 class Busy(Refusal):
-    kind = Kind.BUSY
+    kind = BUSY
     code = "busy"
     detail = "The server is busy with the same records. Please try again."
     retry_after_seconds = 1
@@ -140,7 +130,7 @@ class Busy(Refusal):
 class Conflict(Refusal):
     """Somebody changed at that moment what the call depends on, in a way that nobody foresaw."""
 
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "conflict"
     detail = "Write conflict detected"
     retry_after_seconds = 1
@@ -181,7 +171,7 @@ class FieldError:
 class Invalid(Refusal):
     """A body whose fields are missing, of a wrong type (400), or break a rule (422)."""
 
-    kind = Kind.INVALID
+    kind = INVALID
     code = "invalid"
 
     # What is wrong with the shape of a body rather than with what it says.
@@ -196,7 +186,7 @@ class Invalid(Refusal):
     def entries(self) -> list[dict[str, Any]]:
         """One entry a field, all with one status, since a response has only one."""
         misshapen = any(error.title in self.SHAPE for error in self.errors)
-        kind = Kind.BAD_REQUEST if misshapen else self.kind
+        kind = BAD_REQUEST if misshapen else self.kind
         return [
             entry(
                 kind.status,
@@ -235,7 +225,7 @@ def answer(refusal: Refusal) -> Response:
     response = Response({"errors": entries}, status=entries[0]["status"])
     if refusal.retry_after_seconds is not None:
         response["Retry-After"] = str(refusal.retry_after_seconds)
-    if refusal.kind in {Kind.UNAUTHORIZED, Kind.BAD_TOKEN}:
+    if refusal.kind in {UNAUTHORIZED, BAD_TOKEN}:
         response["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -249,16 +239,16 @@ class _Foreign(Refusal):
 
 
 _FOREIGN: dict[type[Exception], tuple[Kind, str]] = {
-    exceptions.ParseError: (Kind.BAD_REQUEST, "malformed"),
-    exceptions.NotAuthenticated: (Kind.BAD_TOKEN, "bad_token"),
-    exceptions.AuthenticationFailed: (Kind.BAD_TOKEN, "bad_token"),
-    exceptions.PermissionDenied: (Kind.FORBIDDEN, "forbidden"),
-    PermissionDenied: (Kind.FORBIDDEN, "forbidden"),
-    exceptions.NotFound: (Kind.NOT_FOUND, "not_found"),
-    Http404: (Kind.NOT_FOUND, "not_found"),
-    exceptions.MethodNotAllowed: (Kind.METHOD_NOT_ALLOWED, "method_not_allowed"),
-    exceptions.NotAcceptable: (Kind.NOT_ACCEPTABLE, "not_acceptable"),
-    exceptions.UnsupportedMediaType: (Kind.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+    exceptions.ParseError: (BAD_REQUEST, "malformed"),
+    exceptions.NotAuthenticated: (BAD_TOKEN, "bad_token"),
+    exceptions.AuthenticationFailed: (BAD_TOKEN, "bad_token"),
+    exceptions.PermissionDenied: (FORBIDDEN, "forbidden"),
+    PermissionDenied: (FORBIDDEN, "forbidden"),
+    exceptions.NotFound: (NOT_FOUND, "not_found"),
+    Http404: (NOT_FOUND, "not_found"),
+    exceptions.MethodNotAllowed: (METHOD_NOT_ALLOWED, "method_not_allowed"),
+    exceptions.NotAcceptable: (NOT_ACCEPTABLE, "not_acceptable"),
+    exceptions.UnsupportedMediaType: (UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
 }
 
 

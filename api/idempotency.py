@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from api import clock
 from api.authentication import caller_of
-from api.errors import BadRequest, Busy, Kind, Refusal, answer
+from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, Refusal, answer
 from api.ids import uuid7
 from api.models import IdempotencyKey
 from api.transactions import assert_in_transaction, in_transaction
@@ -30,14 +30,14 @@ KEY_LENGTH_MAX = 255
 
 
 class KeyInUse(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "idempotency_key_in_use"
     detail = "The first request with this Idempotency-Key is still running."
     retry_after_seconds = 1
 
 
 class KeyReused(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "idempotency_key_reused"
     detail = "This Idempotency-Key was used for a different request body."
 

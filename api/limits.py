@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
 
-from api.errors import Kind, Refusal
+from api.errors import TOO_MANY_REQUESTS, Refusal
 
 # Into how many blocks the permits of a period are divided.
 BLOCKS = 50
@@ -22,7 +22,7 @@ ADDRESSES_MAX = 10_000
 
 
 class TooManyRequests(Refusal):
-    kind = Kind.TOO_MANY_REQUESTS
+    kind = TOO_MANY_REQUESTS
     code = "too_many_requests"
     detail = "Too many requests from this address. Please wait and try again."
 

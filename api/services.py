@@ -1,20 +1,20 @@
 import uuid
 
 from api import clock, tokens
-from api.errors import Kind, Refusal
+from api.errors import CONFLICT, WRONG_STATE, Refusal
 from api.models import ApiClient
 from api.transactions import in_transaction
 
 
 class ClientIdTaken(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "client_id_taken"
     constraint = "api_apiclient_client_id_key"
     detail = "There is an API client with this client_id already."
 
 
 class StorefrontHasNoSecret(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "storefront_has_no_secret"
     detail = "A storefront runs in browsers and has no secret that could be replaced."
 

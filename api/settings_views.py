@@ -6,7 +6,7 @@ from rest_framework.response import Response
 
 from api import store
 from api.authentication import Administrator
-from api.errors import Kind, Refusal
+from api.errors import BAD_REQUEST, Refusal
 from api.fields import Flag, WholeNumber
 from api.idempotency import Key, once
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX
@@ -15,7 +15,7 @@ from api.views import ApiView, envelope
 
 
 class ExpiresTooLate(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "cart_expires_too_late"
     detail = f"Must be less than or equal to {CART_EXPIRY_DAYS_MAX}"
 

@@ -8,7 +8,7 @@ import jwt
 from django.conf import settings
 
 from api.actors import Actor
-from api.errors import Kind, Refusal
+from api.errors import BAD_TOKEN, UNAUTHORIZED, Refusal
 from api.models import ApiClient
 
 ADMINISTRATOR = "admin"
@@ -18,13 +18,13 @@ _ISSUER = "holdfast"
 
 
 class BadToken(Refusal):
-    kind = Kind.BAD_TOKEN
+    kind = BAD_TOKEN
     code = "bad_token"
     detail = "The access token is missing, invalid or expired."
 
 
 class BadCredentials(Refusal):
-    kind = Kind.UNAUTHORIZED
+    kind = UNAUTHORIZED
     code = "bad_credentials"
     detail = "No active client has this client_id and client_secret for this grant."
 

@@ -19,7 +19,17 @@ from rest_framework.views import APIView
 
 from api import limits, tokens
 from api.authentication import AnyCaller, BearerAuthentication, caller_of
-from api.errors import FieldError, Invalid, Kind, entry, invalid_fields
+from api.errors import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    NOT_FOUND,
+    SERVER_ERROR,
+    FieldError,
+    Invalid,
+    Kind,
+    entry,
+    invalid_fields,
+)
 from api.tokens import Caller
 
 
@@ -199,19 +209,19 @@ def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _error(Kind.BAD_REQUEST, "bad_request", "The request could not be processed.")
+    return _error(BAD_REQUEST, "bad_request", "The request could not be processed.")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if page := _page_for_people(request, 403, "This is not for you", _NOT_ALLOWED):
         return page
-    return _error(Kind.FORBIDDEN, "forbidden", "This is not allowed.")
+    return _error(FORBIDDEN, "forbidden", "This is not allowed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if page := _page_for_people(request, 404, "Nothing here", _NOTHING_HERE):
         return page
-    return _error(Kind.NOT_FOUND, "not_found", "There is nothing at this address.")
+    return _error(NOT_FOUND, "not_found", "There is nothing at this address.")
 
 
 _NOT_ALLOWED = [
@@ -235,5 +245,5 @@ def _page_for_people(
 def server_error(request: HttpRequest) -> JsonResponse:
     request_id = getattr(request, "request_id", "")
     detail = "Something went wrong on the server."
-    wrong = entry(500, Kind.SERVER_ERROR.title, detail, code="server_error")
+    wrong = entry(500, SERVER_ERROR.title, detail, code="server_error")
     return JsonResponse({"errors": [{**wrong, "request_id": request_id}]}, status=500)

@@ -1,7 +1,10 @@
 from datetime import datetime
 
 from api import store
-from api.errors import Kind, NotFound, Refusal
+from api.errors import CONFLICT, INVALID, WRONG_STATE, Kind, NotFound, Refusal
+
+STOCK_EXISTS = Kind(400, "Validation Error")
+STOCK_TOO_LOW = Kind(422, "Cannot complete request")
 
 
 class ProductNotFound(NotFound):
@@ -30,7 +33,7 @@ class CurrencyNotFound(NotFound):
 
 
 class CurrencyTaken(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "currency_taken"
     constraint = "inventory_currency_code_key"
     detail = "The specified currency code already exists for this store"
@@ -41,7 +44,7 @@ class CurrencyTaken(Refusal):
 
 
 class CurrencyInUse(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "currency_in_use"
     detail = (
         "Prices, carts or orders are in this currency. It can be disabled; "
@@ -50,19 +53,19 @@ class CurrencyInUse(Refusal):
 
 
 class CurrencyIsDefault(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "currency_is_default"
     detail = "A store has one default currency, enabled. Make another one the default first."
 
 
 class CurrencyNotEnabled(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "currency_not_enabled"
     detail = "Only an enabled currency can be the default."
 
 
 class CurrencyAmbiguous(Refusal):
-    kind = Kind.INVALID
+    kind = INVALID
     code = "currency_ambiguous"
     detail = (
         "The decimal point and the thousand separator must differ and be no digits: "
@@ -71,7 +74,7 @@ class CurrencyAmbiguous(Refusal):
 
 
 class TooManyCurrencies(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "too_many_currencies"
     detail = "A store has at most 10 currencies."
 
@@ -79,7 +82,7 @@ class TooManyCurrencies(Refusal):
 class StockTooLow(Refusal):
     """Fewer units than asked for; the message says so to merchants, the API says nothing."""
 
-    kind = Kind.STOCK_TOO_LOW
+    kind = STOCK_TOO_LOW
     code = "stock_too_low"
     constraint = "stock_available_not_negative"
     detail = "Your request could not be completed due to insufficient stock levels"
@@ -93,7 +96,7 @@ class CountTooLow(StockTooLow):
 
 
 class StockMoved(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "stock_moved"
     detail = "The stock moved since this form was opened."
 
@@ -101,7 +104,7 @@ class StockMoved(Refusal):
 class CountedLater(Refusal):
     """The total was corrected by a count of a later moment, which found all that this one could."""
 
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "counted_later"
 
     def __init__(self, at: datetime) -> None:
@@ -110,45 +113,45 @@ class CountedLater(Refusal):
 
 
 class NotUndoable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "not_undoable"
     detail = "Only the log's last entry can be undone, and only if it was made by hand."
 
 
 class TooManyUnits(Refusal):
-    kind = Kind.INVALID
+    kind = INVALID
     code = "too_many_units"
     detail = "A product holds at most 2147483647 units."
 
 
 class StockExists(Refusal):
-    kind = Kind.STOCK_EXISTS
+    kind = STOCK_EXISTS
     code = "stock_exists"
     detail = "Your request was invalid"
 
 
 class UnitsAllocated(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "units_allocated"
     detail = "Units of this product are allocated. Ship, cancel or deallocate them first."
 
 
 class SkuTaken(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "sku_taken"
     constraint = "product_sku_once"
     detail = "Another product has this sku."
 
 
 class SlugTaken(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "slug_taken"
     constraint = "product_slug_once"
     detail = "Another product has this slug."
 
 
 class CurrencyUnknown(Refusal):
-    kind = Kind.INVALID
+    kind = INVALID
     code = "currency_unknown"
     constraint = "inventory_price_currency_861b1313_fk_inventory_currency_code"
     detail = "The store has no such currency enabled."
@@ -157,10 +160,10 @@ class CurrencyUnknown(Refusal):
 class CountFileUnreadable(Refusal):
     """Not a file of counts or of changes: the message says what to correct."""
 
-    kind = Kind.INVALID
+    kind = INVALID
     code = "count_file_unreadable"
 
 
 class CountFileNotReady(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "count_file_not_ready"

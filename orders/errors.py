@@ -2,7 +2,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.errors import Kind, NotFound, Refusal
+from api.errors import BAD_REQUEST, CONFLICT, INVALID, WRONG_STATE, Kind, NotFound, Refusal
+
+INSUFFICIENT_STOCK = Kind(400, "Insufficient stock")
+NOT_ADDABLE = Kind(400, "Could not add product")
 
 
 class CartItemNotFound(NotFound):
@@ -23,25 +26,25 @@ class PromotionNotFound(NotFound):
 
 
 class ReorderUnsupported(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "reorder_unsupported"
     detail = "The items of an order cannot be put into a cart at once. Add them one by one."
 
 
 class CartExists(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "cart_exists"
     detail = "There is a cart with this id already."
 
 
 class CartIntoItself(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "cart_into_itself"
     detail = "A cart cannot be merged into itself."
 
 
 class CartCurrencyDiffers(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "cart_currency_differs"
     detail = "A cart can only be merged into a cart of the same currency."
 
@@ -49,14 +52,14 @@ class CartCurrencyDiffers(Refusal):
 class CurrencyGone(Refusal):
     """The currency was deleted while somebody began a cart in it."""
 
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "currency_gone"
     constraint = "orders_cart_currency_7a34471a_fk_inventory_currency_code"
     detail = "The store no longer has the currency of this cart."
 
 
 class NegativeAmount(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "negative_amount"
     detail = "Must be greater than or equal to 0"
 
@@ -88,7 +91,7 @@ class RefusedEntry:
 class SeveralRefused(Refusal):
     """Some of several things cannot be done, and so none was: each is named with its reason."""
 
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "several_refused"
 
     def __init__(self, refused: Sequence[RefusedEntry]) -> None:
@@ -111,31 +114,31 @@ class OrderNotFound(NotFound):
 class InsufficientStock(Refusal):
     """What a shopper learns: neither which product, nor how many are left."""
 
-    kind = Kind.INSUFFICIENT_STOCK
+    kind = INSUFFICIENT_STOCK
     code = "insufficient_stock"
     detail = "There is not enough stock for the requested quantity"
 
 
 class CartEmpty(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "cart_empty"
     detail = "An empty cart cannot be checked out."
 
 
 class TooManyItems(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "too_many_items"
     detail = "A cart holds at most 100 unique items."
 
 
 class TooManyInALine(Refusal):
-    kind = Kind.INVALID
+    kind = INVALID
     code = "quantity_too_large"
     detail = "A cart line holds at most 2147483647 units."
 
 
 class TotalTooLarge(Refusal):
-    kind = Kind.INVALID
+    kind = INVALID
     code = "total_too_large"
     detail = "The total of a cart or order is at most 9007199254740991."
 
@@ -143,57 +146,57 @@ class TotalTooLarge(Refusal):
 class NotForSale(Refusal):
     """A cart line whose product is no longer offered, or has no price in the cart's currency."""
 
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "not_for_sale"
 
 
 class NoPrice(Refusal):
-    kind = Kind.NOT_ADDABLE
+    kind = NOT_ADDABLE
     code = "no_price"
 
 
 class CurrencyDiffers(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "currency_differs"
     detail = "A cart is checked out in the currency of its first item."
 
 
 class TotalChanged(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "total_changed"
     detail = "The total is no longer the expected one. Please show the cart again."
 
 
 class OrderNotShippable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "order_not_shippable"
 
 
 class ShipNotUndoable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "ship_not_undoable"
 
 
 class NotPutBack(Refusal):
     """More units are said to have come back than left, or of an order that was not shipped."""
 
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "not_put_back"
 
 
 class OrderNotCancellable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "order_not_cancellable"
 
 
 class OrderNotChangeable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "order_not_changeable"
     detail = "Order cannot be updated in its current state"
 
 
 class PaymentUnderWay(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "payment_under_way"
     detail = "A payment of this order is being settled. Please try again in a moment."
     retry_after_seconds = 2

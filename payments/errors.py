@@ -1,4 +1,7 @@
-from api.errors import Kind, NotFound, Refusal
+from api.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, WRONG_STATE, Kind, NotFound, Refusal
+
+PAYMENT_DECLINED = Kind(402, "Payment declined")
+UNSUPPORTED_OPERATION = Kind(422, "Unsupported gateway operation")
 
 
 class PaymentNotFound(NotFound):
@@ -14,7 +17,7 @@ class GatewayNotFound(NotFound):
 
 
 class GatewayNotEnabled(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "gateway_not_enabled"
     detail = "The payment gateway is unknown or not enabled."
 
@@ -22,50 +25,50 @@ class GatewayNotEnabled(Refusal):
 class GatewayNotConfigured(Refusal):
     """It lacks its keys in the environment, or they do not belong together."""
 
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "gateway_not_configured"
     detail = "The payment gateway cannot be enabled: its keys on the server are missing or wrong."
 
 
 class PaymentTokenRequired(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "payment_token_required"
     detail = "payment is required: what the gateway's own script made of the buyer's card."
 
 
 class CurrencyNotChargeable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "currency_not_chargeable"
     detail = "The payment gateway counts this currency in other decimal places than the store."
 
 
 class ManualNotForShoppers(Refusal):
-    kind = Kind.FORBIDDEN
+    kind = FORBIDDEN
     code = "manual_gateway_not_for_shoppers"
     detail = "Only an administrator may record a manual payment."
 
 
 class AmountRefused(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "amount_not_payable"
     detail = "Request could not be processed"
 
 
 class OrderNotPayable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "order_not_payable"
     detail = "The order is cancelled, or nothing of it is left to pay."
 
 
 class RestIsPending(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "payment_pending"
     detail = "Payments that are still pending cover the rest of this order."
     retry_after_seconds = 2
 
 
 class PaymentDeclined(Refusal):
-    kind = Kind.PAYMENT_DECLINED
+    kind = PAYMENT_DECLINED
     code = "payment_declined"
     detail = "The payment was declined. Nothing was charged."
 
@@ -73,50 +76,50 @@ class PaymentDeclined(Refusal):
 class PaymentReturned(Refusal):
     """The gateway took the money after all, when the order could no longer take it."""
 
-    kind = Kind.PAYMENT_DECLINED
+    kind = PAYMENT_DECLINED
     code = "payment_returned"
     detail = "The payment came too late for the order. It is being returned."
 
 
 class NotOpen(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "transaction_not_open"
     detail = "Nothing of this transaction is open."
 
 
 class StillUnderWay(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "transaction_under_way"
     detail = "The payment gateway is being asked about this transaction. Please try again."
     retry_after_seconds = 2
 
 
 class NothingToLeaveBe(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "nothing_to_leave_be"
     detail = "Nothing of this order needs attention."
 
 
 class NotCapturable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "transaction_not_capturable"
     detail = "Transaction cannot be captured in its current state"
 
 
 class NotRefundable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "transaction_not_refundable"
     detail = "Transaction cannot be refunded in its current state"
 
 
 class NotVoidable(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "transaction_not_cancellable"
     detail = "Transaction cannot be cancelled in its current state"
 
 
 class ManualNotVoidable(Refusal):
-    kind = Kind.UNSUPPORTED_OPERATION
+    kind = UNSUPPORTED_OPERATION
     code = "unsupported_gateway_operation"
     detail = "Cancellation is not supported for Manual payment gateway"
 
@@ -124,6 +127,6 @@ class ManualNotVoidable(Refusal):
 class GatewayRefused(Refusal):
     """The gateway said no to a capture, refund or void: the transaction stays as it was."""
 
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "gateway_refused"
     detail = "The payment gateway refused the request."

@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from api.errors import Kind, Refusal
+from api.errors import BAD_REQUEST, UNAUTHORIZED, Refusal
 from api.fields import storable_json
 from payments.services import gateway_events
 from payments.services.gateway_events import Message
@@ -23,13 +23,13 @@ LEVELS_MAX = 50
 
 
 class SignatureRefused(Refusal):
-    kind = Kind.UNAUTHORIZED
+    kind = UNAUTHORIZED
     code = "signature_refused"
     detail = "The signature does not fit the message."
 
 
 class NoMessage(Refusal):
-    kind = Kind.BAD_REQUEST
+    kind = BAD_REQUEST
     code = "no_message"
     detail = "The body is no message of the gateway."
 

@@ -163,11 +163,11 @@ def rows() -> list[Row]:
     """Return every refusal that a client can meet, by status and code."""
     # All the apps' modules are loaded with it.
     import config.urls  # noqa: F401
-    from api.errors import _FOREIGN, Kind, Refusal
+    from api.errors import _FOREIGN, INVALID, SERVER_ERROR, Refusal
 
     found = {
-        Row(Kind.SERVER_ERROR.status, "server_error", Kind.SERVER_ERROR.title, ""),
-        Row(Kind.INVALID.status, "field_…", "the rule, or Failed Validation", ""),
+        Row(SERVER_ERROR.status, "server_error", SERVER_ERROR.title, ""),
+        Row(INVALID.status, "field_…", "the rule, or Failed Validation", ""),
     }
     for kind, code in _FOREIGN.values():
         found.add(Row(kind.status, code, kind.title, _words_of(code, Refusal)))

@@ -9,6 +9,7 @@ from django.http import Http404
 from rest_framework import exceptions, serializers
 
 from api.errors import (
+    WRONG_STATE,
     Busy,
     FieldError,
     Invalid,
@@ -22,6 +23,7 @@ from api.errors import (
 from api.fields import Quantity, Text
 from api.tokens import BadToken
 from inventory.models import Price
+from orders.errors import INSUFFICIENT_STOCK
 from payments.models import Gateway
 from payments.services import payments
 from tests.factories import product
@@ -46,12 +48,12 @@ def test_every_refusal_has_its_kind_and_a_code_of_its_own():
 
 
 class _TooLate(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "too_late"
 
 
 class _Secret(Refusal):
-    kind = Kind.INSUFFICIENT_STOCK
+    kind = INSUFFICIENT_STOCK
     code = "secret"
     detail = "Not enough."
 

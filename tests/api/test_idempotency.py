@@ -11,7 +11,15 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
 from api import clock
-from api.errors import BadRequest, Busy, Kind, Refusal
+from api.errors import (
+    CONFLICT,
+    SERVER_ERROR,
+    TOO_MANY_REQUESTS,
+    WRONG_STATE,
+    BadRequest,
+    Busy,
+    Refusal,
+)
 from api.idempotency import KEPT_FOR, Answered, Key, KeyInUse, KeyReused, claim, once, purge
 from api.ids import uuid7
 from api.models import ApiClient, IdempotencyKey
@@ -72,7 +80,7 @@ def things() -> _Things:
 
 
 class Refused(Refusal):
-    kind = Kind.WRONG_STATE
+    kind = WRONG_STATE
     code = "refused"
     detail = "Not today."
 
@@ -236,7 +244,7 @@ def test_a_refusal_before_the_key_was_claimed_is_remembered(things):
 
 
 class _UnderWay(Refusal):
-    kind = Kind.CONFLICT
+    kind = CONFLICT
     code = "under_way"
     retry_after_seconds = 2
 
@@ -251,12 +259,12 @@ def test_f27_a_refusal_that_says_when_to_try_again_is_not_remembered(things, pas
 
 
 class _SlowDown(Refusal):
-    kind = Kind.TOO_MANY_REQUESTS
+    kind = TOO_MANY_REQUESTS
     code = "slow_down"
 
 
 class _Broken(Refusal):
-    kind = Kind.SERVER_ERROR
+    kind = SERVER_ERROR
     code = "broken"
 
 
