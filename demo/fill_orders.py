@@ -165,9 +165,9 @@ class _Year:
         self, stock: Stock, action: Action, units: int, reason: str, order: Order | None = None
     ) -> Entry:
         by_order = BY_HAND if order is None else FOR_ORDER
-        step = stock.move(action, units, by_order=by_order)
+        new = stock.move(action, units, by_order=by_order)
         actor = SYSTEM if order else CLERK
-        entry = Entry(self._time(), step, actor, reason, order.pk if order else None)
+        entry = Entry(self._time(), new, actor, reason, order.pk if order else None)
         self.written += 1
         if self.written % TELL_EVERY == 0:
             self.tell(f"  {self.written:,} entries")

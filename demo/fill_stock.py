@@ -15,7 +15,7 @@ from django.utils.text import slugify
 
 from api.actors import Actor
 from api.transactions import assert_in_transaction
-from inventory.models import Price, Product, Step, Stock, StockTransaction
+from inventory.models import NewEntry, Price, Product, Stock, StockTransaction
 
 SKU = "FILL-"
 ROWS_A_STATEMENT = 1_000
@@ -30,7 +30,7 @@ class Entry:
     """A line of the log to be, and when it was."""
 
     at: datetime
-    step: Step
+    new: NewEntry
     actor: Actor
     reason: str
     order_id: uuid.UUID | None = None
@@ -81,7 +81,7 @@ def store(stocks: Sequence[Stock], entries: Iterable[Entry], dice: Random) -> No
         lines = []
         for entry in entries:
             lines.append(_line(entry, dice))
-            entry.step.stock.last_moved_at = entry.at
+            entry.new.stock.last_moved_at = entry.at
             if len(lines) == LINES_A_WRITE:
                 copy.write("".join(lines))
                 lines.clear()
@@ -91,10 +91,10 @@ def store(stocks: Sequence[Stock], entries: Iterable[Entry], dice: Random) -> No
 
 def _line(entry: Entry, dice: Random) -> str:
     """Write an entry as COPY reads it, in the order of the model's fields. No text needs quotes."""
-    step, actor = entry.step, entry.actor
+    new, actor = entry.new, entry.actor
     return (
-        f"{id_at(entry.at, dice)}\t{step.stock.pk}\t{step.sequence}\t{step.action.value}\t"
-        f"{step.quantity}\t{step.by_order}\t{step.available}\t{step.allocated}\t{step.held}\t"
+        f"{id_at(entry.at, dice)}\t{new.stock.pk}\t{new.sequence}\t{new.action.value}\t"
+        f"{new.quantity}\t{new.by_order}\t{new.available}\t{new.allocated}\t{new.held}\t"
         f"{actor.kind}\t{actor.id}\t{actor.name}\t{entry.reason}\t"
         f"{entry.order_id or _NULL}\t{entry.at.isoformat()}\t{_NULL}\n"
     )

@@ -237,7 +237,7 @@ OPPOSITES = {
 REASON_LENGTH_MAX = 500
 
 
-class Step(NamedTuple):
+class NewEntry(NamedTuple):
     """One entry of the log to be: what an action did to a stock row, and the numbers after it."""
 
     stock: "Stock"
@@ -332,7 +332,7 @@ class Stock(models.Model):
         if not self.managed:
             raise StockNotFound
 
-    def move(self, action: Action, quantity: int, *, by_order: bool) -> Step:
+    def move(self, action: Action, quantity: int, *, by_order: bool) -> NewEntry:
         """Apply an action to this row, in memory, and return its entry for the log.
 
         Raises: StockTooLow, with the numbers for merchants; TooManyUnits.
@@ -352,7 +352,7 @@ class Stock(models.Model):
             raise TooManyUnits
         self.available, self.allocated, self.held = available, allocated, held
         self.sequence += 1
-        return Step(self, self.sequence, action, quantity, by_order, available, allocated, held)
+        return NewEntry(self, self.sequence, action, quantity, by_order, available, allocated, held)
 
 
 def _sum(numbers: "Stock | StockTransaction") -> str:

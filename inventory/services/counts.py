@@ -30,8 +30,8 @@ from inventory.models import (
     Action,
     CountFile,
     CountLine,
+    NewEntry,
     Product,
-    Step,
     Stock,
 )
 from inventory.services import count_csv
@@ -207,10 +207,10 @@ def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
     wanted = {line.product_id for line in lines if not line.error and line.product_id}
     locked = Stock.objects.lock(wanted) if wanted else []
     stocks = {stock.product_id: stock for stock in locked}
-    steps = _work_out(file, lines, stocks)
-    for line, step in steps:
-        line.sequence = step.sequence
-    _write(file, steps, lambda line: _reason(file, line))
+    entries = _work_out(file, lines, stocks)
+    for line, entry in entries:
+        line.sequence = entry.sequence
+    _write(file, entries, lambda line: _reason(file, line))
 
 
 def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
@@ -227,33 +227,33 @@ def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
         for line in applied
         if line.product_id and line.sequence
     ]
-    steps = []
+    entries = []
     for line, counted_at in zip(applied, counted_since(written), strict=True):
         assert line.product_id is not None
         assert line.change
         line.error = str(CountedLater(counted_at)) if counted_at else ""
-        step = _move(line, stocks.get(line.product_id), -line.change)
-        if step:
-            line.reverted_sequence = step.sequence
+        entry = _move(line, stocks.get(line.product_id), -line.change)
+        if entry:
+            line.reverted_sequence = entry.sequence
             file.reverted += 1
-            steps.append((line, step))
+            entries.append((line, entry))
         else:
             file.not_reverted += 1
-    _write(file, steps, lambda line: f"Reverted: {file.name}, line {line.number}")
+    _write(file, entries, lambda line: f"Reverted: {file.name}, line {line.number}")
 
 
 def _write(
     file: CountFile,
-    steps: Sequence[tuple[CountLine, Step]],
+    entries: Sequence[tuple[CountLine, NewEntry]],
     reason: Callable[[CountLine], str],
 ) -> None:
-    if steps:
+    if entries:
         cause = Cause(Actor(file.actor_kind, file.actor_id, file.actor_name))
         write(
-            [step for _, step in steps],
+            [entry for _, entry in entries],
             cause,
-            reasons=[reason(line)[:REASON_LENGTH_MAX] for line, _ in steps],
-            counted_at=[line.counted_at for line, _ in steps],
+            reasons=[reason(line)[:REASON_LENGTH_MAX] for line, _ in entries],
+            counted_at=[line.counted_at for line, _ in entries],
         )
 
 
@@ -329,13 +329,13 @@ def _see_what_came_before(
 
 def _work_out(
     file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
-) -> list[tuple[CountLine, Step]]:
+) -> list[tuple[CountLine, NewEntry]]:
     """Move the stock in memory as the lines say, and return what there is to write.
 
     A line that cannot be is told why, and the others go on.
     """
     known_then = _known_then(lines, stocks)
-    steps = []
+    entries = []
     for line in lines:
         stock = stocks.get(line.product_id) if line.product_id else None
         change = 0
@@ -345,11 +345,11 @@ def _work_out(
             line.change = change = line.units - (then.total if then else 0)
             if change and then and then.counted_later_at:
                 line.error = str(CountedLater(then.counted_later_at))
-        step = _move(line, stock, change)
+        entry = _move(line, stock, change)
         _tell(file, line, change)
-        if step:
-            steps.append((line, step))
-    return steps
+        if entry:
+            entries.append((line, entry))
+    return entries
 
 
 def _total(stock: Stock) -> int:
@@ -357,7 +357,7 @@ def _total(stock: Stock) -> int:
     return stock.available + stock.allocated
 
 
-def _move(line: CountLine, stock: Stock | None, change: int) -> Step | None:
+def _move(line: CountLine, stock: Stock | None, change: int) -> NewEntry | None:
     """Change the total of a row in memory, or say in the line why not. Nothing comes of zero."""
     if line.error:
         return None

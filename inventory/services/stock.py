@@ -24,7 +24,7 @@ from inventory.models import (
     StockTransaction,
 )
 from inventory.services.log import totals_at
-from inventory.services.writing import Cause, moment_of, write
+from inventory.services.writing import Cause, next_moment, write
 
 
 def move(
@@ -38,13 +38,13 @@ def move(
     counted_at: datetime | None = None,
 ) -> None:
     """Apply the actions, each with the product's quantity, to locked rows: all of them or none."""
-    steps = [
+    entries = [
         stock.move(action, quantities[stock.product_id], by_order=by_order)
         for stock in stocks
         for action in actions
     ]
-    moments = [counted_at] * len(steps) if counted_at else None
-    write(steps, cause, first_id=first_id, counted_at=moments)
+    moments = [counted_at] * len(entries) if counted_at else None
+    write(entries, cause, first_id=first_id, counted_at=moments)
 
 
 # By hand: in the admin and at /v2/inventories.
@@ -97,7 +97,7 @@ def count(
     stock = lock_managed(product_id)
     if seen is not None and seen != stock.sequence:
         raise StockMoved(_since(stock, seen))
-    moment = counted_at or moment_of(stock)
+    moment = counted_at or next_moment(stock)
     [then] = totals_at([(stock, moment)])
     difference = counted - then.total
     if difference and then.counted_later_at:

@@ -22,7 +22,7 @@ from api.errors import Busy, Conflict
 from api.ids import uuid7
 from api.transactions import in_transaction
 from inventory.errors import SkuTaken, SlugTaken, StockExists, StockTooLow, UnitsAllocated
-from inventory.models import EFFECTS, Action, Product, Step, Stock, StockQuerySet
+from inventory.models import EFFECTS, Action, NewEntry, Product, Stock, StockQuerySet
 from inventory.services import audit, products, writing
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
@@ -95,14 +95,14 @@ def _without_the_guard_of_the_write(monkeypatch: pytest.MonkeyPatch) -> None:
 def _without_the_guard_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Apply an action whether it fits or not."""
 
-    def move(stock: Stock, action: Action, quantity: int, *, by_order: bool) -> Step:
+    def move(stock: Stock, action: Action, quantity: int, *, by_order: bool) -> NewEntry:
         effect = EFFECTS[action, by_order]
         stock.available += effect.available * quantity
         stock.allocated += effect.allocated * quantity
         stock.held += effect.held * quantity
         stock.sequence += 1
         after = stock.available, stock.allocated, stock.held
-        return Step(stock, stock.sequence, action, quantity, by_order, *after)
+        return NewEntry(stock, stock.sequence, action, quantity, by_order, *after)
 
     monkeypatch.setattr(Stock, "move", move)
 
@@ -247,7 +247,7 @@ def _note_refusals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     refusals: list[tuple[int, int]] = []
     move = Stock.move
 
-    def noted(stock: Stock, action: Action, quantity: int, *, by_order: bool) -> Step:
+    def noted(stock: Stock, action: Action, quantity: int, *, by_order: bool) -> NewEntry:
         try:
             return move(stock, action, quantity, by_order=by_order)
         except StockTooLow:

@@ -1,5 +1,6 @@
 """The SQL that writes stock, held against its twin in plain Django."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,15 +11,67 @@ from django.db import connection, transaction
 from api import clock
 from api.actors import Actor
 from api.ids import uuid7
-from inventory.models import BY_HAND, FOR_ORDER, Action, Product, Stock, StockTransaction
+from inventory.models import BY_HAND, FOR_ORDER, Action, NewEntry, Product, Stock, StockTransaction
 from inventory.services import stock as inventory
-from inventory.services.writing import Cause, RowMoved, write, write_plainly
+from inventory.services.writing import Cause, RowMoved, next_moment, write
 from tests.factories import MERCHANT, product, stock_of
 
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 GRACE = Actor("user", "12", 'Grace "O\'Hara" \\ 名前')
+
+
+def write_plainly(
+    entries: Sequence[NewEntry],
+    cause: Cause,
+    *,
+    first_id: uuid.UUID | None = None,
+    reasons: list[str] | None = None,
+    counted_at: Sequence[datetime | None] | None = None,
+) -> None:
+    """Do what `write` does, row by row in plain Django."""
+    before: dict[uuid.UUID, int] = {}
+    for entry in entries:
+        before.setdefault(entry.stock.pk, entry.sequence - 1)
+    moments: dict[uuid.UUID, datetime] = {}
+    for stock in {entry.stock.pk: entry.stock for entry in entries}.values():
+        moments[stock.pk] = next_moment(stock)
+        rows = Stock.objects.filter(pk=stock.pk, sequence=before[stock.pk])
+        moved = rows.update(
+            available=stock.available,
+            allocated=stock.allocated,
+            held=stock.held,
+            sequence=stock.sequence,
+            last_moved_at=moments[stock.pk],
+        )
+        if not moved:
+            raise RowMoved
+    each_reason = reasons or [cause.reason] * len(entries)
+    each_moment = counted_at or [None] * len(entries)
+    ids = [first_id or uuid7(), *(uuid7() for _ in entries[1:])]
+    written = zip(ids, entries, each_reason, each_moment, strict=True)
+    for entry_id, entry, reason, moment in written:
+        StockTransaction.objects.create(
+            id=entry_id,
+            stock=entry.stock,
+            sequence=entry.sequence,
+            action=entry.action,
+            quantity=entry.quantity,
+            by_order=entry.by_order,
+            available=entry.available,
+            allocated=entry.allocated,
+            held=entry.held,
+            actor_kind=cause.actor.kind,
+            actor_id=cause.actor.id,
+            actor_name=cause.actor.name,
+            reason=reason,
+            order_id=cause.order_id,
+            created_at=moments[entry.stock.pk],
+            counted_at=moment,
+        )
+
+
 BOTH = pytest.mark.parametrize("write", [write, write_plainly])
 
 
@@ -110,8 +163,8 @@ def test_the_first_entry_takes_the_id_it_is_given(write):
 
     with transaction.atomic():
         [stock] = Stock.objects.lock([made.pk])
-        steps = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(3)]
-        write(steps, Cause(MERCHANT), first_id=given)
+        entries = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(3)]
+        write(entries, Cause(MERCHANT), first_id=given)
 
     ids = list(StockTransaction.objects.order_by("sequence").values_list("pk", flat=True))
     assert ids[1] == given
@@ -124,8 +177,8 @@ def test_entries_of_one_statement_may_have_reasons_of_their_own(write):
 
     with transaction.atomic():
         [stock] = Stock.objects.lock([made.pk])
-        steps = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(2)]
-        write(steps, Cause(MERCHANT, "both"), reasons=['{"the", first}', ""])
+        entries = [stock.move(Action.DECREMENT, 1, by_order=BY_HAND) for _ in range(2)]
+        write(entries, Cause(MERCHANT, "both"), reasons=['{"the", first}', ""])
 
     reasons = stock_of(made).log.order_by("sequence").values_list("reason", flat=True)
     assert list(reasons)[1:] == ['{"the", first}', ""]
@@ -137,9 +190,9 @@ def test_a_row_that_moved_since_it_was_read_is_not_written(write):
     read_without_lock = stock_of(made)
     inventory.record(made.pk, Action.DECREMENT, 4, actor=MERCHANT)
 
-    step = read_without_lock.move(Action.DECREMENT, 10, by_order=BY_HAND)
+    entry = read_without_lock.move(Action.DECREMENT, 10, by_order=BY_HAND)
     with pytest.raises(RowMoved), transaction.atomic():
-        write([step], Cause(MERCHANT))
+        write([entry], Cause(MERCHANT))
 
     assert stock_of(made).available == 6
     assert stock_of(made).log.count() == 2
@@ -151,9 +204,9 @@ def test_nothing_is_written_if_one_of_many_rows_moved_since_it_was_read(write):
     read_without_lock = [stock_of(made) for made in products]
     inventory.record(products[1].pk, Action.INCREMENT, 1, actor=MERCHANT)
 
-    steps = [stock.move(Action.ALLOCATE, 1, by_order=FOR_ORDER) for stock in read_without_lock]
+    entries = [stock.move(Action.ALLOCATE, 1, by_order=FOR_ORDER) for stock in read_without_lock]
     with pytest.raises(RowMoved), transaction.atomic():
-        write(steps, Cause(MERCHANT))
+        write(entries, Cause(MERCHANT))
 
     assert [stock_of(made).available for made in products] == [10, 11, 10]
     assert [stock_of(made).log.count() for made in products] == [1, 2, 1]
@@ -168,9 +221,9 @@ def test_a_row_that_is_gone_is_not_written(write: Way) -> None:
     read = stock_of(made)
     Stock.objects.filter(pk=read.pk).delete()
 
-    step = read.move(Action.INCREMENT, 1, by_order=BY_HAND)
+    entry = read.move(Action.INCREMENT, 1, by_order=BY_HAND)
     with pytest.raises(RowMoved), transaction.atomic():
-        write([step], Cause(MERCHANT))
+        write([entry], Cause(MERCHANT))
 
     assert not StockTransaction.objects.exists()
 
