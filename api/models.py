@@ -5,7 +5,27 @@ import secrets
 from django.db import models
 from django.db.models import Q
 
+from api.actors import Actor
 from api.ids import uuid7
+
+
+class ActedBy(models.Model):
+    """Who did something, as text: no later deletion changes it."""
+
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.actor_kind, self.actor_id, self.actor_name)
+
+    @actor.setter
+    def actor(self, actor: Actor) -> None:
+        self.actor_kind, self.actor_id, self.actor_name = actor.kind, actor.id, actor.name
 
 
 class ApiClient(models.Model):

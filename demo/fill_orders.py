@@ -243,12 +243,10 @@ class _Year:
             currency=self.currency,
             amount=order.total,
             captured_amount=order.total,
-            actor_kind=CLERK.kind,
-            actor_id=CLERK.id,
-            actor_name=CLERK.name,
             created_at=order.created_at,
             updated_at=order.created_at,
         )
+        sale.payment.actor = CLERK
 
     def _ship(self, sale: _Sale) -> Iterator[Entry]:
         order = sale.order

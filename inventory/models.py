@@ -15,6 +15,7 @@ from django.db.models.lookups import GreaterThan
 from api import compiled
 from api.fields import UNITS_MAX
 from api.ids import uuid7
+from api.models import ActedBy
 from inventory.errors import (
     CountFileNotReady,
     CurrencyAmbiguous,
@@ -365,7 +366,7 @@ def _only(units: int, what: str, asked_for: int) -> str:
     return f"Only {units} {'is' if units == 1 else 'are'} {what}; {asked_for} asked for."
 
 
-class StockTransaction(models.Model):
+class StockTransaction(ActedBy):
     """One entry of the log. Written once, by the stock service; the database refuses any change."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -384,9 +385,6 @@ class StockTransaction(models.Model):
     allocated = models.IntegerField()
     held = models.IntegerField()
     # Who: text and no foreign key, so that deleting a user changes no history.
-    actor_kind = models.CharField(max_length=16)
-    actor_id = models.CharField(max_length=64)
-    actor_name = models.CharField(max_length=200)
     reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
@@ -452,7 +450,7 @@ class CountFileQuerySet(models.QuerySet["CountFile"]):
         return self.filter(state__in=CountFile.UNDER_WAY)
 
 
-class CountFile(models.Model):
+class CountFile(ActedBy):
     """A file of counts or of changes of stock: looked at first, then applied, perhaps reverted.
 
     The hash of its bytes and the number of the line are the keys of all that it does.
@@ -495,9 +493,6 @@ class CountFile(models.Model):
     reverted = models.IntegerField(default=0)
     not_reverted = models.IntegerField(default=0)
     # Who asked for what is under way or was done last, as the log will name them.
-    actor_kind = models.CharField(max_length=16)
-    actor_id = models.CharField(max_length=64)
-    actor_name = models.CharField(max_length=200)
     uploaded_by = models.CharField(max_length=200)
     applied_by = models.CharField(max_length=200, blank=True)
     reverted_by = models.CharField(max_length=200, blank=True)

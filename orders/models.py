@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from api import compiled
 from api.ids import uuid7
+from api.models import ActedBy
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
 from orders.errors import (
     OrderNotCancellable,
@@ -475,7 +476,7 @@ RETURNING item.product_id, item.quantity, product.archived_at IS NOT NULL
 """
 
 
-class OrderEvent(models.Model):
+class OrderEvent(ActedBy):
     """Something that was done to an order, by whom and why. Written once, never changed.
 
     Only what has no record of its own: payments and stock transactions tell of themselves. Nothing
@@ -500,9 +501,6 @@ class OrderEvent(models.Model):
     kind = models.CharField(max_length=32, choices=Kind)
     # What a person said of it: the parcel's number, a reason, a note.
     text = models.TextField(blank=True)
-    actor_kind = models.CharField(max_length=16)
-    actor_id = models.CharField(max_length=64)
-    actor_name = models.CharField(max_length=200)
     created_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from api import compiled
 from api.ids import uuid7
+from api.models import ActedBy
 from orders.models import Order
 
 
@@ -26,7 +27,7 @@ class Gateway(models.Model):
         return bool(compiled.fetch(Gateway, "WHERE slug = %s AND enabled", [slug]))
 
 
-class Payment(models.Model):
+class Payment(ActedBy):
     """One part of what an order was paid with; on the wire, the order's transaction."""
 
     class Method(models.TextChoices):
@@ -59,9 +60,6 @@ class Payment(models.Model):
     name = models.CharField(max_length=200, blank=True)
     custom_reference = models.CharField(max_length=200, blank=True)
     failure = models.CharField(max_length=500, blank=True)
-    actor_kind = models.CharField(max_length=16)
-    actor_id = models.CharField(max_length=64)
-    actor_name = models.CharField(max_length=200)
     # Until when some process may be waiting for the gateway's answer.
     charging_until = models.DateTimeField(null=True)
     # Until when it waits for a worker that is to charge it.
@@ -153,7 +151,7 @@ _LIFE = (
 )
 
 
-class Attempt(models.Model):
+class Attempt(ActedBy):
     """A capture, void or refund of a payment, on record before the gateway is asked."""
 
     class Kind(models.TextChoices):
@@ -175,9 +173,6 @@ class Attempt(models.Model):
     reference = models.CharField(max_length=200, blank=True)
     reason = models.CharField(max_length=500, blank=True)
     failure = models.CharField(max_length=500, blank=True)
-    actor_kind = models.CharField(max_length=16)
-    actor_id = models.CharField(max_length=64)
-    actor_name = models.CharField(max_length=200)
     charging_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

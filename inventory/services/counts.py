@@ -142,8 +142,7 @@ def _begin(file: CountFile, state: CountFile.State, actor: Actor, *, position: i
 
 
 def _note(file: CountFile, actor: Actor, now: datetime) -> None:
-    file.actor_kind, file.actor_id, file.actor_name = actor.kind, actor.id, actor.name
-    file.updated_at = now
+    file.actor, file.updated_at = actor, now
 
 
 # What jobs do.
@@ -248,7 +247,7 @@ def _write(
     reason: Callable[[CountLine], str],
 ) -> None:
     if entries:
-        cause = Cause(Actor(file.actor_kind, file.actor_id, file.actor_name))
+        cause = Cause(file.actor)
         write(
             [entry for _, entry in entries],
             cause,

@@ -295,13 +295,6 @@ def leave_be(order: Order, *, actor: Actor, reason: str) -> None:
 def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str = "") -> None:
     """Put on record what was done to the locked order, before any stock is locked."""
     assert_in_transaction()
-    event = OrderEvent(
-        order=order,
-        kind=kind,
-        text=text,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        created_at=clock.now(),
-    )
+    event = OrderEvent(order=order, kind=kind, text=text, created_at=clock.now())
+    event.actor = actor
     compiled.insert([event])

@@ -75,13 +75,11 @@ def record_attempt(
         kind=kind,
         amount=amount,
         reason=reason,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
         charging_until=lease() if somebody_waits else None,
         created_at=now,
         updated_at=now,
     )
+    attempt.actor = actor
     open_attempt(order, payment, attempt)
     if at_once or payment.gateway in gateways.ASKING_NOBODY:
         conclude_and_save(order, payment, attempt, at_once or SUCCEEDED)

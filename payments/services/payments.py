@@ -146,12 +146,10 @@ def begin(
         token=request.token,
         name=request.name,
         custom_reference=request.custom_reference,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
         created_at=now,
         updated_at=now,
     )
+    payment.actor = actor
     if request.gateway in gateways.ASKING_NOBODY:
         bookkeeping.take_money(order, payment, SUCCEEDED)
     else:
@@ -206,13 +204,12 @@ def charge_queued(payment_id: uuid.UUID) -> None:
     payment = _take_up(payment_id)
     if payment is None:
         return
-    actor = Actor(payment.actor_kind, payment.actor_id, payment.actor_name)
     with deadline.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
-        charged = _charge(payment, actor)
+        charged = _charge(payment, payment.actor)
     if charged is None and clock.now() < payment.created_at + QUEUED_FOR:
         _queue(payment, again_in_seconds=10)
     elif charged is None:
-        settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=actor)
+        settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=payment.actor)
 
 
 def _charge(payment: Payment, actor: Actor) -> Payment | None:

@@ -261,8 +261,7 @@ def apply_to_attempt(order: Order, attempt: Attempt, answer: Answer) -> None:
 
 def _end(order: Order, attempt: Attempt, answer: Answer) -> None:
     bookkeeping.conclude_and_save(order, attempt.payment, attempt, answer)
-    actor = Actor(attempt.actor_kind, attempt.actor_id, attempt.actor_name)
-    bookkeeping.save_and_release(order, actor, reason="payment voided")
+    bookkeeping.save_and_release(order, attempt.actor, reason="payment voided")
 
 
 def _go_on_waiting(order: Order, attempt: Attempt, answer: Answer) -> None:

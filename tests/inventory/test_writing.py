@@ -52,7 +52,7 @@ def write_plainly(
     ids = [first_id or uuid7(), *(uuid7() for _ in entries[1:])]
     written = zip(ids, entries, each_reason, each_moment, strict=True)
     for entry_id, entry, reason, moment in written:
-        StockTransaction.objects.create(
+        row = StockTransaction(
             id=entry_id,
             stock=entry.stock,
             sequence=entry.sequence,
@@ -62,14 +62,13 @@ def write_plainly(
             available=entry.available,
             allocated=entry.allocated,
             held=entry.held,
-            actor_kind=cause.actor.kind,
-            actor_id=cause.actor.id,
-            actor_name=cause.actor.name,
             reason=reason,
             order_id=cause.order_id,
             created_at=moments[entry.stock.pk],
             counted_at=moment,
         )
+        row.actor = cause.actor
+        row.save(force_insert=True)
 
 
 BOTH = pytest.mark.parametrize("write", [write, write_plainly])
