@@ -32,13 +32,11 @@ class CartExpiryDays(WholeNumber):
         return days
 
 
-# What the source API has beside these is fixed here, and writing it changes nothing.
-
-
 # Of the addresses of an order; beside these, a county or a region. See orders.serializers.
 ADDRESS_MANDATORY_FIELDS = ["first_name", "last_name", "line_1", "postcode", "country"]
 
 
+# What the source API has beside these is fixed here, and writing it changes nothing.
 class SettingsChanges(serializers.Serializer[Any]):
     page_length = WholeNumber(min_value=1, max_value=PAGE_LENGTH_MAX, required=False)
 

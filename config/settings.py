@@ -52,11 +52,11 @@ SHOP_WINDOW_CLIENT = env.str(
 )
 SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
 CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
-# How long a request waits for a gateway, and how long after that its charge counts as under way.
 # After how long the order list says that somebody should look: at money that is on its way, and at
 # orders of which only a part was paid.
 ATTENTION_PENDING_MINUTES = env.int("ATTENTION_PENDING_MINUTES", default=5)
 ATTENTION_PARTLY_PAID_HOURS = env.int("ATTENTION_PARTLY_PAID_HOURS", default=72)
+# How long a request waits for a gateway, and how long after that its charge counts as under way.
 GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
 # How long a worker waits, for whom no buyer is waiting.
 GATEWAY_WORKER_TIMEOUT_SECONDS = env.int("GATEWAY_WORKER_TIMEOUT_SECONDS", default=60)
@@ -196,9 +196,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
-# Which sites' pages may call the API; in the demo, whatever a developer serves on this machine.
 # The last two are not there; a browser shows that to the page only if it is told so in these words.
 CORS_URLS_REGEX = r"^/(v2|oauth|pcm|catalog)(/|$)"
+# Which sites' pages may call the API; in the demo, whatever a developer serves on this machine.
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = (
     [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []
@@ -227,9 +227,9 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["Retry-After", "Idempotent-Replayed", "X-Request-Id"]
 CORS_PREFLIGHT_MAX_AGE = 7200
 
-# How many calls of each kind one address may make in LIMIT_SECONDS; 0 sets no limit.
 LIMIT_SECONDS = env.int("LIMIT_SECONDS", default=10)
-# Counted in the database, for all processes together.
+# How many calls of each kind one address may make in LIMIT_SECONDS; 0 sets no limit. Counted in the
+# database, for all processes together.
 LIMITS = {
     "token": env.int("TOKEN_LIMIT", default=1_000),
     "checkout": env.int("CHECKOUT_LIMIT", default=1_000),
@@ -352,7 +352,7 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 
-# The look of the admin: a teal whose 600 is dark enough for white letters.
+# The look of the admin.
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "api.store.title",
     "SITE_HEADER": "api.store.title",
@@ -370,6 +370,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
     "STYLES": [lambda request: f"{STATIC_URL}backoffice/admin.css"],
     "SCRIPTS": [lambda request: f"{STATIC_URL}backoffice/admin.js"],
+    # A teal whose 600 is dark enough for white letters.
     "COLORS": {
         "primary": {
             "50": "#f0fdfa",
