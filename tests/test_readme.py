@@ -2,6 +2,7 @@
 
 import ast
 import json
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -20,9 +21,11 @@ from inventory.services import products
 from inventory.services.products import Money
 
 ROOT = supervisor.PROJECT
+ROOMS = "api|backoffice|config|demo|inventory|orders|payments"
 README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 DECISIONS = sorted(ROOT.glob("docs/decisions/*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEXT_STEP = "-- next step --"
@@ -126,6 +129,21 @@ def test_every_folder_of_the_readme_is_there():
 
     assert {"config", "api", "inventory", "orders", "payments", "tests", "docs"} <= set(folders)
     assert [name for name in folders if not (ROOT / name).is_dir()] == []
+
+
+def test_every_step_of_a_purchase_is_where_it_is_said_to_be():
+    names = set(re.findall(rf"`((?:{ROOMS})(?:\.\w+)+)`", ARCHITECTURE))
+
+    assert len(names) > 40
+    assert [name for name in sorted(names) if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_every_environment_variable_is_documented_with_its_default():
