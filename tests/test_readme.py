@@ -127,7 +127,7 @@ def test_every_folder_of_the_readme_is_there():
 
     folders = re.findall(r"^(\w+)/ ", drawing, re.MULTILINE)
 
-    assert {"config", "api", "inventory", "orders", "payments", "tests", "docs"} <= set(folders)
+    assert {*ROOMS.split("|"), "templates", "tests", "benchmarks", "docs"} <= set(folders)
     assert [name for name in folders if not (ROOT / name).is_dir()] == []
 
 
