@@ -333,11 +333,7 @@ class Order(models.Model):
         return f"#{self.number}"
 
     def write(self) -> None:
-        """Write what changes in the life of an order. Its row is locked.
-
-        It was left be as it was: whatever happens to it is looked at again.
-        """
-        self.left_be_at = None
+        """Write what changes in the life of an order. Its row is locked."""
         compiled.update(self, *_LIFE)
 
     @property

@@ -104,7 +104,7 @@ def holding_order(lines: Mapping[Product, int]) -> Order:
 
 @in_transaction
 def _take_units(order: Order) -> None:
-    orders.allocate(Order.objects.lock(order.pk), actor=MERCHANT)
+    orders.allocate_and_save(Order.objects.lock(order.pk), actor=MERCHANT)
 
 
 def paid_order(lines: Mapping[Product, int]) -> Order:

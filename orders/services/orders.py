@@ -123,11 +123,22 @@ def _snapshots(order: Order, lines: Sequence[CartLine]) -> list[OrderItem]:
     ]
 
 
-# The units of an order. All but `ship` work inside the transaction of whoever locked the order.
+def save_and_mind(order: Order) -> None:
+    """Save what changed in the life of the locked order.
+
+    Whoever had left it be, left it as it was: whatever happens to it is looked at again.
+    """
+    assert_in_transaction()
+    order.left_be_at = None
+    order.write()
 
 
-def allocate(order: Order, *, actor: Actor) -> None:
-    """Take the units of every line whose stock is managed, all or none, and save the locked order.
+# The units of an order. All but `ship` and its undoing work inside the transaction of whoever
+# locked the order.
+
+
+def allocate_and_save(order: Order, *, actor: Actor) -> None:
+    """Take the units of every line of a locked order whose stock is managed, all or none.
 
     What was archived since checkout is not there at all. The shopper's refusal names neither
     product nor quantity. Raises: InsufficientStock.
@@ -137,7 +148,7 @@ def allocate(order: Order, *, actor: Actor) -> None:
     if any(line.archived for line in lines):
         raise InsufficientStock
     order.allocated_at = clock.now()
-    order.write()
+    save_and_mind(order)
     if lines:
         wanted = summed([(line.product_id, line.quantity) for line in lines])
         try:
@@ -146,26 +157,26 @@ def allocate(order: Order, *, actor: Actor) -> None:
             raise InsufficientStock from refusal
 
 
-def release(order: Order, *, actor: Actor, reason: str) -> None:
-    """Give back what the order holds, if it holds anything, and save the locked order."""
+def release_and_save(order: Order, *, actor: Actor, reason: str) -> None:
+    """Give back what the locked order holds, if it holds anything."""
     assert_in_transaction()
     held = _held(order)
     if order.allocated_at is not None:
         OrderItem.objects.filter(order=order).update(allocated=0)
         order.allocated_at = None
-    order.write()
+    save_and_mind(order)
     if held:
         inventory.deallocate(held, order_id=order.pk, actor=actor, reason=reason)
 
 
-def cancel(order: Order, *, actor: Actor) -> None:
+def cancel_and_save(order: Order, *, actor: Actor) -> None:
     """Cancel the locked order, which its caller found cancellable, and give back what it holds."""
     assert not order.is_cancelled
     assert not order.is_shipped
     order.status = Order.Status.CANCELLED
     order.cancelled_at = order.updated_at = clock.now()
     note_event(order, OrderEvent.Kind.CANCELLED, actor=actor)
-    release(order, actor=actor, reason="order cancelled")
+    release_and_save(order, actor=actor, reason="order cancelled")
 
 
 @in_transaction
@@ -182,7 +193,7 @@ def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | No
     order.shipped_at = order.updated_at = clock.now()
     order.allocated_at = None
     OrderItem.objects.filter(order=order).update(shipped=F("allocated"), allocated=0)
-    order.write()
+    save_and_mind(order)
     note_event(order, OrderEvent.Kind.SHIPPED, actor=actor, text=tracking)
     if held:
         inventory.ship(held, order_id=order_id, actor=actor)
@@ -206,7 +217,7 @@ def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None
     # Also where no line holds any: since when it has been waiting to be shipped.
     order.allocated_at = order.updated_at = clock.now()
     OrderItem.objects.filter(order=order).update(allocated=F("shipped"), shipped=0)
-    order.write()
+    save_and_mind(order)
     note_event(order, OrderEvent.Kind.SHIP_UNDONE, actor=actor, text=reason)
     if lines:
         back = summed([(line.product_id, line.shipped) for line in lines if line.product_id])

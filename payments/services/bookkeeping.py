@@ -34,17 +34,17 @@ def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
 def save_and_allocate(order: Order, actor: Actor) -> None:
     """Save the locked order and, if it holds no units yet, take them. Raises: InsufficientStock."""
     if order.allocated_at is None:
-        orders.allocate(order, actor=actor)
+        orders.allocate_and_save(order, actor=actor)
     else:
-        order.write()
+        orders.save_and_mind(order)
 
 
 def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
     """Save the order and, if no part of its payment holds its units any more, give them back."""
     if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
-        order.write()
+        orders.save_and_mind(order)
     else:
-        orders.release(order, actor=actor, reason=reason)
+        orders.release_and_save(order, actor=actor, reason=reason)
 
 
 # Attempts: captures, voids and refunds.
@@ -65,10 +65,7 @@ def record_attempt(
     at_once: Answer | None = None,
     somebody_waits: bool = True,
 ) -> Attempt:
-    """Put an attempt on record, pending, or ended at once where nobody is to be asked.
-
-    The caller saves the locked order.
-    """
+    """Put an attempt on record, pending, or ended at once where nobody is to be asked."""
     now = order.updated_at = clock.now()
     attempt = Attempt(
         payment=payment,
@@ -90,7 +87,7 @@ def record_attempt(
 
 
 def conclude_and_save(order: Order, payment: Payment, attempt: Attempt, answer: Answer) -> None:
-    """End a pending attempt and save all but the order, which the caller saves."""
+    """End a pending attempt, and save it and its payment."""
     succeeded = answer.outcome is Outcome.SUCCEEDED
     if attempt.kind == Attempt.Kind.CAPTURE and succeeded and answer.captured is not None:
         attempt.amount = answer.captured

@@ -314,7 +314,7 @@ def begin_capture(
     if not capturable or has_open_attempt(payment):
         raise NotCapturable
     attempt = record_attempt(Attempt.Kind.CAPTURE, order, payment, payment.amount, actor)
-    order.write()
+    orders.save_and_mind(order)
     return attempt
 
 
@@ -370,7 +370,7 @@ def begin_refund(
         reason,
         at_once=SUCCEEDED if marked else None,
     )
-    order.write()
+    orders.save_and_mind(order)
     if put_back:
         orders.put_back(order, put_back, actor=actor, reason=reason or "came back")
     return attempt
@@ -407,7 +407,7 @@ def begin_void(
     if not payment.authorized_amount or has_open_attempt(payment):
         raise NotVoidable
     attempt = record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, reason)
-    order.write()
+    orders.save_and_mind(order)
     return attempt
 
 
@@ -508,7 +508,7 @@ def begin_cancel(
         record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
         for payment in authorized
     ]
-    orders.cancel(order, actor=actor)
+    orders.cancel_and_save(order, actor=actor)
     return voids
 
 

@@ -52,8 +52,8 @@ def settle_pending(*, limit: int = BATCH) -> int:
 
 
 def _left_alone() -> Q:
-    """Pending, with nobody waiting for the gateway any more."""
-    return Q(status="pending") & ~Q(charging_until__gt=clock.now())
+    """Pending payments, and attempts alike, with nobody waiting for the gateway any more."""
+    return Q(status=Payment.Status.PENDING) & ~Q(charging_until__gt=clock.now())
 
 
 def _not_queued() -> Q:
@@ -247,11 +247,11 @@ def unresolved(*, older_than: timedelta = timedelta(0)) -> list[Unresolved]:
     """Count what is open for longer than this, a row for each gateway."""
     until = clock.now() - older_than
     found: dict[str, Unresolved] = {}
-    for rows, gateway in (
-        (Payment.objects.filter(status="pending", created_at__lte=until), F("gateway")),
-        (Attempt.objects.filter(status="pending", created_at__lte=until), F("payment__gateway")),
-    ):
-        counted = rows.values(slug=gateway).annotate(count=Count("pk"), since=Min("created_at"))
+    payments = Payment.objects.filter(status=Payment.Status.PENDING)
+    attempts = Attempt.objects.filter(status=Attempt.Status.PENDING)
+    for rows, gateway in ((payments, F("gateway")), (attempts, F("payment__gateway"))):
+        old = rows.filter(created_at__lte=until)
+        counted = old.values(slug=gateway).annotate(count=Count("pk"), since=Min("created_at"))
         for row in counted:
             before = found.get(row["slug"])
             found[row["slug"]] = Unresolved(

@@ -76,7 +76,7 @@ def apply(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 def _accept(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
     bookkeeping.stop_waiting(order, payment)
     _take(order, payment, answer, actor)
-    order.write()
+    orders.save_and_mind(order)
 
 
 def _take(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
@@ -131,7 +131,7 @@ def _captured_there(order: Order, payment: Payment, answer: Answer, actor: Actor
     _book_capture(order, payment, answer, actor)
     if payment.late:
         _send_back(Attempt.Kind.REFUND, order, payment, payment.captured_amount, actor)
-    order.write()
+    orders.save_and_mind(order)
 
 
 def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
@@ -162,7 +162,7 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
         captured = payment.amount if answer.captured is None else answer.captured
         payment.captured_amount = captured
         _send_back(Attempt.Kind.REFUND, order, payment, captured, actor)
-    order.write()
+    orders.save_and_mind(order)
     _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)
 
 
@@ -230,7 +230,7 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
             *(Attempt.Kind.REFUND, order, payment, refunded.amount, SYSTEM, REFUNDED_THERE),
             at_once=answer,
         )
-        order.write()
+        orders.save_and_mind(order)
 
 
 def _known_refund(payment: Payment, refunded: Refunded) -> Attempt | None:
@@ -298,7 +298,7 @@ def _came_back(order: Order, attempt: Attempt, answer: Answer) -> None:
     bookkeeping.take_back_refund(order, payment, attempt.amount)
     attempt.save()
     payment.write()
-    order.write()
+    orders.save_and_mind(order)
     money = order.currency.formatted(attempt.amount)
     orders.note_event(order, OrderEvent.Kind.REFUND_CAME_BACK, actor=SYSTEM, text=money)
 

@@ -470,12 +470,12 @@ def test_f13_control_without_guard_and_check_units_are_sold_that_are_not_there(m
 
 @in_transaction
 def _take_units(order: Order) -> None:
-    orders.allocate(Order.objects.lock(order.pk), actor=MERCHANT)
+    orders.allocate_and_save(Order.objects.lock(order.pk), actor=MERCHANT)
 
 
 @in_transaction
 def _release_units(order: Order) -> None:
-    orders.release(Order.objects.lock(order.pk), actor=MERCHANT, reason="order cancelled")
+    orders.release_and_save(Order.objects.lock(order.pk), actor=MERCHANT, reason="order cancelled")
 
 
 def _held(order: Order) -> int:
