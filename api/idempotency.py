@@ -5,13 +5,14 @@ if the work was done. The answer is stored after the commit; if that was lost, i
 the resource. A refusal is stored in a transaction of its own, after the rollback.
 """
 
+import functools
 import hashlib
 import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import connection
 from rest_framework.renderers import JSONRenderer
@@ -24,6 +25,9 @@ from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, Refusal, answer
 from api.ids import uuid7
 from api.models import IdempotencyKey
 from api.transactions import assert_in_transaction, in_transaction
+
+View = TypeVar("View")
+Address = ParamSpec("Address")
 
 KEPT_FOR = timedelta(hours=24)
 KEY_LENGTH_MAX = 255
@@ -171,16 +175,42 @@ def _store(key: Key, response: Response) -> bool:
 
 
 def once(
+    again: Callable[[Any, str], Response],
+) -> Callable[
+    [Callable[Concatenate[View, Request, Key | None, Address], Response]],
+    Callable[Concatenate[View, Request, Address], Response],
+]:
+    """Have a view's method perform a request, or answer as it was answered before.
+
+    The method hands the key to a service, which claims it. `again` makes the answer anew from the
+    view and the resource id that was claimed; what else the address names is in `view.kwargs`.
+    Errors of the server and 429 are not remembered, nor is 202, which only says how far things had
+    got.
+    """
+
+    def decorate(
+        method: Callable[Concatenate[View, Request, Key | None, Address], Response],
+    ) -> Callable[Concatenate[View, Request, Address], Response]:
+        @functools.wraps(method)
+        def handle(
+            view: View, request: Request, /, *args: Address.args, **kwargs: Address.kwargs
+        ) -> Response:
+            return _once(
+                request,
+                lambda key: method(view, request, key, *args, **kwargs),
+                lambda resource_id: again(view, resource_id),
+            )
+
+        return handle
+
+    return decorate
+
+
+def _once(
     request: Request,
     perform: Callable[[Key | None], Response],
     again: Callable[[str], Response],
 ) -> Response:
-    """Perform the request, or answer as it was answered before.
-
-    `perform` hands the key to a service, which claims it. `again` makes the answer anew from the
-    resource id that was claimed. Errors of the server and 429 are not remembered, nor is 202, which
-    only says how far things had got.
-    """
     key = Key.of(request)
     if key is None:
         return perform(None)

@@ -58,24 +58,22 @@ class _SettingsAnswers(ApiView):
     permission_classes = [Administrator]
     changes: type[serializers.Serializer[Any]]
 
-    def answered(self, _: str = "") -> Response:
+    def answered(self) -> Response:
         raise NotImplementedError
 
     def get(self, request: Request) -> Response:
         return self.answered()
 
-    def put(self, request: Request) -> Response:
-        def perform(key: Key | None) -> Response:
-            store.change(key=key, **self.validated(self.changes))
-            return self.answered()
-
-        return once(request, perform, self.answered)
+    @once(again=lambda view, _: view.answered())
+    def put(self, request: Request, key: Key | None) -> Response:
+        store.change(key=key, **self.validated(self.changes))
+        return self.answered()
 
 
 class SettingsView(_SettingsAnswers):
     changes = SettingsChanges
 
-    def answered(self, _: str = "") -> Response:
+    def answered(self) -> Response:
         return envelope(
             {
                 "type": "settings",
@@ -104,7 +102,7 @@ class SettingsView(_SettingsAnswers):
 class CartSettingsView(_SettingsAnswers):
     changes = CartSettingsChanges
 
-    def answered(self, _: str = "") -> Response:
+    def answered(self) -> Response:
         known = store.current()
         return envelope(
             {

@@ -50,6 +50,9 @@ class _ProductAnswers(ApiView):
             self.currency(),
         )
 
+    def created(self, product_id: uuid.UUID | str) -> Response:
+        return self.answered(product_id, 201)
+
     def answered(self, product_id: uuid.UUID | str, status: int = 200) -> Response:
         product = self.visible().filter(pk=product_id).first()
         if product is None:
@@ -64,29 +67,24 @@ class ProductsView(_ProductAnswers):
         products = listed(request, self.visible().order_by("-created_at", "-pk"), filters)
         return paginated(request, products, self.represented)
 
-    def post(self, request: Request) -> Response:
-        def perform(key: Key | None) -> Response:
-            # What could not be answered is not done.
-            self.currency()
-            fields = self.validated(serializers.ProductBody)
-            created = products.create(**fields, actor=self.caller.actor, key=key)
-            return self.answered(created.pk, 201)
-
-        return once(request, perform, again=lambda product_id: self.answered(product_id, 201))
+    @once(again=_ProductAnswers.created)
+    def post(self, request: Request, key: Key | None) -> Response:
+        # What could not be answered is not done.
+        self.currency()
+        fields = self.validated(serializers.ProductBody)
+        return self.created(products.create(**fields, actor=self.caller.actor, key=key).pk)
 
 
 class ProductView(_ProductAnswers):
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
         return self.answered(product_id)
 
-    def put(self, request: Request, product_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            self.currency()
-            fields = self.validated(serializers.ProductChanges)
-            products.update(product_id, **fields, actor=self.caller.actor, key=key)
-            return self.answered(product_id)
-
-        return once(request, perform, again=self.answered)
+    @once(again=_ProductAnswers.answered)
+    def put(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
+        self.currency()
+        fields = self.validated(serializers.ProductChanges)
+        products.update(product_id, **fields, actor=self.caller.actor, key=key)
+        return self.answered(product_id)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
         products.archive(product_id, actor=self.caller.actor)
@@ -131,16 +129,15 @@ class InventoryView(ApiView):
             raise BadRequest("Nobody knows the stock of a moment to come.", source="at")
         return envelope(serializers.stock_at(stock, stock_log.entry_at(stock, moment), moment))
 
-    def post(self, request: Request, product_id: uuid.UUID) -> Response:
-        def again(product: str) -> Response:
-            return envelope(serializers.stock(stock_log.stock_of(uuid.UUID(product))), 201)
+    def created(self, product_id: uuid.UUID | str) -> Response:
+        stock = stock_log.stock_of(uuid.UUID(str(product_id)))
+        return envelope(serializers.stock(stock), 201)
 
-        def perform(key: Key | None) -> Response:
-            quantity = self.validated(serializers.StockBody)["quantity"]
-            products.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
-            return again(str(product_id))
-
-        return once(request, perform, again)
+    @once(again=created)
+    def post(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
+        quantity = self.validated(serializers.StockBody)["quantity"]
+        products.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
+        return self.created(product_id)
 
     def delete(self, request: Request, product_id: uuid.UUID) -> Response:
         products.stop_managing(product_id, actor=self.caller.actor)
@@ -173,18 +170,16 @@ class StockTransactionsView(ApiView):
             total=stock.sequence,
         )
 
-    def post(self, request: Request, product_id: uuid.UUID) -> Response:
-        def again(entry_id: str) -> Response:
-            entry = stock_log.stock_transaction_of(product_id, uuid.UUID(entry_id))
-            return envelope(serializers.stock_transaction(entry, product_id))
+    def recorded(self, entry_id: uuid.UUID | str) -> Response:
+        product_id = self.kwargs["product_id"]
+        entry = stock_log.stock_transaction_of(product_id, uuid.UUID(str(entry_id)))
+        return envelope(serializers.stock_transaction(entry, product_id))
 
-        def perform(key: Key | None) -> Response:
-            asked = self.validated(serializers.StockTransactionBody)
-            action = Action(asked.pop("action"))
-            actor = self.caller.actor
-            return again(str(inventory.record(product_id, action, **asked, actor=actor, key=key)))
-
-        return once(request, perform, again)
+    @once(again=recorded)
+    def post(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
+        asked = self.validated(serializers.StockTransactionBody)
+        action, actor = Action(asked.pop("action")), self.caller.actor
+        return self.recorded(inventory.record(product_id, action, **asked, actor=actor, key=key))
 
 
 def _newest_first(request: Request) -> bool:
@@ -211,6 +206,9 @@ class _CurrencyAnswers(ApiView):
         url = self.request.build_absolute_uri(f"/v2/currencies/{currency.pk}")
         return serializers.currency(currency, url)
 
+    def created(self, currency_id: uuid.UUID | str) -> Response:
+        return self.answered(currency_id, 201)
+
     def answered(self, currency_id: uuid.UUID | str, status: int = 200) -> Response:
         currency = Currency.objects.filter(pk=currency_id).first()
         if currency is None:
@@ -223,25 +221,21 @@ class CurrenciesView(_CurrencyAnswers):
         rows = listed(request, Currency.objects.order_by("code"))
         return paginated(request, rows, self.represented)
 
-    def post(self, request: Request) -> Response:
-        def perform(key: Key | None) -> Response:
-            fields = self.validated(serializers.CurrencyBody)
-            return self.answered(currencies.create(**fields, key=key).pk, 201)
-
-        return once(request, perform, again=lambda currency_id: self.answered(currency_id, 201))
+    @once(again=_CurrencyAnswers.created)
+    def post(self, request: Request, key: Key | None) -> Response:
+        fields = self.validated(serializers.CurrencyBody)
+        return self.created(currencies.create(**fields, key=key).pk)
 
 
 class CurrencyView(_CurrencyAnswers):
     def get(self, request: Request, currency_id: uuid.UUID) -> Response:
         return self.answered(currency_id)
 
-    def put(self, request: Request, currency_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            fields = self.validated(serializers.CurrencyChanges)
-            currencies.change(currency_id, **fields, key=key)
-            return self.answered(currency_id)
-
-        return once(request, perform, again=self.answered)
+    @once(again=_CurrencyAnswers.answered)
+    def put(self, request: Request, key: Key | None, currency_id: uuid.UUID) -> Response:
+        fields = self.validated(serializers.CurrencyChanges)
+        currencies.change(currency_id, **fields, key=key)
+        return self.answered(currency_id)
 
     def delete(self, request: Request, currency_id: uuid.UUID) -> Response:
         currencies.delete(currency_id)

@@ -42,6 +42,9 @@ class _CartView(ApiView):
         url = self.request.build_absolute_uri(f"/v2/carts/{contents.id}")
         return serializers.cart(contents, self.currency_of(contents), url)
 
+    def created_cart(self, cart_id: str) -> Response:
+        return self.whole_cart(cart_id, 201)
+
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
         contents = cart_contents.contents(cart_id)
         beside: dict[str, Any] = {}
@@ -52,6 +55,9 @@ class _CartView(ApiView):
     def items(self, cart_id: str, status: int = 200) -> Response:
         """Answer as every call about items does: with all of them."""
         return self.items_of(cart_contents.contents(cart_id), status)
+
+    def added_items(self, cart_id: str) -> Response:
+        return self.items(cart_id, 201)
 
     def items_of(
         self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
@@ -93,31 +99,24 @@ class CartsView(_CartView):
         shown = cart_contents.contents_of(found[page.offset : page.offset + page.limit])
         return page.envelope(request, [self.shown(contents) for contents in shown], found.count())
 
-    def post(self, request: Request) -> Response:
-        def perform(key: Key | None) -> Response:
-            fields = self.validated(serializers.NewCartBody)
-            # Whoever knows the id may change the cart, so that all of it is random.
-            cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
-            carts.create(cart_id, key=key, **fields)
-            return again(cart_id)
-
-        def again(cart_id: str) -> Response:
-            return self.whole_cart(cart_id, 201)
-
-        return once(request, perform, again)
+    @once(again=_CartView.created_cart)
+    def post(self, request: Request, key: Key | None) -> Response:
+        fields = self.validated(serializers.NewCartBody)
+        # Whoever knows the id may change the cart, so that all of it is random.
+        cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
+        carts.create(cart_id, key=key, **fields)
+        return self.created_cart(cart_id)
 
 
 class CartView(_CartView):
     def get(self, request: Request, cart_id: str) -> Response:
         return self.whole_cart(cart_id)
 
-    def put(self, request: Request, cart_id: str) -> Response:
-        def perform(key: Key | None) -> Response:
-            fields = self.validated(serializers.CartBody)
-            carts.save(cart_id, key=key, **fields)
-            return self.whole_cart(cart_id)
-
-        return once(request, perform, self.whole_cart)
+    @once(again=_CartView.whole_cart)
+    def put(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        fields = self.validated(serializers.CartBody)
+        carts.save(cart_id, key=key, **fields)
+        return self.whole_cart(cart_id)
 
     def delete(self, request: Request, cart_id: str) -> Response:
         carts.delete(cart_id)
@@ -128,18 +127,16 @@ class CartItemsView(_CartView):
     def get(self, request: Request, cart_id: str) -> Response:
         return self.items(cart_id)
 
-    def post(self, request: Request, cart_id: str) -> Response:
-        def perform(key: Key | None) -> Response:
-            data = _unwrapped(self.data())
-            if isinstance(data, list):
-                return self._add(cart_id, _entries(data, serializers.entry), key)
-            entry = serializers.entry(data)
-            if isinstance(entry, OtherCart):
-                return self._add(cart_id, [entry], key)
-            currency = self.currency_asked_for()
-            return self.items_of(carts.add_one(cart_id, entry, currency=currency, key=key), 201)
-
-        return once(request, perform, lambda cart: self.items(cart, 201))
+    @once(again=_CartView.added_items)
+    def post(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        data = _unwrapped(self.data())
+        if isinstance(data, list):
+            return self._add(cart_id, _entries(data, serializers.entry), key)
+        entry = serializers.entry(data)
+        if isinstance(entry, OtherCart):
+            return self._add(cart_id, [entry], key)
+        currency = self.currency_asked_for()
+        return self.items_of(carts.add_one(cart_id, entry, currency=currency, key=key), 201)
 
     def _add(self, cart_id: str, entries: Sequence[Entry | Refusal], key: Key | None) -> Response:
         all_or_nothing = self.all_or_nothing(serializers.AddOptions)
@@ -154,22 +151,18 @@ class CartItemsView(_CartView):
             changed = Changed(cart_contents.contents(cart_id), nothing_added.refused)
         return self.items_of(changed.contents, 201, changed.refused)
 
-    def put(self, request: Request, cart_id: str) -> Response:
-        def perform(key: Key | None) -> Response:
-            data = _unwrapped(self.data())
-            entries = _entries(data if isinstance(data, list) else [data], _change)
-            all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
-            try:
-                refused = carts.change_items(
-                    cart_id, entries, all_or_nothing=all_or_nothing, key=key
-                )
-            except SeveralRefused as nothing_set:
-                if all_or_nothing:
-                    raise
-                refused = nothing_set.refused
-            return self.items_of(cart_contents.contents(cart_id), refused=refused)
-
-        return once(request, perform, self.items)
+    @once(again=_CartView.items)
+    def put(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        data = _unwrapped(self.data())
+        entries = _entries(data if isinstance(data, list) else [data], _change)
+        all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
+        try:
+            refused = carts.change_items(cart_id, entries, all_or_nothing=all_or_nothing, key=key)
+        except SeveralRefused as nothing_set:
+            if all_or_nothing:
+                raise
+            refused = nothing_set.refused
+        return self.items_of(cart_contents.contents(cart_id), refused=refused)
 
     def delete(self, request: Request, cart_id: str) -> Response:
         carts.remove_items(cart_id)
@@ -196,15 +189,13 @@ def _change(data: Any, source: str) -> LineChange:
 
 
 class CartItemView(_CartView):
-    def put(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            asked = self.validated(serializers.CartItemChanges)
-            if asked.setdefault("item_id", item_id) != item_id:
-                raise BadRequest("The address names another item.", source="data.id")
-            carts.change_item(cart_id, **asked, key=key)
-            return self.items(cart_id)
-
-        return once(request, perform, self.items)
+    @once(again=_CartView.items)
+    def put(self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID) -> Response:
+        asked = self.validated(serializers.CartItemChanges)
+        if asked.setdefault("item_id", item_id) != item_id:
+            raise BadRequest("The address names another item.", source="data.id")
+        carts.change_item(cart_id, **asked, key=key)
+        return self.items(cart_id)
 
     def delete(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
         carts.remove_item(cart_id, item_id)
@@ -214,16 +205,14 @@ class CartItemView(_CartView):
 class CheckoutView(ApiView):
     limited_as = "checkout"
 
-    def post(self, request: Request, cart_id: str) -> Response:
-        def perform(key: Key | None) -> Response:
-            asked = self.validated(serializers.CheckoutBody)
-            currency = request.headers.get("X-Moltin-Currency", "")
-            return checked_out(*orders.checkout(cart_id, **asked, currency=currency, key=key))
+    def answered(self, order_id: str) -> Response:
+        return checked_out(*order_and_items(uuid.UUID(order_id)))
 
-        def again(order_id: str) -> Response:
-            return checked_out(*order_and_items(uuid.UUID(order_id)))
-
-        return once(request, perform, again)
+    @once(again=answered)
+    def post(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        asked = self.validated(serializers.CheckoutBody)
+        currency = request.headers.get("X-Moltin-Currency", "")
+        return checked_out(*orders.checkout(cart_id, **asked, currency=currency, key=key))
 
 
 def checked_out(order: Order, items: list[OrderItem]) -> Response:

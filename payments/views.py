@@ -1,5 +1,4 @@
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from rest_framework.request import Request
@@ -29,27 +28,7 @@ def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
     return envelope(serializers.transaction(payment, currency, pending), status)
 
 
-class PaymentsView(ApiView):
-    """`POST /v2/orders/{id}/payments`: a shopper may pay an order whose id it knows."""
-
-    limited_as = "payment"
-
-    def post(self, request: Request, order_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            asked = self.validated(serializers.PaymentBody)
-            payment = payments.pay(
-                order_id,
-                asked["request"],
-                actor=self.caller.actor,
-                by_shopper=not self.caller.is_administrator,
-                key=key,
-            )
-            return _transaction(payment)
-
-        return once(request, perform, again=_paid_before)
-
-
-def _paid_before(payment_id: str) -> Response:
+def _paid_before(_: ApiView, payment_id: str) -> Response:
     """Answer a payment call whose own answer was lost.
 
     Raises: KeyInUse, PaymentDeclined, PaymentReturned.
@@ -58,6 +37,24 @@ def _paid_before(payment_id: str) -> Response:
     if payment.is_pending and payment.charging_until and payment.charging_until > clock.now():
         raise KeyInUse
     return _transaction(payment, _pending(payment))
+
+
+class PaymentsView(ApiView):
+    """`POST /v2/orders/{id}/payments`: a shopper may pay an order whose id it knows."""
+
+    limited_as = "payment"
+
+    @once(again=_paid_before)
+    def post(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
+        asked = self.validated(serializers.PaymentBody)
+        payment = payments.pay(
+            order_id,
+            asked["request"],
+            actor=self.caller.actor,
+            by_shopper=not self.caller.is_administrator,
+            key=key,
+        )
+        return _transaction(payment)
 
 
 class TransactionsView(ApiView):
@@ -97,12 +94,12 @@ class ConfirmView(_TransactionActionView):
 
     limited_as = "payment"
 
-    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            validated(serializers.ConfirmBody, self.optional_data())
-            return _transaction(payments.confirm(order_id, payment_id, key=key))
-
-        return once(request, perform, again=_paid_before)
+    @once(again=_paid_before)
+    def post(
+        self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
+    ) -> Response:
+        validated(serializers.ConfirmBody, self.optional_data())
+        return _transaction(payments.confirm(order_id, payment_id, key=key))
 
 
 class _AttemptView(_TransactionActionView):
@@ -110,58 +107,46 @@ class _AttemptView(_TransactionActionView):
 
     permission_classes = [Administrator]
 
-    def attempted(
-        self,
-        request: Request,
-        order_id: uuid.UUID,
-        payment_id: uuid.UUID,
-        attempt: Callable[[Key | None], Attempt],
-    ) -> Response:
-        def perform(key: Key | None) -> Response:
-            attempt(key)
-            return again(str(payment_id))
-
-        def again(_: str) -> Response:
-            payment = payments.payment_of(order_id, payment_id)
-            return _transaction(payment, _pending(payment))
-
-        return once(request, perform, again)
+    def attempted(self, payment_id: uuid.UUID | str) -> Response:
+        payment = payments.payment_of(self.kwargs["order_id"], uuid.UUID(str(payment_id)))
+        return _transaction(payment, _pending(payment))
 
 
 class CaptureView(_AttemptView):
-    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
-        def attempt(key: Key | None) -> Attempt:
-            validated(serializers.CaptureBody, self.optional_data())
-            return payments.capture(order_id, payment_id, actor=self.caller.actor, key=key)
-
-        return self.attempted(request, order_id, payment_id, attempt)
+    @once(again=_AttemptView.attempted)
+    def post(
+        self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
+    ) -> Response:
+        validated(serializers.CaptureBody, self.optional_data())
+        payments.capture(order_id, payment_id, actor=self.caller.actor, key=key)
+        return self.attempted(payment_id)
 
 
 class RefundView(_AttemptView):
-    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
-        def attempt(key: Key | None) -> Attempt:
-            asked = validated(serializers.RefundBody, self.optional_data())
-            return payments.refund(
-                order_id,
-                payment_id,
-                asked.get("amount"),
-                actor=self.caller.actor,
-                reason=asked["reason"],
-                key=key,
-            )
-
-        return self.attempted(request, order_id, payment_id, attempt)
+    @once(again=_AttemptView.attempted)
+    def post(
+        self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
+    ) -> Response:
+        asked = validated(serializers.RefundBody, self.optional_data())
+        payments.refund(
+            order_id,
+            payment_id,
+            asked.get("amount"),
+            actor=self.caller.actor,
+            reason=asked["reason"],
+            key=key,
+        )
+        return self.attempted(payment_id)
 
 
 class VoidView(_AttemptView):
-    def post(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
-        def attempt(key: Key | None) -> Attempt:
-            reason = validated(serializers.VoidBody, self.optional_data())["reason"]
-            return payments.void(
-                order_id, payment_id, actor=self.caller.actor, reason=reason, key=key
-            )
-
-        return self.attempted(request, order_id, payment_id, attempt)
+    @once(again=_AttemptView.attempted)
+    def post(
+        self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
+    ) -> Response:
+        reason = validated(serializers.VoidBody, self.optional_data())["reason"]
+        payments.void(order_id, payment_id, actor=self.caller.actor, reason=reason, key=key)
+        return self.attempted(payment_id)
 
 
 class OrderView(ApiView):
@@ -176,12 +161,10 @@ class OrderView(ApiView):
         order, items = order_and_items(uuid.UUID(str(order_id)))
         return order_answer(order, items, include_items="items" in included(self.request))
 
-    def put(self, request: Request, order_id: uuid.UUID) -> Response:
-        def perform(key: Key | None) -> Response:
-            self._change(order_id, self.validated(OrderChanges), key)
-            return self.answered(order_id)
-
-        return once(request, perform, self.answered)
+    @once(again=answered)
+    def put(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
+        self._change(order_id, self.validated(OrderChanges), key)
+        return self.answered(order_id)
 
     def _change(self, order_id: uuid.UUID, asked: dict[str, Any], key: Key | None) -> None:
         """One call does one thing: ship, cancel, or change what is written on the order."""

@@ -50,6 +50,21 @@ def _request(
     return request
 
 
+def _call(
+    request: Request,
+    perform: Callable[[Key | None], Response],
+    again: Callable[[str], Response],
+) -> Response:
+    """Call a view that performs so."""
+
+    class View:
+        @once(again=lambda _, resource_id: again(resource_id))
+        def post(self, request: Request, key: Key | None) -> Response:
+            return perform(key)
+
+    return View().post(request)
+
+
 class _Things:
     """A service, and the view of it, that makes a thing at each call: an API client's row."""
 
@@ -57,7 +72,7 @@ class _Things:
         self.made: list[str] = []
 
     def call(self, request: Request) -> Response:
-        return once(request, self.perform, self.again)
+        return _call(request, self.perform, self.again)
 
     def perform(self, key: Key | None) -> Response:
         self.make(key)
@@ -142,7 +157,7 @@ def test_an_answer_without_a_body_is_remembered_too(things):
         things.make(key)
         return Response(status=204)
 
-    first, second = [once(_request(), perform, things.again) for _ in range(2)]
+    first, second = [_call(_request(), perform, things.again) for _ in range(2)]
 
     assert (first.status_code, first.data) == (second.status_code, second.data) == (204, None)
     assert _replayed(second)
@@ -173,7 +188,7 @@ def test_f27_a_request_whose_first_still_runs_is_refused_at_once(things):
         return Response({"data": "slow"})
 
     def first() -> Any:
-        return once(_request(), perform_slowly, things.again).data
+        return _call(_request(), perform_slowly, things.again).data
 
     def second() -> Any:
         assert is_running.wait(PATIENCE_SECONDS)
@@ -227,7 +242,7 @@ def _claim(key: Key | None) -> None:
 
 
 def test_f27_a_refusal_is_remembered(things):
-    first = once(_request(), _refuse(Refused(), after=_claim), things.again)
+    first = _call(_request(), _refuse(Refused(), after=_claim), things.again)
     second = things.call(_request())
 
     assert first.status_code == second.status_code == 422
@@ -238,7 +253,7 @@ def test_f27_a_refusal_is_remembered(things):
 
 
 def test_a_refusal_before_the_key_was_claimed_is_remembered(things):
-    once(_request(), _refuse(Refused(), after=lambda key: None), things.again)
+    _call(_request(), _refuse(Refused(), after=lambda key: None), things.again)
 
     assert things.call(_request()).status_code == 422
 
@@ -252,7 +267,7 @@ class _UnderWay(Refusal):
 @pytest.mark.parametrize("passing", [Busy(), _UnderWay()])
 def test_f27_a_refusal_that_says_when_to_try_again_is_not_remembered(things, passing):
     with pytest.raises(type(passing)):
-        once(_request(), _refuse(passing, after=_claim), things.again)
+        _call(_request(), _refuse(passing, after=_claim), things.again)
 
     second = things.call(_request())
     assert (second.status_code, _replayed(second)) == (201, False)
@@ -270,7 +285,7 @@ class _Broken(Refusal):
 
 @pytest.mark.parametrize("passing", [_SlowDown(), _Broken()])
 def test_f27_neither_429_nor_an_answer_of_500_is_remembered(things, passing):
-    first = once(_request(), _refuse(passing, after=_claim), things.again)
+    first = _call(_request(), _refuse(passing, after=_claim), things.again)
     second = things.call(_request())
 
     assert first.status_code == passing.kind.status
@@ -283,7 +298,7 @@ def test_f27_an_error_of_the_server_is_not_remembered(things):
         raise AssertionError("unreachable")
 
     with pytest.raises(ZeroDivisionError):
-        once(_request(), perform, things.again)
+        _call(_request(), perform, things.again)
 
     assert not _replayed(things.call(_request()))
     assert things.made == ["thing 1"]
@@ -294,8 +309,8 @@ def test_a_payment_under_way_is_looked_at_anew_and_not_remembered_as_pending(thi
         things.make(key)
         return Response({"data": "pending"}, status=202)
 
-    once(_request(), perform, things.again)
-    second = once(_request(), perform, things.again)
+    _call(_request(), perform, things.again)
+    second = _call(_request(), perform, things.again)
 
     assert things.made == ["thing 1"]
     assert second.data == {"data": {"name": "thing 1", "made": "again"}}
@@ -311,7 +326,7 @@ def test_f19_an_answer_that_was_lost_is_made_again_from_the_resource(things):
         raise OperationalError("the server went away")
 
     with pytest.raises(OperationalError):
-        once(_request(), crash_after_the_commit, things.again)
+        _call(_request(), crash_after_the_commit, things.again)
     response = things.call(_request())
 
     assert things.made == ["thing 1"]
@@ -325,7 +340,7 @@ def test_a_lost_answer_that_has_become_a_refusal_is_that_refusal(things):
 
     with transaction.atomic():
         claim(Key.of(_request()), "thing")
-    response = once(_request(), things.perform, refuse)
+    response = _call(_request(), things.perform, refuse)
 
     assert (response.status_code, _replayed(response)) == (422, True)
 
@@ -338,7 +353,7 @@ def test_a_lost_answer_that_is_still_being_made_is_in_use(things):
         claim(Key.of(_request()), "thing")
 
     with pytest.raises(KeyInUse):
-        once(_request(), things.perform, still_running)
+        _call(_request(), things.perform, still_running)
 
 
 def test_work_that_was_rolled_back_gives_its_key_back(things):
@@ -359,7 +374,7 @@ def test_a_refusal_never_overwrites_what_a_later_call_achieved(things):
         things.call(_request())
         raise Refused
 
-    first = once(_request(), refused_late, things.again)
+    first = _call(_request(), refused_late, things.again)
     third = things.call(_request())
 
     assert things.made == ["thing 1"]
@@ -371,7 +386,7 @@ def test_whoever_reuses_a_key_is_told_so_even_if_the_new_request_is_refused_at_s
     things.call(_request('{"data": 1}'))
 
     with pytest.raises(KeyReused):
-        once(_request('{"data": 2}'), _refuse(Refused(), after=lambda key: None), things.again)
+        _call(_request('{"data": 2}'), _refuse(Refused(), after=lambda key: None), things.again)
 
     assert things.call(_request('{"data": 1}')).data == {"data": {"name": "thing 1"}}
 
@@ -385,7 +400,7 @@ def test_a_late_answer_is_not_stored_under_a_key_that_has_become_another_call_s(
             things.call(_request())
         return Response({"data": "late"})
 
-    once(_request(), answered_after_a_day, things.again)
+    _call(_request(), answered_after_a_day, things.again)
     with clock.replaced(lambda: tomorrow):
         third = things.call(_request())
 
@@ -417,7 +432,7 @@ def test_a_refusal_is_remembered_under_a_key_of_yesterday_too(things):
     with clock.replaced(lambda: NOON):
         things.call(_request())
     with clock.replaced(lambda: NOON + timedelta(days=2)):
-        once(_request("{}"), _refuse(Refused(), after=_claim), things.again)
+        _call(_request("{}"), _refuse(Refused(), after=_claim), things.again)
         second = things.call(_request("{}"))
 
     assert (second.status_code, _replayed(second)) == (422, True)
