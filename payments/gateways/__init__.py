@@ -3,8 +3,8 @@
 from django.conf import settings
 
 from payments.errors import GatewayNotFound
-from payments.gateways import stripe
 from payments.gateways.base import Adapter
+from payments.gateways.stripe import StripeGateway
 from payments.gateways.test import DemoGateway
 from payments.models import Payment
 
@@ -12,19 +12,21 @@ from payments.models import Payment
 # recorded has happened.
 ASKING_NOBODY = frozenset({"manual"})
 
+_stripe = StripeGateway()
+_test = DemoGateway()
+
+
+def _offered() -> dict[str, Adapter]:
+    """Every gateway that this server is written for, by slug: a new one is named here."""
+    offered: dict[str, Adapter] = {"stripe": _stripe}
+    if settings.HOLDFAST_DEMO:
+        offered["test"] = _test
+    return offered
+
 
 def adapters() -> dict[str, Adapter]:
     """Every gateway that this server can ask, by slug."""
-    able: dict[str, Adapter] = {}
-    if settings.STRIPE_SECRET_KEY:
-        able["stripe"] = _stripe
-    if settings.HOLDFAST_DEMO:
-        able["test"] = _test
-    return able
-
-
-_stripe = stripe.StripeGateway()
-_test = DemoGateway()
+    return {slug: adapter for slug, adapter in _offered().items() if adapter.can_be_asked()}
 
 
 def adapter(slug: str) -> Adapter:
@@ -37,13 +39,13 @@ def adapter(slug: str) -> Adapter:
 
 def known() -> set[str]:
     """Every gateway that the store may be shown; not each can be used."""
-    return {*ASKING_NOBODY, "stripe", *adapters()}
+    return {*ASKING_NOBODY, *_offered(), *adapters()}
 
 
 def usable() -> set[str]:
     """Those that can be enabled: the others lack their keys in the environment."""
-    lacking = set() if stripe.has_its_keys() else {"stripe"}
-    return {*ASKING_NOBODY, *adapters()} - lacking
+    able = {slug for slug, adapter in adapters().items() if adapter.is_usable()}
+    return {*ASKING_NOBODY, *able}
 
 
 def asks_outside(payment: Payment) -> bool:

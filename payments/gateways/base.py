@@ -73,6 +73,14 @@ class Adapter(ABC):
     Whatever it raises counts as no answer, since the money may have moved.
     """
 
+    def can_be_asked(self) -> bool:
+        """Tell whether this server has what it takes to ask, if only about earlier charges."""
+        return True
+
+    def is_usable(self) -> bool:
+        """Tell whether the store may enable it: no key that a payment takes is missing here."""
+        return True
+
     def require_chargeable(self, payment: Payment) -> None:  # noqa: B027 - most charge anything
         """Refuse what the gateway could never charge, before any stock is touched.
 

@@ -41,18 +41,15 @@ _WITHOUT_DIGITS = frozenset({"ISK", "UGX"})
 _NOT_IN_TIME = "The payment was not completed in time."
 
 
-def has_its_keys() -> bool:
-    """Both, and not one of Stripe's test mode and one of real money."""
-    secret, publishable = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY
-    return bool(secret and publishable and _mode(secret) == _mode(publishable))
-
-
-def _mode(key: str) -> list[str]:
-    """`sk_test_…`, `rk_live_…`, `pk_live_…`: the second word."""
-    return key.split("_")[1:2]
-
-
 class StripeGateway(Adapter):
+    def can_be_asked(self) -> bool:
+        return bool(settings.STRIPE_SECRET_KEY)
+
+    def is_usable(self) -> bool:
+        """Both keys, and not one of Stripe's test mode and one of real money."""
+        secret, publishable = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY
+        return bool(secret and publishable and _mode(secret) == _mode(publishable))
+
     def require_chargeable(self, payment: Payment) -> None:
         if not payment.token:
             raise PaymentTokenRequired(source="data.payment")
@@ -376,6 +373,11 @@ def _in_our_digits(amount: int, currency: str) -> int:
 
 
 # Asking.
+
+
+def _mode(key: str) -> list[str]:
+    """`sk_test_…`, `rk_live_…`, `pk_live_…`: the second word."""
+    return key.split("_")[1:2]
 
 
 def _client() -> StripeClient:
