@@ -4,7 +4,7 @@ from django.urls import include, path
 from api.views import no_page
 from demo import shop
 from payments.metrics import metrics
-from payments.webhooks import stripe_webhook
+from payments.webhooks import webhook
 
 handler400 = "api.views.bad_request"
 handler403 = "api.views.forbidden"
@@ -20,7 +20,7 @@ urlpatterns = [
     path("", shop.page),
     # Django's redirect from a row to its page in a shop fails on an id that is none.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
-    path("webhooks/stripe", stripe_webhook),
+    path("webhooks/<slug:slug>", webhook),
     path("metrics", metrics),
     path("admin/", admin.site.urls),
 ]

@@ -1,4 +1,13 @@
-from api.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, WRONG_STATE, Kind, NotFound, Refusal
+from api.errors import (
+    BAD_REQUEST,
+    CONFLICT,
+    FORBIDDEN,
+    UNAUTHORIZED,
+    WRONG_STATE,
+    Kind,
+    NotFound,
+    Refusal,
+)
 
 PAYMENT_DECLINED = Kind(402, "Payment declined")
 UNSUPPORTED_OPERATION = Kind(422, "Unsupported gateway operation")
@@ -14,6 +23,18 @@ class GatewayNotFound(NotFound):
     code = "gateway_not_found"
     thing = "Gateway"
     detail = "The requested gateway could not be found"
+
+
+class SignatureRefused(Refusal):
+    kind = UNAUTHORIZED
+    code = "signature_refused"
+    detail = "The signature does not fit the message."
+
+
+class NoMessage(Refusal):
+    kind = BAD_REQUEST
+    code = "no_message"
+    detail = "The body is no message of the gateway."
 
 
 class GatewayNotEnabled(Refusal):

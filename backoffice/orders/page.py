@@ -7,8 +7,8 @@ from typing import Any
 
 from inventory.models import Action, StockTransaction
 from orders.models import Order
-from payments.models import GatewayEvent, Payment
-from payments.services.gateway_events import DISPUTE
+from payments.models import Payment
+from payments.services import gateway_events
 
 STATUS_COLOURS = {
     "incomplete": None,
@@ -190,14 +190,10 @@ def _money_events(
 
 
 def _disputes(payments: Sequence[Payment], names: Mapping[str, str]) -> Iterable[Event]:
-    """What a gateway told of a buyer who wants his money back from his bank."""
-    messages = GatewayEvent.objects.filter(payment__in=payments, type__startswith=DISPUTE)
-    for message in messages.order_by("received_at"):
-        gateway = names.get(message.gateway, message.gateway)
-        what = message.type.removeprefix(DISPUTE).replace("_", " ")
-        about = message.body["data"]["object"]
-        notes = [str(about.get(name) or "") for name in ("reason", "status", "id")]
-        yield Event(message.received_at, f"{gateway}: dispute {what}", note=_notes(*notes))
+    """What a gateway told of a buyer who wants the money back from the bank."""
+    for told, dispute in gateway_events.disputes_of(payments):
+        what = f"{names.get(told.gateway, told.gateway)}: dispute {dispute.what}"
+        yield Event(told.received_at, what, note=_notes(*dispute.notes))
 
 
 _MOVED = {

@@ -37,9 +37,14 @@ def adapter(slug: str) -> Adapter:
         raise GatewayNotFound from error
 
 
+def every() -> dict[str, Adapter]:
+    """Every gateway that there is an adapter for, by slug, also one that lacks its keys."""
+    return {**_offered(), **adapters()}
+
+
 def known() -> set[str]:
     """Every gateway that the store may be shown; not each can be used."""
-    return {*ASKING_NOBODY, *_offered(), *adapters()}
+    return {*ASKING_NOBODY, *every()}
 
 
 def usable() -> set[str]:

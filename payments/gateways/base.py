@@ -1,13 +1,14 @@
 """What a gateway must be able to do, and what it may say. It never touches our records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from payments.models import Attempt, Payment
+from payments.errors import GatewayNotFound
+from payments.models import Attempt, GatewayEvent, Payment
 
 
 class Outcome(Enum):
@@ -65,6 +66,30 @@ class Refunded:
     attempt_id: str
     amount: int
     answer: Answer
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something that a gateway told by itself: a reason to ask, and never an answer."""
+
+    # The gateway's own name for it, by which it is kept once.
+    id: str
+    type: str
+    # The charge that it is about, as the gateway calls it; empty where it names none.
+    reference: str
+    # Ours, as we told the gateway; empty where it does not say.
+    payment_id: str
+    # Whether a charge, or a refund of it, may be another than before. Else it is only kept.
+    may_have_changed: bool
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """What became of a buyer's wish to have money back from the bank, in the gateway's words."""
+
+    what: str
+    notes: Sequence[str] = ()
 
 
 class Adapter(ABC):
@@ -129,3 +154,15 @@ class Adapter(ABC):
     def booked_since(self, moment: datetime) -> Iterable[Booked]:
         """Name every charge made since, where the gateway keeps books of its own."""
         return ()
+
+    def read_message(self, headers: Mapping[str, str], body: bytes) -> Message:
+        """Make sure that the gateway sent this, and read it. Headers are found in any case.
+
+        Raises: SignatureRefused, also while there is no secret to verify it by; NoMessage;
+        GatewayNotFound by a gateway that tells nothing by itself.
+        """
+        raise GatewayNotFound
+
+    def dispute(self, event: GatewayEvent) -> Dispute | None:
+        """Read a message that was kept. None: it is not about a dispute."""
+        return None

@@ -7,6 +7,7 @@ once its intent is cancelled. docs/payments.md draws it.
 """
 
 import functools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -18,10 +19,25 @@ from django.conf import settings
 from stripe import PaymentIntent, Refund, StripeClient, StripeError
 
 from inventory.services import currencies
-from payments.errors import AmountRefused, CurrencyNotChargeable, PaymentTokenRequired
+from payments.errors import (
+    AmountRefused,
+    CurrencyNotChargeable,
+    NoMessage,
+    PaymentTokenRequired,
+    SignatureRefused,
+)
 from payments.gateways import deadline
-from payments.gateways.base import UNKNOWN, Adapter, Answer, Booked, Outcome, Refunded
-from payments.models import Attempt, Payment
+from payments.gateways.base import (
+    UNKNOWN,
+    Adapter,
+    Answer,
+    Booked,
+    Dispute,
+    Message,
+    Outcome,
+    Refunded,
+)
+from payments.models import Attempt, GatewayEvent, Payment
 
 log = structlog.get_logger(__name__)
 
@@ -171,6 +187,23 @@ class StripeGateway(Adapter):
             }
         )
         yield from (_booked(intent) for intent in made.auto_paging_iter())
+
+    # What it tells by itself.
+
+    def read_message(self, headers: Mapping[str, str], body: bytes) -> Message:
+        try:
+            text = body.decode()
+            _require_signed(text, headers.get("Stripe-Signature", ""))
+            return _message(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise NoMessage from error
+
+    def dispute(self, event: GatewayEvent) -> Dispute | None:
+        if not event.type.startswith(_DISPUTE):
+            return None
+        about = event.body["data"]["object"]
+        what = event.type.removeprefix(_DISPUTE).replace("_", " ")
+        return Dispute(what, [str(about.get(name) or "") for name in ("reason", "status", "id")])
 
 
 def _capture(attempt: Attempt, key: str) -> Answer:
@@ -351,6 +384,53 @@ def _booked(intent: PaymentIntent) -> Booked:
         captured=_received(intent),
         refunded=_in_our_digits(refunded, currency),
     )
+
+
+# Its messages.
+
+# What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
+_TELLING = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.payment_failed",
+        "payment_intent.canceled",
+        "payment_intent.requires_action",
+        "charge.refunded",
+        "charge.refund.updated",
+        "refund.created",
+        "refund.updated",
+        "refund.failed",
+    }
+)
+# How messages begin that tell of a buyer who wants the money back from the bank.
+_DISPUTE = "charge.dispute."
+
+
+def _require_signed(body: str, signature: str) -> None:
+    """Raises: SignatureRefused, also while no secret is set."""
+    secret = settings.STRIPE_WEBHOOK_SECRET
+    if not secret:
+        raise SignatureRefused
+    try:
+        tolerance = stripe.Webhook.DEFAULT_TOLERANCE
+        stripe.WebhookSignature.verify_header(body, signature, secret, tolerance)
+    except stripe.SignatureVerificationError as error:
+        raise SignatureRefused from error
+
+
+def _message(sent: Any) -> Message:
+    about = sent["data"]["object"]
+    is_intent = about["object"] == "payment_intent"
+    words = {
+        "id": sent["id"],
+        "type": sent["type"],
+        "reference": (about["id"] if is_intent else about.get("payment_intent")) or "",
+        "payment_id": str((about.get("metadata") or {}).get("payment_id", "")),
+    }
+    if not all(isinstance(word, str) for word in words.values()):
+        raise NoMessage
+    return Message(**words, may_have_changed=sent["type"] in _TELLING, body=sent)
 
 
 # Its digits and ours.

@@ -1,17 +1,18 @@
 """The messages of gateways: each is kept once, and makes us ask about the payment it names."""
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from procrastinate.contrib.django import app
 
 from api import clock
+from api.fields import storable_json
 from api.transactions import in_transaction
-from payments.errors import StillUnderWay
+from payments import gateways
+from payments.errors import GatewayNotFound, NoMessage, StillUnderWay
+from payments.gateways.base import Dispute, Message
 from payments.models import GatewayEvent, Payment
 from payments.services import recovery
 
@@ -21,45 +22,39 @@ log = structlog.get_logger(__name__)
 _LOOKED_INTO_AGAIN = timedelta(seconds=30)
 _LOOKED_INTO_FOR = timedelta(days=3)
 
-# What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
-TELLING = frozenset(
-    {
-        "payment_intent.succeeded",
-        "payment_intent.amount_capturable_updated",
-        "payment_intent.payment_failed",
-        "payment_intent.canceled",
-        "payment_intent.requires_action",
-        "charge.refunded",
-        "charge.refund.updated",
-        "refund.created",
-        "refund.updated",
-        "refund.failed",
-    }
-)
-# How messages begin that tell of a buyer who wants his money back from his bank.
-DISPUTE = "charge.dispute."
+# The longest name that is kept: the type has room for no longer one.
+_LENGTH_MAX = 100
+# Deeper than any message is nested.
+_LEVELS_MAX = 50
 
 
-@dataclass(frozen=True)
-class Message:
-    gateway: str
-    id: str
-    type: str
-    # The charge that it is about, as the gateway calls it.
-    reference: str
-    body: Mapping[str, Any]
+def read(gateway: str, headers: Mapping[str, str], body: bytes) -> Message:
+    """Read what was sent in a gateway's name, once it is sure that the gateway sent it.
+
+    Raises: GatewayNotFound, also for one that tells nothing by itself; SignatureRefused; NoMessage.
+    """
+    adapter = gateways.every().get(gateway)
+    if adapter is None:
+        raise GatewayNotFound
+    message = adapter.read_message(headers, body)
+    words = [message.id, message.type, message.reference]
+    if any(len(word) > _LENGTH_MAX for word in words):
+        raise NoMessage
+    if not storable_json([*words, message.body], levels=_LEVELS_MAX + 1):
+        raise NoMessage
+    return message
 
 
 @in_transaction
-def receive(message: Message) -> None:
+def receive(gateway: str, message: Message) -> None:
     """Keep a message and, if it may have changed something, a job to look into it."""
     now = clock.now()
-    payment = _payment_named(message)
-    looks_into_it = payment is not None and message.type in TELLING
-    _, is_new = GatewayEvent.objects.get_or_create(
+    payment = _payment_named(gateway, message)
+    looks_into_it = payment is not None and message.may_have_changed
+    event, is_new = GatewayEvent.objects.get_or_create(
         id=message.id,
         defaults={
-            "gateway": message.gateway,
+            "gateway": gateway,
             "type": message.type,
             "reference": message.reference,
             "payment": payment,
@@ -68,24 +63,35 @@ def receive(message: Message) -> None:
             "handled_at": None if looks_into_it else now,
         },
     )
-    if payment is None and message.type in TELLING:
+    if payment is None and message.may_have_changed:
         log.warning("event_of_unknown_payment", event_id=message.id, reference=message.reference)
-    if is_new and message.type.startswith(DISPUTE):
+    if is_new and _dispute(event):
         log.error("payment_disputed", event_id=message.id, reference=message.reference)
     if is_new and looks_into_it:
         _have_looked_into(message.id)
 
 
-def _payment_named(message: Message) -> Payment | None:
+def _payment_named(gateway: str, message: Message) -> Payment | None:
     """Find the payment by its reference, or by what we told the gateway of it beforehand."""
-    named = Payment.objects.filter(gateway=message.gateway)
+    named = Payment.objects.filter(gateway=gateway)
     if message.reference and (payment := named.filter(reference=message.reference).first()):
         return payment
-    metadata = message.body["data"]["object"].get("metadata") or {}
     try:
-        return named.filter(pk=uuid.UUID(str(metadata.get("payment_id")))).first()
+        return named.filter(pk=uuid.UUID(message.payment_id)).first()
     except ValueError:
         return None
+
+
+def disputes_of(payments: Collection[Payment]) -> Iterator[tuple[GatewayEvent, Dispute]]:
+    """Name the messages about buyers who want their money back from the bank, oldest first."""
+    for event in GatewayEvent.objects.filter(payment__in=payments).order_by("received_at"):
+        if dispute := _dispute(event):
+            yield event, dispute
+
+
+def _dispute(event: GatewayEvent) -> Dispute | None:
+    adapter = gateways.every().get(event.gateway)
+    return adapter.dispute(event) if adapter else None
 
 
 def look_into(event_id: str) -> None:

@@ -1,7 +1,8 @@
-"""Messages of Stripe: kept once, and only ever a reason to ask."""
+"""Messages of gateways, and of Stripe above all: kept once, and only ever a reason to ask."""
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,12 +13,14 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from orders.models import Order
-from payments import jobs
-from payments.gateways.base import Answer, Outcome
-from payments.models import GatewayEvent, Payment
+from payments import gateways, jobs
+from payments.errors import SignatureRefused
+from payments.gateways.base import Answer, Dispute, Message, Outcome
+from payments.models import Gateway, GatewayEvent, Payment
 from payments.services import payments, reconciliation, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
+from tests.fake_gateway import OK, FakeGateway
 from tests.fake_stripe import WEBHOOK_SECRET, FakeStripe
 from tests.fake_stripe.webhooks import signature
 
@@ -422,6 +425,7 @@ def test_without_a_secret_every_message_is_refused(stripe, settings):
         *("", "[]", "null", "{}", '{"id": "evt", "type": "t"}', "no json"),
         '{"id": "evt", "type": "t", "data": {"object": null}}',
         '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "payment_intent": 7}}}',
+        '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "metadata": ["a"]}}}',
         '{"id": "evt", "type": "t\\u0000", "data": {"object": {"object": "charge"}}}',
         '{"id": "evt", "type": "t", "data": {"object": {"object": "charge", "to": "\\u0000"}}}',
         "[" * 100_000,
@@ -435,5 +439,100 @@ def test_a_signed_body_that_is_no_message_is_a_400(stripe, body):
     assert not GatewayEvent.objects.exists()
 
 
+def test_without_any_of_its_keys_a_gateway_refuses_messages_and_keeps_its_address(settings):
+    settings.STRIPE_SECRET_KEY = settings.STRIPE_WEBHOOK_SECRET = ""
+
+    assert send('{"id": "evt"}', secret="").status_code == 401
+
+
 def test_only_posts_are_taken(stripe):
     assert Client().get("/webhooks/stripe").status_code == 405
+
+
+# Gateways beside Stripe.
+
+
+class Telling(FakeGateway):
+    """A gateway whose messages are read by its own rules."""
+
+    message = Message("m_1", "it.moved", "ch_1", "", may_have_changed=True, body={"at": "noon"})
+
+    def read_message(self, headers: Any, body: bytes) -> Message:
+        if headers.get("x-signed") != "yes":
+            raise SignatureRefused
+        return self.message
+
+    def dispute(self, event: GatewayEvent) -> Dispute | None:
+        return Dispute("lost", [event.body["at"], ""]) if event.type == "it.is_lost" else None
+
+
+@pytest.fixture
+def telling(gateway, monkeypatch) -> Telling:
+    """The gateway `telling`, beside those that there are."""
+    made = Telling()
+    monkeypatch.setattr(gateways, "adapters", lambda: {"telling": made})
+    Gateway.objects.create(slug="telling", name="Telling", enabled=True)
+    return made
+
+
+def tell(slug: str, signed: str = "yes") -> Any:
+    return Client(enforce_csrf_checks=True).post(
+        f"/webhooks/{slug}", b"it", content_type="text/plain", headers={"X-Signed": signed}
+    )
+
+
+def test_a_gateway_reads_its_own_messages_and_is_asked_by_them(telling, order):
+    telling.on_charge = lambda payment: Answer(Outcome.UNKNOWN, "ch_1")
+    payment = payments.pay(order.pk, PaymentRequest("telling"), actor=MERCHANT)
+    telling.message = replace(telling.message, payment_id=str(payment.pk))
+    telling.on_find_charge = lambda payment: OK
+
+    answers = [tell("telling", "no"), tell("telling"), tell("telling")]
+
+    assert [answer.status_code for answer in answers] == [401, 200, 200]
+    assert work() == 1
+    assert state(order) == ("paid", 1)
+    event = GatewayEvent.objects.get()
+    assert (event.gateway, event.payment, event.body) == ("telling", payment, {"at": "noon"})
+
+
+def test_a_dispute_is_told_in_its_gateways_own_words(telling, order, admin_client, caplog):
+    payment = payments.pay(order.pk, PaymentRequest("telling"), actor=MERCHANT)
+    telling.message = replace(telling.message, type="it.is_lost", may_have_changed=False)
+
+    assert tell("telling").status_code == 200
+
+    assert GatewayEvent.objects.get().payment == payment
+    assert caplog.text.count("payment_disputed") == 1
+    page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
+    told_there = [(event.what, event.note) for event in page.context["timeline"]]
+    assert ("Telling: dispute lost", "noon") in told_there
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "m" * 101},
+        {"type": "t" * 101},
+        {"reference": "r" * 101},
+        {"id": "m\x00"},
+        {"body": {"at": "\x00"}},
+    ],
+)
+def test_what_cannot_be_kept_is_no_message(telling, wrong):
+    telling.message = replace(telling.message, **wrong)
+
+    answer = tell("telling")
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "no_message"
+    assert not GatewayEvent.objects.exists()
+
+
+@pytest.mark.parametrize("slug", ["nobody", "manual", "fake", "test"])
+def test_a_gateway_that_tells_nothing_by_itself_has_no_address(gateway, slug):
+    answer = tell(slug)
+
+    assert answer.status_code == 404
+    assert answer.json()["errors"][0]["code"] == "gateway_not_found"
+    assert not GatewayEvent.objects.exists()
