@@ -12,7 +12,6 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from backoffice.base import ReadOnlyAdmin, ServiceAdmin, moment
-from payments import gateways
 from payments.models import Gateway, GatewayEvent
 from payments.services import payments
 
@@ -28,7 +27,7 @@ class GatewayAdmin(ServiceAdmin):
 
     @display(description="this server can use it", boolean=True)
     def usable(self, gateway: Gateway) -> bool:
-        return gateway.slug in gateways.usable()
+        return payments.is_usable(gateway.slug)
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
         payments.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)

@@ -16,9 +16,8 @@ from inventory.models import Action
 from inventory.services import stock as inventory
 from orders.services import carts, orders
 from payments.errors import PaymentDeclined
-from payments.gateways import deadline
 from payments.models import Payment
-from payments.services import payments
+from payments.services import gateway_calls, payments
 from payments.services.payments import PaymentRequest
 
 CURRENCY = "USD"
@@ -89,7 +88,7 @@ class Story:
     def replay(self) -> None:
         """Let it all happen, each event at its time: so the clock never runs backwards."""
         time = self.now
-        with clock.replaced(lambda: time), deadline.at_most(0):
+        with clock.replaced(lambda: time), gateway_calls.waiting_at_most(0):
             for event in self.in_order_of_time():
                 time = event.at
                 event.do()

@@ -16,10 +16,9 @@ from backoffice.base import actor_of
 from backoffice.orders.page import units
 from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem
-from payments import gateways
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
-from payments.services import payments, recovery
+from payments.services import gateway_calls, payments, recovery
 
 # Capture, or let go.
 
@@ -52,7 +51,7 @@ CAPTURE = Step(
 
 
 def _require_voidable(case: Case) -> None:
-    if case.payment.gateway in gateways.ASKING_NOBODY:
+    if gateway_calls.asks_nobody(case.payment):
         raise NotVoidable
     if not case.payment.authorized_amount or case.open_attempts:
         raise NotVoidable
@@ -156,7 +155,7 @@ def _require_refundable(case: Case) -> None:
 
 def _what_refund_does(case: Case) -> list[str]:
     left = case.money(case.payment.refundable_amount)
-    if case.payment.gateway in gateways.ASKING_NOBODY:
+    if gateway_calls.asks_nobody(case.payment):
         money = f"Records that you give money back yourself, outside of Holdfast: up to {left}."
     else:
         money = f"Gives money back through {case.gateway}: up to {left}."

@@ -11,11 +11,10 @@ from api import clock
 from api.actors import Actor
 from orders.models import Order
 from orders.services import orders
-from payments import gateways
 from payments.errors import PaymentNotFound
 from payments.gateways.base import SUCCEEDED, Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services.gateway_calls import lease
+from payments.services.gateway_calls import asks_nobody, lease
 
 
 def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
@@ -78,7 +77,7 @@ def record_attempt(
     )
     attempt.actor = actor
     open_attempt(order, payment, attempt)
-    if at_once or payment.gateway in gateways.ASKING_NOBODY:
+    if at_once or asks_nobody(payment):
         conclude_and_save(order, payment, attempt, at_once or SUCCEEDED)
     else:
         attempt.save()

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,6 +22,16 @@ log = structlog.get_logger(__name__)
 
 # A process that waits for a gateway may take this much longer to write down what it heard.
 _WRITE_DOWN = timedelta(seconds=10)
+
+
+def asks_nobody(payment: Payment) -> bool:
+    """Tell whether the money moves outside of Holdfast, so that what is recorded has happened."""
+    return payment.gateway in gateways.ASKING_NOBODY
+
+
+def waiting_at_most(seconds: float) -> AbstractContextManager[None]:
+    """Have whoever asks gateways meanwhile wait no longer than so many seconds altogether."""
+    return deadline.at_most(seconds)
 
 
 def lease(seconds: float | None = None) -> datetime:
@@ -69,7 +79,7 @@ def a_wait() -> Iterator[bool]:
     """Take one of the process's waits, if one is free, and count the seconds of it."""
     is_free = _waits.acquire(blocking=False)
     try:
-        with deadline.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+        with waiting_at_most(settings.GATEWAY_TIMEOUT_SECONDS):
             yield is_free
     finally:
         if is_free:

@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import OperationalError
+from django.db.models import QuerySet
 from procrastinate.contrib.django import app
 
 from api import clock, compiled
@@ -42,7 +43,6 @@ from payments.errors import (
     PaymentReturned,
     RestIsPending,
 )
-from payments.gateways import deadline
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
 from payments.services import bookkeeping
@@ -51,8 +51,10 @@ from payments.services.gateway_calls import (
     a_wait,
     ask,
     ask_whether,
+    asks_nobody,
     lease,
     refunds_of,
+    waiting_at_most,
     what_became_of,
 )
 from payments.services.settling import settle, settle_attempt, settle_refunded
@@ -150,7 +152,7 @@ def begin(
         updated_at=now,
     )
     payment.actor = actor
-    if request.gateway in gateways.ASKING_NOBODY:
+    if asks_nobody(payment):
         bookkeeping.take_money(order, payment, SUCCEEDED)
     else:
         gateways.adapter(request.gateway).require_chargeable(payment)
@@ -163,7 +165,7 @@ def begin(
 
 
 def _require_enabled(slug: str) -> None:
-    if slug not in gateways.usable() or not Gateway.is_enabled(slug):
+    if not is_usable(slug) or not Gateway.is_enabled(slug):
         raise GatewayNotEnabled
 
 
@@ -204,7 +206,7 @@ def charge_queued(payment_id: uuid.UUID) -> None:
     payment = _take_up(payment_id)
     if payment is None:
         return
-    with deadline.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
+    with waiting_at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
         charged = _charge(payment, payment.actor)
     if charged is None and clock.now() < payment.created_at + QUEUED_FOR:
         _queue(payment, again_in_seconds=10)
@@ -402,7 +404,7 @@ def begin_void(
 ) -> Attempt:
     claim(key, payment_id)
     order, payment = lock(order_id, payment_id)
-    if payment.gateway in gateways.ASKING_NOBODY:
+    if asks_nobody(payment):
         raise ManualNotVoidable
     if not payment.authorized_amount or has_open_attempt(payment):
         raise NotVoidable
@@ -518,7 +520,7 @@ def begin_cancel(
 def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = None) -> Gateway:
     """Raises: GatewayNotFound; GatewayNotConfigured for one whose keys are missing."""
     gateway = gateway_named(slug)
-    if enabled and slug not in gateways.usable():
+    if enabled and not is_usable(slug):
         raise GatewayNotConfigured
     changes = {"enabled": enabled, "name": name}
     changed = {field: value for field, value in changes.items() if value is not None}
@@ -528,10 +530,20 @@ def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = No
     return gateway
 
 
+def is_usable(slug: str) -> bool:
+    """Tell whether a gateway can be enabled: one that cannot lacks its keys in the environment."""
+    return slug in gateways.usable()
+
+
+def known_gateways() -> QuerySet[Gateway]:
+    """Every gateway that the store may be shown; not each can be used."""
+    return Gateway.objects.filter(slug__in=gateways.known())
+
+
 def gateway_named(slug: str) -> Gateway:
     """Raises: GatewayNotFound."""
-    gateway = Gateway.objects.filter(slug=slug).first()
-    if gateway is None or slug not in gateways.known():
+    gateway = known_gateways().filter(slug=slug).first()
+    if gateway is None:
         raise GatewayNotFound
     return gateway
 

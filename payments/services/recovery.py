@@ -22,12 +22,17 @@ from orders.models import Order, OrderEvent
 from orders.services import orders
 from payments import gateways
 from payments.errors import NotOpen, StillUnderWay
-from payments.gateways import deadline
 from payments.gateways.base import Answer, Outcome
 from payments.models import Attempt, Payment
 from payments.services import payments
 from payments.services.bookkeeping import lock
-from payments.services.gateway_calls import ask, ask_whether, what_became_of
+from payments.services.gateway_calls import (
+    ask,
+    ask_whether,
+    asks_nobody,
+    waiting_at_most,
+    what_became_of,
+)
 from payments.services.settling import apply, apply_to_attempt, settle
 
 log = structlog.get_logger(__name__)
@@ -63,7 +68,7 @@ def _not_queued() -> Q:
 def _settled(recover: Callable[[T], T], left_open: T) -> bool:
     """Recover one; what goes wrong with it must not keep the others waiting."""
     try:
-        with deadline.at_most(settings.GATEWAY_TIMEOUT_SECONDS):
+        with waiting_at_most(settings.GATEWAY_TIMEOUT_SECONDS):
             return not recover(left_open).is_pending
     except Exception:
         log.exception("recovery_failed", left_open=str(left_open.pk))
@@ -112,7 +117,7 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
     payment = payments.payment_of(order_id, payment_id)
     attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
     require_left_alone(payment, attempts)
-    if payment.gateway not in gateways.ASKING_NOBODY:
+    if not asks_nobody(payment):
         for attempt in attempts:
             attempt.payment = payment
             _recover_attempt(attempt)
