@@ -1,7 +1,8 @@
 """What the API's description (OpenAPI) says, told apart from the views that do it.
 
 Each app's `schema.py` describes its operations with `describe`: what they take, answer and refuse.
-What holds for every one of them, such as tokens, limits and idempotency keys, is added here.
+What an answer looks like is derived from its type, which stands in the app's `answers.py`. What
+holds for every operation, such as tokens, limits and idempotency keys, is added here.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, get_args, get_origin, get_type_hints
 
 from django.utils.module_loading import autodiscover_modules
 from drf_spectacular.drainage import warn
@@ -18,9 +19,9 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from api.answers import COMPONENTS, CartSettings, Data, Errors, Keywords, Settings, T, Token
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Busy, Conflict, Forbidden, Invalid, NotFound, Refusal
-from api.fields import AMOUNT_MAX, UNITS_MAX
 from api.filtering import (
     FilterCharacters,
     FilterNotParsed,
@@ -47,20 +48,6 @@ from api.views import TokenRequest, TokenView
 Piece = dict[str, Any]
 
 TEXT: Piece = {"type": "string"}
-FLAG: Piece = {"type": "boolean"}
-ID: Piece = {"type": "string", "format": "uuid"}
-MOMENT: Piece = {"type": "string", "format": "date-time"}
-NUMBER: Piece = {"type": "integer"}
-UNITS: Piece = {"type": "integer", "minimum": 0, "maximum": UNITS_MAX}
-AMOUNT: Piece = {
-    "type": "integer",
-    "minimum": 0,
-    "maximum": AMOUNT_MAX,
-    "description": "In the currency's smallest unit.",
-}
-EMPTY: Piece = {"type": "object", "maxProperties": 0}
-
-_components: dict[str, Piece] = {}
 
 
 def an_object(properties: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> Piece:
@@ -80,61 +67,58 @@ def one_of(*values: str) -> Piece:
     return {"type": "string", "enum": list(values)}
 
 
-def component(name: str, piece: Piece) -> Piece:
-    """Give a piece a name in the description, and return the reference to it."""
-    _components[name] = piece
-    return {"$ref": f"#/components/schemas/{name}"}
+def data(piece: Any) -> Piece:
+    return an_object({"data": piece})
 
 
-def data(piece: Any, **beside: Any) -> Piece:
-    return an_object({"data": piece, **beside})
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def page_of(piece: Any, **beside: Any) -> Piece:
-    described = data(a_list(piece), meta=PAGE, links=LINKS)
-    described["properties"].update(beside)
-    return described
+def schema_of(hint: Any) -> Piece:
+    """Derive a piece from the type of an answer, or of a part of one."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        described = schema_of(arguments[0])
+        for beside in arguments[1:]:
+            described |= beside.said if isinstance(beside, Keywords) else {"description": beside}
+        return described
+    if origin is NotRequired:
+        return schema_of(arguments[0])
+    if origin is Literal:
+        return one_of(*arguments)
+    if origin is list:
+        return a_list(schema_of(arguments[0]))
+    if origin in {dict, Mapping}:
+        return {"type": "object"}
+    if type(None) in arguments:
+        piece = schema_of(arguments[0])
+        return {**piece, "type": [piece["type"], "null"]}
+    if hint in COMPONENTS:
+        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+    if hint in _TYPES:
+        return {"type": _TYPES[hint]}
+    return _answer(hint)
 
 
-PAGE = component(
-    "Page",
-    an_object(
-        {
-            "results": an_object({"total": NUMBER}, {"all": NUMBER}),
-            "page": an_object(
-                {
-                    "limit": NUMBER,
-                    "offset": NUMBER,
-                    "current": {"type": "integer", "description": "The page's number, from 1."},
-                    "total": {"type": "integer", "description": "How many pages there are."},
-                }
-            ),
-        }
-    ),
-)
-_LINK = {"type": ["string", "null"]}
-LINKS = component(
-    "Links",
-    an_object({"current": TEXT, "first": TEXT, "last": _LINK, "next": _LINK, "prev": _LINK}),
-)
-ERROR = component(
-    "Error",
-    an_object(
-        {
-            "status": {"type": "integer", "description": "The HTTP status, again."},
-            "title": TEXT,
-            "code": {"type": "string", "description": "The reason, in a word to branch on."},
+def _answer(hint: Any) -> Piece:
+    """Describe a TypedDict, which may be generic in one type."""
+    answer, arguments = get_origin(hint) or hint, get_args(hint)
+    fields = get_type_hints(answer, include_extras=True)
+    return {
+        "type": "object",
+        "properties": {
+            name: schema_of(_filled(field, arguments)) for name, field in fields.items()
         },
-        {
-            "detail": {"type": "string", "description": "For people."},
-            "source": {"type": "string", "description": "The field or parameter at fault."},
-            "meta": {"type": "object"},
-            "request_id": TEXT,
-        },
-    ),
-)
-ERRORS = component("Errors", an_object({"errors": a_list(ERROR, minItems=1)}))
-TIMESTAMPS = component("Timestamps", an_object({"created_at": MOMENT, "updated_at": MOMENT}))
+        "required": [name for name in fields if name in answer.__required_keys__],
+    }
+
+
+def _filled(field: Any, arguments: tuple[Any, ...]) -> Any:
+    """Put the type that a generic answer was given in the place of its parameter."""
+    if field is T:
+        return arguments[0]
+    return field[arguments] if getattr(field, "__parameters__", ()) else field
+
 
 _HEADERS = {
     "X-Request-Id": "The request's id, as the logs have it; one that the request brought is kept.",
@@ -160,8 +144,8 @@ class Operation:
     takes: "Piece | type[Serializer[Any]] | None" = None
     body_required: bool = True
     form: bool = False
-    # By status; None for an answer without a body.
-    answers: Mapping[int, Piece | None] = field(default_factory=dict)
+    # The type of each answer, by status; None for one without a body.
+    answers: Mapping[int, Any] = field(default_factory=dict)
     refuses: Sequence[type[Refusal]] = ()
     lists: bool = False
     filters: type[ListFilters] = ListFilters
@@ -187,7 +171,9 @@ def read_descriptions(endpoints: Any) -> Any:
 
 
 def add_components(result: Piece, **_: Any) -> Piece:
-    result["components"]["schemas"].update(_components)
+    result["components"]["schemas"].update(
+        {answer.__name__: _answer(answer) for answer in COMPONENTS}
+    )
     result["components"]["headers"] = {
         name: {"description": text, "schema": TEXT} for name, text in _HEADERS.items()
     }
@@ -285,8 +271,8 @@ class Schema(AutoSchema):
     def _answers(self, operation: Operation) -> Piece:
         replayed = ("Idempotent-Replayed",) if self._is_idempotent(operation) else ()
         return {
-            str(status): _response(_STATUSES[status], piece, *replayed)
-            for status, piece in operation.answers.items()
+            str(status): _response(_STATUSES[status], answer, *replayed)
+            for status, answer in operation.answers.items()
         }
 
     def _refusals(self, operation: Operation) -> Piece:
@@ -300,7 +286,7 @@ class Schema(AutoSchema):
         return {
             str(status): _response(
                 "\n".join(f"- `{code}`: {text}" for code, text in sorted(told.items())),
-                ERRORS,
+                Errors,
                 *(("Retry-After",) if status in {409, 429, 503} else ()),
             )
             for status, told in sorted(reasons.items())
@@ -333,15 +319,15 @@ def _camel(summary: str) -> str:
     return words[0] + "".join(word.title() for word in words[1:])
 
 
-def _response(description: str, piece: Piece | None, *headers: str) -> Piece:
+def _response(description: str, answer: Any, *headers: str) -> Piece:
     told: Piece = {
         "description": description,
         "headers": {
             name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *headers)
         },
     }
-    if piece is not None:
-        told["content"] = {"application/json": {"schema": piece}}
+    if answer is not None:
+        told["content"] = {"application/json": {"schema": schema_of(answer)}}
     return told
 
 
@@ -376,72 +362,26 @@ describe(
         "With a secret for an administrator, without one for a shopper. A token lives an hour.",
         takes=TokenRequest,
         form=True,
-        answers={
-            200: component(
-                "Token",
-                an_object(
-                    {
-                        "access_token": TEXT,
-                        "token_type": one_of("Bearer"),
-                        "expires_in": NUMBER,
-                        "expires": NUMBER,
-                        "identifier": one_of("client_credentials", "implicit"),
-                    }
-                ),
-            )
-        },
+        answers={200: Token},
         refuses=[BadCredentials, Invalid],
         takes_idempotency_key=False,
-    ),
-)
-_SETTINGS = component(
-    "Settings",
-    an_object(
-        {
-            "type": one_of("settings"),
-            "page_length": NUMBER,
-            "address_mandatory_fields": a_list(TEXT),
-            "shopper_address_limit": NUMBER,
-            "list_child_products": FLAG,
-            "additional_languages": a_list(TEXT),
-            "calculation_method": one_of("line", "simple"),
-            "page_offset_limit": NUMBER,
-            "currency_limit": NUMBER,
-            "filter_limit": NUMBER,
-            "tax_item_limit": NUMBER,
-            "promotions_limit": NUMBER,
-            "integration_limit": NUMBER,
-            "event_limit": NUMBER,
-        }
     ),
 )
 describe(
     "Settings",
     SettingsView,
-    get=Operation("Get the settings", answers={200: data(_SETTINGS)}),
-    put=Operation("Change the settings", takes=SettingsChanges, answers={200: data(_SETTINGS)}),
+    get=Operation("Get the settings", answers={200: Data[Settings]}),
+    put=Operation("Change the settings", takes=SettingsChanges, answers={200: Data[Settings]}),
     delete=Operation("Reset the settings", answers={204: None}),
-)
-_CART_SETTINGS = component(
-    "CartSettings",
-    an_object(
-        {
-            "type": one_of("settings"),
-            "cart_expiry_days": NUMBER,
-            "discounts": an_object({"custom_discounts_enabled": FLAG, "use_rule_promotions": FLAG}),
-            "inventories": an_object({"defer_inventory_check": FLAG}),
-            "show_all_carts": FLAG,
-        }
-    ),
 )
 describe(
     "Settings",
     CartSettingsView,
-    get=Operation("Get the settings of carts", answers={200: data(_CART_SETTINGS)}),
+    get=Operation("Get the settings of carts", answers={200: Data[CartSettings]}),
     put=Operation(
         "Change the settings of carts",
         takes=CartSettingsChanges,
-        answers={200: data(_CART_SETTINGS)},
+        answers={200: Data[CartSettings]},
         refuses=[ExpiresTooLate],
     ),
 )

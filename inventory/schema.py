@@ -3,136 +3,13 @@
 from drf_spectacular.utils import extend_schema_field
 
 from api import schema
+from api.answers import Data, PageOf
 from api.errors import BadRequest, Invalid
-from api.schema import (
-    AMOUNT,
-    CURRENCY_HEADER,
-    EMPTY,
-    FLAG,
-    ID,
-    MOMENT,
-    TEXT,
-    TIMESTAMPS,
-    UNITS,
-    Operation,
-    a_list,
-    an_object,
-    component,
-    data,
-    one_of,
-    page_of,
-)
-from inventory import errors, serializers, views
+from api.schema import CURRENCY_HEADER, TEXT, Operation, a_list, data
+from inventory import answers, errors, serializers, views
 from inventory.filters import ProductFilters, StockTransactionFilters
-from inventory.models import Action, Product
 
 extend_schema_field({"type": "number", "exclusiveMinimum": 0})(serializers.ExchangeRate)
-
-PRICE = component("Price", an_object({"amount": AMOUNT, "currency": TEXT, "includes_tax": FLAG}))
-# An empty cart has no currency.
-FORMATTED_PRICE = component(
-    "FormattedPrice", an_object({"amount": AMOUNT, "currency": TEXT, "formatted": TEXT})
-)
-PRODUCT = component(
-    "Product",
-    an_object(
-        {
-            "type": one_of("product"),
-            "id": ID,
-            "name": TEXT,
-            "slug": TEXT,
-            "sku": TEXT,
-            "barcode": TEXT,
-            "description": TEXT,
-            "image_url": TEXT,
-            "manage_stock": FLAG,
-            "price": a_list(PRICE),
-            "status": one_of(*Product.Status.values),
-            "commodity_type": one_of(*Product.CommodityType.values),
-            "meta": an_object(
-                {
-                    "timestamps": TIMESTAMPS,
-                    "stock": an_object(
-                        {"availability": one_of("in-stock", "out-stock")}, {"level": UNITS}
-                    ),
-                },
-                {
-                    "display_price": an_object(
-                        {"with_tax": FORMATTED_PRICE, "without_tax": FORMATTED_PRICE}
-                    )
-                },
-            ),
-            "relationships": EMPTY,
-        }
-    ),
-)
-STOCK = component(
-    "Stock",
-    an_object(
-        {
-            "id": {**ID, "description": "The product's id."},
-            "type": one_of("stock"),
-            "total": UNITS,
-            "available": UNITS,
-            "allocated": UNITS,
-            "stock_id": ID,
-            "meta": TIMESTAMPS,
-        }
-    ),
-)
-_STOCK_AT = component(
-    "StockAtAMoment",
-    an_object(
-        {
-            "id": {**ID, "description": "The product's id."},
-            "type": one_of("stock"),
-            "total": UNITS,
-            "available": UNITS,
-            "allocated": UNITS,
-            "stock_id": ID,
-            "meta": TIMESTAMPS,
-        },
-        {"at": {**MOMENT, "description": "The moment asked for; absent for now."}},
-    ),
-)
-STOCK_TRANSACTION = component(
-    "StockTransaction",
-    an_object(
-        {
-            "id": ID,
-            "type": one_of("stock-transaction"),
-            "action": one_of(*Action.values),
-            "product_id": ID,
-            "quantity": UNITS,
-            "reason": TEXT,
-            "actor": an_object({"type": TEXT, "id": TEXT, "name": TEXT}),
-            "order_id": {"type": ["string", "null"], "format": "uuid"},
-            "available": {**UNITS, "description": "After it, as the next two."},
-            "allocated": UNITS,
-            "total": UNITS,
-            "timestamps": TIMESTAMPS,
-        }
-    ),
-)
-CURRENCY = component(
-    "Currency",
-    an_object(
-        {
-            "id": ID,
-            "type": one_of("currency"),
-            "code": TEXT,
-            "exchange_rate": {"type": "number"},
-            "format": TEXT,
-            "decimal_point": TEXT,
-            "thousand_separator": TEXT,
-            "decimal_places": {"type": "integer"},
-            "default": FLAG,
-            "enabled": FLAG,
-            "links": an_object({"self": TEXT}),
-            "meta": an_object({"timestamps": TIMESTAMPS}),
-        }
-    ),
-)
 
 _PRODUCT_REFUSALS = [
     errors.SkuTaken,
@@ -147,7 +24,7 @@ schema.describe(
     get=Operation(
         "List products",
         "Shoppers see live ones only. Newest first.",
-        answers={200: page_of(PRODUCT)},
+        answers={200: PageOf[answers.Product]},
         refuses=[errors.CurrencyUnknown],
         lists=True,
         filters=ProductFilters,
@@ -156,7 +33,7 @@ schema.describe(
     post=Operation(
         "Create a product",
         takes=serializers.ProductBody,
-        answers={201: data(PRODUCT)},
+        answers={201: Data[answers.Product]},
         refuses=_PRODUCT_REFUSALS,
         headers=[CURRENCY_HEADER],
     ),
@@ -166,7 +43,7 @@ schema.describe(
     views.ProductView,
     get=Operation(
         "Get a product",
-        answers={200: data(PRODUCT)},
+        answers={200: Data[answers.Product]},
         refuses=[errors.ProductNotFound, errors.CurrencyUnknown],
         headers=[CURRENCY_HEADER],
     ),
@@ -174,7 +51,7 @@ schema.describe(
         "Change a product",
         "What is left out stays as it is.",
         takes=serializers.ProductChanges,
-        answers={200: data(PRODUCT)},
+        answers={200: Data[answers.Product]},
         refuses=[*_PRODUCT_REFUSALS, errors.ProductNotFound, errors.UnitsAllocated],
         headers=[CURRENCY_HEADER],
     ),
@@ -196,11 +73,11 @@ _CURRENCY_REFUSALS = [
 schema.describe(
     "Currencies",
     views.CurrenciesView,
-    get=Operation("List currencies", answers={200: page_of(CURRENCY)}, lists=True),
+    get=Operation("List currencies", answers={200: PageOf[answers.Currency]}, lists=True),
     post=Operation(
         "Create a currency",
         takes=serializers.CurrencyBody,
-        answers={201: data(CURRENCY)},
+        answers={201: Data[answers.Currency]},
         refuses=[*_CURRENCY_REFUSALS, errors.TooManyCurrencies],
     ),
 )
@@ -208,12 +85,12 @@ schema.describe(
     "Currencies",
     views.CurrencyView,
     get=Operation(
-        "Get a currency", answers={200: data(CURRENCY)}, refuses=[errors.CurrencyNotFound]
+        "Get a currency", answers={200: Data[answers.Currency]}, refuses=[errors.CurrencyNotFound]
     ),
     put=Operation(
         "Change a currency",
         takes=serializers.CurrencyChanges,
-        answers={200: data(CURRENCY)},
+        answers={200: Data[answers.Currency]},
         refuses=[*_CURRENCY_REFUSALS, errors.CurrencyNotFound, errors.CurrencyInUse],
     ),
     delete=Operation(
@@ -226,7 +103,7 @@ schema.describe(
 schema.describe(
     "Inventories",
     views.InventoriesView,
-    get=Operation("List stock", answers={200: page_of(STOCK)}, lists=True),
+    get=Operation("List stock", answers={200: PageOf[answers.Stock]}, lists=True),
 )
 schema.describe(
     "Inventories",
@@ -235,7 +112,7 @@ schema.describe(
         "Get the stock of several products",
         "Unknown ids are left out.",
         takes=data(a_list(serializers.StockId, maxItems=views.MULTIPLE_MAX)),
-        answers={200: data(a_list(STOCK))},
+        answers={200: Data[list[answers.Stock]]},
         refuses=[Invalid],
         takes_idempotency_key=False,
     ),
@@ -246,14 +123,14 @@ schema.describe(
     get=Operation(
         "Get the stock of a product",
         "As it is, or with `at` as it was then, by the log.",
-        answers={200: data(_STOCK_AT)},
+        answers={200: Data[answers.StockAtAMoment]},
         refuses=[errors.StockNotFound],
         query=[("at", "A past moment, as in RFC 3339.", TEXT)],
     ),
     post=Operation(
         "Begin to manage stock",
         takes=serializers.StockBody,
-        answers={201: data(STOCK)},
+        answers={201: Data[answers.Stock]},
         refuses=[errors.ProductNotFound, errors.StockNotFound, errors.StockExists, Invalid],
     ),
     delete=Operation(
@@ -269,7 +146,7 @@ schema.describe(
     get=Operation(
         "List stock transactions",
         "Oldest first, unless `sort=-created_at`.",
-        answers={200: page_of(STOCK_TRANSACTION)},
+        answers={200: PageOf[answers.StockTransaction]},
         refuses=[errors.StockNotFound, BadRequest],
         lists=True,
         filters=StockTransactionFilters,
@@ -278,7 +155,7 @@ schema.describe(
         "Move stock",
         "Nothing falls below zero: what does not fit is refused whole.",
         takes=serializers.StockTransactionBody,
-        answers={200: data(STOCK_TRANSACTION)},
+        answers={200: Data[answers.StockTransaction]},
         refuses=[errors.StockNotFound, errors.StockTooLow, errors.TooManyUnits, Invalid],
     ),
 )
@@ -287,7 +164,7 @@ schema.describe(
     views.StockTransactionView,
     get=Operation(
         "Get a stock transaction",
-        answers={200: data(STOCK_TRANSACTION)},
+        answers={200: Data[answers.StockTransaction]},
         refuses=[errors.StockNotFound, errors.StockTransactionNotFound],
     ),
 )

@@ -1,96 +1,14 @@
 """How the API's description tells of payments, and of orders where money has a say."""
 
 from api import schema
+from api.answers import Data, PageOf
 from api.errors import Invalid
-from api.schema import (
-    AMOUNT,
-    FLAG,
-    ID,
-    TEXT,
-    TIMESTAMPS,
-    Operation,
-    a_list,
-    an_object,
-    component,
-    data,
-    one_of,
-    page_of,
-)
-from inventory.schema import FORMATTED_PRICE
+from api.schema import Operation
 from orders import errors as order_errors
+from orders.answers import OrderWithItems
 from orders.errors import InsufficientStock, OrderNotFound, PaymentUnderWay
-from orders.schema import ORDER, ORDER_ITEM, ORDER_PRICES, STATES, with_items
 from orders.serializers import OrderChanges
-from payments import errors, serializers, views
-from payments.models import Attempt, Payment
-
-_STATUS = one_of(*Payment.Status.values)
-_KIND = {"type": "string", "description": "`purchase`, `authorize`, `capture` or `refund`."}
-_ASKED_OF_BUYER = {
-    "client_parameters": {
-        "type": "object",
-        "description": "For the gateway's own script in the browser. While a payment waits for it.",
-    },
-    "next_actions": a_list({"type": "object"}),
-}
-TRANSACTION = component(
-    "Transaction",
-    an_object(
-        {
-            "id": ID,
-            "type": one_of("transaction"),
-            "reference": TEXT,
-            "name": TEXT,
-            "custom_reference": TEXT,
-            "gateway": TEXT,
-            "amount": AMOUNT,
-            "refunded_amount": AMOUNT,
-            "currency": TEXT,
-            "transaction_type": _KIND,
-            "status": _STATUS,
-            "relationships": an_object(
-                {"order": data(an_object({"type": one_of("order"), "id": ID}))}
-            ),
-            "meta": an_object(
-                {
-                    "display_price": FORMATTED_PRICE,
-                    "display_refunded_amount": an_object({"total": FORMATTED_PRICE}),
-                    "timestamps": TIMESTAMPS,
-                }
-            ),
-        },
-        {"pending_action": one_of(*Attempt.Kind.values), **_ASKED_OF_BUYER},
-    ),
-)
-ORDER_FOR_ITS_BUYER = component(
-    "OrderForItsBuyer",
-    an_object(
-        {
-            "type": one_of("order"),
-            "id": ID,
-            "order_number": TEXT,
-            **STATES,
-            "meta": an_object({"display_price": ORDER_PRICES, "timestamps": TIMESTAMPS}),
-            "items": a_list(ORDER_ITEM),
-            "transactions": a_list(
-                an_object(
-                    {
-                        "id": ID,
-                        "type": one_of("transaction"),
-                        "transaction_type": _KIND,
-                        "status": _STATUS,
-                        "amount": AMOUNT,
-                    },
-                    _ASKED_OF_BUYER,
-                )
-            ),
-        }
-    ),
-)
-GATEWAY = component(
-    "Gateway",
-    an_object({"type": one_of("gateway"), "name": TEXT, "slug": TEXT, "enabled": FLAG}),
-)
+from payments import answers, errors, serializers, views
 
 schema.describe(
     "Payments",
@@ -100,7 +18,7 @@ schema.describe(
         "The first payment takes the units, before any money moves: all of them, or it is refused. "
         "202 says that the gateway has not answered yet; the units stay taken until it has.",
         takes=serializers.PaymentBody,
-        answers={200: data(TRANSACTION), 202: data(TRANSACTION)},
+        answers={200: Data[answers.Transaction], 202: Data[answers.Transaction]},
         refuses=[
             OrderNotFound,
             InsufficientStock,
@@ -123,7 +41,7 @@ schema.describe(
     views.TransactionsView,
     get=Operation(
         "List the transactions of an order",
-        answers={200: data(a_list(TRANSACTION))},
+        answers={200: Data[list[answers.Transaction]]},
         refuses=[OrderNotFound],
     ),
 )
@@ -132,11 +50,11 @@ schema.describe(
     views.TransactionView,
     get=Operation(
         "Get a transaction",
-        answers={200: data(TRANSACTION)},
+        answers={200: Data[answers.Transaction]},
         refuses=[OrderNotFound, errors.PaymentNotFound],
     ),
 )
-_ATTEMPTED = {200: data(TRANSACTION), 202: data(TRANSACTION)}
+_ATTEMPTED = {200: Data[answers.Transaction], 202: Data[answers.Transaction]}
 _ATTEMPT_REFUSALS = [
     OrderNotFound,
     PaymentUnderWay,
@@ -204,7 +122,7 @@ schema.describe(
     views.OrderView,
     get=Operation(
         "Get an order",
-        answers={200: with_items(ORDER, ORDER_ITEM)},
+        answers={200: OrderWithItems},
         refuses=[OrderNotFound],
         includes="items",
     ),
@@ -212,7 +130,7 @@ schema.describe(
         "Change, ship or cancel an order",
         "One call does one thing: `shipping: fulfilled`, `status: cancelled`, or the rest.",
         takes=OrderChanges,
-        answers={200: with_items(ORDER, ORDER_ITEM)},
+        answers={200: OrderWithItems},
         refuses=[
             OrderNotFound,
             order_errors.OrderNotShippable,
@@ -230,23 +148,25 @@ schema.describe(
     get=Operation(
         "List the orders of a cart",
         "What became of them, for whoever knows the cart's id: no name, e-mail or address.",
-        answers={200: page_of(ORDER_FOR_ITS_BUYER)},
+        answers={200: PageOf[answers.OrderForItsBuyer]},
         lists=True,
     ),
 )
 schema.describe(
     "Gateways",
     views.GatewaysView,
-    get=Operation("List gateways", answers={200: page_of(GATEWAY)}, lists=True),
+    get=Operation("List gateways", answers={200: PageOf[answers.Gateway]}, lists=True),
 )
 schema.describe(
     "Gateways",
     views.GatewayView,
-    get=Operation("Get a gateway", answers={200: data(GATEWAY)}, refuses=[errors.GatewayNotFound]),
+    get=Operation(
+        "Get a gateway", answers={200: Data[answers.Gateway]}, refuses=[errors.GatewayNotFound]
+    ),
     put=Operation(
         "Change a gateway",
         takes=serializers.GatewayChanges,
-        answers={200: data(GATEWAY)},
+        answers={200: Data[answers.Gateway]},
         refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, Invalid],
         takes_idempotency_key=False,
     ),

@@ -1,0 +1,115 @@
+"""What the API answers about products, currencies and stock."""
+
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from api.answers import Amount, Empty, Id, Keywords, Link, Moment, Timestamps, Units, component
+from inventory import models
+
+ProductId = Annotated[Id, "The product's id."]
+
+
+@component
+class Price(TypedDict):
+    amount: Amount
+    currency: str
+    includes_tax: bool
+
+
+# An empty cart has no currency.
+@component
+class FormattedPrice(TypedDict):
+    amount: Amount
+    currency: str
+    formatted: str
+
+
+class ProductPrices(TypedDict):
+    with_tax: FormattedPrice
+    without_tax: FormattedPrice
+
+
+class Availability(TypedDict):
+    availability: Literal["in-stock", "out-stock"]
+    level: NotRequired[Units]
+
+
+class ProductMeta(TypedDict):
+    timestamps: Timestamps
+    stock: Availability
+    display_price: NotRequired[ProductPrices]
+
+
+@component
+class Product(TypedDict):
+    type: Literal["product"]
+    id: Id
+    name: str
+    slug: str
+    sku: str
+    barcode: str
+    description: str
+    image_url: str
+    manage_stock: bool
+    price: list[Price]
+    status: Annotated[str, Keywords(enum=models.Product.Status.values)]
+    commodity_type: Annotated[str, Keywords(enum=models.Product.CommodityType.values)]
+    meta: ProductMeta
+    relationships: Empty
+
+
+@component
+class Stock(TypedDict):
+    id: ProductId
+    type: Literal["stock"]
+    total: Units
+    available: Units
+    allocated: Units
+    stock_id: Id
+    meta: Timestamps
+
+
+@component
+class StockAtAMoment(Stock):
+    at: NotRequired[Annotated[Moment, "The moment asked for; absent for now."]]
+
+
+class Actor(TypedDict):
+    type: str
+    id: str
+    name: str
+
+
+@component
+class StockTransaction(TypedDict):
+    id: Id
+    type: Literal["stock-transaction"]
+    action: Annotated[str, Keywords(enum=models.Action.values)]
+    product_id: Id
+    quantity: Units
+    reason: str
+    actor: Actor
+    order_id: Id | None
+    available: Annotated[Units, "After it, as the next two."]
+    allocated: Units
+    total: Units
+    timestamps: Timestamps
+
+
+class CurrencyMeta(TypedDict):
+    timestamps: Timestamps
+
+
+@component
+class Currency(TypedDict):
+    id: Id
+    type: Literal["currency"]
+    code: str
+    exchange_rate: float
+    format: str
+    decimal_point: str
+    thousand_separator: str
+    decimal_places: int
+    default: bool
+    enabled: bool
+    links: Link
+    meta: CurrencyMeta

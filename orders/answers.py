@@ -1,0 +1,261 @@
+"""What the API answers about carts, orders, and who holds stock."""
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from api.answers import (
+    Data,
+    DiscountSettings,
+    Empty,
+    Error,
+    Id,
+    Included,
+    InventorySettings,
+    Keywords,
+    Link,
+    Links,
+    Moment,
+    Page,
+    Reference,
+    Timestamps,
+    Units,
+    component,
+)
+from inventory.answers import Actor, FormattedPrice, Price, ProductId
+from inventory.models import Action
+from orders import models
+
+CartItemKind = Literal["cart_item", "custom_item"]
+
+
+class TaxedPrice(TypedDict):
+    with_tax: FormattedPrice
+    without_tax: FormattedPrice
+    tax: FormattedPrice
+    discount: FormattedPrice
+    without_discount: FormattedPrice
+
+
+class CartPrices(TaxedPrice):
+    shipping: FormattedPrice
+    shipping_discount: FormattedPrice
+
+
+@component
+class OrderPrices(CartPrices):
+    balance_owing: FormattedPrice
+    paid: FormattedPrice
+    authorized: FormattedPrice
+
+
+class LinePrice(TypedDict):
+    unit: FormattedPrice
+    value: FormattedPrice
+
+
+@component
+class UnitAndValue(TypedDict):
+    with_tax: LinePrice
+    without_tax: LinePrice
+    tax: LinePrice
+    discount: LinePrice
+    without_discount: LinePrice
+
+
+class ItemMeta(TypedDict):
+    display_price: UnitAndValue
+    timestamps: Timestamps
+
+
+class CartTimestamps(TypedDict):
+    created_at: Moment
+    updated_at: Moment
+    expires_at: Moment
+
+
+@component
+class CartMeta(TypedDict):
+    display_price: CartPrices
+    timestamps: CartTimestamps
+
+
+class CartRelationships(TypedDict):
+    items: Data[list[Reference[CartItemKind]]]
+    customers: Empty
+
+
+@component
+class Cart(TypedDict):
+    id: str
+    type: Literal["cart"]
+    name: str
+    description: str
+    discount_settings: DiscountSettings
+    inventory_settings: InventorySettings
+    links: Link
+    meta: CartMeta
+    relationships: CartRelationships
+
+
+class Image(TypedDict):
+    mime_type: str
+    file_name: str
+    href: str
+
+
+class ProductLink(TypedDict, total=False):
+    product: str
+
+
+@component
+class CartItem(TypedDict):
+    id: Id
+    type: CartItemKind
+    name: str
+    description: str
+    sku: str
+    slug: str
+    image: Image
+    quantity: Units
+    manage_stock: bool
+    unit_price: Price
+    value: Price
+    links: ProductLink
+    meta: ItemMeta
+    product_id: NotRequired[Id]
+    custom_inputs: NotRequired[dict[str, Any]]
+
+
+class CartWithItems(TypedDict):
+    data: Cart
+    included: NotRequired[Included[CartItem]]
+
+
+class CartItems(TypedDict):
+    data: list[CartItem]
+    meta: CartMeta
+    # Where the rest may be done without some, those stand here.
+    errors: NotRequired[list[Error]]
+
+
+class Customer(TypedDict):
+    name: str
+    email: str
+
+
+class Address(TypedDict, total=False):
+    first_name: str
+    last_name: str
+    company_name: str
+    line_1: str
+    line_2: str
+    city: str
+    county: str
+    region: str
+    postcode: str
+    country: str
+
+
+class ShippingAddress(Address, total=False):
+    phone_number: str
+    instructions: str
+
+
+class States(TypedDict):
+    status: Annotated[str, Keywords(enum=models.Order.Status.values)]
+    payment: Annotated[str, Keywords(enum=models.Order.Payment.values)]
+    shipping: Annotated[str, Keywords(enum=models.Order.Shipping.values)]
+
+
+class OrderTimestamps(TypedDict):
+    created_at: Moment
+    updated_at: Moment
+    fully_paid_at: NotRequired[Moment]
+
+
+class OrderMeta(TypedDict):
+    display_price: OrderPrices
+    timestamps: OrderTimestamps
+
+
+class OrderRelationships(TypedDict):
+    items: Data[list[Reference[Literal["item"]]]]
+
+
+@component
+class Order(States):
+    type: Literal["order"]
+    id: Id
+    order_number: str
+    external_ref: str
+    anonymized: bool
+    customer: Customer
+    shipping_address: ShippingAddress
+    billing_address: Address
+    links: Empty
+    meta: OrderMeta
+    relationships: OrderRelationships
+
+
+class OrderItemRelationships(TypedDict):
+    cart_item: Data[Reference[Literal["cart_item"]]]
+
+
+@component
+class OrderItem(TypedDict):
+    type: Literal["order_item"]
+    id: Id
+    name: str
+    sku: str
+    quantity: Units
+    unit_price: Price
+    value: Price
+    links: Empty
+    meta: ItemMeta
+    relationships: OrderItemRelationships
+    product_id: NotRequired[Id]
+    custom_inputs: NotRequired[dict[str, Any]]
+
+
+class OrderWithItems(TypedDict):
+    data: Order
+    included: NotRequired[Included[OrderItem]]
+
+
+class OrderPage(TypedDict):
+    data: list[Order]
+    meta: Page
+    links: Links
+    included: NotRequired[Included[OrderItem]]
+
+
+class OrderHolding(States):
+    id: Id
+    type: Literal["order"]
+    order_number: str
+    units: Units
+    payment_in_flight: bool
+    since: Moment | None
+    links: Link
+
+
+class SetAsideByHand(TypedDict):
+    id: Id
+    type: Literal["stock-transaction"]
+    action: Annotated[str, Keywords(enum=[Action.ALLOCATE, Action.DEALLOCATE])]
+    units: Annotated[int, "Set aside by it; less than nothing if it freed some."]
+    reason: str
+    actor: Actor
+    since: Moment
+
+
+@component
+class StockHolders(TypedDict):
+    id: ProductId
+    type: Literal["stock-holders"]
+    total: Units
+    available: Units
+    allocated: Annotated[Units, "The sum of all units named here."]
+    orders: list[OrderHolding]
+    units_of_more_orders: Units
+    by_hand: list[SetAsideByHand]
+    units_set_aside_before: int
