@@ -19,6 +19,8 @@ from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from api import answers
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,7 +73,7 @@ class Refusal(Exception):
     def title(self) -> str:
         return self.kind.title
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[answers.Error]:
         return [
             entry(
                 self.kind.status,
@@ -92,11 +94,16 @@ def entry(
     code: str,
     source: str = "",
     meta: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> answers.Error:
     """Make one entry of `errors[]`: what is empty is left out."""
-    optional = {"detail": detail, "source": source, "meta": meta}
-    shown = {name: value for name, value in optional.items() if value}
-    return {"status": status, "title": title, **shown, "code": code}
+    details: answers.ErrorDetails = {}
+    if detail:
+        details["detail"] = detail
+    if source:
+        details["source"] = source
+    if meta:
+        details["meta"] = meta
+    return {"status": status, "title": title, **details, "code": code}
 
 
 class NotFound(Refusal):
@@ -183,7 +190,7 @@ class Invalid(Refusal):
         super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
         self.errors = errors
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[answers.Error]:
         """One entry a field, all with one status, since a response has only one."""
         misshapen = any(error.title in self.SHAPE for error in self.errors)
         kind = BAD_REQUEST if misshapen else self.kind

@@ -1,6 +1,6 @@
 """Lists: `page[limit]` and `page[offset]` in records, with `meta` and `links`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import store
+from api import answers, store
 from api.errors import BadRequest
 from api.models import PAGE_LENGTH_MAX
 
@@ -31,9 +31,11 @@ class Page:
         limit = _number(request, "page[limit]", LIMIT_MAX) or store.current().page_length
         return cls(limit, _number(request, "page[offset]", OFFSET_MAX))
 
-    def envelope(self, request: Request, data: list[dict[str, Any]], total: int) -> Response:
+    def envelope(
+        self, request: Request, data: Sequence[Mapping[str, object]], total: int
+    ) -> Response:
         pages = max(1, -(-total // self.limit))
-        meta = {
+        meta: answers.Page = {
             "results": {"total": total},
             "page": {
                 "limit": self.limit,
@@ -44,7 +46,7 @@ class Page:
         }
         return Response({"data": data, "meta": meta, "links": self._links(request, total, pages)})
 
-    def _links(self, request: Request, total: int, pages: int) -> dict[str, str | None]:
+    def _links(self, request: Request, total: int, pages: int) -> answers.Links:
         def link(offset: int) -> str:
             query = {**request.query_params.dict(), "page[offset]": offset}
             query["page[limit]"] = self.limit
@@ -68,7 +70,7 @@ def _number(request: Request, name: str, most: int) -> int:
 
 
 def paginated(
-    request: Request, rows: "QuerySet[Any, Row]", represent: Callable[[Row], dict[str, Any]]
+    request: Request, rows: "QuerySet[Any, Row]", represent: Callable[[Row], Mapping[str, object]]
 ) -> Response:
     page = Page.of(request)
     found = [represent(row) for row in rows[page.offset : page.offset + page.limit]]

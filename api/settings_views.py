@@ -4,7 +4,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import store
+from api import answers, store
 from api.authentication import Administrator
 from api.errors import BAD_REQUEST, Refusal
 from api.fields import Flag, WholeNumber
@@ -74,24 +74,23 @@ class SettingsView(_SettingsAnswers):
     changes = SettingsChanges
 
     def answered(self) -> Response:
-        return envelope(
-            {
-                "type": "settings",
-                "page_length": store.current().page_length,
-                "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
-                "shopper_address_limit": 0,
-                "list_child_products": False,
-                "additional_languages": [],
-                "calculation_method": "line",
-                "page_offset_limit": OFFSET_MAX,
-                "currency_limit": 10,
-                "filter_limit": 10,
-                "tax_item_limit": 0,
-                "promotions_limit": 0,
-                "integration_limit": 0,
-                "event_limit": 0,
-            }
-        )
+        shown: answers.Settings = {
+            "type": "settings",
+            "page_length": store.current().page_length,
+            "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
+            "shopper_address_limit": 0,
+            "list_child_products": False,
+            "additional_languages": [],
+            "calculation_method": "line",
+            "page_offset_limit": OFFSET_MAX,
+            "currency_limit": 10,
+            "filter_limit": 10,
+            "tax_item_limit": 0,
+            "promotions_limit": 0,
+            "integration_limit": 0,
+            "event_limit": 0,
+        }
+        return envelope(shown)
 
     def delete(self, request: Request) -> Response:
         """Go back to the defaults."""
@@ -104,12 +103,11 @@ class CartSettingsView(_SettingsAnswers):
 
     def answered(self) -> Response:
         known = store.current()
-        return envelope(
-            {
-                "type": "settings",
-                "cart_expiry_days": known.cart_expiry_days,
-                "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
-                "inventories": {"defer_inventory_check": known.defer_inventory_check},
-                "show_all_carts": known.show_all_carts,
-            }
-        )
+        shown: answers.CartSettings = {
+            "type": "settings",
+            "cart_expiry_days": known.cart_expiry_days,
+            "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
+            "inventories": {"defer_inventory_check": known.defer_inventory_check},
+            "show_all_carts": known.show_all_carts,
+        }
+        return envelope(shown)

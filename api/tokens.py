@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jwt
 from django.conf import settings
 
+from api import answers
 from api.actors import Actor
 from api.errors import BAD_TOKEN, UNAUTHORIZED, Refusal
 from api.models import ApiClient
@@ -47,7 +48,7 @@ class Caller:
         return Actor("api_client", self.client_id, self.name)
 
 
-def issue(grant_type: str, client_id: str, client_secret: str) -> dict[str, Any]:
+def issue(grant_type: str, client_id: str, client_secret: str) -> answers.Token:
     """Answer a token call, in the flat form that the source API has.
 
     Raises: BadCredentials.

@@ -10,6 +10,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
+from inventory import answers
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
 from inventory.services.products import Money
 
@@ -137,7 +138,7 @@ def at(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def price_shown(amount: int, currency: Currency) -> dict[str, Any]:
+def price_shown(amount: int, currency: Currency) -> answers.FormattedPrice:
     return {
         "amount": amount,
         "currency": currency.code,
@@ -145,7 +146,7 @@ def price_shown(amount: int, currency: Currency) -> dict[str, Any]:
     }
 
 
-def currency(row: Currency, url: str) -> dict[str, Any]:
+def currency(row: Currency, url: str) -> answers.Currency:
     return {
         "id": str(row.pk),
         "type": "currency",
@@ -164,7 +165,7 @@ def currency(row: Currency, url: str) -> dict[str, Any]:
     }
 
 
-def stock(row: Stock) -> dict[str, Any]:
+def stock(row: Stock) -> answers.Stock:
     """The product must be there, too: its stock was made with it."""
     created_at = row.product.created_at
     return {
@@ -181,15 +182,19 @@ def stock(row: Stock) -> dict[str, Any]:
     }
 
 
-def stock_at(row: Stock, entry: StockTransaction | None, moment: datetime) -> dict[str, Any]:
+def stock_at(
+    row: Stock, entry: StockTransaction | None, moment: datetime
+) -> answers.StockAtAMoment:
     """The stock as the entry left it; before the first one there was nothing."""
-    numbers = {name: getattr(entry, name, 0) for name in ("total", "available", "allocated")}
-    shown = {**stock(row), **numbers, "at": at(moment)}
+    shown: answers.StockAtAMoment = {**stock(row), "at": at(moment)}
+    shown["total"] = entry.total if entry else 0
+    shown["available"] = entry.available if entry else 0
+    shown["allocated"] = entry.allocated if entry else 0
     shown["meta"]["updated_at"] = at(entry.created_at if entry else row.product.created_at)
     return shown
 
 
-def stock_transaction(entry: StockTransaction, product_id: Any) -> dict[str, Any]:
+def stock_transaction(entry: StockTransaction, product_id: Any) -> answers.StockTransaction:
     return {
         "id": str(entry.pk),
         "type": "stock-transaction",
@@ -217,13 +222,13 @@ def product(
     row_stock: Stock,
     currencies: Mapping[str, Currency],
     currency: str,
-) -> dict[str, Any]:
+) -> answers.Product:
     shown = [
         price_shown(price.amount, currencies[price.currency_id])
         for price in prices
         if price.currency_id == currency
     ]
-    meta: dict[str, Any] = {
+    meta: answers.ProductMeta = {
         "timestamps": {"created_at": at(row.created_at), "updated_at": at(row.updated_at)},
         "stock": _availability(row_stock),
     }
@@ -255,10 +260,10 @@ def product(
     }
 
 
-def _availability(row: Stock) -> dict[str, Any]:
+def _availability(row: Stock) -> answers.Availability:
     """Unmanaged stock is never out. How many there are is told only where the store wants it."""
     in_stock = row.available > 0 or not row.managed
-    shown: dict[str, Any] = {"availability": "in-stock" if in_stock else "out-stock"}
+    shown: answers.Availability = {"availability": "in-stock" if in_stock else "out-stock"}
     if settings.SHOW_STOCK_LEVEL:
         shown["level"] = row.available
     return shown

@@ -14,7 +14,7 @@ from api.filtering import conditions, listed, moment_asked
 from api.idempotency import Key, once
 from api.pagination import Page, paginated
 from api.views import ApiView, envelope
-from inventory import serializers
+from inventory import answers, serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
 from inventory.filters import ProductFilters, PublicProductFilters, StockTransactionFilters
 from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
@@ -41,7 +41,7 @@ class _ProductAnswers(ApiView):
         """Raises: CurrencyUnknown."""
         return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
-    def represented(self, product: Product) -> dict[str, Any]:
+    def represented(self, product: Product) -> answers.Product:
         return serializers.product(
             product,
             list(product.prices.all()),
@@ -202,7 +202,7 @@ class StockTransactionView(ApiView):
 class _CurrencyAnswers(ApiView):
     permission_classes = [ShoppersMayRead]
 
-    def represented(self, currency: Currency) -> dict[str, Any]:
+    def represented(self, currency: Currency) -> answers.Currency:
         url = self.request.build_absolute_uri(f"/v2/currencies/{currency.pk}")
         return serializers.currency(currency, url)
 

@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.answers import Error
 from api.errors import BAD_REQUEST, CONFLICT, INVALID, WRONG_STATE, Kind, NotFound, Refusal
 
 INSUFFICIENT_STOCK = Kind(400, "Insufficient stock")
@@ -77,7 +78,7 @@ class RefusedEntry:
     # What the client itself called it.
     named: Mapping[str, Any] = field(default_factory=dict)
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[Error]:
         return [
             {
                 "source": f"data.{self.position}",
@@ -98,7 +99,7 @@ class SeveralRefused(Refusal):
         super().__init__("; ".join(str(entry.refusal) for entry in refused))
         self.refused = refused
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[Error]:
         """All with one status, since a response has only one."""
         entries = [shown for entry in self.refused for shown in entry.entries()]
         statuses = {entry["status"] for entry in entries}

@@ -22,8 +22,10 @@ from api.fields import (
     storable_json,
 )
 from api.views import validated
+from inventory.answers import FormattedPrice, Price
 from inventory.models import Currency, StockTransaction
 from inventory.serializers import at, price_shown
+from orders import answers
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
 from orders.services.cart_contents import CartContents, CartLine, defers_inventory_check, expiry
@@ -250,14 +252,14 @@ class OrderChanges(serializers.Serializer[Any]):
 
 # Carts. An empty one has no currency yet.
 
-_NOTHING = {"amount": 0, "currency": "", "formatted": "0"}
+_NOTHING: FormattedPrice = {"amount": 0, "currency": "", "formatted": "0"}
 
 
-def _shown(amount: int, currency: Currency | None) -> dict[str, Any]:
+def _shown(amount: int, currency: Currency | None) -> FormattedPrice:
     return price_shown(amount, currency) if currency else _NOTHING
 
 
-def _untaxed(amount: int, currency: Currency | None) -> dict[str, Any]:
+def _untaxed(amount: int, currency: Currency | None) -> answers.TaxedPrice:
     """Show an amount with tax, without tax, and the tax: included, or zero."""
     shown, nothing = _shown(amount, currency), _shown(0, currency)
     return {
@@ -269,12 +271,22 @@ def _untaxed(amount: int, currency: Currency | None) -> dict[str, Any]:
     }
 
 
-def _unit_and_value(unit: int, value: int, currency: Currency) -> dict[str, Any]:
-    units, values = _untaxed(unit, currency), _untaxed(value, currency)
-    return {name: {"unit": units[name], "value": values[name]} for name in units}
+def _unit_and_value(unit: int, value: int, currency: Currency) -> answers.UnitAndValue:
+    shown, nothing = _line_price(unit, value, currency), _line_price(0, 0, currency)
+    return {
+        "with_tax": shown,
+        "without_tax": shown,
+        "tax": nothing,
+        "discount": nothing,
+        "without_discount": shown,
+    }
 
 
-def cart(contents: CartContents, currency: Currency | None, url: str) -> dict[str, Any]:
+def _line_price(unit: int, value: int, currency: Currency) -> answers.LinePrice:
+    return {"unit": price_shown(unit, currency), "value": price_shown(value, currency)}
+
+
+def cart(contents: CartContents, currency: Currency | None, url: str) -> answers.Cart:
     row = contents.cart
     return {
         "id": contents.id,
@@ -300,7 +312,7 @@ def cart(contents: CartContents, currency: Currency | None, url: str) -> dict[st
     }
 
 
-def cart_meta(contents: CartContents, currency: Currency | None) -> dict[str, Any]:
+def cart_meta(contents: CartContents, currency: Currency | None) -> answers.CartMeta:
     # One that nobody has filled is dated as if it were made now.
     now = clock.now()
     row = contents.cart or Cart(created_at=now, updated_at=now, expires_at=expiry(now))
@@ -318,10 +330,10 @@ def cart_meta(contents: CartContents, currency: Currency | None) -> dict[str, An
     }
 
 
-def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:
+def cart_item(line: CartLine, currency: Currency) -> answers.CartItem:
     item, offer = line.item, line.offer
     unit_price = offer.unit_price or 0
-    shown: dict[str, Any] = {
+    shown: answers.CartItem = {
         "id": str(item.pk),
         "type": "cart_item" if item.product_id else "custom_item",
         "name": offer.name,
@@ -350,15 +362,18 @@ def cart_item(line: CartLine, currency: Currency) -> dict[str, Any]:
     return shown
 
 
-def _price(amount: int, currency: Currency, includes_tax: bool) -> dict[str, Any]:
+def _price(amount: int, currency: Currency, includes_tax: bool) -> Price:
     return {"amount": amount, "currency": currency.code, "includes_tax": includes_tax}
 
 
 # Orders.
 
 
-def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> dict[str, Any]:
-    timestamps = {"created_at": at(row.created_at), "updated_at": at(row.updated_at)}
+def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> answers.Order:
+    timestamps: answers.OrderTimestamps = {
+        "created_at": at(row.created_at),
+        "updated_at": at(row.updated_at),
+    }
     if row.fully_paid_at:
         timestamps["fully_paid_at"] = at(row.fully_paid_at)
     return {
@@ -381,7 +396,7 @@ def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> dict[str, 
     }
 
 
-def order_prices(row: Order, currency: Currency) -> dict[str, Any]:
+def order_prices(row: Order, currency: Currency) -> answers.OrderPrices:
     return {
         **_untaxed(row.total, currency),
         "shipping": price_shown(0, currency),
@@ -392,8 +407,8 @@ def order_prices(row: Order, currency: Currency) -> dict[str, Any]:
     }
 
 
-def order_item(item: OrderItem, row: Order, currency: Currency) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.OrderItem:
+    shown: answers.OrderItem = {
         "type": "order_item",
         "id": str(item.pk),
         "name": item.name,
@@ -417,11 +432,13 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> dict[str, Any
     return shown
 
 
-def order_items(items: Sequence[OrderItem], row: Order, currency: Currency) -> list[dict[str, Any]]:
+def order_items(
+    items: Sequence[OrderItem], row: Order, currency: Currency
+) -> list[answers.OrderItem]:
     return [order_item(item, row, currency) for item in items]
 
 
-def holders(found: Holders, orders_url: str) -> dict[str, Any]:
+def holders(found: Holders, orders_url: str) -> answers.StockHolders:
     stock = found.stock
     return {
         "id": str(stock.product_id),
@@ -436,7 +453,7 @@ def holders(found: Holders, orders_url: str) -> dict[str, Any]:
     }
 
 
-def _holder(holder: Holder, orders_url: str) -> dict[str, Any]:
+def _holder(holder: Holder, orders_url: str) -> answers.OrderHolding:
     order = holder.order
     return {
         "id": str(order.pk),
@@ -452,7 +469,7 @@ def _holder(holder: Holder, orders_url: str) -> dict[str, Any]:
     }
 
 
-def _by_hand(entry: StockTransaction) -> dict[str, Any]:
+def _by_hand(entry: StockTransaction) -> answers.SetAsideByHand:
     return {
         "id": str(entry.pk),
         "type": "stock-transaction",

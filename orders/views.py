@@ -14,7 +14,7 @@ from api.pagination import Page, paginated
 from api.views import ApiView, envelope, validated
 from inventory.models import Currency
 from inventory.services import currencies
-from orders import serializers
+from orders import answers, serializers
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
 from orders.models import Order, OrderItem
@@ -38,7 +38,7 @@ class _CartView(ApiView):
             return None
         return currencies.by_code()[contents.cart.currency_id]
 
-    def shown(self, contents: CartContents) -> dict[str, Any]:
+    def shown(self, contents: CartContents) -> answers.Cart:
         url = self.request.build_absolute_uri(f"/v2/carts/{contents.id}")
         return serializers.cart(contents, self.currency_of(contents), url)
 
@@ -75,7 +75,7 @@ class _CartView(ApiView):
         return all(options.values())
 
 
-def _items(contents: CartContents, currency: Currency | None) -> list[dict[str, Any]]:
+def _items(contents: CartContents, currency: Currency | None) -> list[answers.CartItem]:
     if currency is None:
         return []
     return [serializers.cart_item(line, currency) for line in contents.lines]
@@ -244,9 +244,9 @@ class OrdersView(ApiView):
     def get(self, request: Request) -> Response:
         orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
         known = currencies.by_code()
-        all_items: list[dict[str, Any]] = []
+        all_items: list[answers.OrderItem] = []
 
-        def represented(order: Order) -> dict[str, Any]:
+        def represented(order: Order) -> answers.Order:
             currency = known[order.currency_id]
             items = sorted(order.items.all(), key=lambda item: item.position)
             if "items" in included(request):

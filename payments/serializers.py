@@ -9,6 +9,7 @@ from inventory.models import Currency
 from inventory.serializers import at, price_shown
 from orders.models import Order, OrderItem
 from orders.serializers import order_items, order_prices
+from payments import answers
 from payments.models import Attempt, Gateway, Payment
 from payments.services.payments import PaymentRequest
 
@@ -61,14 +62,14 @@ class GatewayChanges(serializers.Serializer[Any]):
     name = Text(max_length=100, required=False)
 
 
-def gateway(row: Gateway) -> dict[str, Any]:
+def gateway(row: Gateway) -> answers.Gateway:
     return {"type": "gateway", "name": row.name, "slug": row.slug, "enabled": row.enabled}
 
 
 def transaction(
     payment: Payment, currency: Currency, pending: Attempt | None = None
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+) -> answers.Transaction:
+    shown: answers.Transaction = {
         "id": str(payment.pk),
         "type": "transaction",
         "reference": payment.reference or payment.gateway,
@@ -95,14 +96,15 @@ def transaction(
     return {**shown, **asked_of_buyer(payment)}
 
 
-def asked_of_buyer(payment: Payment) -> dict[str, Any]:
+def asked_of_buyer(payment: Payment) -> answers.AskedOfBuyer:
     """What the buyer has to do, such as 3-D Secure, while the payment waits for it."""
-    return dict(payment.action) if payment.is_pending and payment.action else {}
+    asked: answers.AskedOfBuyer = payment.action if payment.is_pending and payment.action else {}
+    return asked
 
 
 def order_for_its_buyer(
     order: Order, items: list[OrderItem], payments: list[Payment], currency: Currency
-) -> dict[str, Any]:
+) -> answers.OrderForItsBuyer:
     """What became of an order, for whoever knows its cart: no name, e-mail or address."""
     return {
         "type": "order",

@@ -16,7 +16,7 @@ from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
 from orders.views import order_and_items, order_answer
-from payments import serializers
+from payments import answers, serializers
 from payments.models import Attempt, Payment
 from payments.services import payments
 
@@ -186,7 +186,7 @@ class CartOrdersView(ApiView):
         found = Order.objects.filter(cart_id=cart_id).prefetch_related("items", "payments")
         known = currencies.by_code()
 
-        def represented(order: Order) -> dict[str, Any]:
+        def represented(order: Order) -> answers.OrderForItsBuyer:
             return serializers.order_for_its_buyer(
                 order,
                 sorted(order.items.all(), key=lambda item: item.position),
