@@ -15,9 +15,12 @@ def uuid7() -> uuid.UUID:
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = (rest << 12) // 1_000_000
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
-    return uuid.UUID(
-        int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random,
-    )
+    return uuid7_of(milliseconds, fraction, random)
+
+
+def uuid7_of(milliseconds: int, fraction: int, random: int) -> uuid.UUID:
+    """Lay out a version 7 UUID: time since 1970, 12 bits of the millisecond, 62 random bits."""
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
 class IdInAddress(UUIDConverter):

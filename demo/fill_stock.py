@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils.text import slugify
 
 from api.actors import Actor
+from api.ids import uuid7_of
 from api.transactions import assert_in_transaction
 from inventory.models import NewEntry, Price, Product, Stock, StockTransaction
 
@@ -38,9 +39,7 @@ class Entry:
 
 def id_at(at: datetime, dice: Random) -> uuid.UUID:
     """Make a version 7 id of that moment, as api.ids makes them of now."""
-    milliseconds = int(at.timestamp() * 1000)
-    bits = dice.getrandbits
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | bits(12) << 64 | 0b10 << 62 | bits(62))
+    return uuid7_of(int(at.timestamp() * 1000), dice.getrandbits(12), dice.getrandbits(62))
 
 
 def make_products(count: int, *, currency: str, at: datetime, dice: Random) -> list[Product]:

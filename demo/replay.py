@@ -10,6 +10,7 @@ from random import Random
 
 from api import clock
 from api.actors import Actor
+from api.ids import uuid7_of
 from demo.catalogue import PRODUCTS
 from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
@@ -27,7 +28,7 @@ Lines = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Event:
+class StoryEvent:
     at: datetime
     do: Callable[[], object]
     # What it changes of the available units, by sku: deliveries are sized by it.
@@ -40,7 +41,7 @@ class Story:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.random = Random(SEED)  # noqa: S311 - it tells a story and keeps no secret
-        self.events: list[Event] = []
+        self.events: list[StoryEvent] = []
 
     def at(self, days_ago: int, hour: int, minute: int = 0) -> datetime:
         """A time of a day before today, so that it has passed whatever the time is now."""
@@ -56,16 +57,13 @@ class Story:
         return self.at(days_ago, from_hour) + timedelta(seconds=seconds)
 
     def new_id(self, at: datetime) -> uuid.UUID:
-        """A version 7 id of that moment, from the story's own dice: see api.ids."""
-        milliseconds = int(at.timestamp() * 1000)
+        """Make a version 7 id of that moment, from the story's own dice."""
         dice = self.random.getrandbits
-        return uuid.UUID(
-            int=milliseconds << 80 | 0x7 << 76 | dice(12) << 64 | 0b10 << 62 | dice(62)
-        )
+        return uuid7_of(int(at.timestamp() * 1000), dice(12), dice(62))
 
     def happens(self, at: datetime, do: Callable[[], object], change: Lines | None = None) -> None:
         assert at <= self.now
-        self.events.append(Event(at, do, change or {}))
+        self.events.append(StoryEvent(at, do, change or {}))
 
     def by_hand(
         self,
@@ -82,7 +80,7 @@ class Story:
         )
         self.happens(at, do, {sku: quantity if more else -quantity})
 
-    def in_order_of_time(self) -> list[Event]:
+    def in_order_of_time(self) -> list[StoryEvent]:
         return sorted(self.events, key=lambda event: event.at)
 
     def replay(self) -> None:

@@ -16,7 +16,7 @@ from django.db import connection
 
 from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
-from demo.replay import CURRENCY, Event, Lines, Purchase, Story, by_card, by_hand
+from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
 from inventory.services import counts, products
 from inventory.services.products import Money
@@ -350,7 +350,7 @@ def _shelf_work(story: Story) -> None:
 
 
 def _shelf_count(story: Story) -> None:
-    """Jonas counts bags and posters, and uploads what he wrote down. Most of it agrees."""
+    """Jonas counts bags and posters, and uploads the list. Most of it agrees."""
     wrong = {"TOTE-NATURAL": -1, "STICKERS": 2}
     counted = ["POSTER-HARBOUR", "POSTER-LIGHTHOUSE", "STICKERS", "TOTE-NATURAL", "TOTE-NAVY"]
     at = story.at(2, 18, 40)
@@ -401,7 +401,9 @@ def _openings_and_deliveries(story: Story) -> None:
         _opening(story, product, units, opened_at)
 
 
-def _change(events: list[Event], product: DemoProduct, after: datetime, until: datetime) -> int:
+def _change(
+    events: list[StoryEvent], product: DemoProduct, after: datetime, until: datetime
+) -> int:
     """What the shop's life changes of the product's available units in this time."""
     return sum(event.change.get(product.sku, 0) for event in events if after < event.at <= until)
 

@@ -35,7 +35,7 @@ def waiting_at_most(seconds: float) -> AbstractContextManager[None]:
 
 
 def lease(seconds: float | None = None) -> datetime:
-    """Return until when somebody who asks now may be waiting, and writing down what he heard."""
+    """Return until when somebody who asks now may be waiting, and writing down the answer."""
     wait = settings.GATEWAY_TIMEOUT_SECONDS if seconds is None else seconds
     return clock.now() + timedelta(seconds=wait) + _WRITE_DOWN
 
@@ -89,7 +89,7 @@ def a_wait() -> Iterator[bool]:
 def what_became_of(payment: Payment, *, confirmed: bool = False) -> Answer:
     """Learn what became of a charge that nobody waits for, and end what nobody will finish.
 
-    A buyer who has to act is given until the deadline; `confirmed` says that he has acted.
+    A buyer who has to act is given until the deadline; `confirmed` says that the buyer has acted.
     """
     adapter = gateways.adapter(payment.gateway)
     look = adapter.confirm if confirmed else adapter.find_charge

@@ -14,7 +14,7 @@ from payments.models import Attempt, Payment
 
 
 @dataclass(frozen=True)
-class Difference:
+class ChargeDifference:
     """What does not agree, in words, and the charge by the gateway's name for it."""
 
     gateway: str
@@ -25,7 +25,7 @@ class Difference:
         return f"{self.gateway} {self.reference}: {self.what}"
 
 
-def differences(since: datetime) -> list[Difference]:
+def differences(since: datetime) -> list[ChargeDifference]:
     """Compare every charge made since with the payments on record, in every gateway with books.
 
     What is still open differs as long as it is: settle it first.
@@ -37,17 +37,17 @@ def differences(since: datetime) -> list[Difference]:
     ]
 
 
-def _compared(gateway: str, booked: list[Booked], since: datetime) -> Iterator[Difference]:
+def _compared(gateway: str, booked: list[Booked], since: datetime) -> Iterator[ChargeDifference]:
     by_reference = {charge.reference: charge for charge in booked}
     ours = Payment.objects.filter(gateway=gateway).exclude(reference="")
     known = {payment.reference: payment for payment in ours.filter(reference__in=by_reference)}
     sent_back = _sent_back(known)
     for reference, charge in by_reference.items():
         for what in _what_differs(charge, known.get(reference), sent_back):
-            yield Difference(gateway, reference, what)
+            yield ChargeDifference(gateway, reference, what)
     for payment in ours.filter(created_at__gte=since).exclude(reference__in=by_reference):
         if payment.captured_amount or payment.authorized_amount:
-            yield Difference(gateway, payment.reference, "the gateway has no such charge")
+            yield ChargeDifference(gateway, payment.reference, "the gateway has no such charge")
 
 
 def _what_differs(

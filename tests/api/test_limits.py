@@ -244,7 +244,7 @@ def test_counts_do_not_wait_for_the_disk(db: None):
         (0, "198.51.100.1", "192.0.2.9"),
         (1, "", "192.0.2.9"),
         (1, "198.51.100.1", "198.51.100.1"),
-        # What stands further left came from the caller, who may write what he likes.
+        # What stands further left came from the caller, who may write anything.
         (1, "10.0.0.1, 198.51.100.1", "198.51.100.1"),
         (2, "10.0.0.1, 198.51.100.1, 192.0.2.5", "198.51.100.1"),
         (2, "198.51.100.1", "198.51.100.1"),

@@ -281,7 +281,7 @@ def test_money_that_is_reserved_is_never_given_up(gateway, order):
     assert state(order) == ("processing", "authorized", 1)
 
 
-# A buyer who says that he has acted.
+# A buyer who says: I have acted.
 
 
 @pytest.fixture
