@@ -20,7 +20,7 @@ def test_imports_run_one_way():
     )
 
     assert linted.returncode == 0, linted.stdout
-    assert "8 kept, 0 broken" in linted.stdout
+    assert "9 kept, 0 broken" in linted.stdout
 
 
 @pytest.mark.django_db
