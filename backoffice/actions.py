@@ -1,117 +1,131 @@
-"""What all steps share: each says what it will do with an order, and does it when confirmed."""
+"""What people may do on a page: each action says what it will do, and does it when confirmed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminTextInputWidget
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.decorators import action as unfold_action
 
+from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
-from backoffice import attention
-from backoffice.base import OnceForm
+from backoffice.base import OnceForm, actor_of
 from orders.errors import InsufficientStock
-from orders.models import Order
-from payments.models import Attempt, Gateway, Payment
+
+T = TypeVar("T")
+C = TypeVar("C", bound="Case[Any]")
 
 
 @dataclass(frozen=True)
-class Case:
-    """An order, or one payment of it, and who is about to do something with it."""
+class Case(Generic[T]):
+    """What somebody is about to do something with, and who it is."""
 
-    order: Order
     request: HttpRequest
-    # Its attempts are at hand.
-    the_payment: Payment | None = None
+    subject: T
+
+    # What is said of a form that was sent before: as it is, or with other values.
+    recorded_already: ClassVar[str] = "This was recorded already, and not a second time."
+    sent_differently: ClassVar[str] = "This form was sent before, with other values."
 
     @property
-    def payment(self) -> Payment:
-        assert self.the_payment, "a step of an order knows of no one payment"
-        return self.the_payment
-
-    @property
-    def open_attempts(self) -> list[Attempt]:
-        return [attempt for attempt in self.payment.attempts.all() if attempt.is_pending]
-
-    @property
-    def gateway(self) -> str:
-        found = Gateway.objects.filter(slug=self.payment.gateway).first()
-        return found.name if found else self.payment.gateway
-
-    @cached_property
-    def needs_attention(self) -> list[str]:
-        """Why the order does, if it does."""
-        return attention.why(self.order.pk)
+    def actor(self) -> Actor:
+        return actor_of(self.request)
 
     def may(self, permission: str) -> bool:
         return self.request.user.has_perm(permission)
 
-    def money(self, amount: int) -> str:
-        return self.order.currency.formatted(amount)
 
-    def held(self) -> int:
-        return sum(self.order.items.values_list("allocated", flat=True))
-
-
-class StepForm(OnceForm):
+class ActionForm(OnceForm):
     """A confirmation with nothing to fill in."""
 
-    def __init__(self, data: Any, *, case: Case) -> None:
+    def __init__(self, data: Any, *, case: Any) -> None:
         super().__init__(data)
         self.case = case
 
 
 @dataclass(frozen=True)
-class Step:
-    """Something that can be done with an order, after it was said what it will do."""
+class Action(Generic[C]):
+    """Something that a person may do, after it was said what it will do."""
 
     # As in its address.
     name: str
     title: str
     permission: str
-    effects: Callable[[Case], list[str]]
-    # Does it, and says so.
-    take: Callable[[Case, Any], str]
-    # What would refuse it, asked before anybody confirms in vain.
-    guard: Callable[[Case], None]
-    form: type[StepForm] = StepForm
+    # Does it, and returns what is to be said then: nothing where it is seen anyway.
+    perform: Callable[[C, Any], str]
+    effects: Callable[[C], list[str]] = lambda case: []
+    # Raises what would refuse it, before anybody confirms in vain.
+    guard: Callable[[C], None] = lambda case: None
+    form: type[ActionForm] = ActionForm
     # Whether what was typed is shown again after a refusal.
     shown_again: bool = False
     dangerous: bool = False
+    # Whether Django's log is to keep it, since no log of ours does.
+    logged: bool = False
+    heading: str = "{title}: {subject}"
+    # What its button says, if not the title.
+    label: Callable[[C], str] | None = None
 
-    @property
-    def page(self) -> str:
-        """The name of its page's address."""
-        return f"orders_order_{self.name.replace('-', '_')}"
-
-    def refusal(self, case: Case) -> str:
+    def refusal(self, case: C) -> str:
         try:
             self.guard(case)
         except Refusal as refusal:
             return words(refusal)
         return ""
 
-    def is_offered(self, case: Case) -> bool:
+    def is_offered(self, case: C) -> bool:
         return case.may(self.permission) and not self.refusal(case)
 
-    def taken(self, case: Case, form: StepForm) -> bool:
-        """Take the step and tell how it went."""
-        try:
-            messages.success(case.request, self.take(case, form))
-        except Answered:
-            messages.info(case.request, "This was recorded already, and not a second time.")
-        except KeyReused:
-            messages.error(
-                case.request, "This form was sent before, with other values. See the order."
-            )
-        except Refusal as refusal:
-            messages.error(case.request, words(refusal))
-            return False
-        return True
+    def carry_out(self, case: C, form: ActionForm | None = None) -> bool:
+        return carry_out(case, lambda: self.perform(case, form))
+
+    def confirmation(self, case: C, form: ActionForm, back: str) -> dict[str, Any]:
+        """What admin/confirm.html shows."""
+        refusal = self.refusal(case)
+        return {
+            "action": self,
+            "heading": self.heading.format(title=self.title, subject=case.subject),
+            "effects": [] if refusal else self.effects(case),
+            "refusal": refusal,
+            "form": form,
+            "label": self.label(case) if self.label else self.title,
+            "back": back,
+        }
+
+
+def carry_out(case: Case[Any], perform: Callable[[], str], form: forms.Form | None = None) -> bool:
+    """Do it and tell how it went; what refuses it stands on the form, if one is given.
+
+    Return whether there is nothing left to do here.
+    """
+
+    def refuse(why: str) -> None:
+        if form is None:
+            messages.error(case.request, why)
+        else:
+            form.add_error(None, why)
+
+    try:
+        if said := perform():
+            messages.success(case.request, said)
+    except Answered:
+        messages.info(case.request, case.recorded_already)
+    except KeyReused:
+        refuse(case.sent_differently)
+        # A message says where to look, which is not at the form.
+        return form is None
+    except Refusal as refusal:
+        refuse(words(refusal))
+        return False
+    return True
 
 
 def words(refusal: Refusal) -> str:
@@ -121,13 +135,90 @@ def words(refusal: Refusal) -> str:
     return str(refusal)
 
 
-def reason_field(placeholder: str = "") -> forms.CharField:
-    return forms.CharField(
-        max_length=400,
-        widget=UnfoldAdminTextInputWidget({"placeholder": placeholder}),
-        error_messages={"required": "Say why: it is kept with the order."},
-    )
+def only_if(
+    applies: Callable[[Any], bool], otherwise: str = "There is nothing to do for {}."
+) -> Callable[[Case[Any]], None]:
+    """Make the guard of an action that does nothing to some subjects."""
+
+    def guard(case: Case[Any]) -> None:
+        if not applies(case.subject):
+            raise Refusal(otherwise.format(case.subject))
+
+    return guard
 
 
-def became(refund: Attempt) -> str:
-    return "is on its way back" if refund.is_pending else "is refunded"
+class ActionAdmin(ModelAdmin):
+    """Pages with actions that are confirmed."""
+
+    def confirm(
+        self, action: Action[C], case: C, *, back: str = "", **context: Any
+    ) -> HttpResponse:
+        """Say what the action does, and carry it out when that was confirmed."""
+        request = case.request
+        back = back or self._page_of(case.subject)
+        form = action.form(request.POST if request.method == "POST" else None, case=case)
+        if request.method == "POST" and form.is_valid():
+            is_done = action.carry_out(case, form)
+            if is_done and action.logged:
+                self.log_change(request, case.subject, action.title)
+            if is_done or not action.shown_again:
+                return redirect(back)
+        shared = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": case.subject,
+            "title": str(case.subject),
+            **action.confirmation(case, form, back),
+        }
+        return TemplateResponse(request, "admin/confirm.html", {**shared, **context})
+
+    def _page_of(self, row: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+
+class RowActionAdmin(ActionAdmin):
+    """Pages whose actions are Unfold's: it gives them their addresses, and shows their buttons."""
+
+    # By name. Each is a method, too, which `row_action` makes.
+    row_actions: ClassVar[Mapping[str, Action[Any]]]
+
+    @property
+    def actions_detail(self) -> list[str]:
+        return list(self.row_actions)
+
+    def has_row_action_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For Unfold, which looks a permission's full name up in a database that may be empty."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def row_action_view(
+        self, request: HttpRequest, object_id: str, action: Action[Any]
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return missing
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        return self.confirm(action, Case(request, row))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_change_permission(request, row):
+            return []
+        return [
+            offered
+            for offered in super().get_actions_detail(request, object_id)
+            if self.row_actions[offered.path].is_offered(Case(request, row))
+        ]
+
+
+def row_action(action: Action[Any], *, icon: str) -> Any:
+    """Make the method that Unfold wants for an action."""
+
+    def view(self: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.row_action_view(request, object_id, action)
+
+    view.__name__ = action.name
+    return unfold_action(view, description=action.title, permissions=["row_action"], icon=icon)

@@ -5,14 +5,17 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
-from unfold.decorators import action, display
+from django.http import HttpRequest
+from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from api import services
 from api.models import ApiClient
 from api.services import ClientIdTaken
-from backoffice.base import ConfirmedStep, ConfirmingAdmin, ServiceAdmin, moment
+from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
+from backoffice.base import ServiceAdmin, moment
+
+MAY_CHANGE = "api.change_apiclient"
 
 
 class _NewClientForm(forms.ModelForm):
@@ -32,19 +35,20 @@ class _NewClientForm(forms.ModelForm):
         }
 
 
-def _rotate(request: HttpRequest, client: ApiClient) -> str:
-    _show_secret(request, client, services.rotate_secret(client.pk))
+def _rotate(case: Case[ApiClient], form: object) -> str:
+    client = case.subject
+    _show_secret(case.request, client, services.rotate_secret(client.pk))
     return "The old secret is replaced."
 
 
-def _revoke(request: HttpRequest, client: ApiClient) -> str:
-    services.revoke_client(client.pk)
-    return f"{client} is revoked."
+def _revoke(case: Case[ApiClient], form: object) -> str:
+    services.revoke_client(case.subject.pk)
+    return f"{case.subject} is revoked."
 
 
-def _restore(request: HttpRequest, client: ApiClient) -> str:
-    services.restore_client(client.pk)
-    return f"{client} may call the API again."
+def _restore(case: Case[ApiClient], form: object) -> str:
+    services.restore_client(case.subject.pk)
+    return f"{case.subject} may call the API again."
 
 
 def _show_secret(request: HttpRequest, client: ApiClient, secret: str) -> None:
@@ -56,41 +60,53 @@ def _show_secret(request: HttpRequest, client: ApiClient, secret: str) -> None:
 
 
 _TOKENS_END = f"Tokens that it has now end within {settings.CLIENT_CACHE_SECONDS} seconds."
-CLIENT_STEPS = {
-    "rotate": ConfirmedStep(
-        "New secret",
-        [
-            "Makes a new secret, shown once. The old one is good for nothing from then on.",
-            f"{_TOKENS_END} The program is shut out until it has been given the new secret.",
-        ],
-        _rotate,
-        lambda client: not client.is_storefront,
-    ),
-    "revoke": ConfirmedStep(
-        "Revoke",
-        ["Gives this client no more tokens.", _TOKENS_END, "It can be allowed again."],
-        _revoke,
-        lambda client: client.active,
-        dangerous=True,
-    ),
-    "restore": ConfirmedStep(
-        "Allow again",
-        ["Gives this client tokens again, for the secret that it had."],
-        _restore,
-        lambda client: not client.active,
-    ),
-}
+ROTATE = Action(
+    "rotate",
+    "New secret",
+    MAY_CHANGE,
+    _rotate,
+    effects=lambda case: [
+        "Makes a new secret, shown once. The old one is good for nothing from then on.",
+        f"{_TOKENS_END} The program is shut out until it has been given the new secret.",
+    ],
+    guard=only_if(lambda client: not client.is_storefront),
+    logged=True,
+)
+REVOKE = Action(
+    "revoke",
+    "Revoke",
+    MAY_CHANGE,
+    _revoke,
+    effects=lambda case: [
+        "Gives this client no more tokens.",
+        _TOKENS_END,
+        "It can be allowed again.",
+    ],
+    guard=only_if(lambda client: client.active),
+    dangerous=True,
+    logged=True,
+)
+RESTORE = Action(
+    "restore",
+    "Allow again",
+    MAY_CHANGE,
+    _restore,
+    effects=lambda case: ["Gives this client tokens again, for the secret that it had."],
+    guard=only_if(lambda client: not client.active),
+    logged=True,
+)
+CLIENT_ACTIONS = {action.name: action for action in (ROTATE, REVOKE, RESTORE)}
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(ConfirmingAdmin, ServiceAdmin):
+class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
     list_display = ["name", "client_id", "kind", "active", "created"]
     list_filter = ["active"]
     search_fields = ["name", "client_id"]
     ordering = ["name"]
     when_empty = "Add one for each program that calls the API: a storefront, a back office."
     refusal_fields: ClassVar = {ClientIdTaken: "client_id"}
-    actions_detail = list(CLIENT_STEPS)
+    row_actions = CLIENT_ACTIONS
 
     @display(description="kind", label={"back office": "primary", "storefront": "info"})
     def kind(self, client: ApiClient) -> str:
@@ -130,24 +146,6 @@ class ApiClientAdmin(ConfirmingAdmin, ServiceAdmin):
         """What a client did stays in the logs; one that is not needed is revoked."""
         return False
 
-    # What can be done with one.
-
-    @action(description="New secret", permissions=["change"], icon="key")
-    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.confirm(request, object_id, CLIENT_STEPS["rotate"])
-
-    @action(description="Revoke", permissions=["change"], icon="block")
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.confirm(request, object_id, CLIENT_STEPS["revoke"])
-
-    @action(description="Allow again", permissions=["change"], icon="undo")
-    def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.confirm(request, object_id, CLIENT_STEPS["restore"])
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        client = self.get_object(request, object_id)
-        return [
-            offered
-            for offered in super().get_actions_detail(request, object_id)
-            if client is None or CLIENT_STEPS[offered.path].applies(client)
-        ]
+    rotate = row_action(ROTATE, icon="key")
+    revoke = row_action(REVOKE, icon="block")
+    restore = row_action(RESTORE, icon="undo")

@@ -3,19 +3,17 @@
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -104,51 +102,6 @@ class ServiceAdmin(ModelAdmin, _NoTransactionOfItsOwn):
         return Refused
 
 
-@dataclass(frozen=True)
-class ConfirmedStep:
-    """Something that can be done with a row, after it was said what it will do."""
-
-    title: str
-    effects: list[str]
-    # Does it, and says so.
-    take: Callable[[HttpRequest, Any], str]
-    applies: Callable[[Any], bool]
-    dangerous: bool = False
-    # What is said of a row to which it does not apply.
-    idle: str = "There is nothing to do for {}."
-
-
-class ConfirmingAdmin(ModelAdmin):
-    """A page whose steps are confirmed before they are taken."""
-
-    def confirm(self, request: HttpRequest, object_id: str, step: ConfirmedStep) -> HttpResponse:
-        """Say what the step does, and take it when that was confirmed."""
-        row = self.get_object(request, object_id)
-        if row is None:
-            redirected: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return redirected
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        if request.method == "POST":
-            try:
-                messages.success(request, step.take(request, row))
-                self.log_change(request, row, step.title)
-            except Refusal as refusal:
-                messages.error(request, str(refusal))
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "title": str(row),
-            "step": step,
-            "refusal": "" if step.applies(row) else step.idle.format(row),
-        }
-        return TemplateResponse(request, "admin/api/confirm.html", context)
-
-
 class ReadOnlyAdmin(ModelAdmin):
     """Pages to look at: whoever may view may do nothing else, a superuser included."""
 
@@ -200,6 +153,22 @@ class ExportingAdmin(ModelAdmin):
 def moment(at: datetime) -> str:
     """Write a time as people read it: in the store's time zone, which it names."""
     return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def units(quantity: int) -> str:
+    return "1 unit" if quantity == 1 else f"{quantity} units"
+
+
+def is_number(written: str) -> bool:
+    """Tell whether this is a whole number that fits the database's bigint."""
+    return written.isdecimal() and len(written) <= 18
+
+
+def uuid_of(written: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(written)
+    except ValueError:
+        return None
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -18,8 +18,8 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from api.actors import Actor
 from api.errors import Refusal
+from backoffice.actions import Action, Case
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from inventory.models import CountFile, CountLine
 from inventory.services import counts
@@ -105,9 +105,7 @@ class CountFileAdmin(ReadOnlyAdmin):
 
         return [
             page("progress", self.progress_view),
-            page("apply", self._step(_apply)),
-            page("revert", self._step(_revert)),
-            page("discard", self._step(_discard)),
+            *(page(action.name, self._view_of(action)) for action in (APPLY, REVERT, DISCARD)),
             *super().get_urls(),
         ]
 
@@ -176,19 +174,15 @@ class CountFileAdmin(ReadOnlyAdmin):
         context = {"file": file, "numbers": _numbers(file)}
         return TemplateResponse(request, "admin/inventory/countfile/progress.html", context)
 
-    def _step(self, take: "Step") -> Callable[..., HttpResponse]:
+    def _view_of(self, action: Action[Case[uuid.UUID]]) -> Callable[..., HttpResponse]:
+        """Make the view behind a button: the file's page has said what it will do."""
+
         def view(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
-            if not may_count(request) or not self.has_view_permission(request):
+            case = Case(request, file_id)
+            if not case.may(action.permission) or not self.has_view_permission(request):
                 raise PermissionDenied
-            if request.method == "POST":
-                try:
-                    done = take(file_id, actor_of(request))
-                except Refusal as refusal:
-                    messages.error(request, str(refusal))
-                else:
-                    if done:
-                        messages.success(request, done)
-                        return redirect("admin:inventory_countfile_changelist")
+            if request.method == "POST" and action.carry_out(case) and action is DISCARD:
+                return redirect("admin:inventory_countfile_changelist")
             return redirect("admin:inventory_countfile_change", file_id)
 
         return view
@@ -204,23 +198,24 @@ def may_count(request: HttpRequest) -> bool:
     return request.user.has_perm(MAY_COUNT)
 
 
-# What a button does; it returns what is to be said where the file's own page cannot say it.
-Step = Callable[[uuid.UUID, Actor], str]
-
-
-def _apply(file_id: uuid.UUID, actor: Actor) -> str:
-    counts.apply(file_id, actor=actor)
+def _apply(case: Case[uuid.UUID], form: object) -> str:
+    counts.apply(case.subject, actor=case.actor)
     return ""
 
 
-def _revert(file_id: uuid.UUID, actor: Actor) -> str:
-    counts.revert(file_id, actor=actor)
+def _revert(case: Case[uuid.UUID], form: object) -> str:
+    counts.revert(case.subject, actor=case.actor)
     return ""
 
 
-def _discard(file_id: uuid.UUID, actor: Actor) -> str:
-    counts.discard(file_id)
+def _discard(case: Case[uuid.UUID], form: object) -> str:
+    counts.discard(case.subject)
     return "The file is discarded. Nothing was changed."
+
+
+APPLY = Action("apply", "Apply", MAY_COUNT, _apply)
+REVERT = Action("revert", "Revert", MAY_COUNT, _revert, dangerous=True)
+DISCARD = Action("discard", "Discard", MAY_COUNT, _discard)
 
 
 def _known_before(file: CountFile) -> str:

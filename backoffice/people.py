@@ -7,15 +7,16 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from backoffice import logins
-from backoffice.base import PER_PAGE, ConfirmedStep, ConfirmingAdmin, moment
+from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
+from backoffice.base import PER_PAGE, moment
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -23,8 +24,29 @@ admin.site.unregister(Group)
 admin.site.unregister(ProcrastinateJob)
 
 
+def _let_in(case: Case[User], form: object) -> str:
+    logins.let_in(case.subject.get_username())
+    return f"{case.subject} can log in again."
+
+
+# Whoever typed wrong passwords is let in before the time is over.
+LET_IN = Action(
+    "let_in",
+    "Let in again",
+    "auth.change_user",
+    _let_in,
+    effects=lambda case: [
+        "Forgets the wrong passwords that were typed for this name. The right one opens the door "
+        "at once.",
+        "Was it somebody else who tried? Then a new password is better still.",
+    ],
+    guard=only_if(lambda user: logins.is_shut_out(user.get_username()), "{} is not shut out."),
+    logged=True,
+)
+
+
 @admin.register(User)
-class UserAdmin(ConfirmingAdmin, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(RowActionAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -44,7 +66,8 @@ class UserAdmin(ConfirmingAdmin, DjangoUserAdmin, ModelAdmin):
         ("Rights", {"fields": ["is_staff", "groups"]}),
     ]
 
-    actions_detail = ["let_in"]
+    row_actions = {LET_IN.name: LET_IN}
+    let_in = row_action(LET_IN, icon="lock_open")
 
     @display(description="roles")
     def roles(self, user: User) -> str:
@@ -77,24 +100,8 @@ class UserAdmin(ConfirmingAdmin, DjangoUserAdmin, ModelAdmin):
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed and _may_touch(request, obj)
 
-    # Whoever typed wrong passwords is let in before the time is over.
-
-    @action(description="Let in again", permissions=["let_in"], icon="lock_open")
-    def let_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.confirm(request, object_id, _LET_IN)
-
-    def has_let_in_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("auth.change_user")
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        user = self.get_object(request, object_id)
-        if user is None or not self.has_change_permission(request, user):
-            return []
-        offered = super().get_actions_detail(request, object_id)
-        return offered if offered and _LET_IN.applies(user) else []
-
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Deleted are people one by one: in bulk nobody is asked about each of them."""
+        """People are deleted one by one: in bulk nobody is asked about each of them."""
         return {}
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -109,24 +116,6 @@ class UserAdmin(ConfirmingAdmin, DjangoUserAdmin, ModelAdmin):
             # Its button beside the boxes would make a group in passing.
             field.widget.can_add_related = False
         return field
-
-
-def _let_in(request: HttpRequest, user: User) -> str:
-    logins.let_in(user.get_username())
-    return f"{user} can log in again."
-
-
-_LET_IN = ConfirmedStep(
-    "Let in again",
-    [
-        "Forgets the wrong passwords that were typed for this name. The right one opens the door "
-        "at once.",
-        "Was it somebody else who tried? Then a new password is better still.",
-    ],
-    _let_in,
-    lambda user: logins.is_shut_out(user.get_username()),
-    idle="{} is not shut out.",
-)
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:

@@ -12,9 +12,9 @@ from unfold.widgets import (
 
 from api.errors import Refusal
 from backoffice import attention
-from backoffice.actions import Case, Step, StepForm, became, reason_field
-from backoffice.base import actor_of
-from backoffice.orders.page import units
+from backoffice.actions import Action, ActionForm
+from backoffice.base import units
+from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.forms import MoneyField
 from orders.models import OrderItem
 from orders.services import orders
@@ -25,7 +25,7 @@ from payments.services.payments import PaymentRequest
 # Ship, and undo it.
 
 
-class ShipForm(StepForm):
+class ShipForm(ActionForm):
     tracking = forms.CharField(
         max_length=200,
         required=False,
@@ -35,30 +35,30 @@ class ShipForm(StepForm):
     )
 
 
-def _what_ship_does(case: Case) -> list[str]:
+def _what_ship_does(case: OrderCase) -> list[str]:
     held = case.held()
     stock = f"Takes {units(held)} out of the total." if held else "Moves no stock."
     return [stock, "Money stays as it is."]
 
 
-def _ship(case: Case, form: ShipForm) -> str:
+def _ship(case: OrderCase, form: ShipForm) -> str:
     tracking = form.cleaned_data["tracking"]
-    orders.ship(case.order.pk, actor=actor_of(case.request), tracking=tracking)
+    orders.ship(case.order.pk, actor=case.actor, tracking=tracking)
     return f"Order {case.order} is shipped."
 
 
-SHIP = Step(
+SHIP = Action(
     "ship",
     "Ship",
     "orders.change_order",
-    _what_ship_does,
     _ship,
+    effects=_what_ship_does,
     guard=lambda case: case.order.require_shippable(),
     form=ShipForm,
 )
 
 
-def _what_undoing_does(case: Case) -> list[str]:
+def _what_undoing_does(case: OrderCase) -> list[str]:
     shipped = sum(case.order.items.values_list("shipped", flat=True))
     stock = (
         f"Brings {units(shipped)} back into the total and lets this order hold them again; "
@@ -69,22 +69,22 @@ def _what_undoing_does(case: Case) -> list[str]:
     return [stock, "Money stays as it is. The order can be shipped again, or cancelled."]
 
 
-class UndoShipForm(StepForm):
+class UndoShipForm(ActionForm):
     reason = reason_field("Packed by mistake")
 
 
-def _undo_ship(case: Case, form: UndoShipForm) -> str:
+def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
     reason = form.cleaned_data["reason"]
-    orders.undo_ship(case.order.pk, actor=actor_of(case.request), reason=reason)
+    orders.undo_ship(case.order.pk, actor=case.actor, reason=reason)
     return f"Order {case.order} is to be shipped again."
 
 
-UNDO_SHIP = Step(
-    "undo-ship",
+UNDO_SHIP = Action(
+    "undo_ship",
     "Undo ship",
     "orders.undo_ship_order",
-    _what_undoing_does,
     _undo_ship,
+    effects=_what_undoing_does,
     guard=lambda case: case.order.require_ship_undoable(),
     form=UndoShipForm,
     shown_again=True,
@@ -95,10 +95,10 @@ UNDO_SHIP = Step(
 # Cancel.
 
 
-class CancelForm(StepForm):
+class CancelForm(ActionForm):
     refund = forms.BooleanField(required=False, initial=True, widget=UnfoldBooleanSwitchWidget)
 
-    def __init__(self, data: Any, *, case: Case) -> None:
+    def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
         kept = case.order.captured - case.order.refunded
         if kept and case.may("payments.refund_payment"):
@@ -107,7 +107,7 @@ class CancelForm(StepForm):
             del self.fields["refund"]
 
 
-def _what_cancel_does(case: Case) -> list[str]:
+def _what_cancel_does(case: OrderCase) -> list[str]:
     order, held = case.order, case.held()
     kept = order.captured - order.refunded
     effects = [f"Gives {units(held)} back to available." if held else "Moves no stock."]
@@ -123,14 +123,14 @@ def _what_cancel_does(case: Case) -> list[str]:
     return [*effects, "A cancelled order cannot be opened again."]
 
 
-def _cancel(case: Case, form: CancelForm) -> str:
-    payments.cancel(case.order.pk, actor=actor_of(case.request))
+def _cancel(case: OrderCase, form: CancelForm) -> str:
+    payments.cancel(case.order.pk, actor=case.actor)
     if form.cleaned_data.get("refund"):
         _refund_all(case)
     return f"Order {case.order} is cancelled."
 
 
-def _refund_all(case: Case) -> None:
+def _refund_all(case: OrderCase) -> None:
     """Give back what was captured. The order stays cancelled where a gateway refuses."""
     for payment in payments.payments_of(case.order.pk):
         if not payment.refundable_amount:
@@ -141,7 +141,7 @@ def _refund_all(case: Case) -> None:
                 case.order.pk,
                 payment.pk,
                 payment.refundable_amount,
-                actor=actor_of(case.request),
+                actor=case.actor,
                 reason="order cancelled",
             )
         except Refusal as refusal:
@@ -150,12 +150,12 @@ def _refund_all(case: Case) -> None:
             messages.success(case.request, f"{money} {became(attempt)}.")
 
 
-CANCEL = Step(
+CANCEL = Action(
     "cancel",
     "Cancel order",
     "orders.change_order",
-    _what_cancel_does,
     _cancel,
+    effects=_what_cancel_does,
     guard=lambda case: case.order.require_cancellable(),
     form=CancelForm,
     dangerous=True,
@@ -165,7 +165,7 @@ CANCEL = Step(
 # Record a payment.
 
 
-class PaymentForm(StepForm):
+class PaymentForm(ActionForm):
     reference = forms.CharField(
         max_length=200,
         required=False,
@@ -173,7 +173,7 @@ class PaymentForm(StepForm):
         help_text="By which it is found in your books.",
     )
 
-    def __init__(self, data: Any, *, case: Case) -> None:
+    def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
         self.fields["amount"] = MoneyField(case.order.currency, initial=case.order.payable)
         self.order_fields(["amount", "reference"])
@@ -187,7 +187,7 @@ class PaymentForm(StepForm):
         return amount
 
 
-def _require_payable(case: Case) -> None:
+def _require_payable(case: OrderCase) -> None:
     """Say beforehand what the service would: it decides again under the order's lock."""
     order = case.order
     if order.is_cancelled or order.fully_paid_at:
@@ -196,7 +196,7 @@ def _require_payable(case: Case) -> None:
         raise RestIsPending if order.attempts_open else OrderNotPayable
 
 
-def _what_recording_does(case: Case) -> list[str]:
+def _what_recording_does(case: OrderCase) -> list[str]:
     effects = ["Records money that you received outside of Holdfast, in cash or by bank transfer."]
     if case.order.allocated_at is None:
         stocked = OrderItem.objects.filter(order=case.order, product__stocks__managed=True)
@@ -205,7 +205,7 @@ def _what_recording_does(case: Case) -> list[str]:
     return effects
 
 
-def _record_payment(case: Case, form: PaymentForm) -> str:
+def _record_payment(case: OrderCase, form: PaymentForm) -> str:
     payment = payments.pay(
         case.order.pk,
         PaymentRequest(
@@ -213,18 +213,18 @@ def _record_payment(case: Case, form: PaymentForm) -> str:
             amount=form.cleaned_data["amount"],
             custom_reference=form.cleaned_data["reference"],
         ),
-        actor=actor_of(case.request),
+        actor=case.actor,
         key=form.key(case.request),
     )
     return f"{case.money(payment.amount)} recorded for order {case.order}."
 
 
-RECORD_PAYMENT = Step(
-    "record-payment",
+RECORD_PAYMENT = Action(
+    "record_payment",
     "Record payment",
     "payments.add_payment",
-    _what_recording_does,
     _record_payment,
+    effects=_what_recording_does,
     guard=_require_payable,
     form=PaymentForm,
     shown_again=True,
@@ -234,7 +234,7 @@ RECORD_PAYMENT = Step(
 # An internal note.
 
 
-class NoteForm(StepForm):
+class NoteForm(ActionForm):
     text = forms.CharField(
         max_length=2000,
         label="Note",
@@ -243,24 +243,24 @@ class NoteForm(StepForm):
     )
 
 
-def _write_note(case: Case, form: NoteForm) -> str:
+def _write_note(case: OrderCase, form: NoteForm) -> str:
     orders.write_note(
         case.order.pk,
         form.cleaned_data["text"],
-        actor=actor_of(case.request),
+        actor=case.actor,
         key=form.key(case.request),
     )
     return "The note is kept with the order."
 
 
-NOTE = Step(
+NOTE = Action(
     "note",
     "Add note",
     "orders.change_order",
-    lambda case: [
+    _write_note,
+    effects=lambda case: [
         "Moves neither stock nor money. Kept in the order's timeline for good, for colleagues only."
     ],
-    _write_note,
     guard=lambda case: None,
     form=NoteForm,
     shown_again=True,
@@ -270,11 +270,11 @@ NOTE = Step(
 # Leave it be.
 
 
-class LeaveForm(StepForm):
+class LeaveForm(ActionForm):
     reason = reason_field("Kept as the fee that was agreed")
 
 
-def _what_leaving_does(case: Case) -> list[str]:
+def _what_leaving_does(case: OrderCase) -> list[str]:
     why = "; ".join(case.needs_attention)
     return [
         f"Takes the order off the list of what needs attention ({why}). Your name and reason stand "
@@ -284,26 +284,26 @@ def _what_leaving_does(case: Case) -> list[str]:
     ]
 
 
-def _leave_be(case: Case, form: LeaveForm) -> str:
+def _leave_be(case: OrderCase, form: LeaveForm) -> str:
     attention.leave_be(
         case.order.pk,
-        actor=actor_of(case.request),
+        actor=case.actor,
         reason=form.cleaned_data["reason"],
         key=form.key(case.request),
     )
     return f"Order {case.order} is left be."
 
 
-LEAVE_BE = Step(
-    "leave-be",
+LEAVE_BE = Action(
+    "leave_be",
     "Leave it be",
     "orders.change_order",
-    _what_leaving_does,
     _leave_be,
+    effects=_what_leaving_does,
     guard=lambda case: attention.require_leavable(case.order, case.needs_attention),
     form=LeaveForm,
     shown_again=True,
 )
 
 # In the order in which they are offered.
-ORDER_STEPS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, LEAVE_BE, CANCEL)
+ORDER_ACTIONS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, LEAVE_BE, CANCEL)

@@ -1,8 +1,7 @@
 """The list of orders and an order's page."""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,21 +17,22 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
-from backoffice.actions import Case, Step
+from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ExportingAdmin, ReadOnlyAdmin, actor_of, moment
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
-from backoffice.orders.actions import ORDER_STEPS, SHIP
+from backoffice.orders.actions import ORDER_ACTIONS, SHIP
+from backoffice.orders.case import OrderCase
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
-from backoffice.orders.payment_actions import PAYMENT_STEPS
+from backoffice.orders.payment_actions import PAYMENT_ACTIONS
 from orders.models import Order
 from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
-class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
+class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     list_filter = ["status", "payment", "shipping"]
     search_fields = ["number"]
@@ -168,26 +168,23 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
         )
         several = {"ship_selected": self.ship_selected_view, "print": self.print_view}
         return [
-            *(
-                path(
-                    f"{name.replace('_', '-')}/",
-                    self.admin_site.admin_view(view),
-                    name=f"orders_order_{name}",
-                )
-                for name, view in several.items()
-            ),
-            *(self._page_of(step, about_order) for step in ORDER_STEPS),
-            *(self._page_of(step, about_payment) for step in PAYMENT_STEPS),
+            *(self._address("", name, view) for name, view in several.items()),
+            *(self._address_of(action, about_order) for action in ORDER_ACTIONS),
+            *(self._address_of(action, about_payment) for action in PAYMENT_ACTIONS),
             *super().get_urls(),
         ]
 
-    def _page_of(self, step: Step, about: str) -> URLPattern:
+    def _address_of(self, action: Action[OrderCase], about: str) -> URLPattern:
         def view(
             request: HttpRequest, order_id: uuid.UUID, payment_id: uuid.UUID | None = None
         ) -> HttpResponse:
-            return self.step_view(request, step, order_id, payment_id)
+            return self.action_view(request, action, order_id, payment_id)
 
-        return path(f"{about}{step.name}/", self.admin_site.admin_view(view), name=step.page)
+        return self._address(about, action.name, view)
+
+    def _address(self, about: str, name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+        url = f"{about}{name.replace('_', '-')}/"
+        return path(url, self.admin_site.admin_view(view), name=f"orders_order_{name}")
 
     def change_view(
         self,
@@ -203,7 +200,7 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
             raise PermissionDenied
         payments = list(_with_attempts(order).order_by("created_at", "pk"))
         names = dict(Gateway.objects.values_list("slug", "name"))
-        case = Case(order, request)
+        case = OrderCase(request, order)
         items = order_pages.item_rows(order)
         context = {
             "items": items,
@@ -213,7 +210,10 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
             # The money that is held has a line of its own.
             "why": [reason for reason in case.needs_attention if reason != attention.HELD],
             "payments": [
-                {**row, "steps": _offered(PAYMENT_STEPS, replace(case, the_payment=row["payment"]))}
+                {
+                    **row,
+                    "actions": _offered(PAYMENT_ACTIONS, OrderCase(request, order, row["payment"])),
+                }
                 for row in order_pages.payment_rows(order, payments, names)
             ],
             "addresses": order_pages.addresses(order),
@@ -223,16 +223,27 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
                 "payment": PAYMENT_COLOURS[order.payment],
                 "shipping": SHIPPING_COLOURS[order.shipping],
             },
-            "steps": _offered(ORDER_STEPS, case),
+            "actions": _offered(ORDER_ACTIONS, case),
             "is_to_ship": not SHIP.refusal(case),
         }
-        return self._page(request, order, "page.html", context)
+        shared = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": order,
+            "order": order,
+            "title": f"Order {order}",
+            "zone": timezone.get_current_timezone_name(),
+        }
+        return TemplateResponse(request, "admin/orders/order/page.html", {**shared, **context})
 
-    def step_view(
-        self, request: HttpRequest, step: Step, order_id: uuid.UUID, payment_id: uuid.UUID | None
+    def action_view(
+        self,
+        request: HttpRequest,
+        action: Action[OrderCase],
+        order_id: uuid.UUID,
+        payment_id: uuid.UUID | None,
     ) -> HttpResponse:
-        """Say what the step does, and take it when that was confirmed."""
-        if not request.user.has_perm(step.permission):
+        if not request.user.has_perm(action.permission):
             raise PermissionDenied
         order = self.get_object(request, str(order_id))
         if order is None:
@@ -242,31 +253,7 @@ class OrderAdmin(ExportingAdmin, ReadOnlyAdmin):
         payment = _with_attempts(order).filter(pk=payment_id).first() if payment_id else None
         if payment_id and payment is None:
             return redirect("admin:orders_order_change", order.pk)
-        case = Case(order, request, payment)
-        form = step.form(request.POST if request.method == "POST" else None, case=case)
-        sent = request.method == "POST" and form.is_valid()
-        if sent and (step.taken(case, form) or not step.shown_again):
-            return redirect("admin:orders_order_change", order.pk)
-        context = {
-            "step": step,
-            "form": form,
-            "effects": step.effects(case),
-            "refusal": step.refusal(case),
-        }
-        return self._page(request, order, "confirm.html", context)
-
-    def _page(
-        self, request: HttpRequest, order: Order, template: str, context: Mapping[str, Any]
-    ) -> HttpResponse:
-        shared = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": order,
-            "order": order,
-            "title": f"Order {order}",
-            "zone": timezone.get_current_timezone_name(),
-        }
-        return TemplateResponse(request, f"admin/orders/order/{template}", {**shared, **context})
+        return self.confirm(action, OrderCase(request, order, payment), title=f"Order {order}")
 
 
 def _with_chosen(page: str, queryset: QuerySet[Order]) -> HttpResponse:
@@ -279,5 +266,5 @@ def _with_attempts(order: Order) -> QuerySet[Payment]:
     return order.payments.prefetch_related(attempts)
 
 
-def _offered(steps: Iterable[Step], case: Case) -> list[Step]:
-    return [step for step in steps if step.is_offered(case)]
+def _offered(actions: Iterable[Action[OrderCase]], case: OrderCase) -> list[Action[OrderCase]]:
+    return [action for action in actions if action.is_offered(case)]

@@ -18,6 +18,7 @@ from api.actors import Actor
 from api.errors import Refusal
 from backoffice import attention
 from backoffice.actions import words
+from backoffice.base import is_number, uuid_of
 from backoffice.orders.page import address
 from inventory.models import Product
 from orders.models import Order, OrderItem, OrderQuerySet
@@ -124,7 +125,7 @@ def search(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
         OrderItem.objects.filter(sku__in=cases).order_by("sku", "-order")[:OF_A_SKU],
         _recent(term),
     ]
-    if number.isdecimal() and len(number) < 19:
+    if is_number(number):
         found.append(everything.filter(number=int(number)))
     ids = [rows.values("order_id" if rows.model is OrderItem else "pk") for rows in found]
     return queryset.filter(pk__in=ids[0].union(*ids[1:], all=True))
@@ -144,16 +145,9 @@ def _recent(term: str) -> QuerySet[Order]:
 def chosen(ids: Iterable[str]) -> list[Order]:
     """Read the orders of these ids with their items, in the order of their numbers."""
     items = Prefetch("items", OrderItem.objects.order_by("position").select_related("product"))
-    known = [order_id for order_id in map(_uuid, ids) if order_id]
+    known = [order_id for order_id in map(uuid_of, ids) if order_id]
     found = Order.objects.filter(pk__in=known).select_related("currency")
     return list(found.prefetch_related(items).order_by("number"))
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 class Shipped(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from backoffice.base import units
 from inventory.models import Action, StockTransaction
 from orders.models import Order
 from payments.models import Payment
@@ -124,10 +125,6 @@ def address(address: Mapping[str, Any]) -> list[str]:
         for names in _ADDRESS_LINES
     )
     return [line for line in lines if line]
-
-
-def units(quantity: int) -> str:
-    return "1 unit" if quantity == 1 else f"{quantity} units"
 
 
 # The timeline.

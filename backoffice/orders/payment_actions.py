@@ -11,9 +11,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from backoffice.actions import Case, Step, StepForm, became, reason_field
-from backoffice.base import actor_of
-from backoffice.orders.page import units
+from backoffice.actions import Action, ActionForm
+from backoffice.base import units
+from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
@@ -23,7 +23,7 @@ from payments.services import gateway_calls, payments, recovery
 # Capture, or let go.
 
 
-def _require_capturable(case: Case) -> None:
+def _require_capturable(case: OrderCase) -> None:
     payment = case.payment
     if payment.late or case.order.is_cancelled:
         raise NotCapturable
@@ -31,33 +31,33 @@ def _require_capturable(case: Case) -> None:
         raise NotCapturable
 
 
-def _capture(case: Case, form: StepForm) -> str:
-    attempt = payments.capture(case.order.pk, case.payment.pk, actor=actor_of(case.request))
+def _capture(case: OrderCase, form: ActionForm) -> str:
+    attempt = payments.capture(case.order.pk, case.payment.pk, actor=case.actor)
     how_far = "is on its way" if attempt.is_pending else "is captured"
     return f"{case.money(attempt.amount)} {how_far}."
 
 
-CAPTURE = Step(
+CAPTURE = Action(
     "capture",
     "Capture",
     "payments.change_payment",
-    lambda case: [
+    _capture,
+    effects=lambda case: [
         f"Takes the authorized {case.money(case.payment.amount)} through {case.gateway}.",
         "Stock stays as it is.",
     ],
-    _capture,
     guard=_require_capturable,
 )
 
 
-def _require_voidable(case: Case) -> None:
+def _require_voidable(case: OrderCase) -> None:
     if gateway_calls.asks_nobody(case.payment):
         raise NotVoidable
     if not case.payment.authorized_amount or case.open_attempts:
         raise NotVoidable
 
 
-def _what_void_does(case: Case) -> list[str]:
+def _what_void_does(case: OrderCase) -> list[str]:
     order, payment = case.order, case.payment
     money = f"Lets the authorized {case.money(payment.amount)} go: it is not taken."
     holds = order.captured or order.authorized > payment.amount or order.attempts_open
@@ -65,27 +65,27 @@ def _what_void_does(case: Case) -> list[str]:
     return [money, f"Gives {units(held)} back to available." if held else "Stock stays as it is."]
 
 
-class VoidForm(StepForm):
+class VoidForm(ActionForm):
     reason = reason_field("Wants to pay by transfer")
 
 
-def _void(case: Case, form: VoidForm) -> str:
+def _void(case: OrderCase, form: VoidForm) -> str:
     attempt = payments.void(
         case.order.pk,
         case.payment.pk,
-        actor=actor_of(case.request),
+        actor=case.actor,
         reason=form.cleaned_data["reason"],
     )
     how_far = "is about to be let go" if attempt.is_pending else "is let go"
     return f"{case.money(attempt.amount)} {how_far}."
 
 
-VOID = Step(
+VOID = Action(
     "void",
     "Let go",
     "payments.refund_payment",
-    _what_void_does,
     _void,
+    effects=_what_void_does,
     guard=_require_voidable,
     form=VoidForm,
     shown_again=True,
@@ -96,7 +96,7 @@ VOID = Step(
 # Refund.
 
 
-class RefundForm(StepForm):
+class RefundForm(ActionForm):
     reason = reason_field("Did not fit")
     elsewhere = forms.BooleanField(
         required=False,
@@ -104,7 +104,7 @@ class RefundForm(StepForm):
         widget=UnfoldBooleanSwitchWidget,
     )
 
-    def __init__(self, data: Any, *, case: Case) -> None:
+    def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
         left = case.payment.refundable_amount
         self.fields["amount"] = MoneyField(case.order.currency, initial=left)
@@ -147,13 +147,13 @@ def _gone(order: Order) -> list[OrderItem]:
     return [line for line in lines if line.shipped > line.returned]
 
 
-def _require_refundable(case: Case) -> None:
+def _require_refundable(case: OrderCase) -> None:
     may_go_back = case.order.fully_paid_at or case.order.is_cancelled or case.payment.late
     if not may_go_back or not case.payment.refundable_amount:
         raise NotRefundable
 
 
-def _what_refund_does(case: Case) -> list[str]:
+def _what_refund_does(case: OrderCase) -> list[str]:
     left = case.money(case.payment.refundable_amount)
     if gateway_calls.asks_nobody(case.payment):
         money = f"Records that you give money back yourself, outside of Holdfast: up to {left}."
@@ -168,13 +168,13 @@ def _what_refund_does(case: Case) -> list[str]:
     return [money, stock]
 
 
-def _refund(case: Case, form: RefundForm) -> str:
+def _refund(case: OrderCase, form: RefundForm) -> str:
     typed = form.cleaned_data
     attempt = payments.refund(
         case.order.pk,
         case.payment.pk,
         None if typed["elsewhere"] else typed["amount"],
-        actor=actor_of(case.request),
+        actor=case.actor,
         reason=typed["reason"],
         put_back=form.put_back(),
         key=form.key(case.request),
@@ -184,12 +184,12 @@ def _refund(case: Case, form: RefundForm) -> str:
     return f"{done} {units(back)} put back." if back else done
 
 
-REFUND = Step(
+REFUND = Action(
     "refund",
     "Refund",
     "payments.refund_payment",
-    _what_refund_does,
     _refund,
+    effects=_what_refund_does,
     guard=_require_refundable,
     form=RefundForm,
     shown_again=True,
@@ -199,7 +199,7 @@ REFUND = Step(
 # What hangs: ask again, or settle what somebody found out.
 
 
-def _what_is_open(case: Case) -> list[str]:
+def _what_is_open(case: OrderCase) -> list[str]:
     payment = case.payment
     open_things = [
         f"{attempt.kind} of {case.money(attempt.amount)}" for attempt in case.open_attempts
@@ -209,20 +209,20 @@ def _what_is_open(case: Case) -> list[str]:
     return open_things
 
 
-def _require_open(case: Case) -> None:
+def _require_open(case: OrderCase) -> None:
     if not case.payment.is_pending and not case.open_attempts:
         raise NotOpen
     recovery.require_left_alone(case.payment, case.open_attempts)
 
 
-def _what_either_outcome_does(case: Case) -> str:
+def _what_either_outcome_does(case: OrderCase) -> str:
     known = "If the money moved, it counts; if not, the order is as unpaid as before"
     if (held := case.held()) and case.payment.is_pending:
         return f"{known}, and gives {units(held)} back to available unless other money holds them."
     return f"{known}."
 
 
-def _what_checking_does(case: Case) -> list[str]:
+def _what_checking_does(case: OrderCase) -> list[str]:
     return [
         f"Asks {case.gateway} what became of the {' and the '.join(_what_is_open(case))}, and "
         "settles it by the answer.",
@@ -231,24 +231,24 @@ def _what_checking_does(case: Case) -> list[str]:
     ]
 
 
-def _check_now(case: Case, form: StepForm) -> str:
-    payment = recovery.check_now(case.order.pk, case.payment.pk, actor=actor_of(case.request))
+def _check_now(case: OrderCase, form: ActionForm) -> str:
+    payment = recovery.check_now(case.order.pk, case.payment.pk, actor=case.actor)
     if payment.is_pending or payment.attempts.filter(status=Attempt.Status.PENDING).exists():
         return f"{case.gateway} was asked and does not know yet. It will be asked again."
     return f"{case.gateway} was asked: the payment is {payment.get_status_display().lower()}."
 
 
-CHECK_NOW = Step(
-    "check-now",
+CHECK_NOW = Action(
+    "check_now",
     "Check now",
     "payments.change_payment",
-    _what_checking_does,
     _check_now,
+    effects=_what_checking_does,
     guard=_require_open,
 )
 
 
-class SettleForm(StepForm):
+class SettleForm(ActionForm):
     outcome = forms.ChoiceField(
         choices=[("", "Choose"), ("succeeded", "The money moved"), ("failed", "It did not")],
         widget=UnfoldAdminSelectWidget,
@@ -263,7 +263,7 @@ class SettleForm(StepForm):
     reason = reason_field("Seen in the gateway's dashboard")
 
 
-def _what_settling_does(case: Case) -> list[str]:
+def _what_settling_does(case: OrderCase) -> list[str]:
     # None where it was settled since the page was opened.
     first, *others = _what_is_open(case) or ["payment"]
     after = f" Then comes the {' and the '.join(others)}." if others else ""
@@ -275,7 +275,7 @@ def _what_settling_does(case: Case) -> list[str]:
     ]
 
 
-def _settle_by_hand(case: Case, form: SettleForm) -> str:
+def _settle_by_hand(case: OrderCase, form: SettleForm) -> str:
     typed = form.cleaned_data
     payment = recovery.settle_by_hand(
         case.order.pk,
@@ -283,17 +283,17 @@ def _settle_by_hand(case: Case, form: SettleForm) -> str:
         succeeded=typed["outcome"] == "succeeded",
         reference=typed["reference"],
         reason=typed["reason"],
-        actor=actor_of(case.request),
+        actor=case.actor,
     )
     return f"Settled by hand: the payment is {payment.get_status_display().lower()}."
 
 
-SETTLE_BY_HAND = Step(
-    "settle-by-hand",
+SETTLE_BY_HAND = Action(
+    "settle_by_hand",
     "Settle by hand",
     "payments.settle_payment",
-    _what_settling_does,
     _settle_by_hand,
+    effects=_what_settling_does,
     guard=_require_open,
     form=SettleForm,
     shown_again=True,
@@ -301,4 +301,4 @@ SETTLE_BY_HAND = Step(
 )
 
 # In the order in which they are offered.
-PAYMENT_STEPS = (CAPTURE, REFUND, VOID, CHECK_NOW, SETTLE_BY_HAND)
+PAYMENT_ACTIONS = (CAPTURE, REFUND, VOID, CHECK_NOW, SETTLE_BY_HAND)

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 
 from api import clock
 from api.spreadsheets import csv_response
-from backoffice.base import PER_PAGE, moment
+from backoffice.base import PER_PAGE, is_number, moment, uuid_of
 from backoffice.products.forms import HistoryForm, MomentForm
 from backoffice.products.page import ProductPage, may_see_log, may_see_orders, named
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
@@ -27,7 +27,6 @@ from orders.models import Order
 
 POINTS = 60
 BATCH = 1000
-NUMBER_DIGITS_MAX = 18
 # How many orders may go by one number.
 ORDERS_NAMED_MAX = 25
 COLUMNS = [
@@ -120,14 +119,13 @@ def _require_log_permission(request: HttpRequest) -> None:
 
 def _orders_named(written: str) -> Collection[uuid.UUID]:
     """By number, with or without its #; by the client's own number; or by id."""
-    try:
-        return [uuid.UUID(written)]
-    except ValueError:
-        number = written.strip().removeprefix("#")
-        found = Order.objects.filter(order_number__iexact=written.strip())
-        if number.isdecimal() and len(number) <= NUMBER_DIGITS_MAX:
-            found |= Order.objects.filter(number=int(number))
-        return list(found.values_list("pk", flat=True)[:ORDERS_NAMED_MAX])
+    if order_id := uuid_of(written):
+        return [order_id]
+    number = written.strip().removeprefix("#")
+    found = Order.objects.filter(order_number__iexact=written.strip())
+    if is_number(number):
+        found |= Order.objects.filter(number=int(number))
+    return list(found.values_list("pk", flat=True)[:ORDERS_NAMED_MAX])
 
 
 def _asked(request: HttpRequest) -> HistoryForm:
@@ -155,21 +153,21 @@ class LogPage:
 
 def keyset_page(entries: "QuerySet[StockTransaction]", before: str, after: str) -> LogPage:
     """Return the page of what is older than `before`, or newer than `after`; else the newest."""
-    if _is_number(after):
+    if _is_place(after):
         rows = list(entries.filter(sequence__gt=int(after)).order_by("sequence")[: PER_PAGE + 1])
         is_last = len(rows) <= PER_PAGE
         rows = rows[:PER_PAGE][::-1]
         return LogPage(rows, int(after) + 1, None if is_last or not rows else rows[0].sequence)
-    if _is_number(before):
+    if _is_place(before):
         entries = entries.filter(sequence__lt=int(before))
     rows = list(entries.order_by("-sequence")[: PER_PAGE + 1])
     older = rows[PER_PAGE - 1].sequence if len(rows) > PER_PAGE else None
-    newer = int(before) - 1 if _is_number(before) else None
+    newer = int(before) - 1 if _is_place(before) else None
     return LogPage(rows[:PER_PAGE], older, newer)
 
 
-def _is_number(written: str) -> bool:
-    return written.isdecimal() and written.isascii() and len(written) <= NUMBER_DIGITS_MAX
+def _is_place(written: str) -> bool:
+    return is_number(written) and written.isascii()
 
 
 # The numbers of the past.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,20 +16,21 @@ from django.utils import timezone
 
 from api import clock
 from api.errors import Refusal
-from backoffice.base import actor_of
+from backoffice.actions import carry_out
+from backoffice.base import actor_of, is_number, units
+from backoffice.products.actions import STOP_MANAGING, ProductCase
 from backoffice.products.forms import COUNT, OperationForm, StartManagingForm
 from backoffice.products.holding import Holding, holding_of
 from backoffice.products.page import (
     ProductPage,
-    done,
     inventory_url,
     may_see_log,
     may_see_orders,
     named,
     product_of_code,
-    units,
+    titles,
 )
-from inventory.errors import CountTooLow, StockMoved, UnitsAllocated
+from inventory.errors import CountTooLow, StockMoved
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import products
@@ -121,7 +121,7 @@ class InventoryTab(ProductPage):
             )
             return f"{_DONE[action]}: {units(typed['quantity'])}."
 
-        if not done(request, form, record):
+        if not carry_out(ProductCase(request, product), record, form):
             return self._inventory_page(request, product, form)
         return _back(product, action)
 
@@ -148,7 +148,7 @@ class InventoryTab(ProductPage):
                 raise
             return _told(typed["quantity"], difference)
 
-        if done(request, form, count):
+        if carry_out(ProductCase(request, product), count, form):
             return _back(product, COUNT)
         if refusals and isinstance(refusals[0], StockMoved):
             form = form.to_be_confirmed(clock.now(), str(refusals[0]))
@@ -157,14 +157,14 @@ class InventoryTab(ProductPage):
 
     def _undo(self, request: HttpRequest, product: Product) -> HttpResponse:
         sequence = request.POST.get("sequence", "")
-        if not sequence.isdecimal() or len(sequence) > 18:
+        if not is_number(sequence):
             raise SuspiciousOperation("no such entry")
-        try:
-            entry = inventory.undo(product.pk, int(sequence), actor=actor_of(request))
-        except Refusal as refusal:
-            messages.error(request, str(refusal))
-        else:
-            messages.success(request, f"Undone: {entry}.")
+        case = ProductCase(request, product)
+
+        def undo() -> str:
+            return f"Undone: {inventory.undo(product.pk, int(sequence), actor=case.actor)}."
+
+        carry_out(case, undo)
         return redirect(inventory_url(product.pk))
 
     def _start_managing(self, request: HttpRequest, product: Product) -> HttpResponse:
@@ -178,27 +178,21 @@ class InventoryTab(ProductPage):
             products.start_managing(product.pk, quantity, actor=actor, key=key)
             return f"The stock of this product is managed now, beginning with {units(quantity)}."
 
-        if not done(request, form, start):
+        if not carry_out(ProductCase(request, product), start, form):
             return self._inventory_page(request, product, start_form=form)
         return redirect(inventory_url(product.pk))
 
     def stop_managing_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
-        """Say what is written off, and do it when that was confirmed."""
         product = self.found(request, product_id)
         if product is None:
             return self.missing(request, product_id)
         _require_stock_permission(request)
-        if request.method == "POST":
-            try:
-                products.stop_managing(product_id, actor=actor_of(request))
-            except Refusal as refusal:
-                messages.error(request, str(refusal))
-            else:
-                messages.success(request, "The stock of this product is no longer managed.")
-            return redirect(inventory_url(product_id))
-        stock = Stock.objects.get(product_id=product_id)
-        context = {"stock": stock, "refusal": UnitsAllocated() if stock.allocated else None}
-        return self.drawn(request, product, "Inventory", "stop_managing.html", context)
+        return self.confirm(
+            STOP_MANAGING,
+            ProductCase(request, product),
+            back=inventory_url(product_id),
+            **titles(request, product, "Inventory"),
+        )
 
     # How it looks.
 

@@ -1,6 +1,5 @@
 """The list of products, and a product's own fields."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -9,20 +8,22 @@ from django.contrib import admin, messages
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.views import ChangeList
 
 from api.errors import Refusal
-from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of
+from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of, uuid_of
+from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.forms import NewProductForm, ProductForm, with_prices
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, product_of_code, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
 from inventory.errors import SkuTaken, SlugTaken
-from inventory.models import DEFAULT_LOCATION_ID, Product, Stock
+from inventory.models import DEFAULT_LOCATION_ID, Product
 from inventory.services import products
 from inventory.services.products import Money
 
@@ -83,7 +84,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     ]
     export_permission = "inventory.view_stock"
 
-    delete_confirmation_template = "admin/inventory/product/archive.html"
+    delete_confirmation_template = "admin/confirm.html"
 
     # The list.
 
@@ -212,7 +213,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        product_id = _uuid(object_id)
+        product_id = uuid_of(object_id)
         tab_list = tabs(request, product_id, "Product") if product_id else []
         context = {**(extra_context or {}), "tab_list": tab_list}
         return super().change_view(request, object_id, form_url, context)
@@ -227,24 +228,27 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        stock = Stock.objects.filter(product_id=_uuid(object_id) or uuid.UUID(int=0)).first()
-        context = {**(extra_context or {}), "stock": stock}
+        """Django's own, for its address and message: the action only words what it asks."""
+        context = {**(extra_context or {}), **self._archiving(request, object_id)}
         try:
             return super().delete_view(request, object_id, context)
         except Refusal as refusal:
             messages.error(request, str(refusal))
             return redirect("admin:inventory_product_change", object_id)
 
+    def _archiving(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        product = self.get_object(request, object_id)
+        if product is None:
+            return {}
+        case = ProductCase(request, product)
+        back = reverse("admin:inventory_product_change", args=[product.pk])
+        shown = ARCHIVE.confirmation(case, ARCHIVE.form(None, case=case), back)
+        # What deleting is, is said even while it is refused.
+        return {**shown, "effects": ARCHIVE.effects(case)}
+
     def delete_model(self, request: HttpRequest, obj: Product) -> None:
-        products.archive(obj.pk, actor=actor_of(request))
+        ARCHIVE.perform(ProductCase(request, obj), None)
         super().log_deletions(request, Product.objects.filter(pk=obj.pk))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Django asks for this too early; `delete_model` does it when nothing was refused."""
-
-
-def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(str(text))
-    except ValueError:
-        return None

@@ -4,8 +4,6 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from django import forms
-from django.contrib import messages
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -15,19 +13,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from api.errors import Refusal
 from api.fields import storable
-from api.idempotency import Answered, KeyReused
+from backoffice.actions import ActionAdmin
 from backoffice.base import ServiceAdmin
 from inventory.models import Product, StockTransaction
 from orders.models import Order
 
-SENT_BEFORE = "This was recorded already, and nothing was moved a second time."
-SENT_DIFFERENTLY = "This form was sent before, with other values. Look at the log, then send it."
 NO_ORDER = uuid.UUID(int=0)
 
 
-class ProductPage(ServiceAdmin):
+class ProductPage(ActionAdmin, ServiceAdmin):
     def page(self, view: Callable[..., HttpResponseBase], url: str, name: str) -> URLPattern:
         return path(
             f"<uuid:product_id>/{url}",
@@ -60,10 +55,8 @@ class ProductPage(ServiceAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": product,
-            "title": product.name,
-            "subtitle": tab,
-            "tab_list": tabs(request, product.pk, tab),
             "zone": timezone.get_current_timezone_name(),
+            **titles(request, product, tab),
         }
         return TemplateResponse(
             request, f"admin/inventory/product/{template}", {**shared, **context}
@@ -109,6 +102,14 @@ def product_of_code(code: str) -> uuid.UUID | None:
     return found[0] if len(found) == 1 else None
 
 
+def titles(request: HttpRequest, product: Product, tab: str) -> dict[str, Any]:
+    return {
+        "title": product.name,
+        "subtitle": tab,
+        "tab_list": tabs(request, product.pk, tab),
+    }
+
+
 def tabs(request: HttpRequest, product_id: uuid.UUID, active: str) -> list[dict[str, Any]]:
     """Make the product page's tabs, in the form that Unfold's templates draw."""
     links = {
@@ -127,24 +128,3 @@ def tabs(request: HttpRequest, product_id: uuid.UUID, active: str) -> list[dict[
         for title, (name, permitted) in links.items()
     ]
     return [{"models": [{"name": "inventory.product", "detail": True}], "items": items}]
-
-
-def units(quantity: int) -> str:
-    return "1 unit" if quantity == 1 else f"{quantity} units"
-
-
-def done(request: HttpRequest, form: forms.Form, service: Callable[[], str]) -> bool:
-    """Call the service and tell how it went: in a message, or as the form's error."""
-    try:
-        message = service()
-    except Answered:
-        messages.info(request, SENT_BEFORE)
-    except KeyReused:
-        form.add_error(None, SENT_DIFFERENTLY)
-        return False
-    except Refusal as refusal:
-        form.add_error(None, str(refusal))
-        return False
-    else:
-        messages.success(request, message)
-    return True

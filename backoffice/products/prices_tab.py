@@ -8,8 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
+from backoffice.actions import carry_out
+from backoffice.products.actions import ProductCase
 from backoffice.products.forms import PricesForm
-from backoffice.products.page import ProductPage, done
+from backoffice.products.page import ProductPage
 from inventory.models import Currency
 from inventory.services import currencies, products
 
@@ -40,7 +42,8 @@ class PricesTab(ProductPage):
             products.change_prices(product.pk, form.changed)
             return "The prices were changed."
 
-        if request.method == "POST" and form.is_valid() and done(request, form, save):
+        case = ProductCase(request, product)
+        if request.method == "POST" and form.is_valid() and carry_out(case, save, form):
             return redirect("admin:inventory_product_prices", product.pk)
         shown = [
             (currency.code, currency.formatted(before[currency.code].amount))
