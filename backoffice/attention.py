@@ -91,13 +91,13 @@ def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
     nobody_waits = Q(charging_until=None) | Q(charging_until__lt=now)
     nobody_waits &= Q(queued_until=None) | Q(queued_until__lt=now)
     payments, attempts = Payment.objects.all(), Attempt.objects.all()
-    pending = payments.filter(status="pending")
+    pending = payments.filter(status=Payment.Status.PENDING)
     # While its buyer has to do something, it is the buyer who is waited for, until the deadline.
     asked = pending.filter(action__isnull=True)
     yield PENDING, "order_id", asked.filter(created_at__lt=long_ago)
     yield PENDING, "order_id", pending.filter(action__isnull=False, created_at__lt=deadline)
     yield UNKNOWN, "order_id", asked.filter(nobody_waits, created_at__gte=long_ago)
-    open_attempts = attempts.filter(status="pending")
+    open_attempts = attempts.filter(status=Attempt.Status.PENDING)
     yield PENDING, "payment__order_id", open_attempts.filter(created_at__lt=long_ago)
     failed = _failed(attempts).filter(payment__order__left_be_at=None)
     yield FAILED, "payment__order_id", failed
@@ -116,9 +116,10 @@ _MONEY_IS_HERE = Q(captured_amount__gt=F("refunded_amount")) | Q(
 
 def _failed(attempts: "QuerySet[Attempt]") -> "QuerySet[Attempt]":
     """Voids and refunds that failed, and that no later one made good."""
-    failed = attempts.filter(status="failed", kind__in=["void", "refund"])
+    gives_back = [Attempt.Kind.VOID, Attempt.Kind.REFUND]
+    failed = attempts.filter(status=Attempt.Status.FAILED, kind__in=gives_back)
     later = Attempt.objects.filter(
         payment=OuterRef("payment"), kind=OuterRef("kind"), created_at__gt=OuterRef("created_at")
-    ).exclude(status="failed")
+    ).exclude(status=Attempt.Status.FAILED)
     here = Payment.objects.filter(_MONEY_IS_HERE, pk=OuterRef("payment"))
     return failed.filter(Exists(here), ~Exists(later))

@@ -27,12 +27,12 @@ from inventory.services.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
 STATE_COLOURS = {
-    "checking": "warning",
-    "checked": "info",
-    "applying": "warning",
-    "applied": "success",
-    "reverting": "warning",
-    "reverted": None,
+    CountFile.State.CHECKING: "warning",
+    CountFile.State.CHECKED: "info",
+    CountFile.State.APPLYING: "warning",
+    CountFile.State.APPLIED: "success",
+    CountFile.State.REVERTING: "warning",
+    CountFile.State.REVERTED: None,
 }
 # What of a file's lines is shown, and the condition on them.
 SHOWN = {
@@ -237,19 +237,19 @@ def _numbers(file: CountFile) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Tab:
+class LinesTab:
     label: str
     query: str
     lines: str
     is_shown: bool
 
 
-def _tabs(file: CountFile, shown: str) -> list[Tab]:
+def _tabs(file: CountFile, shown: str) -> list[LinesTab]:
     counts = file.lines.aggregate(
         **{name: Count("pk", filter=condition) for name, (_, condition) in SHOWN.items()}
     )
     return [
-        Tab(label, f"?show={name}", f"{counts[name]:,}", name == shown)
+        LinesTab(label, f"?show={name}", f"{counts[name]:,}", name == shown)
         for name, (label, _) in SHOWN.items()
     ]
 

@@ -97,16 +97,16 @@ class WorkListPage(ChangeList):
                 order.why = why.get(order.pk, [])
 
 
-class Tab(NamedTuple):
+class ListTab(NamedTuple):
     title: str
     link: str
     is_open: bool
 
 
-def tabs(request: HttpRequest) -> list[Tab]:
+def tabs(request: HttpRequest) -> list[ListTab]:
     active = named(request)
     return [
-        Tab(each.title, f"?{urlencode({LIST_VAR: name})}", name == active)
+        ListTab(each.title, f"?{urlencode({LIST_VAR: name})}", name == active)
         for name, each in LISTS.items()
     ]
 

@@ -8,31 +8,33 @@ from typing import Any
 from backoffice.base import units
 from inventory.models import Action, StockTransaction
 from orders.models import Order
-from payments.models import Payment
+from payments.models import Attempt, Payment
 from payments.services import gateway_events
 
 STATUS_COLOURS = {
-    "incomplete": None,
-    "processing": "info",
-    "complete": "success",
-    "cancelled": "danger",
+    Order.Status.INCOMPLETE: None,
+    Order.Status.PROCESSING: "info",
+    Order.Status.COMPLETE: "success",
+    Order.Status.CANCELLED: "danger",
 }
 PAYMENT_COLOURS = {
-    "unpaid": None,
-    "partially_authorized": "warning",
-    "authorized": "info",
-    "partially_paid": "warning",
-    "paid": "success",
-    "refunded": "danger",
+    Order.Payment.UNPAID: None,
+    Order.Payment.PARTIALLY_AUTHORIZED: "warning",
+    Order.Payment.AUTHORIZED: "info",
+    Order.Payment.PARTIALLY_PAID: "warning",
+    Order.Payment.PAID: "success",
+    Order.Payment.REFUNDED: "danger",
 }
-SHIPPING_COLOURS = {"unfulfilled": None, "fulfilled": "success"}
+SHIPPING_COLOURS = {Order.Shipping.UNFULFILLED: None, Order.Shipping.FULFILLED: "success"}
 # Of payments and of their attempts.
-OUTCOME_COLOURS = {
-    "pending": "warning",
-    "complete": "success",
-    "succeeded": "success",
-    "failed": "danger",
-    "cancelled": None,
+OUTCOME_COLOURS: Mapping[str, str | None] = {
+    Payment.Status.PENDING: "warning",
+    Payment.Status.COMPLETE: "success",
+    Payment.Status.FAILED: "danger",
+    Payment.Status.CANCELLED: None,
+    Attempt.Status.PENDING: "warning",
+    Attempt.Status.SUCCEEDED: "success",
+    Attempt.Status.FAILED: "danger",
 }
 
 
@@ -131,44 +133,46 @@ def address(address: Mapping[str, Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Event:
+class TimelineEntry:
     at: datetime
     what: str
     who: str = ""
     note: str = ""
 
 
-def timeline(order: Order, payments: Sequence[Payment], names: Mapping[str, str]) -> list[Event]:
+def timeline(
+    order: Order, payments: Sequence[Payment], names: Mapping[str, str]
+) -> list[TimelineEntry]:
     """What happened to an order, oldest first: the order, its money and its stock in one list."""
     entries = StockTransaction.objects.filter(order_id=order.pk).select_related("stock__product")
     moved = list(entries.order_by("created_at", "pk"))
     told = order.events.order_by("created_at", "pk")
     happened = [
-        Event(order.created_at, "Order placed", order.customer_name),
-        *_money_events(order, payments, names),
+        TimelineEntry(order.created_at, "Order placed", order.customer_name),
+        *_of_money(order, payments, names),
         *(
-            Event(each.created_at, each.get_kind_display(), each.actor_name, each.text)
+            TimelineEntry(each.created_at, each.get_kind_display(), each.actor_name, each.text)
             for each in told
         ),
-        *_disputes(payments, names),
-        *_stock_events(moved),
+        *_of_disputes(payments, names),
+        *_of_stock(moved),
     ]
     if order.fully_paid_at:
-        happened.append(Event(order.fully_paid_at, "Fully paid"))
-    return sorted(happened, key=lambda event: event.at)
+        happened.append(TimelineEntry(order.fully_paid_at, "Fully paid"))
+    return sorted(happened, key=lambda entry: entry.at)
 
 
 # A gateway that answers within a request has answered at once.
 _AT_ONCE = timedelta(seconds=10)
 
 
-def _money_events(
+def _of_money(
     order: Order, payments: Iterable[Payment], names: Mapping[str, str]
-) -> Iterable[Event]:
+) -> Iterable[TimelineEntry]:
     money = order.currency.formatted
     for payment in payments:
         gateway = names.get(payment.gateway, payment.gateway)
-        yield Event(
+        yield TimelineEntry(
             payment.created_at,
             f"{payment.get_method_display()} of {money(payment.amount)} through "
             f"{gateway}: {payment.status}",
@@ -179,18 +183,18 @@ def _money_events(
             what = f"{attempt.get_kind_display()} of {money(attempt.amount)} through {gateway}"
             notes = _notes(attempt.reason, attempt.failure)
             if not attempt.is_pending and attempt.updated_at - attempt.created_at > _AT_ONCE:
-                yield Event(attempt.created_at, f"{what}: asked for", attempt.actor_name)
-                yield Event(attempt.updated_at, f"{what}: {attempt.status}", note=notes)
+                yield TimelineEntry(attempt.created_at, f"{what}: asked for", attempt.actor_name)
+                yield TimelineEntry(attempt.updated_at, f"{what}: {attempt.status}", note=notes)
             else:
                 said = f"{what}: {attempt.status}"
-                yield Event(attempt.created_at, said, attempt.actor_name, notes)
+                yield TimelineEntry(attempt.created_at, said, attempt.actor_name, notes)
 
 
-def _disputes(payments: Sequence[Payment], names: Mapping[str, str]) -> Iterable[Event]:
+def _of_disputes(payments: Sequence[Payment], names: Mapping[str, str]) -> Iterable[TimelineEntry]:
     """What a gateway told of a buyer who wants the money back from the bank."""
     for told, dispute in gateway_events.disputes_of(payments):
         what = f"{names.get(told.gateway, told.gateway)}: dispute {dispute.what}"
-        yield Event(told.received_at, what, note=_notes(*dispute.notes))
+        yield TimelineEntry(told.received_at, what, note=_notes(*dispute.notes))
 
 
 _MOVED = {
@@ -201,8 +205,8 @@ _MOVED = {
 }
 
 
-def _stock_events(moved: Iterable[StockTransaction]) -> Iterable[Event]:
-    """One event for what was moved together, however many products it was."""
+def _of_stock(moved: Iterable[StockTransaction]) -> Iterable[TimelineEntry]:
+    """One entry for what was moved together, however many products it was."""
     for entries in _together(moved):
         actions = {Action(entry.action): 0 for entry in entries}
         for entry in entries:
@@ -216,7 +220,9 @@ def _stock_events(moved: Iterable[StockTransaction]) -> Iterable[Event]:
         ]
         what = f"Stock: {', '.join(sums)}"
         begun = entries[0]
-        yield Event(begun.created_at, what, begun.actor_name, _notes(begun.reason, *products))
+        yield TimelineEntry(
+            begun.created_at, what, begun.actor_name, _notes(begun.reason, *products)
+        )
 
 
 def _together(moved: Iterable[StockTransaction]) -> Iterable[list[StockTransaction]]:

@@ -250,7 +250,11 @@ CHECK_NOW = Action(
 
 class SettleForm(ActionForm):
     outcome = forms.ChoiceField(
-        choices=[("", "Choose"), ("succeeded", "The money moved"), ("failed", "It did not")],
+        choices=[
+            ("", "Choose"),
+            (Attempt.Status.SUCCEEDED, "The money moved"),
+            (Attempt.Status.FAILED, "It did not"),
+        ],
         widget=UnfoldAdminSelectWidget,
         error_messages={"required": "Say what you found out."},
     )
@@ -280,7 +284,7 @@ def _settle_by_hand(case: OrderCase, form: SettleForm) -> str:
     payment = recovery.settle_by_hand(
         case.order.pk,
         case.payment.pk,
-        succeeded=typed["outcome"] == "succeeded",
+        succeeded=typed["outcome"] == Attempt.Status.SUCCEEDED,
         reference=typed["reference"],
         reason=typed["reason"],
         actor=case.actor,

@@ -150,11 +150,16 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     @display(
         description="status",
         ordering="status",
-        label={"live": "success", "draft": "info", "out of stock": "danger"},
+        label={
+            Product.Status.LIVE: "success",
+            Product.Status.DRAFT: "info",
+            "out of stock": "danger",
+        },
     )
     def state(self, product: Any) -> str | list[str]:
-        sold_out = product.managed and not product.available
-        return "out of stock" if sold_out and product.status == "live" else product.status
+        is_live = product.status == Product.Status.LIVE
+        sold_out = is_live and product.managed and not product.available
+        return "out of stock" if sold_out else product.status
 
     def export_rows(self, listed: QuerySet[Any]) -> Iterator[Sequence[Any]]:
         columns = ("sku", "barcode", "name", "total", "available", "allocated")
