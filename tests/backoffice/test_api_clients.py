@@ -148,8 +148,8 @@ def test_what_was_done_with_a_client_stands_in_its_history(admin_client):
 def test_a_step_is_not_taken_by_looking_at_it(admin_client):
     client = api_client("secret")
 
-    for step in ("rotate", "revoke", "restore"):
-        assert admin_client.get(f"{CLIENTS}{client.pk}/{step}/").status_code == 200
+    for action in ("rotate", "revoke", "restore"):
+        assert admin_client.get(f"{CLIENTS}{client.pk}/{action}/").status_code == 200
 
     same = ApiClient.objects.get()
     assert (same.version, same.active, same.has_secret("secret")) == (1, True, True)

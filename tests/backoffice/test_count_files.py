@@ -46,8 +46,8 @@ def worked() -> CountFile:
     return file
 
 
-def page_of(file: CountFile, step: str = "change") -> str:
-    return reverse(f"admin:inventory_countfile_{step}", args=[file.pk])
+def page_of(file: CountFile, action: str = "change") -> str:
+    return reverse(f"admin:inventory_countfile_{action}", args=[file.pk])
 
 
 def text(response: Any) -> str:
@@ -133,8 +133,8 @@ def test_looking_at_a_buttons_address_does_nothing(clerk):
     send(clerk, "sku,change\nA,5\n")
     file = worked()
 
-    for step in ("apply", "revert", "discard"):
-        assert clerk.get(page_of(file, step)).url == page_of(file)
+    for action in ("apply", "revert", "discard"):
+        assert clerk.get(page_of(file, action)).url == page_of(file)
 
     file.refresh_from_db()
     assert file.state == "checked"
@@ -235,8 +235,8 @@ def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
     assert ADD not in text(viewer.get(COUNTS))
     assert viewer.get(ADD).status_code == 403
     assert send(viewer, "sku,change\nB,5\n").status_code == 403
-    for step in ("apply", "revert", "discard"):
-        assert viewer.post(page_of(file, step)).status_code == 403
+    for action in ("apply", "revert", "discard"):
+        assert viewer.post(page_of(file, action)).status_code == 403
     file.refresh_from_db()
     assert file.state == "checked"
 

@@ -44,7 +44,7 @@ def page(order: Order) -> str:
     return f"{ORDERS}{order.pk}/change/"
 
 
-def step(about: Order | Payment, name: str) -> str:
+def action(about: Order | Payment, name: str) -> str:
     if isinstance(about, Payment):
         return f"{ORDERS}{about.order_id}/payments/{about.pk}/{name}/"
     return f"{ORDERS}{about.pk}/{name}/"
@@ -86,7 +86,7 @@ def told(client: Client, order: Order) -> list[tuple[str, str, str]]:
 def test_the_parcels_number_is_kept_with_the_order(admin_client):
     order = paid_order({product(10): 3})
 
-    admin_client.post(step(order, "ship"), {"tracking": "00340434161094042557"})
+    admin_client.post(action(order, "ship"), {"tracking": "00340434161094042557"})
 
     assert ("Shipped", "admin", "00340434161094042557") in told(admin_client, order)
 
@@ -95,8 +95,8 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     shirt = product(10)
     order = shipped_order(shirt, 3)
 
-    asked = text(admin_client.get(step(order, "undo-ship")))
-    response = admin_client.post(step(order, "undo-ship"), {"reason": "Still on the shelf"})
+    asked = text(admin_client.get(action(order, "undo-ship")))
+    response = admin_client.post(action(order, "undo-ship"), {"reason": "Still on the shelf"})
 
     assert "Brings 3 units back into the total" in asked
     assert response.status_code == 302
@@ -111,9 +111,9 @@ def test_an_order_that_needs_attention_says_why_and_can_be_left_be(admin_client)
     payments.cancel(order.pk, actor=MERCHANT)
     assert "leave-be" in text(admin_client.get(page(order)))
 
-    asked = text(admin_client.get(step(order, "leave-be")))
-    without = admin_client.post(step(order, "leave-be"), {"reason": " "})
-    response = admin_client.post(step(order, "leave-be"), {"reason": "An agreed fee"})
+    asked = text(admin_client.get(action(order, "leave-be")))
+    without = admin_client.post(action(order, "leave-be"), {"reason": " "})
+    response = admin_client.post(action(order, "leave-be"), {"reason": "An agreed fee"})
 
     assert "(Cancelled, and money is still held)" in asked
     assert "Moves neither stock nor money." in asked
@@ -131,7 +131,7 @@ def test_an_ordinary_order_has_nothing_to_be_left_be(admin_client):
     order = paid_order({product(9): 1})
 
     assert "leave-be" not in text(admin_client.get(page(order)))
-    refused = admin_client.post(step(order, "leave-be"), {"reason": "Because"})
+    refused = admin_client.post(action(order, "leave-be"), {"reason": "Because"})
 
     assert "Nothing of this order needs attention." in text(refused)
 
@@ -140,7 +140,7 @@ def test_undo_ship_wants_a_reason(admin_client):
     shirt = product(10)
     order = shipped_order(shirt, 3)
 
-    response = admin_client.post(step(order, "undo-ship"), {"reason": " "})
+    response = admin_client.post(action(order, "undo-ship"), {"reason": " "})
 
     assert "Say why" in text(response)
     assert numbers(shirt) == (7, 7, 0)
@@ -151,7 +151,7 @@ def test_undo_ship_is_for_those_who_may():
     client = client_with("view_order", "change_order")
 
     assert "undo-ship" not in text(client.get(page(order)))
-    assert client.post(step(order, "undo-ship"), {"reason": "Oh"}).status_code == 403
+    assert client.post(action(order, "undo-ship"), {"reason": "Oh"}).status_code == 403
 
 
 # Cancel, and the money.
@@ -160,7 +160,7 @@ def test_undo_ship_is_for_those_who_may():
 def test_cancel_offers_the_refund_and_has_it_on(admin_client):
     order = paid_order({product(10, price=1250): 2})
 
-    form = admin_client.get(step(order, "cancel")).context["form"]
+    form = admin_client.get(action(order, "cancel")).context["form"]
 
     assert form.fields["refund"].label == "and refund $25.00"
     assert form["refund"].value() is True
@@ -168,7 +168,7 @@ def test_cancel_offers_the_refund_and_has_it_on(admin_client):
 
 def test_money_that_a_cancelled_order_keeps_is_shown(admin_client):
     order = paid_order({product(10, price=1250): 2})
-    admin_client.post(step(order, "cancel"))
+    admin_client.post(action(order, "cancel"))
 
     shown = text(admin_client.get(page(order)))
 
@@ -179,8 +179,8 @@ def test_who_may_not_refund_can_cancel_and_leaves_the_money(admin_client):
     order = paid_order({product(10, price=1250): 2})
     client = client_with("view_order", "change_order")
 
-    asked = text(client.get(step(order, "cancel")))
-    client.post(step(order, "cancel"), {"refund": "on"})
+    asked = text(client.get(action(order, "cancel")))
+    client.post(action(order, "cancel"), {"refund": "on"})
 
     assert "and refund" not in asked
     assert "$25.00 stays held until somebody refunds it." in asked
@@ -195,8 +195,8 @@ def test_capture_takes_what_was_authorized(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
-    asked = text(admin_client.get(step(payment, "capture")))
-    admin_client.post(step(payment, "capture"))
+    asked = text(admin_client.get(action(payment, "capture")))
+    admin_client.post(action(payment, "capture"))
 
     assert "Takes the authorized $25.00 through Test." in asked
     assert money(order) == (2500, 0, 0)
@@ -208,8 +208,8 @@ def test_what_is_let_go_gives_the_units_back(admin_client):
     order = unpaid_order({shirt: 2})
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
-    asked = text(admin_client.get(step(payment, "void")))
-    admin_client.post(step(payment, "void"), {"reason": "Never answered"})
+    asked = text(admin_client.get(action(payment, "void")))
+    admin_client.post(action(payment, "void"), {"reason": "Never answered"})
 
     assert "Gives 2 units back to available." in asked
     assert money(order) == (0, 0, 0)
@@ -220,8 +220,8 @@ def test_what_is_captured_is_not_captured_again(admin_client):
     order = unpaid_order({product(10): 1})
     payment = paid_by_card(order)
 
-    asked = text(admin_client.get(step(payment, "capture")))
-    response = admin_client.post(step(payment, "capture"), follow=True)
+    asked = text(admin_client.get(action(payment, "capture")))
+    response = admin_client.post(action(payment, "capture"), follow=True)
 
     assert "cannot be captured in its current state" in asked
     assert "cannot be captured in its current state" in text(response)
@@ -235,8 +235,8 @@ def test_a_part_is_refunded_and_the_units_stay_with_the_order(admin_client):
     order = unpaid_order({shirt: 2})
     payment = paid_by_card(order)
 
-    asked = text(admin_client.get(step(payment, "refund")))
-    admin_client.post(step(payment, "refund"), {"amount": "5.00", "reason": "Scratched"})
+    asked = text(admin_client.get(action(payment, "refund")))
+    admin_client.post(action(payment, "refund"), {"amount": "5.00", "reason": "Scratched"})
 
     assert "Gives money back through Test: up to $25.00." in asked
     assert "the order goes on holding 2 units until cancelled" in asked
@@ -251,8 +251,8 @@ def test_a_refund_sent_twice_is_made_once(admin_client):
     payment = paid_by_card(order)
     sent = {"amount": "5.00", "reason": "Scratched", "once": "the-same-form"}
 
-    admin_client.post(step(payment, "refund"), sent)
-    response = admin_client.post(step(payment, "refund"), sent, follow=True)
+    admin_client.post(action(payment, "refund"), sent)
+    response = admin_client.post(action(payment, "refund"), sent, follow=True)
 
     assert "recorded already" in text(response)
     assert money(order) == (2500, 0, 500)
@@ -264,9 +264,9 @@ def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
     line, payment = order.items.get(), order.payments.get()
     back = f"back_{line.pk.hex}"
 
-    asked = text(admin_client.get(step(payment, "refund")))
+    asked = text(admin_client.get(action(payment, "refund")))
     response = admin_client.post(
-        step(payment, "refund"),
+        action(payment, "refund"),
         {"amount": "25.00", "reason": "Did not fit", back: "2"},
         follow=True,
     )
@@ -284,10 +284,10 @@ def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
     line, payment = order.items.get(), order.payments.get()
     sent = {"amount": "1.00", "reason": "Did not fit", f"back_{line.pk.hex}": "1"}
 
-    admin_client.post(step(payment, "refund"), sent)
+    admin_client.post(action(payment, "refund"), sent)
     tomorrow = clock.now() + timedelta(days=1)
     with clock.replaced(lambda: tomorrow):
-        admin_client.post(step(payment, "refund"), sent)
+        admin_client.post(action(payment, "refund"), sent)
 
     back = ("Stock: 1 unit incremented", "admin", "Did not fit · 1 of SHIRT")
     assert told(admin_client, order).count(back) == 2
@@ -301,7 +301,7 @@ def test_no_more_is_put_back_than_left(admin_client, units):
     back = f"back_{line.pk.hex}"
 
     response = admin_client.post(
-        step(payment, "refund"), {"amount": "25.00", "reason": "Did not fit", back: units}
+        action(payment, "refund"), {"amount": "25.00", "reason": "Did not fit", back: units}
     )
 
     assert list(response.context["form"].errors) == [back]
@@ -314,7 +314,7 @@ def test_an_amount_that_cannot_go_back_is_refused(admin_client, amount):
     order = unpaid_order({product(10, price=1250): 2})
     payment = paid_by_card(order)
 
-    response = admin_client.post(step(payment, "refund"), {"amount": amount, "reason": "Oh"})
+    response = admin_client.post(action(payment, "refund"), {"amount": amount, "reason": "Oh"})
 
     assert list(response.context["form"].errors) == ["amount"]
     assert money(order) == (2500, 0, 0)
@@ -325,8 +325,8 @@ def test_what_was_given_back_elsewhere_is_only_marked(admin_client):
     payment = paid_by_card(order)
     sent = {"reason": "In cash", "elsewhere": "on"}
 
-    part = admin_client.post(step(payment, "refund"), {**sent, "amount": "5.00"})
-    admin_client.post(step(payment, "refund"), {**sent, "amount": "25.00"})
+    part = admin_client.post(action(payment, "refund"), {**sent, "amount": "5.00"})
+    admin_client.post(action(payment, "refund"), {**sent, "amount": "25.00"})
 
     assert "Only all of it can be marked as refunded: $25.00." in text(part)
     assert money(order) == (2500, 0, 2500)
@@ -338,7 +338,7 @@ def test_refunding_is_for_those_who_may():
     client = client_with("view_order", "change_order", "add_payment")
 
     assert "/refund/" not in text(client.get(page(order)))
-    response = client.post(step(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
+    response = client.post(action(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
     assert response.status_code == 403
 
 
@@ -356,8 +356,8 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
     payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_find_charge = lambda payment: OK
 
-    asked = text(admin_client.get(step(payment, "check-now")))
-    response = admin_client.post(step(payment, "check-now"), follow=True)
+    asked = text(admin_client.get(action(payment, "check-now")))
+    response = admin_client.post(action(payment, "check-now"), follow=True)
 
     assert "what became of the purchase of $25.00" in asked
     assert "the payment is complete." in text(response)
@@ -369,7 +369,7 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
 def test_check_now_says_when_nobody_knows_yet(admin_client):
     payment = hanging(unpaid_order({product(10): 1}))
 
-    response = admin_client.post(step(payment, "check-now"), follow=True)
+    response = admin_client.post(action(payment, "check-now"), follow=True)
 
     assert "does not know yet" in text(response)
 
@@ -379,9 +379,9 @@ def test_a_hanging_payment_is_settled_by_hand_as_failed_and_gives_its_units_back
     order = unpaid_order({shirt: 2})
     payment = hanging(order)
 
-    asked = text(admin_client.get(step(payment, "settle-by-hand")))
+    asked = text(admin_client.get(action(payment, "settle-by-hand")))
     admin_client.post(
-        step(payment, "settle-by-hand"), {"outcome": "failed", "reason": "Seen in the dashboard"}
+        action(payment, "settle-by-hand"), {"outcome": "failed", "reason": "Seen in the dashboard"}
     )
 
     assert "gives 2 units back to available" in asked
@@ -399,10 +399,10 @@ def test_of_two_refunds_that_hang_the_older_one_is_settled_first(admin_client, g
     for amount in (300, 400):
         payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)
 
-    asked = text(admin_client.get(step(payment, "settle-by-hand")))
+    asked = text(admin_client.get(action(payment, "settle-by-hand")))
     for outcome in ("succeeded", "failed"):
         admin_client.post(
-            step(payment, "settle-by-hand"), {"outcome": outcome, "reason": "In the dashboard"}
+            action(payment, "settle-by-hand"), {"outcome": outcome, "reason": "In the dashboard"}
         )
 
     assert "found out about the refund of $3.00. Then comes the refund of $4.00." in asked
@@ -417,7 +417,7 @@ def test_settling_by_hand_wants_an_outcome_and_a_reason(admin_client, missing):
     sent = {"outcome": "succeeded", "reason": "Seen"}
     del sent[missing]
 
-    response = admin_client.post(step(payment, "settle-by-hand"), sent)
+    response = admin_client.post(action(payment, "settle-by-hand"), sent)
 
     assert list(response.context["form"].errors) == [missing]
     payment.refresh_from_db()
@@ -433,7 +433,7 @@ def test_what_is_settled_is_neither_checked_nor_settled_again(admin_client):
     assert "/check-now/" not in shown
     assert "/settle-by-hand/" not in shown
     sent = {"outcome": "failed", "reason": "Oh"}
-    admin_client.post(step(payment, "settle-by-hand"), sent)
+    admin_client.post(action(payment, "settle-by-hand"), sent)
     assert money(order)[0] == 1250
 
 
@@ -441,8 +441,8 @@ def test_settling_by_hand_is_for_the_owner():
     payment = hanging(unpaid_order({product(10): 1}))
     client = client_with("view_order", "change_order", "add_payment", "change_payment")
 
-    assert client.get(step(payment, "check-now")).status_code == 200
-    assert client.get(step(payment, "settle-by-hand")).status_code == 403
+    assert client.get(action(payment, "check-now")).status_code == 200
+    assert client.get(action(payment, "settle-by-hand")).status_code == 403
 
 
 # A note.
@@ -451,7 +451,7 @@ def test_settling_by_hand_is_for_the_owner():
 def test_a_note_is_kept_in_the_timeline(admin_client):
     order = unpaid_order({product(10): 1})
 
-    admin_client.post(step(order, "note"), {"text": "Rings twice.\n<b>Beware</b>"})
+    admin_client.post(action(order, "note"), {"text": "Rings twice.\n<b>Beware</b>"})
 
     assert ("Note", "admin", "Rings twice.\n<b>Beware</b>") in [
         (what, who, note.replace("\r", "")) for what, who, note in told(admin_client, order)
@@ -462,7 +462,7 @@ def test_a_note_is_kept_in_the_timeline(admin_client):
 def test_an_empty_note_is_none(admin_client):
     order = unpaid_order({product(10): 1})
 
-    response = admin_client.post(step(order, "note"), {"text": " "})
+    response = admin_client.post(action(order, "note"), {"text": " "})
 
     assert "Write something." in text(response)
     assert not order.events.exists()

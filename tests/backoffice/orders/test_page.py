@@ -34,7 +34,7 @@ def page(order: Order) -> str:
     return f"{ORDERS}{order.pk}/change/"
 
 
-def step(order: Order, name: str) -> str:
+def action(order: Order, name: str) -> str:
     return f"{ORDERS}{order.pk}/{name}/"
 
 
@@ -120,9 +120,9 @@ def test_ship_says_what_it_does_and_does_it_when_confirmed(admin_client):
     shirt = product(10)
     order = paid_order({shirt: 3})
 
-    asked = text(admin_client.get(step(order, "ship")))
+    asked = text(admin_client.get(action(order, "ship")))
     before = numbers(shirt)
-    response = admin_client.post(step(order, "ship"))
+    response = admin_client.post(action(order, "ship"))
 
     assert "Takes 3 units out of the total." in asked
     assert before == (10, 7, 3)
@@ -136,8 +136,8 @@ def test_ship_of_what_is_not_paid_is_refused(admin_client):
     shirt = product(10)
     order = unpaid_order({shirt: 3})
 
-    asked = text(admin_client.get(step(order, "ship")))
-    response = admin_client.post(step(order, "ship"), follow=True)
+    asked = text(admin_client.get(action(order, "ship")))
+    response = admin_client.post(action(order, "ship"), follow=True)
 
     assert "Only a paid order can be shipped." in asked
     assert "Only a paid order can be shipped." in text(response)
@@ -152,8 +152,8 @@ def test_cancel_says_what_it_does_to_stock_and_money(admin_client):
     shirt = product(10, price=1250)
     order = paid_order({shirt: 2})
 
-    asked = text(admin_client.get(step(order, "cancel")))
-    admin_client.post(step(order, "cancel"))
+    asked = text(admin_client.get(action(order, "cancel")))
+    admin_client.post(action(order, "cancel"))
 
     assert "Gives 2 units back to available." in asked
     assert "Gives $25.00 back, too. Without that it stays held" in asked
@@ -168,7 +168,7 @@ def test_cancel_refunds_in_the_same_step_when_asked_to(admin_client):
     pay(order, 1000)
     payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
-    response = admin_client.post(step(order, "cancel"), {"refund": "on"}, follow=True)
+    response = admin_client.post(action(order, "cancel"), {"refund": "on"}, follow=True)
 
     assert "$10.00 is refunded." in text(response)
     assert "$15.00 is refunded." in text(response)
@@ -180,8 +180,8 @@ def test_cancel_lets_authorizations_go(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
     pay(order, method=Payment.Method.AUTHORIZE)
 
-    asked = text(admin_client.get(step(order, "cancel")))
-    admin_client.post(step(order, "cancel"))
+    asked = text(admin_client.get(action(order, "cancel")))
+    admin_client.post(action(order, "cancel"))
 
     assert "Lets the authorized $25.00 go." in asked
     assert states(order) == ("cancelled", "unpaid", "unfulfilled")
@@ -192,7 +192,7 @@ def test_a_shipped_order_is_not_cancelled(admin_client):
     order = paid_order({shirt: 2})
     orders.ship(order.pk, actor=MERCHANT)
 
-    response = admin_client.post(step(order, "cancel"), {"refund": "on"}, follow=True)
+    response = admin_client.post(action(order, "cancel"), {"refund": "on"}, follow=True)
 
     assert "The order is shipped already." in text(response)
     assert numbers(shirt) == (8, 8, 0)
@@ -206,9 +206,9 @@ def test_record_payment_offers_what_is_left_and_takes_the_stock(admin_client):
     shirt = product(10, price=1250)
     order = unpaid_order({shirt: 2})
 
-    form = admin_client.get(step(order, "record-payment"))
+    form = admin_client.get(action(order, "record-payment"))
     response = admin_client.post(
-        step(order, "record-payment"), {"amount": "25.00", "reference": "Bank, 3 May"}
+        action(order, "record-payment"), {"amount": "25.00", "reference": "Bank, 3 May"}
     )
 
     assert form.context["form"]["amount"].value() == "25.00"
@@ -224,9 +224,9 @@ def test_record_payment_offers_what_is_left_and_takes_the_stock(admin_client):
 def test_a_part_can_be_recorded(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
 
-    admin_client.post(step(order, "record-payment"), {"amount": "10"})
+    admin_client.post(action(order, "record-payment"), {"amount": "10"})
 
-    assert admin_client.get(step(order, "record-payment")).context["form"]["amount"].value() == (
+    assert admin_client.get(action(order, "record-payment")).context["form"]["amount"].value() == (
         "15.00"
     )
     assert states(order) == ("incomplete", "partially_paid", "unfulfilled")
@@ -236,8 +236,8 @@ def test_a_part_sent_twice_is_recorded_once(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
     sent = {"amount": "10", "once": "the-same-form"}
 
-    admin_client.post(step(order, "record-payment"), sent)
-    response = admin_client.post(step(order, "record-payment"), sent, follow=True)
+    admin_client.post(action(order, "record-payment"), sent)
+    response = admin_client.post(action(order, "record-payment"), sent, follow=True)
 
     assert "recorded already" in text(response)
     assert Payment.objects.count() == 1
@@ -248,7 +248,7 @@ def test_an_amount_that_cannot_be_is_refused(admin_client, amount):
     shirt = product(10, price=1250)
     order = unpaid_order({shirt: 2})
 
-    response = admin_client.post(step(order, "record-payment"), {"amount": amount})
+    response = admin_client.post(action(order, "record-payment"), {"amount": amount})
 
     assert list(response.context["form"].errors) == ["amount"]
     assert not Payment.objects.exists()
@@ -260,7 +260,7 @@ def test_a_payment_that_finds_no_stock_is_refused_with_the_numbers(admin_client)
     order = unpaid_order({shirt: 2})
     inventory.record(shirt.pk, Action.DECREMENT, 9, actor=MERCHANT)
 
-    response = admin_client.post(step(order, "record-payment"), {"amount": "25.00"})
+    response = admin_client.post(action(order, "record-payment"), {"amount": "25.00"})
 
     assert "Only 1 is available; 2 asked for." in text(response)
     assert 'value="25.00"' in text(response)
@@ -273,7 +273,7 @@ def test_recording_needs_the_manual_gateway(admin_client):
     shirt = product(10)
     order = unpaid_order({shirt: 2})
 
-    response = admin_client.post(step(order, "record-payment"), {"amount": "25.00"})
+    response = admin_client.post(action(order, "record-payment"), {"amount": "25.00"})
 
     assert "The payment gateway is unknown or not enabled." in text(response)
     assert numbers(shirt) == (10, 10, 0)
@@ -282,8 +282,8 @@ def test_recording_needs_the_manual_gateway(admin_client):
 def test_a_paid_order_takes_no_more_money(admin_client):
     order = paid_order({product(10): 2})
 
-    asked = text(admin_client.get(step(order, "record-payment")))
-    admin_client.post(step(order, "record-payment"), {"amount": "1.00"})
+    asked = text(admin_client.get(action(order, "record-payment")))
+    admin_client.post(action(order, "record-payment"), {"amount": "1.00"})
 
     assert "nothing of it is left to pay" in asked
     assert Payment.objects.count() == 1
@@ -292,7 +292,7 @@ def test_a_paid_order_takes_no_more_money(admin_client):
 def test_an_order_of_nothing_is_paid_with_nothing(admin_client):
     order = unpaid_order({product(10, price=0): 2})
 
-    admin_client.post(step(order, "record-payment"), {"amount": "0.00"})
+    admin_client.post(action(order, "record-payment"), {"amount": "0.00"})
 
     assert states(order) == ("complete", "paid", "unfulfilled")
 
@@ -309,8 +309,8 @@ def test_who_may_only_view_orders_does_nothing_with_them(name):
     shown = text(client.get(page(order)))
 
     assert f"/{name}/" not in shown
-    assert client.get(step(order, name)).status_code == 403
-    assert client.post(step(order, name), {"amount": "1"}).status_code == 403
+    assert client.get(action(order, name)).status_code == 403
+    assert client.post(action(order, name), {"amount": "1"}).status_code == 403
     assert numbers(shirt) == (10, 8, 2)
 
 
