@@ -19,7 +19,7 @@ from inventory.services import currencies
 from orders.models import Cart, Order, OrderItem
 from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
-from tests.conftest import lay_the_first_rows
+from tests.conftest import leave_the_first_rows
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 LOW = 5
@@ -29,7 +29,6 @@ LOW = 5
 def loaded(django_db_setup, django_db_blocker):
     """The demo, loaded and committed once for all tests of this module that ask for it."""
     with django_db_blocker.unblock():
-        lay_the_first_rows()
         currencies.forget()
         with pytest.MonkeyPatch.context() as patch, clock.replaced(lambda: NOW):
             # The tests have no pool, and so would connect anew after each payment.
@@ -37,7 +36,7 @@ def loaded(django_db_setup, django_db_blocker):
             call_command("load_demo")
     yield
     with django_db_blocker.unblock():
-        call_command("flush", interactive=False, verbosity=0)
+        leave_the_first_rows()
 
 
 @pytest.fixture
