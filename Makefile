@@ -9,13 +9,15 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench screenshots torture reset lock
+.PHONY: help run test test-fast check format bench screenshots torture reset lock
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test check bench screenshots torture reset: export HOLDFAST_DEMO := 1
+run test test-fast check bench screenshots torture reset: export HOLDFAST_DEMO := 1
+# Dozens of Python processes are started, each of which would otherwise compile everything anew.
+test test-fast check: export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
 	@$(BIN)/python -m config.supervisor
@@ -23,13 +25,22 @@ run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
 reset: $(INSTALLED) ## throw away the embedded database, so that the next start loads the demo
 	@$(BIN)/python -m config.supervisor --reset
 
+# A process for each core with a database of its own, all on one server, which has no connections
+# for more than four. Idle ones take over from behind, so that a file's tests stay together.
+PYTEST := $(BIN)/python -m pytest --durations=10
+SPREAD := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
 test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
-	@# Two processes, since a browser's event loop disturbs other tests; side by side, since it mostly
-	@# waits. A shell lets what runs in its background ignore Ctrl-C, hence the trap.
-	@$(BIN)/python -m pytest -m browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
+	@# Browser tests in one process more, since a browser's event loop disturbs other tests; beside
+	@# the others, since it mostly waits. A shell lets what runs in its background ignore Ctrl-C,
+	@# hence the trap.
+	@$(PYTEST) -m browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
 		trap 'kill $$browser 2>/dev/null' INT TERM; \
-		$(BIN)/python -m pytest -m "not browser"; failed=$$?; \
+		$(PYTEST) $(SPREAD); failed=$$?; \
 		wait $$browser || failed=1; cat .venv/browser-tests.log; exit $$failed
+
+test-fast: .venv/dev.installed ## run the tests that start no other process and no browser
+	@$(PYTEST) $(SPREAD) -m "not browser and not processes"
 
 check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
 	$(BIN)/ruff format --check .

@@ -8,6 +8,14 @@ from django.db import connection
 # Longer than any lock is waited for: whoever meets nobody by then never will.
 PATIENCE_SECONDS = 30
 
+# On the same server there are the databases of other test processes.
+_SOMEBODY_WAITS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND datname = current_database()
+)
+"""
+
 
 def run_together(*functions: Callable[[], Any]) -> list[Any]:
     """Call every function in a thread of its own, all from one moment on.
@@ -43,7 +51,7 @@ def wait_until_somebody_waits() -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            cursor.execute(_SOMEBODY_WAITS)
             if cursor.fetchone() == (True,):
                 return
     raise AssertionError("nobody waits")

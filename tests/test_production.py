@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS = {"SECRET_KEY": "a-secret-of-more-than-fifty-characters-for-this-test-1", "TOKEN_KEY": "t"}
+
+pytestmark = pytest.mark.processes
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

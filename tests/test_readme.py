@@ -72,6 +72,7 @@ def only_curl_and_python(tmp_path):
     return str(tmp_path)
 
 
+@pytest.mark.processes
 def test_the_tour_prints_what_the_readme_says_also_the_second_time(demo_shop, only_curl_and_python):
     steps = list(tour()) * 2
 

@@ -54,6 +54,7 @@ def run(command, environment):
         pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}", pytrace=False)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sdk", SDKS)
 def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, node, live_server, tmp_path):
     methods = tmp_path / "methods.json"

@@ -22,6 +22,8 @@ FIRST_START_SECONDS = 120
 START_SECONDS = 30
 STOP_SECONDS = 10
 
+pytestmark = pytest.mark.processes
+
 
 class Holdfast:
     """A supervisor in a session of its own, and what it has said so far."""

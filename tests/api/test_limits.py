@@ -42,6 +42,7 @@ def calls_allowed(kind: str, address: str = HERE) -> int:
     raise AssertionError("no limit")
 
 
+@pytest.mark.processes
 def test_by_default_five_hundred_checkouts_and_payments_pass_within_ten_seconds(
     settings: Any,
 ):

@@ -177,7 +177,7 @@ def test_the_environment_says_how_long_a_cart_lives_until_a_merchant_does(settin
     assert store.current().cart_expiry_days == 3
 
 
-def test_the_settings_cost_a_statement_now_and_then_only(monkeypatch):
+def test_the_settings_cost_a_statement_now_and_then_only(monkeypatch, settings):
     api, cart = shopper(), filled_cart({product(stock=9): 1})
     made = product(stock=9)
 
@@ -186,7 +186,7 @@ def test_the_settings_cost_a_statement_now_and_then_only(monkeypatch):
 
     add()
     usual = statements(add)
-    later = time.monotonic() + 16
+    later = time.monotonic() + settings.CLIENT_CACHE_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
 
     assert statements(add) == usual + 3

@@ -21,7 +21,7 @@ from tests.factories import MERCHANT, product, stock_of
 ROOT = Path(__file__).resolve().parents[2]
 LINES = 8_000
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
 
 def worker(*options: str) -> subprocess.Popen[bytes]:

@@ -606,6 +606,7 @@ def test_every_change_has_its_event(fake, client):
 # As a process.
 
 
+@pytest.mark.processes
 def test_it_runs_as_a_process_that_is_steered_over_http():
     command = [sys.executable, "-m", "tests.fake_stripe"]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:

@@ -9,6 +9,13 @@ from tests.torture.site import Site
 from tests.torture.store import Store
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "running_site" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.processes)
+
+
 @pytest.fixture(scope="session")
 def running_site(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator[Site]:
     """Processes on the tests' own database; started once, for that takes a while."""
