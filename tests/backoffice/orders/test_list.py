@@ -120,12 +120,11 @@ def test_an_empty_list_says_what_that_means(admin_client):
     assert "Every paid order is on its way." in text(admin_client.get(ORDERS))
 
 
-@pytest.mark.parametrize("name", [*order_lists.LISTS, "search"])
 def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
-    admin_client, django_assert_num_queries, name
+    admin_client, django_assert_num_queries
 ):
-    shirt = product(100)
-    query = {"q": "ada@example.com"} if name == "search" else {"list": name}
+    shirt = product(200)
+    queries = [{"list": name} for name in order_lists.LISTS] + [{"q": "ada@example.com"}]
 
     def make() -> None:
         paid_order({shirt: 1})
@@ -135,16 +134,23 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
         held = paid_order({shirt: 1})
         payments.cancel(held.pk, actor=MERCHANT)
 
+    def lengths() -> set[int]:
+        found_by = []
+        for query in queries:
+            with django_assert_num_queries(5 if query == {"list": "attention"} else 4):
+                found_by.append(len(found(admin_client, **query)))
+        return set(found_by)
+
     make()
-    allowed = 5 if name == "attention" else 4
-    with django_assert_num_queries(allowed):
-        assert len(found(admin_client, **query)) < 6
+    assert max(lengths()) < 6
 
     for _ in range(29):
         make()
+    with connection.cursor() as cursor:
+        # Autovacuum sees none of these rows, and may have told the planner that there are none.
+        cursor.execute("ANALYZE")
 
-    with django_assert_num_queries(allowed):
-        assert len(found(admin_client, **query)) == 25
+    assert lengths() == {25}
 
 
 _OTHER_INDEXES = """

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from api import clock, store
 from api.actors import Actor
 from backoffice.products import history_tab
+from demo import fill_orders
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import products
@@ -223,8 +224,7 @@ def test_the_stock_of_a_past_moment_is_said(owner, a_week):
 @pytest.mark.parametrize("look", ["at", "chart"])
 def test_a_past_moment_is_found_in_the_index(a_week, look):
     stock = stock_of(a_week)
-    for _ in range(300):
-        inventory.record(product(1).pk, Action.INCREMENT, 1, actor=MERCHANT)
+    fill_orders.fill(products=300, entries=600, orders=0, now=clock.now(), tell=lambda what: None)
     with CaptureQueriesContext(connection) as asked:
         if look == "at":
             stock_log.entry_at(stock, FIRST_OF_MAY)
