@@ -1,4 +1,4 @@
-"""What the API answers, as types: mypy holds the code to them, and the description is made of them.
+"""What the API answers, as types: mypy checks the code against them, and they make the description.
 
 A `TypedDict` is a plain dict when the server runs. What a type cannot say stands beside it in
 `Annotated`: as keywords of JSON Schema, or as a text, which is its description.
@@ -11,10 +11,10 @@ from api.fields import AMOUNT_MAX, UNITS_MAX
 
 
 class Keywords:
-    """Keywords of JSON Schema that belong to a type. No dict, since a type must be hashable."""
+    """Keywords of JSON Schema that belong to a type; not a dict, since a type must be hashable."""
 
-    def __init__(self, **said: Any) -> None:
-        self.said = said
+    def __init__(self, **values: Any) -> None:
+        self.values = values
 
 
 Id = Annotated[str, Keywords(format="uuid")]
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer", bound=type)
 
 
 def component(answer: Answer) -> Answer:
-    """Let an answer have a name in the description; others are described where they are used."""
+    """Give an answer a name in the description; others are described where they are used."""
     COMPONENTS.append(answer)
     return answer
 

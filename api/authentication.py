@@ -24,7 +24,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class AnyCaller(BasePermission):
-    """A valid token of either grant; BearerAuthentication has seen to it."""
+    """A valid token of either grant, which BearerAuthentication has checked."""
 
 
 class Administrator(BasePermission):

@@ -23,8 +23,8 @@ def replaced(read: Callable[[], datetime]) -> Iterator[None]:
     """Take the time from `read` instead, in this process: how the demo tells its past."""
     global _read
     assert settings.HOLDFAST_DEMO, "only the demo and the tests may replace the clock"
-    before, _read = _read, read
+    previous, _read = _read, read
     try:
         yield
     finally:
-        _read = before
+        _read = previous

@@ -17,22 +17,22 @@ M = TypeVar("M", bound=Model)
 
 
 def fetch(model: type[M], where: str, parameters: Sequence[Any]) -> list[M]:
-    """Look rows up by what stands behind `SELECT … FROM` their table: conditions, order, lock."""
-    select, columns, converted = _reading(model)
+    """Look up rows by what follows `SELECT … FROM` their table: conditions, order, lock."""
+    select, columns, converters = _reading(model)
     assert connection.in_atomic_block or " FOR " not in where, "a lock needs a transaction"
     with connection.cursor() as cursor:
         cursor.execute(f"{select} {where}", parameters)
         rows = cursor.fetchall()
-    for position, convert in converted:
+    for position, convert in converters:
         rows = [(*row[:position], convert(row[position]), *row[position + 1 :]) for row in rows]
-    return [_made(model, columns, row) for row in rows]
+    return [_instance(model, columns, row) for row in rows]
 
 
 class _Reading(NamedTuple):
     select: str
     columns: Sequence[str]
     # What Django does to values on their way from the database, by the column's place.
-    converted: Sequence[tuple[int, Callable[[Any], Any]]]
+    converters: Sequence[tuple[int, Callable[[Any], Any]]]
 
 
 @functools.cache
@@ -53,17 +53,17 @@ def _reading(model: type[Model]) -> _Reading:
     )
 
 
-def _made(model: type[M], columns: Sequence[str], row: Sequence[Any]) -> M:
-    """Do what `from_db` does, but for the signals of a new instance, to which nobody listens."""
-    made = model.__new__(model)
-    made.__dict__.update(zip(columns, row, strict=True))
-    made._state = ModelState()
-    made._state.adding, made._state.db = False, "default"
-    return made
+def _instance(model: type[M], columns: Sequence[str], row: Sequence[Any]) -> M:
+    """Do what `from_db` does, except for a new instance's signals, to which nobody listens."""
+    instance = model.__new__(model)
+    instance.__dict__.update(zip(columns, row, strict=True))
+    instance._state = ModelState()
+    instance._state.adding, instance._state.db = False, "default"
+    return instance
 
 
 def insert(rows: Sequence[Model]) -> None:
-    """Insert rows of one model in one statement. Their values are of the fields' own types."""
+    """Insert rows of one model in one statement. Values must be of the fields' own types."""
     model = type(rows[0])
     columns = _columns(model, tuple(field.name for field in model._meta.local_concrete_fields))
     values = [_value(row, column) for row in rows for column in columns]
@@ -85,7 +85,7 @@ def _insert_sql(model: type[Model], rows: int) -> str:
 
 
 def update(row: Model, *fields: str) -> None:
-    """Write the given fields of a row, as `insert` does. Somebody must have locked it."""
+    """Write the named fields of a row, as `insert` does. The caller has locked the row."""
     values = [_value(row, column) for column in _columns(type(row), (*fields, row._meta.pk.name))]
     with connection.cursor() as cursor:
         cursor.execute(_update_sql(type(row), fields), values)
@@ -107,7 +107,7 @@ def _fields(model: type[Model], names: tuple[str, ...]) -> "list[Field[Any, Any]
 
 class _Column(NamedTuple):
     attname: str
-    # What Django does to a value on its way to the database; None where it leaves it as it is.
+    # What Django does to a value on its way to the database; None where it does nothing.
     prepare: Callable[[Any], Any] | None
 
 
@@ -121,15 +121,15 @@ def _columns(model: type[Model], names: tuple[str, ...]) -> list[_Column]:
     return [_Column(field.attname, _preparation(field)) for field in _fields(model, names)]
 
 
-# Of these kinds of fields PostgreSQL takes the values as they are, if they are of the right type.
+# Fields whose values PostgreSQL takes as they are, if they are of the right type.
 _AS_IT_IS = {"BooleanField", "CharField", "DateTimeField", "SlugField", "TextField", "UUIDField"}
 
 
 def _preparation(field: "Field[Any, Any]") -> Callable[[Any], Any] | None:
-    """Find out once what `get_db_prep_save` would find out for every value."""
+    """Find out once per field what `get_db_prep_save` would find out for every value."""
     kind = (getattr(field, "target_field", None) or field).get_internal_type()
     if kind in _AS_IT_IS:
         return None
-    # An integer is told its size, or the server would plan anew for every size of value.
+    # An integer carries its size, or the server would plan anew for every size of value.
     sizes = cast(Any, connection.ops).integerfield_type_map
     return sizes.get(kind) or functools.partial(field.get_db_prep_save, connection=connection)

@@ -22,5 +22,5 @@ class OpenApiView(ApiView):
 @csp(DOCS)
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """The description as a page, where its calls can be tried."""
+    """Show the description as a page where its calls can be tried."""
     return render(request, "api/docs.html")

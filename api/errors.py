@@ -1,7 +1,7 @@
 """What is refused, and how HTTP words it.
 
-Every app has an `errors.py` with one small class for each situation, of a kind that stands here or,
-if only that app knows it, beside the class.
+Every app has an `errors.py` with one small class for each situation. Its kind stands here or, if
+only that app knows it, beside the class.
 Services raise them; the API answers through `answer_exception`, and the admin shows their message.
 """
 
@@ -48,7 +48,7 @@ BUSY = Kind(503, "Service Unavailable")
 
 
 class Refusal(Exception):
-    """Something asked for that cannot be done, and that the asker can understand.
+    """A request that cannot be done, for a reason that the caller can understand.
 
     `str(refusal)` speaks to people in the admin. API clients read `detail`, which is the same text
     unless the class fixes one: the shopper, for example, must not learn what is left of what.
@@ -109,7 +109,7 @@ def entry(
 class NotFound(Refusal):
     kind = NOT_FOUND
     code = "not_found"
-    # What is not there, if the title is to name it.
+    # What was not found, if the title is to name it.
     thing: ClassVar[str] = ""
 
     @property
@@ -135,7 +135,7 @@ class Busy(Refusal):
 
 
 class Conflict(Refusal):
-    """Somebody changed at that moment what the call depends on, in a way that nobody foresaw."""
+    """What the call depends on was changed at that moment, in a way that nobody foresaw."""
 
     kind = CONFLICT
     code = "conflict"
@@ -146,7 +146,7 @@ class Conflict(Refusal):
 def refusal_of(error: IntegrityError) -> Refusal | None:
     """Find the refusal that stands for a violated constraint: the one that names it, or Conflict.
 
-    None for a CHECK that no refusal names: whoever violates it is our own mistake, and a loud one.
+    None for a CHECK that no refusal names: violating it is our own mistake, and a loud one.
     """
     cause = error.__cause__
     name = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
@@ -191,7 +191,7 @@ class Invalid(Refusal):
         self.errors = errors
 
     def entries(self) -> list[answers.Error]:
-        """One entry a field, all with one status, since a response has only one."""
+        """Return one entry per field, all with one status, since a response has only one."""
         misshapen = any(error.title in self.SHAPE for error in self.errors)
         kind = BAD_REQUEST if misshapen else self.kind
         return [
@@ -222,7 +222,7 @@ def invalid_fields(errors: Any, source: str = "data") -> Iterator[FieldError]:
 
 
 def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Answer what DRF caught. None means that nobody foresaw it: a 500, loudly."""
+    """Answer the exception that DRF caught. None means that nobody foresaw it: a 500, loudly."""
     refusal = exception if isinstance(exception, Refusal) else _as_refusal(exception)
     return answer(refusal) if refusal else None
 

@@ -18,7 +18,7 @@ def storable(text: str) -> bool:
 
 
 def storable_json(value: Any, *, levels: int) -> bool:
-    """Tell whether PostgreSQL can hold the value, nested at most so many levels deep."""
+    """Tell whether PostgreSQL can hold the value, nested at most `levels` deep."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, float):

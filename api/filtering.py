@@ -27,7 +27,7 @@ EQ, LIKE, IN, IS_NULL = "eq", "like", "in", "is_null"
 COMPARISONS = ("gt", "ge", "lt", "le")
 
 _LOOKUPS = {"eq": "exact", "in": "in", "gt": "gt", "ge": "gte", "lt": "lt", "le": "lte"}
-# How many values an operator takes, where it is not one.
+# How many values an operator takes, where that is not exactly one.
 _VALUES_OF = {IN: range(1, BYTES_MAX), IS_NULL: range(1)}
 
 Row = TypeVar("Row", bound=Model)
@@ -72,8 +72,8 @@ class Term(NamedTuple):
     values: list[str]
 
 
-# Each reads on from where the last one stopped, and none can match one text in two ways, so that
-# the time for a filter grows with its length alone.
+# Each pattern reads on from where the last one stopped, and none can match one text in two ways, so
+# that the time for a filter grows with its length alone.
 _OPENING = re.compile(r"([A-Za-z_]{1,20})\(([\w.-]{1,64})", re.ASCII)
 _VALUE = re.compile(
     r"""
@@ -157,8 +157,8 @@ class Takes:
             return self.holds("isnull", True)
         if operator == LIKE:
             return self.holds(*_pattern(values[0]))
-        read = [self.read(_plain(value)) for value in values]
-        return self.compares(_LOOKUPS[operator], read if operator == IN else read[0])
+        operands = [self.read(_plain(value)) for value in values]
+        return self.compares(_LOOKUPS[operator], operands if operator == IN else operands[0])
 
     def compares(self, lookup: str, value: Any) -> Condition:
         return self.holds(lookup, value)
@@ -172,9 +172,9 @@ class Takes:
 
 
 def compared(expression: Expression, lookup: str, value: Any) -> Q:
-    known = expression.get_lookup(lookup)
-    assert known, lookup
-    return Q(known(expression, value))
+    lookup_class = expression.get_lookup(lookup)
+    assert lookup_class, lookup
+    return Q(lookup_class(expression, value))
 
 
 class Text(Takes): ...
@@ -206,9 +206,9 @@ class Flag(Takes):
 
 
 class Moment(Takes):
-    """A moment lasts as long as it was written precisely: a day, a second, a millisecond.
+    """A moment lasts as long as its precision: a day, a second, a millisecond.
 
-    `eq` means within it; the others compare with its beginning.
+    `eq` means within the moment; the other operators compare with its beginning.
     """
 
     wants = "a date (YYYY-MM-DD), milliseconds since 1970, or a moment as in RFC 3339"
@@ -232,7 +232,7 @@ _LIKE = {("*", "*"): "icontains", ("*", ""): "iendswith", ("", "*"): "istartswit
 
 
 def _pattern(text: str) -> tuple[str, str]:
-    """Return the lookup and the text that `*` at either end, or none, stand for."""
+    """Return the lookup that `*` at either end, or none, stands for, and the text without it."""
     match = _PATTERN.fullmatch(text)
     assert match, text
     before, within, after = match.groups()
@@ -261,18 +261,18 @@ def _moment(text: str) -> tuple[datetime, datetime]:
         begin = datetime.fromisoformat(day).replace(tzinfo=UTC)
         return begin, begin + timedelta(days=1)
     digits = (fraction or "")[:6]
-    written = f"{day}T{time}.{digits:0<6}{offset.replace(' ', '+').upper()}"
-    begin = datetime.fromisoformat(written).astimezone(UTC)
+    iso_text = f"{day}T{time}.{digits:0<6}{offset.replace(' ', '+').upper()}"
+    begin = datetime.fromisoformat(iso_text).astimezone(UTC)
     return begin, begin + timedelta(microseconds=10 ** (6 - len(digits)))
 
 
-def moment_asked(request: Request, name: str) -> datetime | None:
+def moment_parameter(request: Request, name: str) -> datetime | None:
     """Read a query parameter that names a moment, by its beginning. Raises: BadRequest."""
-    written = request.query_params.get(name)
-    if written is None:
+    text = request.query_params.get(name)
+    if text is None:
         return None
     try:
-        return _moment(written)[0]
+        return _moment(text)[0]
     except (ValueError, OverflowError) as error:
         raise BadRequest(f"{name} wants {Moment.wants}.", source=name) from error
 
@@ -288,7 +288,7 @@ class OperatorFilter(Filter):  # type: ignore[misc]
         self.takes, self.operator = takes, operator
 
     def filter(self, rows: "QuerySet[Row]", value: str) -> "QuerySet[Row]":
-        """What django-filter itself would call, with one value."""
+        """Filter by one value, as django-filter itself would call it."""
         return rows.filter(self.condition([value], self.field_name)) if value else rows
 
     def condition(self, values: Sequence[str], source: str) -> Condition:
@@ -330,62 +330,62 @@ def listed(
     rows: "QuerySet[Row]",
     filters: type[ListFilters] = ListFilters,
 ) -> "QuerySet[Row]":
-    """Filter and sort as the request asks; unasked, rows stay in the order that they have.
+    """Filter and sort as the request asks; without a `sort`, the order of `rows` stays.
 
     Raises: BadRequest for anything that this list does not take.
     """
-    found = conditions(request, filters)
-    return _sorted(request, rows.filter(*found) if found else rows, filters)
+    criteria = conditions(request, filters)
+    return _sorted(request, rows.filter(*criteria) if criteria else rows, filters)
 
 
 def conditions(request: Request, filters: type[ListFilters]) -> list[Condition]:
     """Return what `filter` and the plain query parameters ask for."""
-    asked = request.query_params
-    terms = parse(asked["filter"]) if asked.get("filter") else []
+    parameters = request.query_params
+    terms = parse(parameters["filter"]) if parameters.get("filter") else []
     return [
-        *(_declared(term, filters).condition(term.values, "filter") for term in terms),
+        *(_operator_filter(term, filters).condition(term.values, "filter") for term in terms),
         *(
-            declared.condition(_plain_values(declared, name, asked[name]), name)
-            for name in asked
-            if asked[name] and (declared := filters.base_filters.get(name))
+            operator_filter.condition(_plain_values(operator_filter, name, parameters[name]), name)
+            for name in parameters
+            if parameters[name] and (operator_filter := filters.base_filters.get(name))
         ),
     ]
 
 
-def _declared(term: Term, filters: type[ListFilters]) -> OperatorFilter:
+def _operator_filter(term: Term, filters: type[ListFilters]) -> OperatorFilter:
     takes = filters.takes.get(term.field)
     if takes is None:
         raise FilterNotSupported(f"There is no filter by {term.field} here.", source="filter")
     if term.operator not in takes.operators:
-        known = ", ".join(takes.operators)
+        operators = ", ".join(takes.operators)
         raise FilterNotSupported(
-            f"{term.field} can be filtered by {known}, not by {term.operator}.", source="filter"
+            f"{term.field} can be filtered by {operators}, not by {term.operator}.", source="filter"
         )
-    declared: OperatorFilter = filters.base_filters[_name(term.field, term.operator)]
-    return declared
+    operator_filter: OperatorFilter = filters.base_filters[_name(term.field, term.operator)]
+    return operator_filter
 
 
-def _plain_values(declared: OperatorFilter, name: str, text: str) -> list[str]:
-    """A backslash in a plain parameter is no more than that."""
+def _plain_values(operator_filter: OperatorFilter, name: str, text: str) -> list[str]:
+    """Split a plain parameter, in which a backslash is an ordinary character."""
     if not _supported(text):
         raise FilterCharacters(source=name)
     text = text.replace("\\", "\\\\")
-    return text.split(",") if declared.operator == IN else [text]
+    return text.split(",") if operator_filter.operator == IN else [text]
 
 
 def _sorted(request: Request, rows: "QuerySet[Row]", filters: type[ListFilters]) -> "QuerySet[Row]":
-    asked = request.query_params.get("sort", "")
-    if not asked:
+    sort = request.query_params.get("sort", "")
+    if not sort:
         return rows
-    field = asked.removeprefix("-")
+    field = sort.removeprefix("-")
     if field not in filters.sorts:
-        known = f"one of {', '.join(filters.sorts)}, or - and one" if filters.sorts else "nothing"
-        raise SortNotSupported(f"This list can be sorted by {known}.", source="sort")
+        choices = f"one of {', '.join(filters.sorts)}, or - and one" if filters.sorts else "nothing"
+        raise SortNotSupported(f"This list can be sorted by {choices}.", source="sort")
     columns = [F(name) if isinstance(name, str) else name for name in filters.sorts[field]]
-    downwards = asked != field
+    downwards = sort != field
     return rows.order_by(*(OrderBy(column, descending=downwards) for column in (*columns, F("pk"))))
 
 
 def included(request: Request) -> set[str]:
-    """What `include` asks for. Of what it names, an answer shows what it has."""
+    """Return the names in `include`. An answer shows those that it has."""
     return {name.strip() for name in request.query_params.get("include", "").lower().split(",")}

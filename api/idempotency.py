@@ -47,7 +47,7 @@ class KeyReused(Refusal):
 
 
 class Answered(Exception):
-    """The request happened before; `record` is what is known of it."""
+    """The request happened before; `record` is its stored key."""
 
     def __init__(self, record: IdempotencyKey) -> None:
         super().__init__(str(record))
@@ -70,7 +70,7 @@ class Key:
 
     @property
     def columns(self) -> list[Any]:
-        """The values of the row, in the order of the statements below."""
+        """Return the row's values in the order that the statements below expect."""
         scope = [self.id, self.client_id, self.method, self.path, self.key]
         return [*scope, self.fingerprint, self.claim_id]
 
@@ -78,8 +78,8 @@ class Key:
     def of(cls, request: Request) -> "Key | None":
         """Raises: BadRequest.
 
-        One that is not ASCII arrives empty from the web server. To take that for none would do
-        twice what was asked to be done once.
+        A key that is not ASCII arrives empty from the web server. Treating it as no key would do
+        twice what must happen once.
         """
         key = request.headers.get("Idempotency-Key")
         if key is None:
@@ -100,8 +100,8 @@ class Key:
         )
 
 
-# A key seen a day ago is a new key. The advisory lock is only tried: whoever comes second is told
-# so at once, instead of waiting on the unique index until the first has finished.
+# A key seen a day ago is a new key. The advisory lock is only tried: a second request is refused at
+# once, instead of waiting on the unique index until the first has finished.
 _CLAIM = """
 WITH guard AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS free),
 claimed AS (
@@ -138,11 +138,11 @@ def claim(key: Key | None, resource_id: uuid.UUID | str) -> None:
     if not free:
         raise KeyInUse
     if not claimed:
-        raise Answered(_known(key))
+        raise Answered(_record_of(key))
 
 
-def _known(key: Key) -> IdempotencyKey:
-    """Raises: KeyReused, if the key came with another body."""
+def _record_of(key: Key) -> IdempotencyKey:
+    """Return the key's stored record. Raises: KeyReused, if the key came with another body."""
     record = IdempotencyKey.objects.get(pk=key.id)
     if record.fingerprint != key.fingerprint:
         raise KeyReused
@@ -163,7 +163,7 @@ ON CONFLICT (id) DO UPDATE
 
 @in_transaction
 def _store(key: Key, response: Response) -> bool:
-    """Remember an answer, and tell whether: the key may belong to another call of this day."""
+    """Store an answer and tell whether that worked: the key may belong to another call by now."""
     body = JSONRenderer().render(response.data).decode()
     now = clock.now()
     with connection.cursor() as cursor:
@@ -183,9 +183,8 @@ def once(
     """Have a view's method perform a request, or answer as it was answered before.
 
     The method hands the key to a service, which claims it. `again` makes the answer anew from the
-    view and the resource id that was claimed; what else the address names is in `view.kwargs`.
-    Errors of the server and 429 are not remembered, nor is 202, which only says how far things had
-    got.
+    view and the resource id that was claimed; the other parts of the address are in `view.kwargs`.
+    Server errors and 429 are not stored, nor is 202, which only says how far things had got.
     """
 
     def decorate(
@@ -221,7 +220,7 @@ def _once(
     except KeyReused:
         raise
     except Refusal as refusal:
-        # What is refused for the moment only is not the answer to this request.
+        # A refusal that holds only for the moment is not the answer to this request.
         if refusal.retry_after_seconds is not None:
             raise
         response = answer(refusal)
@@ -234,8 +233,8 @@ def _once(
         if response.status_code < 400:
             return response
         raise KeyInUse from refusal
-    # Refused before it could claim the key, which another call has used: that one's answer counts.
-    return _replay(_known(key), again)
+    # Refused before it could claim the key, which another call has used: that call's answer counts.
+    return _replay(_record_of(key), again)
 
 
 def _replay(record: IdempotencyKey, again: Callable[[str], Response]) -> Response:

@@ -9,7 +9,7 @@ from django.urls.converters import UUIDConverter
 def uuid7() -> uuid.UUID:
     """Make a version 7 UUID (RFC 9562, method 3): one made a microsecond later sorts later.
 
-    Its 62 random bits come from the operating system: whoever knows an order's id may pay it.
+    Its 62 random bits come from the operating system: anybody who knows an order's id may pay it.
     """
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
@@ -24,7 +24,7 @@ def uuid7_of(milliseconds: int, fraction: int, random: int) -> uuid.UUID:
 
 
 class IdInAddress(UUIDConverter):
-    """An id as anybody writes it: some languages know UUIDs in capital letters only."""
+    """An id in either case: some languages write UUIDs in capital letters only."""
 
     regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 

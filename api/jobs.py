@@ -1,4 +1,4 @@
-"""What the worker does by the clock. Every job may run twice, or at the same time, without harm."""
+"""What the worker does on a schedule. Every job may run twice, or in parallel, without harm."""
 
 import structlog
 from procrastinate.contrib.django import app
@@ -20,6 +20,6 @@ async def retry_stalled_jobs(timestamp: int) -> None:
 @app.periodic(cron="17 * * * *")
 @app.task(queueing_lock="purge_keys_and_counts", pass_context=False)
 def purge_keys_and_counts(timestamp: int) -> None:
-    """Forget yesterday's idempotency keys, and addresses that have gone quiet."""
+    """Delete yesterday's idempotency keys, and the counts of addresses that have gone quiet."""
     idempotency.purge()
     limits.purge()

@@ -1,6 +1,6 @@
-"""How often one address may call: nobody's flood may slow the shop down for everybody else.
+"""How often one address may call, so that one caller's flood does not slow the shop for the others.
 
-Counted by remote address, never by API client, for all the shoppers of a storefront share one.
+Calls are counted by remote address, never by API client: all shoppers of a storefront share one.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ class TooManyRequests(Refusal):
 
 
 def count(request: HttpRequest, kind: str = "") -> None:
-    """Count a call: of a kind in settings.LIMITS, or one like any other.
+    """Count a call of a kind in settings.LIMITS or, without a kind, like any other.
 
     Raises: TooManyRequests.
     """
@@ -44,7 +44,7 @@ def count(request: HttpRequest, kind: str = "") -> None:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Tell who calls. Of X-Forwarded-For only what our own proxies wrote is believed."""
+    """Return the caller's address. Only what our own proxies wrote to X-Forwarded-For counts."""
     address: str = request.META.get("REMOTE_ADDR", "")
     proxies = settings.NUM_TRUSTED_PROXIES
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
@@ -55,7 +55,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def _network(address: str) -> str:
-    """Whoever has one address of IPv6 has the other 2^64 of its network, too."""
+    """Return the network of an IPv6 address: its owner has all 2^64 addresses of it."""
     try:
         return str(ipaddress.ip_network((address, 64), strict=False))
     except ValueError:
@@ -76,7 +76,7 @@ class _OwnCounts:
         now = time.monotonic()
         if now >= self._ends:
             self._ends, self._calls = now + settings.LIMIT_SECONDS, {}
-        # Two threads may count as one here: this limit is a generous one.
+        # Two threads may count as one here, which is fine for so generous a limit.
         calls = self._calls[address] = self._calls.get(address, 0) + 1
         if calls > limit:
             raise TooManyRequests(self._ends - now)
@@ -86,7 +86,7 @@ class _OwnCounts:
 class _Permits:
     until: float
     left: int = 0
-    # There is no more to be had for this address until the period ends.
+    # Whether there are no more permits for this address until the period ends.
     last: bool = False
 
 

@@ -26,8 +26,8 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-Id", "")
-        request_id = sent if _PLAIN_REQUEST_ID.fullmatch(sent) else str(uuid7())
+        header = request.headers.get("X-Request-Id", "")
+        request_id = header if _PLAIN_REQUEST_ID.fullmatch(header) else str(uuid7())
         request.request_id = request_id  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -41,7 +41,7 @@ class RequestMiddleware:
 class ContentPolicyMiddleware(CSPMiddleware):
     """Tell browsers what a page may load: the admin what Unfold needs, any other its own policy.
 
-    An answer of the API, of which there are many, gets the default in one piece.
+    The API's answers, of which there are many, get the default in one piece.
     """
 
     get_response: Any

@@ -54,7 +54,7 @@ class ApiClient(models.Model):
     def make_secret(self, secret: str = "") -> str:
         """Set a new secret of 256 random bits, which only the caller ever sees, and return it.
 
-        A random value of that size needs no slow hash, and a token call no second of CPU for one.
+        A random value of that size needs no slow hash, which would cost each token call CPU time.
         """
         secret = secret or secrets.token_urlsafe(32)
         self.secret_sha256 = _sha256(secret)
@@ -121,13 +121,13 @@ class StoreSettings(models.Model):
     time_zone = models.CharField(max_length=64, blank=True, default="")
     page_length = models.PositiveSmallIntegerField(default=25)
     cart_expiry_days = models.PositiveSmallIntegerField(default=7)
-    # Whether carts that do not say it themselves take more than is available until checkout.
+    # Whether carts without a setting of their own take more than is available until checkout.
     defer_inventory_check = models.BooleanField(default=False)
     # Whether the list of carts shows those that belong to no customer, which is all of them.
     show_all_carts = models.BooleanField(default=True)
-    # At this many available units, or fewer, stock is low where a product says nothing else.
+    # At this many available units or fewer, stock is low, unless a product has its own threshold.
     low_stock_threshold = models.PositiveIntegerField(default=5)
-    # After how many hours an order that waits for its money is cancelled; 0 is never.
+    # After how many hours an unpaid order is cancelled; 0 is never.
     unpaid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
     partly_paid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
 

@@ -52,13 +52,13 @@ class Page:
             query["page[limit]"] = self.limit
             return f"{request.path}?{urlencode(query, safe='[](),:*')}"
 
-        after, before = self.offset + self.limit, max(0, self.offset - self.limit)
+        next_offset, previous_offset = self.offset + self.limit, max(0, self.offset - self.limit)
         return {
             "current": link(self.offset),
             "first": link(0),
             "last": link((pages - 1) * self.limit) if pages > 1 else None,
-            "next": link(after) if after < total else None,
-            "prev": link(before) if self.offset else None,
+            "next": link(next_offset) if next_offset < total else None,
+            "prev": link(previous_offset) if self.offset else None,
         }
 
 
@@ -73,5 +73,5 @@ def paginated(
     request: Request, rows: "QuerySet[Any, Row]", represent: Callable[[Row], Mapping[str, object]]
 ) -> Response:
     page = Page.of(request)
-    found = [represent(row) for row in rows[page.offset : page.offset + page.limit]]
-    return page.envelope(request, found, rows.count())
+    data = [represent(row) for row in rows[page.offset : page.offset + page.limit]]
+    return page.envelope(request, data, rows.count())

@@ -21,7 +21,7 @@ PAGE: Policy = {
     "frame-ancestors": [NONE],
     "base-uri": [NONE],
 }
-# Unfold's menus are Alpine, which evaluates what stands in its attributes; it has fonts of its own.
+# Unfold's menus use Alpine, which evaluates code in attributes; Unfold has fonts of its own.
 ADMIN: Policy = {
     **PAGE,
     "script-src": [SELF, UNSAFE_EVAL],

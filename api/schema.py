@@ -1,4 +1,4 @@
-"""What the API's description (OpenAPI) says, told apart from the views that do it.
+"""What the API's description (OpenAPI) says, apart from the views that do it.
 
 Each app's `schema.py` describes its operations with `describe`: what they take, answer and refuse.
 What an answer looks like is derived from its type, which stands in the app's `answers.py`. What
@@ -51,7 +51,7 @@ TEXT: Piece = {"type": "string"}
 
 
 def an_object(properties: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> Piece:
-    """Describe an object: what it always has, and what it may have."""
+    """Describe an object: the properties that it always has, and those that it may have."""
     return {
         "type": "object",
         "properties": {**properties, **(optional or {})},
@@ -75,13 +75,15 @@ _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def schema_of(hint: Any) -> Piece:
-    """Derive a piece from the type of an answer, or of a part of one."""
+    """Derive the schema of an answer, or of a part of one, from its type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        described = schema_of(arguments[0])
-        for beside in arguments[1:]:
-            described |= beside.said if isinstance(beside, Keywords) else {"description": beside}
-        return described
+        piece = schema_of(arguments[0])
+        for addition in arguments[1:]:
+            piece |= (
+                addition.values if isinstance(addition, Keywords) else {"description": addition}
+            )
+        return piece
     if origin is NotRequired:
         return schema_of(arguments[0])
     if origin is Literal:
@@ -114,7 +116,7 @@ def _answer(hint: Any) -> Piece:
 
 
 def _filled(field: Any, arguments: tuple[Any, ...]) -> Any:
-    """Put the type that a generic answer was given in the place of its parameter."""
+    """Replace a generic answer's parameter by the type that it was given."""
     if field is T:
         return arguments[0]
     return field[arguments] if getattr(field, "__parameters__", ()) else field
@@ -183,12 +185,12 @@ def add_components(result: Piece, **_: Any) -> Piece:
 @cache
 def document() -> Piece:
     """Make the description once in each process."""
-    made: Piece = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    return made
+    description: Piece = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return description
 
 
 class Schema(AutoSchema):
-    """Puts a described operation into the words of OpenAPI."""
+    """Writes a described operation as OpenAPI."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
@@ -235,8 +237,8 @@ class Schema(AutoSchema):
                 "pattern": "^[!-~]([ -~]*[!-~])?$",
             }
             hours = KEPT_FOR.days * 24
-            told = f"The same request with the same key happens once, within {hours} hours."
-            yield _parameter("Idempotency-Key", told, key, place="header")
+            about = f"The same request with the same key happens once, within {hours} hours."
+            yield _parameter("Idempotency-Key", about, key, place="header")
         for name, text in operation.headers:
             yield _parameter(name, text, TEXT, place="header")
         for name, text, piece in operation.query:
@@ -257,11 +259,11 @@ class Schema(AutoSchema):
         return {"requestBody": {"content": content, "required": operation.body_required}}
 
     def _resolved(self, piece: Any) -> Any:
-        """Put references in the place of serializers."""
+        """Replace serializers by references to their components."""
         if isinstance(piece, type):
-            # One without fields gets no name of its own.
-            named = self.resolve_serializer(piece, "request")
-            return named.ref if named else {"type": "object"}
+            # A serializer without fields gets no component of its own.
+            component = self.resolve_serializer(piece, "request")
+            return component.ref if component else {"type": "object"}
         if isinstance(piece, dict):
             return {name: self._resolved(nested) for name, nested in piece.items()}
         if isinstance(piece, list):
@@ -285,15 +287,15 @@ class Schema(AutoSchema):
             reasons[400]["malformed"] = "The body is no JSON."
         return {
             str(status): _response(
-                "\n".join(f"- `{code}`: {text}" for code, text in sorted(told.items())),
+                "\n".join(f"- `{code}`: {text}" for code, text in sorted(details.items())),
                 Errors,
                 *(("Retry-After",) if status in {409, 429, 503} else ()),
             )
-            for status, told in sorted(reasons.items())
+            for status, details in sorted(reasons.items())
         }
 
     def _refuses(self, operation: Operation) -> Iterator[type[Refusal]]:
-        """What the operation refuses by itself, and what every one of its sort refuses."""
+        """Yield the operation's own refusals, and those of every operation like it."""
         yield from operation.refuses
         yield BadRequest
         yield TooManyRequests
@@ -320,15 +322,15 @@ def _camel(summary: str) -> str:
 
 
 def _response(description: str, answer: Any, *headers: str) -> Piece:
-    told: Piece = {
+    response: Piece = {
         "description": description,
         "headers": {
             name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *headers)
         },
     }
     if answer is not None:
-        told["content"] = {"application/json": {"schema": schema_of(answer)}}
-    return told
+        response["content"] = {"application/json": {"schema": schema_of(answer)}}
+    return response
 
 
 def _parameter(name: str, description: str, schema: Piece, *, place: str = "query") -> Piece:
@@ -344,14 +346,16 @@ def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
         {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX},
     )
     if filters.takes:
-        known = "; ".join(
+        operators = "; ".join(
             f"`{name}`: {', '.join(takes.operators)}" for name, takes in filters.takes.items()
         )
-        told = f"Terms such as `eq(name,value)`, joined by `:`, all of which must hold. {known}."
-        yield _parameter("filter", told, TEXT)
+        about = (
+            f"Terms such as `eq(name,value)`, joined by `:`, all of which must hold. {operators}."
+        )
+        yield _parameter("filter", about, TEXT)
     if filters.sorts:
-        known = ", ".join(f"`{name}`" for name in filters.sorts)
-        yield _parameter("sort", f"One of {known}, or the same after a `-`.", TEXT)
+        fields = ", ".join(f"`{name}`" for name in filters.sorts)
+        yield _parameter("sort", f"One of {fields}, or the same after a `-`.", TEXT)
 
 
 describe(

@@ -37,14 +37,14 @@ def rename_client(pk: uuid.UUID, name: str) -> None:
     tokens.forget_clients()
 
 
-# Tokens that are out carry the client's version. In this process they end with the change, in any
-# other within CLIENT_CACHE_SECONDS.
+# Issued tokens carry the client's version. In this process they end with the change, in any other
+# within CLIENT_CACHE_SECONDS.
 
 
 def rotate_secret(pk: uuid.UUID) -> str:
-    """Replace a client's secret by the one returned, which is stored nowhere.
+    """Replace a client's secret and return the new one, which is stored nowhere.
 
-    The old one gets no token any more, and the tokens that it got end.
+    The old secret gets no more tokens, and the tokens that it got end.
 
     Raises: StorefrontHasNoSecret.
     """
@@ -65,7 +65,7 @@ def _rotate(pk: uuid.UUID) -> str:
 
 
 def revoke_client(pk: uuid.UUID) -> None:
-    """Let a client in no more, and end its tokens, for good: a restored client needs new ones."""
+    """Shut a client out and end its tokens for good: a restored client needs new ones."""
     _set_active(pk, active=False)
     tokens.forget_clients()
 

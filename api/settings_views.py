@@ -32,11 +32,11 @@ class CartExpiryDays(WholeNumber):
         return days
 
 
-# Of the addresses of an order; beside these, a county or a region. See orders.serializers.
+# Mandatory in an order's addresses, beside a county or a region. See orders.serializers.
 ADDRESS_MANDATORY_FIELDS = ["first_name", "last_name", "line_1", "postcode", "country"]
 
 
-# What the source API has beside these is fixed here, and writing it changes nothing.
+# The source API's other settings are fixed here, and writing them changes nothing.
 class SettingsChanges(serializers.Serializer[Any]):
     page_length = WholeNumber(min_value=1, max_value=PAGE_LENGTH_MAX, required=False)
 
@@ -74,7 +74,7 @@ class SettingsView(_SettingsAnswers):
     changes = SettingsChanges
 
     def answered(self) -> Response:
-        shown: answers.Settings = {
+        answer: answers.Settings = {
             "type": "settings",
             "page_length": store.current().page_length,
             "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
@@ -90,7 +90,7 @@ class SettingsView(_SettingsAnswers):
             "integration_limit": 0,
             "event_limit": 0,
         }
-        return envelope(shown)
+        return envelope(answer)
 
     def delete(self, request: Request) -> Response:
         """Go back to the defaults."""
@@ -102,12 +102,12 @@ class CartSettingsView(_SettingsAnswers):
     changes = CartSettingsChanges
 
     def answered(self) -> Response:
-        known = store.current()
-        shown: answers.CartSettings = {
+        current = store.current()
+        answer: answers.CartSettings = {
             "type": "settings",
-            "cart_expiry_days": known.cart_expiry_days,
+            "cart_expiry_days": current.cart_expiry_days,
             "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
-            "inventories": {"defer_inventory_check": known.defer_inventory_check},
-            "show_all_carts": known.show_all_carts,
+            "inventories": {"defer_inventory_check": current.defer_inventory_check},
+            "show_all_carts": current.show_all_carts,
         }
-        return envelope(shown)
+        return envelope(answer)

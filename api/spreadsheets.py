@@ -6,18 +6,18 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# What a spreadsheet runs instead of showing it; and the sign itself that keeps it from that, so
-# that a file read again says what was written.
+# Cells that begin so are run instead of shown by a spreadsheet. The apostrophe that prevents that
+# is escaped too, so that a file read again says what was written.
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def escaped(cell: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    """Put an apostrophe before text that a spreadsheet would take for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_DANGEROUS) else cell
 
 
 def unescaped(cell: str) -> str:
-    """Take that apostrophe away again."""
+    """Remove the apostrophe that `escaped` put there."""
     is_escaped = cell.startswith("'") and cell[1:].startswith(_DANGEROUS)
     return cell[1:] if is_escaped else cell
 
@@ -41,7 +41,7 @@ def csv_response(
 
 def _lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     writer = csv.writer(_Echo())
-    # The mark by which spreadsheets know UTF-8.
+    # The mark by which spreadsheets recognize UTF-8.
     yield "\ufeff" + writer.writerow(columns)
     for row in rows:
         yield writer.writerow([escaped(cell) for cell in row])

@@ -1,6 +1,6 @@
-"""What a merchant sets for the whole store, at /v2/settings. One row, read about never.
+"""What a merchant sets for the whole store, at /v2/settings: one row, rarely changed.
 
-Each process looks again after some seconds, as it does for currencies.
+Each process reads it again after some seconds, as it does for currencies.
 """
 
 import time
@@ -16,16 +16,16 @@ from api.idempotency import Key, claim
 from api.models import CART_EXPIRY_DAYS_MAX, StoreSettings
 from api.transactions import in_transaction
 
-_known: tuple[float, StoreSettings] | None = None
+_cached: tuple[float, StoreSettings] | None = None
 
 
 def current() -> StoreSettings:
     """Return the store's settings, or the defaults while nobody has changed any."""
-    global _known
-    if _known is None or _known[0] < time.monotonic():
+    global _cached
+    if _cached is None or _cached[0] < time.monotonic():
         row = StoreSettings.objects.first() or _defaults()
-        _known = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, row)
-    return _known[1]
+        _cached = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, row)
+    return _cached[1]
 
 
 def time_zone() -> tzinfo:
@@ -33,18 +33,18 @@ def time_zone() -> tzinfo:
     try:
         return ZoneInfo(current().time_zone or settings.TIME_ZONE)
     except (ZoneInfoNotFoundError, ValueError):
-        # It was chosen where it was known, and this machine knows fewer.
+        # The zone was chosen on a machine that knows more time zones than this one.
         return timezone.get_default_timezone()
 
 
 def title(request: HttpRequest) -> str:
-    """Name the store, at the top of the admin."""
+    """Return the store's name for the top of the admin."""
     return current().name or "Holdfast"
 
 
 def forget() -> None:
-    global _known
-    _known = None
+    global _cached
+    _cached = None
 
 
 def _defaults() -> StoreSettings:
@@ -52,7 +52,7 @@ def _defaults() -> StoreSettings:
 
 
 def change(*, key: Key | None = None, **fields: Any) -> None:
-    """Change what is given and leave the rest."""
+    """Change the given settings and leave the rest."""
     _change(key, fields)
     forget()
 
@@ -60,12 +60,12 @@ def change(*, key: Key | None = None, **fields: Any) -> None:
 @in_transaction
 def _change(key: Key | None, fields: dict[str, Any]) -> None:
     claim(key, "settings")
-    # Two first changes at once both find the one row.
+    # Two first changes at the same time both find the one row.
     StoreSettings.objects.bulk_create([_defaults()], ignore_conflicts=True)
     if fields:
         StoreSettings.objects.update(**fields)
 
 
 def reset_page_length() -> None:
-    """Go back to the default of what PUT /v2/settings can change."""
+    """Reset what PUT /v2/settings can change to its default."""
     change(page_length=StoreSettings().page_length)

@@ -80,17 +80,17 @@ def issue(grant_type: str, client_id: str, client_secret: str) -> answers.Token:
 
 def read(token: str) -> Caller:
     """Raises: BadToken."""
-    known = _verified.get(token)
-    if known is None or not known.still_holds():
-        known = _verify(token)
-    name, version = _active_client(known.client_id)
-    if version != known.version:
+    verified = _verified.get(token)
+    if verified is None or not verified.still_holds():
+        verified = _verify(token)
+    name, version = _active_client(verified.client_id)
+    if version != verified.version:
         raise BadToken
-    return Caller(known.client_id, name, known.scope)
+    return Caller(verified.client_id, name, verified.scope)
 
 
 class _Verified(NamedTuple):
-    """What a token says whose signature was right, and the key that it was signed with."""
+    """The claims of a token with a valid signature, and the key that it was signed with."""
 
     client_id: str
     scope: str
@@ -103,8 +103,8 @@ class _Verified(NamedTuple):
         return self.expires > time.time() and settings.TOKEN_KEYS.get(self.kid) == self.secret
 
 
-# Tokens that this process has verified: a shopper sends the same one with every call, and to verify
-# it takes longer than all else about it. Only good ones are kept, and never more than these.
+# Tokens that this process has verified: a shopper sends the same one with every call, and verifying
+# it is the slowest part of reading it. Only valid ones are kept, and never more than TOKENS_MAX.
 TOKENS_MAX = 5_000
 _verified: dict[str, _Verified] = {}
 
@@ -131,23 +131,23 @@ def _verify(token: str) -> _Verified:
     return verified
 
 
-# What each process has seen of a client's row lately: (until when it holds, name, version).
-_seen: dict[str, tuple[float, str, int]] = {}
+# What this process lately read of a client's row: (until when it holds, name, version).
+_cached_clients: dict[str, tuple[float, str, int]] = {}
 
 
 def _active_client(client_id: str) -> tuple[str, int]:
-    """Look a client up, at most once in CLIENT_CACHE_SECONDS, the time a revocation takes."""
+    """Look up a client, at most once in CLIENT_CACHE_SECONDS: the time that a revocation takes."""
     now = time.monotonic()
-    until, name, version = _seen.get(client_id, (0.0, "", 0))
+    until, name, version = _cached_clients.get(client_id, (0.0, "", 0))
     if until < now:
         client = ApiClient.objects.filter(client_id=client_id, active=True).first()
         if client is None:
             raise BadToken
         name, version = client.name, client.version
-        _seen[client_id] = (now + settings.CLIENT_CACHE_SECONDS, name, version)
+        _cached_clients[client_id] = (now + settings.CLIENT_CACHE_SECONDS, name, version)
     return name, version
 
 
 def forget_clients() -> None:
-    """Look every client up again at its next call."""
-    _seen.clear()
+    """Make every client be looked up again at its next call."""
+    _cached_clients.clear()

@@ -29,9 +29,9 @@ class Stale(Exception):
 def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
     """Run an entry-point service in one transaction, committed when it returns.
 
-    Tried up to three times where nothing can have been committed: a deadlock, a lock waited for too
-    long, a stale read. Never after a connection lost at COMMIT, when nobody knows. A violated
-    constraint becomes the refusal that names it, or Conflict: see api.errors.
+    The service is tried up to three times where nothing can have been committed: a deadlock, a lock
+    timeout, a stale read; but never after a connection lost at COMMIT, when nobody knows. A
+    violated constraint becomes the refusal that names it, or Conflict: see api.errors.
 
     Raises: Busy, when the last try failed too; whatever the service raises.
     """
@@ -51,7 +51,7 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
                 if refusal := refusal_of(error):
                     raise refusal from error
                 raise
-            # The jitter keeps two that collided from colliding again.
+            # The jitter keeps two transactions that collided from colliding again.
             time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311
         raise AssertionError("unreachable")
 
@@ -63,11 +63,11 @@ def _may_try_again(error: OperationalError | Stale) -> bool:
 
 
 def assert_in_transaction() -> None:
-    """Inner services write inside their caller's transaction and never open one of their own."""
+    """Require a transaction: inner services write in their caller's and never open their own."""
     assert connection.in_atomic_block, "call this inside a transaction"
 
 
 def assert_no_transaction() -> None:
-    """Lock nothing while somebody outside is asked. A test's own transaction is no lock."""
+    """Require that nothing is locked while a gateway is asked. A test's transaction is no lock."""
     blocks = connection.atomic_blocks
     assert all(getattr(block, "_from_testcase", False) for block in blocks), "a transaction is open"

@@ -83,7 +83,7 @@ class ApiView(APIView):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
         _ = request.body
-        # And look at the host before anything is done for a request that names another one.
+        # And check the host before anything is done for a request that names another one.
         request.get_host()
         return super().initialize_request(request, *args, **kwargs)
 
@@ -91,7 +91,7 @@ class ApiView(APIView):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         finalized = super().finalize_response(request, response, *args, **kwargs)
-        # Tokens, carts and orders are nobody else's business, and stock changes by the moment.
+        # Tokens, carts and orders are private, and stock changes from moment to moment.
         finalized["Cache-Control"] = "no-store"
         return finalized
 
@@ -126,7 +126,7 @@ def validated(
 
 @functools.cache
 def _reader(serializer: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-    """Make one of each: validating changes nothing in it, and making one copies all its fields."""
+    """Make one per class: validating changes nothing in it, and making it copies all fields."""
     return serializer()
 
 
@@ -135,7 +135,7 @@ def envelope(data: Any, status: int = 200, **beside: Any) -> Response:
 
 
 class GrantType(serializers.ChoiceField):
-    """An unknown one makes the call malformed, as in the source API: a 400."""
+    """A field whose unknown values make the call malformed, as in the source API: a 400."""
 
     default_error_messages = {
         "invalid": f"This must be one of: {', '.join(sorted(tokens.SCOPES))}."
@@ -162,19 +162,19 @@ class TokenView(ApiView):
     limited_as = "token"
 
     def post(self, request: Request) -> Response:
-        asked = validated(TokenRequest, request.data, source="form")
-        return Response(tokens.issue(**asked))
+        fields = validated(TokenRequest, request.data, source="form")
+        return Response(tokens.issue(**fields))
 
 
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """The process answers."""
+    """Say that the process answers."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """The database answers too, and has every migration: send traffic."""
+    """Say whether the database answers too, and has every migration: then send traffic."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -190,7 +190,7 @@ _migrated = False
 
 
 def _is_migrated() -> bool:
-    """Once every migration is there, a process need not look again: none is taken away."""
+    """Look until every migration is applied, and then no more: none is ever taken away."""
     global _migrated
     if not _migrated:
         executor = MigrationExecutor(connection)
@@ -204,7 +204,7 @@ def no_page(request: HttpRequest, **captured: str) -> NoReturn:
 
 def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
     body = {"errors": [entry(kind.status, kind.title, detail, code=code)]}
-    # A 404 may be kept by whoever is in between, unless it says no.
+    # A cache in between may keep a 404, unless its headers forbid it.
     return JsonResponse(body, status=kind.status, headers={"Cache-Control": "no-store"})
 
 
@@ -245,5 +245,5 @@ def _page_for_people(
 def server_error(request: HttpRequest) -> JsonResponse:
     request_id = getattr(request, "request_id", "")
     detail = "Something went wrong on the server."
-    wrong = entry(500, SERVER_ERROR.title, detail, code="server_error")
-    return JsonResponse({"errors": [{**wrong, "request_id": request_id}]}, status=500)
+    error = entry(500, SERVER_ERROR.title, detail, code="server_error")
+    return JsonResponse({"errors": [{**error, "request_id": request_id}]}, status=500)

@@ -10,7 +10,7 @@ from rest_framework.serializers import ListSerializer
 from api import clock
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
-from api.filtering import conditions, listed, moment_asked
+from api.filtering import conditions, listed, moment_parameter
 from api.idempotency import Key, once
 from api.pagination import Page, paginated
 from api.views import ApiView, envelope
@@ -121,7 +121,7 @@ class InventoryView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
-        moment = moment_asked(request, "at")
+        moment = moment_parameter(request, "at")
         stock = stock_log.stock_of(product_id)
         if moment is None:
             return envelope(serializers.stock(stock))
