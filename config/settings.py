@@ -13,7 +13,7 @@ env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Set by `make run` and the commands for developers only. It allows the embedded database, the
-# demo's credentials, the `test` gateway and the replaceable clock, and so belongs on loopback.
+# demo's credentials, the `test` gateway and the replaceable clock, so it belongs on loopback.
 HOLDFAST_DEMO = env.bool("HOLDFAST_DEMO", default=False)
 DEBUG = False
 
@@ -28,13 +28,13 @@ def _secret(name: str) -> str:
 
 
 SECRET_KEY = _secret("SECRET_KEY")
-# Access tokens are signed with a key of their own: "kid:secret,kid:secret". The first one signs,
-# all of them verify, so that a key can be replaced while its tokens live.
+# Access tokens are signed with keys of their own: "kid:secret,kid:secret". The first key signs, all
+# of them verify, so that a key can be replaced while its tokens live.
 TOKEN_KEYS: dict[str, str] = dict(
     pair.split(":", 1) for pair in env.list("TOKEN_KEYS", default=[f"1:{_secret('TOKEN_KEY')}"])
 )
 TOKEN_LIFETIME_SECONDS = 3600
-# For how long a revoked API client may go on in a process that has just seen it.
+# For how long a revoked API client may go on in a process that has just looked it up.
 CLIENT_CACHE_SECONDS = 15
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -43,39 +43,38 @@ ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 
-# Who may use the manual gateway: with it on, anybody who knows an order's id can mark it paid.
+# Whether shoppers may use the manual gateway: then anybody with an order's id can mark it paid.
 MANUAL_GATEWAY_FOR_SHOPPERS = env.bool("MANUAL_GATEWAY_FOR_SHOPPERS", default=HOLDFAST_DEMO)
-# The storefront, one of the API clients, as which the shop window at / calls; with none, there is
-# nothing at /.
+# The API client, a storefront, whose name the shop window at / uses; without one, / has no page.
 SHOP_WINDOW_CLIENT = env.str(
     "SHOP_WINDOW_CLIENT", default="demo-storefront" if HOLDFAST_DEMO else ""
 )
 SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
 CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
-# After how long the order list says that somebody should look: at money that is on its way, and at
-# orders of which only a part was paid.
+# After how long the order list asks for attention: to money that is on its way, and to orders of
+# which only a part was paid.
 ATTENTION_PENDING_MINUTES = env.int("ATTENTION_PENDING_MINUTES", default=5)
 ATTENTION_PARTLY_PAID_HOURS = env.int("ATTENTION_PARTLY_PAID_HOURS", default=72)
 # How long a request waits for a gateway, and how long after that its charge counts as under way.
 GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
-# How long a worker waits, for whom no buyer is waiting.
+# How long a worker waits for a gateway: longer, since no buyer waits for the worker.
 GATEWAY_WORKER_TIMEOUT_SECONDS = env.int("GATEWAY_WORKER_TIMEOUT_SECONDS", default=60)
 # How many threads of a process may wait for gateways: half of those that config.supervisor starts.
 # Beyond that a payment answers 202 at once, and a worker charges it.
 GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2)
-# How long a buyer has to confirm a payment, and a gateway to say what became of one.
+# How long a buyer has to confirm a payment, and a gateway to report what became of a payment.
 PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30)
-# How long a gateway keeps money reserved; then the authorization is let go, and so are the units.
+# How long a gateway keeps money reserved. Then the authorization and the order's units are let go.
 AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7)
 
-# Who may read /metrics, as a bearer token; without one nobody may, but in the demo everybody.
+# The bearer token for reading /metrics. Without one nobody may read it, except in the demo.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # Without its secret key Stripe cannot be enabled; without the webhook's, its messages are refused.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
-# Another address than Stripe's own; the tests have one that behaves like it.
+# An address to use instead of Stripe's own; the tests have a server that behaves like Stripe.
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 
 INSTALLED_APPS = [
@@ -135,8 +134,8 @@ TEMPLATES = [
     },
 ]
 
-# Waiting for ever is how a small fault becomes an outage: a lock, a statement and a forgotten
-# transaction each have an end. Migrations and long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
+# Waiting for ever turns a small fault into an outage, so a lock wait, a statement and an idle
+# transaction each time out. Migrations and long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
 _LIMITS = {
     "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000),
     "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000),
@@ -166,7 +165,7 @@ DATABASES = {
         "ATOMIC_REQUESTS": False,
         "CONN_MAX_AGE": 0 if _POOL else None,
         "DISABLE_SERVER_SIDE_CURSORS": not _PREPARE,
-        # What stands in the address, such as ?sslmode=require, counts for more.
+        # Options in the URL, such as ?sslmode=require, take precedence.
         "OPTIONS": _database_options | _database.get("OPTIONS", {}),
     }
 }
@@ -190,15 +189,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "cart_id": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,128}$"},
         "id": {"type": "string", "format": "uuid"},
     },
-    # A view is asked about its operations, and for no request.
+    # A view is asked about its operations without a request.
     "GET_MOCK_REQUEST": lambda method, path, view, request: None,
     "ENFORCE_NON_BLANK_FIELDS": True,
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
-# The last two are not there; a browser shows that to the page only if it is told so in these words.
+# The last two do not exist, but without CORS headers a browser would hide that from the page.
 CORS_URLS_REGEX = r"^/(v2|oauth|pcm|catalog)(/|$)"
-# Which sites' pages may call the API; in the demo, whatever a developer serves on this machine.
+# Which sites' pages may call the API; in the demo, any that a developer serves on this machine.
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = (
     [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []
@@ -209,7 +208,7 @@ CORS_ALLOW_HEADERS = [
     "content-type",
     "idempotency-key",
     "x-request-id",
-    # What clients of the source API send with every call; most of it says nothing to us.
+    # What clients of the source API send with every call; most of it means nothing here.
     "x-moltin-application",
     "x-moltin-auth-store",
     "x-moltin-currency",
@@ -234,7 +233,7 @@ LIMITS = {
     "token": env.int("TOKEN_LIMIT", default=1_000),
     "checkout": env.int("CHECKOUT_LIMIT", default=1_000),
     "payment": env.int("PAYMENT_LIMIT", default=1_000),
-    # To hash a password takes half a second of a core, on purpose.
+    # Hashing a password takes half a second of a core, on purpose.
     "login": env.int("LOGIN_LIMIT", default=20),
 }
 # Every other call, counted in each process by itself.
@@ -246,7 +245,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Wrong passwords for one name from one address, until it has to wait. See backoffice.logins.
+# How many wrong passwords for one name an address may send before it has to wait. See
+# backoffice.logins.
 LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5)
 LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15)
 AUTHENTICATION_BACKENDS = [
@@ -258,12 +258,12 @@ AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_COOL_OFF_MINUTES)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "backoffice.logins.address"
 AXES_LOCKOUT_CALLABLE = "backoffice.logins.locked_out"
-# Whoever goes on trying is neither counted nor kept out for longer.
+# Further attempts during the wait are neither counted nor do they prolong it.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-# What succeeds stands in `last_login`.
+# Successful logins are recorded in `last_login`.
 AXES_DISABLE_ACCESS_LOG = True
-# Kept out of the logs, for sometimes it is a password that somebody typed there.
+# Kept out of the logs, because people sometimes type their password there.
 AXES_SENSITIVE_PARAMETERS = ["username"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -277,7 +277,7 @@ LOGIN_REDIRECT_URL = "/admin/"
 # The prefix has browsers refuse a cookie of this name that anything else has set.
 if not HOLDFAST_DEMO:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-# Somebody logs in for a working day. The cookie does not travel with what other sites send here.
+# A login lasts for a working day. The cookie does not travel with what other sites send here.
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
@@ -289,7 +289,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not HOLDFAST_DEMO
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# What a response may load that names no policy of its own: nothing. api.policies has the others.
+# A response that names no policy of its own may load nothing. api.policies has the other policies.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -301,18 +301,18 @@ CONTENT_SECURITY_POLICY = {
 # Where product images may come from, beside this server.
 IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
 
-# These three are there, as subclasses in backoffice.middleware that step aside for the API.
+# Their middleware is there, as subclasses in backoffice.middleware that step aside for the API.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003", "axes.W002"]
 
 USE_TZ = True
-# In which people read times, unless the store's settings name another.
+# The time zone in which people read times, unless the store's settings name another.
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
 STATIC_URL = "/static/"
-# Files are served from their packages, so no collectstatic stands before a start; with STATIC_ROOT
-# set, from there.
+# Static files are served from their packages, so no start needs collectstatic. With STATIC_ROOT
+# set, they are served from there.
 STATIC_ROOT = env.str("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 
@@ -342,7 +342,7 @@ LOGGING = {
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    # A refused request is the client's affair; only what broke here is told.
+    # A refused request is the client's affair; only what broke here is logged.
     "loggers": {"django.request": {"level": "ERROR"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }

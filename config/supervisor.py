@@ -1,4 +1,4 @@
-"""What `make run` starts: database, web server and job worker, which come up and go down as one."""
+"""What `make run` starts: database, web server and job worker, which start and stop together."""
 
 import argparse
 import contextlib
@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 WEB_WORKERS = min(os.cpu_count() or 1, 4)
 WEB_THREADS = 4
 READY_SECONDS = 60
-# For requests and jobs under way. PostgreSQL's stop comes on top, and ten seconds hold both.
+# For requests and jobs under way. Stopping PostgreSQL comes on top; both fit into ten seconds.
 STOP_SECONDS = 4
 LONGEST_PAUSE_SECONDS = 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -82,8 +82,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except PermissionError as error:
-        told = f"{error.filename} belongs to another user: start Holdfast as that one."
-        print(told, file=sys.stderr)
+        message = f"{error.filename} belongs to another user: start Holdfast as that one."
+        print(message, file=sys.stderr)
         return 1
     return 0
 
@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    # Stopping has begun and has an end of its own; a second Ctrl-C would only cut it short.
+    # Stopping has begun and ends by itself; a second Ctrl-C would only cut it short.
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     raise Stop
@@ -119,7 +119,7 @@ def run(data: Path, port: str) -> NoReturn:
     # After a kill -9 the web server needs a moment to see that its supervisor is gone.
     with _alone_in(data) as was_killed, _reserved(port, patience=10 if was_killed else 0):
         server = Server(data / "postgres")
-        if server.folder != server.wanted:
+        if server.folder != server.preferred_folder:
             print(f"PostgreSQL may not enter {data}: the database is in {server.folder}.")
         try:
             prepare_embedded(server)
@@ -171,13 +171,13 @@ def _reserved(port: str, *, patience: float = 0) -> Iterator[None]:
                         "choose another one, as in `make run PORT=8001`."
                     ) from None
             time.sleep(0.2)
-        # From here on the web server may share it, and nobody who asks for it alone.
+        # From here on the web server may share the port, but nobody can take it alone.
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         yield
 
 
 def prepare_embedded(server: Server) -> None:
-    """Start the embedded database and bring it up to the code. It has the whole demo, or is new."""
+    """Start the embedded database and migrate it. It has the whole demo already, or is new."""
     prepared = server.folder / "prepared"
     code = _fingerprint()
     server.start()
@@ -185,21 +185,21 @@ def prepare_embedded(server: Server) -> None:
         print("The first start was broken off: starting afresh.")
         server.delete()
         server.start()
-    # To find that there is nothing to migrate takes Django as long as all the rest of a start.
+    # Finding that there is nothing to migrate takes Django as long as all the rest of a start.
     if not prepared.exists() or prepared.read_text() != code:
         prepare(server.url)
         prepared.write_text(code)
 
 
 def _fingerprint() -> str:
-    """Change with everything that could bring a migration."""
+    """Return a hash that changes with everything that could bring a migration."""
     files = [PROJECT / "requirements.lock", PROJECT / "config" / "settings.py"]
     files += sorted(PROJECT.glob("*/migrations/*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def prepare(url: str) -> bool:
-    """Migrate, and load the demo into a database without our tables. Tell whether it was one."""
+    """Migrate, and load the demo into a database without our tables. Return whether it was one."""
     is_new = not _has_tables(url)
     if is_new:
         print("Making the tables ...")
@@ -238,7 +238,7 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
         web = Child("web server", url, "-m", "granian", *granian_options(port))
         children.append(web)
         _wait_until_ready(web, int(port))
-        # Only now, since they would all load Django on the same cores at the same time.
+        # The workers start only now, or all would load Django on the same cores at the same time.
         children += [Child(name, url, "manage.py", *options) for name, options in WORKERS.items()]
         print(WELCOME.format(host=HOST, port=port) + logins + "\nCtrl-C stops everything.")
         while True:
@@ -290,7 +290,7 @@ def _is_ready(port: int) -> bool:
 class Child:
     """A Python process and what it starts, in a session of their own.
 
-    Ctrl-C goes to everything in the terminal's session; there, it reaches the supervisor alone.
+    Ctrl-C goes to everything in the terminal's session: that is the supervisor alone.
     """
 
     def __init__(self, name: str, url: str, *command: str, **environment: str) -> None:
@@ -318,8 +318,8 @@ class Child:
         now = time.monotonic()
         if self.restart_at is None and self.process.poll() is not None:
             self.end(now)
-            lived = now - self.started_at
-            self.pause = 1 if lived > 60 else min(2 * self.pause or 1, LONGEST_PAUSE_SECONDS)
+            lifetime = now - self.started_at
+            self.pause = 1 if lifetime > 60 else min(2 * self.pause or 1, LONGEST_PAUSE_SECONDS)
             self.restart_at = now + self.pause
             print(f"The {self.name} has died and starts again in {self.pause:.0f} s.")
         elif self.restart_at is not None and now >= self.restart_at:

@@ -12,13 +12,13 @@ handler404 = "api.views.not_found"
 handler500 = "api.views.server_error"
 
 urlpatterns = [
-    # One after the other is tried, so what a purchase calls comes first.
+    # Addresses are tried in this order, so what a purchase calls comes first.
     path("v2/", include("orders.urls")),
     path("v2/", include("payments.urls")),
     path("v2/", include("inventory.urls")),
     path("", include("api.urls")),
     path("", shop.page),
-    # Django's redirect from a row to its page in a shop fails on an id that is none.
+    # Django's redirect from a row to its page in a shop fails on a malformed id.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
     path("webhooks/<slug:slug>", webhook),
     path("metrics", metrics),
