@@ -16,7 +16,7 @@ def _managed(lookup: str, value: Any) -> Q:
     return _stock("managed", lookup, value)
 
 
-# What asks whether there is any. That is indexed, unlike how many there are.
+# Filters that ask whether any is available. That is indexed, unlike how many are.
 _ANY = {
     ("gt", 0): True,
     ("gte", 1): True,

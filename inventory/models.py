@@ -32,8 +32,8 @@ class CurrencyQuerySet(models.QuerySet["Currency"]):
     def lock_all(self) -> list["Currency"]:
         """Lock the store's few currencies, of which exactly one is the default, for a change.
 
-        They are read again afterwards: a lock that had to be waited for shows the rows that were
-        there when the waiting began, and not the one that somebody made meanwhile.
+        They are read again afterwards: a lock that had to wait returns the rows that were there
+        when the waiting began, without one that was made meanwhile.
         """
         _ = list(self.order_by("pk").select_for_update(no_key=True))
         return list(self.order_by("pk"))
@@ -75,7 +75,7 @@ class Currency(models.Model):
             raise CurrencyAmbiguous
 
     def is_in_use(self) -> bool:
-        """Tell whether anything is in it: prices, carts, orders, whatever refers to currencies."""
+        """Tell whether anything refers to the currency: prices, carts, orders and so on."""
         return any(
             relation.related_model._base_manager.filter(**{relation.field.name: self}).exists()
             for relation in self._meta.related_objects
@@ -107,7 +107,7 @@ class Location(models.Model):
 
 class ProductQuerySet(models.QuerySet["Product"]):
     def kept(self) -> "ProductQuerySet":
-        """Leave out what was deleted, which is only archived."""
+        """Leave out deleted products, which are only archived."""
         return self.filter(archived_at=None)
 
     def live(self) -> "ProductQuerySet":
@@ -134,7 +134,7 @@ class Product(models.Model):
     )
     barcode = models.CharField(max_length=64, blank=True)
     image_url = models.CharField(max_length=500, blank=True)
-    # At this many available units, or fewer, the dashboard names it. None: the store's threshold.
+    # At this many available units or fewer, stock is low. None: the store's threshold.
     low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
@@ -144,7 +144,7 @@ class Product(models.Model):
 
     class Meta:
         constraints = [
-            # An archived product gives its sku and slug free.
+            # An archived product frees its sku and slug.
             models.UniqueConstraint(
                 fields=["sku"], condition=Q(archived_at=None), name="product_sku_once"
             ),
@@ -162,8 +162,8 @@ class Product(models.Model):
                 condition=Q(low_stock_threshold__isnull=False),
                 name="product_own_threshold",
             ),
-            # Any part of a name or sku, whatever its case: upper() is how Django compares then. No
-            # fast update, because a catalogue is read more than written.
+            # For any part of a name or sku in any case: Django compares with upper() then. No fast
+            # update, because a catalogue is read more than written.
             GinIndex(
                 OpClass(Upper("name"), name="gin_trgm_ops"),
                 name="product_name_parts",
@@ -228,7 +228,7 @@ EFFECTS = {
     (Action.DECREMENT, FOR_ORDER): Effect(available=-1),
 }
 
-# What takes an entry made by hand back again.
+# The action that takes back an entry made by hand.
 OPPOSITES = {
     Action.INCREMENT: Action.DECREMENT,
     Action.DECREMENT: Action.INCREMENT,
@@ -251,8 +251,8 @@ class NewEntry(NamedTuple):
     held: int
 
 
-# What `select_for_update(no_key=True)` takes. NO KEY, because the keys never change and others may
-# go on referring to the rows.
+# The same lock as `select_for_update(no_key=True)`. NO KEY, because the keys never change and other
+# transactions may go on referring to the rows.
 _LOCKED = "WHERE location_id = %s AND product_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 
@@ -270,8 +270,8 @@ class StockQuerySet(models.QuerySet["Stock"]):
 class Stock(models.Model):
     """The three numbers of a product. Its own row, so that a sale never locks the catalogue.
 
-    Nothing here but what a sale changes, and no index on any of it: every update stays heap-only,
-    but for the sale of the last unit and for what comes after it.
+    The row holds only what a sale changes, and has no index on it: every update stays heap-only,
+    except for the sale of the last unit and for what comes after it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -289,7 +289,7 @@ class Stock(models.Model):
         output_field=models.IntegerField(),
         db_persist=True,
     )
-    # What lists ask for most, and what few movements change: so it can be indexed.
+    # Lists ask for this most, and few movements change it: so it can be indexed.
     any_available = models.GeneratedField(
         expression=GreaterThan(F("available"), 0),
         output_field=models.BooleanField(),
@@ -326,7 +326,7 @@ class Stock(models.Model):
 
     @property
     def for_orders(self) -> int:
-        """Units that orders hold: what is allocated and was not set aside by hand."""
+        """Return the units that orders hold: allocated, and not set aside by hand."""
         return self.allocated - self.held
 
     def require_managed(self) -> None:
@@ -370,11 +370,11 @@ class StockTransaction(ActedBy):
     """One entry of the log. Written once, by the stock service; the database refuses any change."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # No foreign key in the database: the writer holds the row's lock, and a trigger compares them.
+    # No foreign key in the database: the writer holds the row's lock, and a trigger compares both.
     stock = models.ForeignKey(
         Stock, models.PROTECT, related_name="log", db_constraint=False, db_index=False
     )
-    # Numbers a stock's entries from 1 without gaps.
+    # The entry's number among those of its stock, from 1 without gaps.
     sequence = models.BigIntegerField()
     action = models.CharField(max_length=10, choices=Action)
     quantity = models.IntegerField(validators=[MinValueValidator(1)])
@@ -388,7 +388,7 @@ class StockTransaction(ActedBy):
     reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
-    # Of what a count found out, and of what took that back: when it was counted.
+    # When it was counted: for the entries of a count, and for those that took them back.
     counted_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -432,12 +432,12 @@ class StockTransaction(ActedBy):
 
     @property
     def set_aside(self) -> int:
-        """By how much it changed what is set aside by hand: less than nothing if it freed some."""
+        """Return the change of what is set aside by hand; negative if the entry freed some."""
         return EFFECTS[Action(self.action), self.by_order].held * self.quantity
 
     @property
     def numbers(self) -> str:
-        """The numbers after this entry, as the stock itself says them."""
+        """Return the numbers after this entry, worded as the stock words its own."""
         return _sum(self)
 
 
@@ -451,9 +451,9 @@ class CountFileQuerySet(models.QuerySet["CountFile"]):
 
 
 class CountFile(ActedBy):
-    """A file of counts or of changes of stock: looked at first, then applied, perhaps reverted.
+    """A file of counts or of changes of stock: checked first, then applied, perhaps reverted.
 
-    The hash of its bytes and the number of the line are the keys of all that it does.
+    The hash of its bytes and the line numbers identify everything that it does.
     """
 
     class Kind(models.TextChoices):
@@ -468,7 +468,7 @@ class CountFile(ActedBy):
         REVERTING = "reverting", "being reverted"
         REVERTED = "reverted", "reverted"
 
-    # What jobs work on.
+    # The states in which jobs work on a file.
     UNDER_WAY = (State.CHECKING, State.APPLYING, State.REVERTING)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -477,22 +477,22 @@ class CountFile(ActedBy):
     kind = models.CharField(max_length=7, choices=Kind)
     state = models.CharField(max_length=9, choices=State, default=State.CHECKING)
     lines_total = models.IntegerField()
-    # Lines that name a product and say nothing of it: most of an exported list, often.
+    # How many lines name a product and say nothing of it: often most of an exported list.
     left_out = models.IntegerField(default=0)
     # How far the work of this state has come: how many lines, and up to which number. Written in
-    # the transaction of each batch, so that whoever takes the work up again knows where.
+    # the transaction of each batch, so that the next job knows where to go on.
     lines_done = models.IntegerField(default=0)
     position = models.IntegerField(default=0)
-    # What the lines done so far come to.
+    # The totals of the lines done so far.
     changed = models.IntegerField(default=0)
     unchanged = models.IntegerField(default=0)
     refused = models.IntegerField(default=0)
     units_added = models.BigIntegerField(default=0)
     units_removed = models.BigIntegerField(default=0)
-    # How many of the changed ones were taken back, and how many could not be.
+    # How many of the changed lines were reverted, and how many could not be.
     reverted = models.IntegerField(default=0)
     not_reverted = models.IntegerField(default=0)
-    # Who asked for what is under way or was done last, as the log will name them.
+    # The person who asked for the current or last work, as the log names people.
     uploaded_by = models.CharField(max_length=200)
     applied_by = models.CharField(max_length=200, blank=True)
     reverted_by = models.CharField(max_length=200, blank=True)
@@ -506,10 +506,10 @@ class CountFile(ActedBy):
     class Meta:
         verbose_name = "file of counts"
         verbose_name_plural = "counts"
-        # What else is done with files is changing stock, and needs that permission.
+        # Everything else that is done with files changes stock, and needs that permission.
         default_permissions = ["view"]
         constraints = [
-            # A file that was taken back altogether may come again.
+            # A file that was reverted as a whole may be uploaded again.
             models.UniqueConstraint(
                 fields=["sha256"], condition=~Q(state="reverted"), name="count_file_once"
             ),
@@ -532,19 +532,19 @@ class CountFile(ActedBy):
             raise CountFileNotReady(f"The file is {self.get_state_display()}.")
 
     def begin(self, state: State, *, position: int = 0) -> None:
-        """Start on something with all the lines, in memory."""
+        """Enter a state whose work goes through all the lines, in memory."""
         self.state = state
         self.position = position
         self.lines_done = self.not_reverted = 0
         if state == self.State.APPLYING:
-            # So far they told what applying would come to.
+            # Until now the totals said what applying would come to.
             self.changed = self.unchanged = self.refused = 0
             self.units_added = self.units_removed = 0
 
     def next_lines(self, size: int) -> "list[CountLine]":
         """Return the lines that come after the position; reverting goes from the last to the first.
 
-        So, where lines of one product follow each other, each finds the units that it left.
+        So, where several lines change one product, each finds the stock as it left it.
         """
         lines = CountLine.objects.filter(file_id=self.pk)
         if self.state == self.State.REVERTING:
@@ -553,17 +553,17 @@ class CountFile(ActedBy):
 
 
 class CountLineQuerySet(models.QuerySet["CountLine"]):
-    def wrote(self, product_id: uuid.UUID, sequence: int) -> "CountLineQuerySet":
+    def of_entry(self, product_id: uuid.UUID, sequence: int) -> "CountLineQuerySet":
         """Find the line whose entry, or whose reversal, has this number in the product's log."""
-        applied = self.filter(product_id=product_id, sequence__isnull=False)
-        return applied.filter(Q(sequence=sequence) | Q(reverted_sequence=sequence))
+        lines = self.filter(product_id=product_id, sequence__isnull=False)
+        return lines.filter(Q(sequence=sequence) | Q(reverted_sequence=sequence))
 
 
 class CountLine(models.Model):
-    """A line of a file: what was written there, what it comes to, and which entries it became."""
+    """A line of a file: its text, what it comes to, and the log entries that it became."""
 
     file = models.ForeignKey(CountFile, models.CASCADE, related_name="lines", db_index=False)
-    # As a text editor numbers them: the names of the columns are line 1.
+    # The line's number in a text editor: the names of the columns are line 1.
     number = models.IntegerField()
     sku = models.CharField(max_length=100, blank=True)
     barcode = models.CharField(max_length=100, blank=True)
@@ -578,7 +578,7 @@ class CountLine(models.Model):
     # The total at the moment of the count; for a change, before it.
     total_before = models.IntegerField(null=True)
     change = models.BigIntegerField(null=True)
-    # The numbers, in the stock's log, of the entry that it became and of the one that took it back.
+    # The numbers, in the stock's log, of the entry that the line became and of its reversal.
     sequence = models.BigIntegerField(null=True)
     reverted_sequence = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
@@ -606,7 +606,7 @@ class CountLine(models.Model):
 
     @staticmethod
     def write(lines: "Sequence[CountLine]") -> None:
-        """Write what lines came to, in one statement. Their file is locked."""
+        """Write what the lines came to, in one statement. The caller has locked their file."""
         columns = [
             [getattr(line, name) for line in lines]
             for name in (

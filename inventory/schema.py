@@ -1,4 +1,4 @@
-"""How the API's description tells of products, currencies and stock."""
+"""How the API's description presents products, currencies and stock."""
 
 from drf_spectacular.utils import extend_schema_field
 

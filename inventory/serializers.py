@@ -72,7 +72,7 @@ class ProductBody(ProductChanges):
 
 
 class ExchangeRate(serializers.Field[Any, Any, Any, Any]):
-    """A positive number; it is kept for clients, and nothing is converted."""
+    """A positive number, which is stored for clients: nothing is converted."""
 
     default_error_messages = {
         "type": "This must be a number.",
@@ -107,12 +107,12 @@ class CurrencyChanges(serializers.Serializer[Any]):
             raise serializers.ValidationError("A currency code is three letters.", code="code")
         return code.upper()
 
-    def validate_format(self, written: str) -> str:
-        if written.count("{price}") != 1:
+    def validate_format(self, text: str) -> str:
+        if text.count("{price}") != 1:
             raise serializers.ValidationError(
                 "Write {price} once, where the number belongs.", code="price"
             )
-        return written
+        return text
 
 
 class CurrencyBody(CurrencyChanges):
@@ -134,11 +134,11 @@ class StockId(serializers.Serializer[Any]):
 
 
 def at(moment: datetime) -> str:
-    """RFC 3339 in UTC."""
+    """Write a moment as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def price_shown(amount: int, currency: Currency) -> answers.FormattedPrice:
+def formatted_price(amount: int, currency: Currency) -> answers.FormattedPrice:
     return {
         "amount": amount,
         "currency": currency.code,
@@ -166,7 +166,7 @@ def currency(row: Currency, url: str) -> answers.Currency:
 
 
 def stock(row: Stock) -> answers.Stock:
-    """The product must be there, too: its stock was made with it."""
+    """Represent stock. Its product must be loaded: the stock was made with it."""
     created_at = row.product.created_at
     return {
         "id": str(row.product_id),
@@ -185,13 +185,13 @@ def stock(row: Stock) -> answers.Stock:
 def stock_at(
     row: Stock, entry: StockTransaction | None, moment: datetime
 ) -> answers.StockAtAMoment:
-    """The stock as the entry left it; before the first one there was nothing."""
-    shown: answers.StockAtAMoment = {**stock(row), "at": at(moment)}
-    shown["total"] = entry.total if entry else 0
-    shown["available"] = entry.available if entry else 0
-    shown["allocated"] = entry.allocated if entry else 0
-    shown["meta"]["updated_at"] = at(entry.created_at if entry else row.product.created_at)
-    return shown
+    """Represent the stock as the entry left it; before the first entry there was none."""
+    answer: answers.StockAtAMoment = {**stock(row), "at": at(moment)}
+    answer["total"] = entry.total if entry else 0
+    answer["available"] = entry.available if entry else 0
+    answer["allocated"] = entry.allocated if entry else 0
+    answer["meta"]["updated_at"] = at(entry.created_at if entry else row.product.created_at)
+    return answer
 
 
 def stock_transaction(entry: StockTransaction, product_id: Any) -> answers.StockTransaction:
@@ -223,8 +223,8 @@ def product(
     currencies: Mapping[str, Currency],
     currency: str,
 ) -> answers.Product:
-    shown = [
-        price_shown(price.amount, currencies[price.currency_id])
+    display_prices = [
+        formatted_price(price.amount, currencies[price.currency_id])
         for price in prices
         if price.currency_id == currency
     ]
@@ -232,9 +232,9 @@ def product(
         "timestamps": {"created_at": at(row.created_at), "updated_at": at(row.updated_at)},
         "stock": _availability(row_stock),
     }
-    if shown:
+    if display_prices:
         # Tax is shown as included or zero, so the two never differ.
-        meta["display_price"] = {"with_tax": shown[0], "without_tax": shown[0]}
+        meta["display_price"] = {"with_tax": display_prices[0], "without_tax": display_prices[0]}
     return {
         "type": "product",
         "id": str(row.pk),
@@ -261,9 +261,9 @@ def product(
 
 
 def _availability(row: Stock) -> answers.Availability:
-    """Unmanaged stock is never out. How many there are is told only where the store wants it."""
+    """Represent availability. Unmanaged stock never runs out; SHOW_STOCK_LEVEL adds how many."""
     in_stock = row.available > 0 or not row.managed
-    shown: answers.Availability = {"availability": "in-stock" if in_stock else "out-stock"}
+    answer: answers.Availability = {"availability": "in-stock" if in_stock else "out-stock"}
     if settings.SHOW_STOCK_LEVEL:
-        shown["level"] = row.available
-    return shown
+        answer["level"] = row.available
+    return answer

@@ -22,7 +22,7 @@ from inventory.services import currencies, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 
-# How many stocks `POST /v2/inventories/multiple` tells at once.
+# How many stocks `POST /v2/inventories/multiple` answers at once.
 MULTIPLE_MAX = 100
 
 
@@ -30,12 +30,12 @@ class _ProductAnswers(ApiView):
     permission_classes = [ShoppersMayRead]
 
     def visible(self) -> "QuerySet[Product]":
-        """What this caller may see, with its prices and its stock: three queries for any number."""
-        kept = Product.objects.kept()
+        """Return the products that this caller may see, with prices and stock, in three queries."""
+        products = Product.objects.kept()
         if not self.caller.is_administrator:
-            kept = kept.filter(status=Product.Status.LIVE)
-        here = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)
-        return kept.prefetch_related("prices", Prefetch("stocks", here))
+            products = products.filter(status=Product.Status.LIVE)
+        stocks = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)
+        return products.prefetch_related("prices", Prefetch("stocks", stocks))
 
     def currency(self) -> str:
         """Raises: CurrencyUnknown."""
@@ -69,7 +69,7 @@ class ProductsView(_ProductAnswers):
 
     @once(again=_ProductAnswers.created)
     def post(self, request: Request, key: Key | None) -> Response:
-        # What could not be answered is not done.
+        # Refuse an unknown currency before the product is made, not when it is answered.
         self.currency()
         fields = self.validated(serializers.ProductBody)
         return self.created(products.create(**fields, actor=self.caller.actor, key=key).pk)
@@ -106,7 +106,7 @@ class InventoriesMultipleView(ApiView):
     permission_classes = [Administrator]
 
     def post(self, request: Request) -> Response:
-        """Tell the stock of those that exist; of the others, nothing."""
+        """Return the stock of the products that exist, and leave out the others."""
         asked: ListSerializer[Any] = ListSerializer(
             data=self.data(), child=serializers.StockId(), max_length=MULTIPLE_MAX
         )
@@ -155,11 +155,13 @@ class StockTransactionsView(ApiView):
         stock = stock_log.stock_of(product_id)
         page = Page.of(request)
         newest_first = _newest_first(request)
-        asked = conditions(request, StockTransactionFilters)
-        if asked:
-            found = stock.log.filter(*asked).order_by("-sequence" if newest_first else "sequence")
+        criteria = conditions(request, StockTransactionFilters)
+        if criteria:
+            matches = stock.log.filter(*criteria).order_by(
+                "-sequence" if newest_first else "sequence"
+            )
             return paginated(
-                request, found, lambda entry: serializers.stock_transaction(entry, product_id)
+                request, matches, lambda entry: serializers.stock_transaction(entry, product_id)
             )
         entries = stock_log.page(
             stock, offset=page.offset, limit=page.limit, newest_first=newest_first
@@ -177,9 +179,9 @@ class StockTransactionsView(ApiView):
 
     @once(again=recorded)
     def post(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
-        asked = self.validated(serializers.StockTransactionBody)
-        action, actor = Action(asked.pop("action")), self.caller.actor
-        return self.recorded(inventory.record(product_id, action, **asked, actor=actor, key=key))
+        fields = self.validated(serializers.StockTransactionBody)
+        action, actor = Action(fields.pop("action")), self.caller.actor
+        return self.recorded(inventory.record(product_id, action, **fields, actor=actor, key=key))
 
 
 def _newest_first(request: Request) -> bool:

@@ -24,7 +24,7 @@ from api.fields import (
 from api.views import validated
 from inventory.answers import FormattedPrice, Price
 from inventory.models import Currency, StockTransaction
-from inventory.serializers import at, price_shown
+from inventory.serializers import at, formatted_price
 from orders import answers
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
@@ -256,7 +256,7 @@ _NOTHING: FormattedPrice = {"amount": 0, "currency": "", "formatted": "0"}
 
 
 def _shown(amount: int, currency: Currency | None) -> FormattedPrice:
-    return price_shown(amount, currency) if currency else _NOTHING
+    return formatted_price(amount, currency) if currency else _NOTHING
 
 
 def _untaxed(amount: int, currency: Currency | None) -> answers.TaxedPrice:
@@ -283,7 +283,7 @@ def _unit_and_value(unit: int, value: int, currency: Currency) -> answers.UnitAn
 
 
 def _line_price(unit: int, value: int, currency: Currency) -> answers.LinePrice:
-    return {"unit": price_shown(unit, currency), "value": price_shown(value, currency)}
+    return {"unit": formatted_price(unit, currency), "value": formatted_price(value, currency)}
 
 
 def cart(contents: CartContents, currency: Currency | None, url: str) -> answers.Cart:
@@ -399,11 +399,11 @@ def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> answers.Or
 def order_prices(row: Order, currency: Currency) -> answers.OrderPrices:
     return {
         **_untaxed(row.total, currency),
-        "shipping": price_shown(0, currency),
-        "shipping_discount": price_shown(0, currency),
-        "balance_owing": price_shown(row.balance_owing, currency),
-        "paid": price_shown(row.captured, currency),
-        "authorized": price_shown(row.authorized, currency),
+        "shipping": formatted_price(0, currency),
+        "shipping_discount": formatted_price(0, currency),
+        "balance_owing": formatted_price(row.balance_owing, currency),
+        "paid": formatted_price(row.captured, currency),
+        "authorized": formatted_price(row.authorized, currency),
     }
 
 

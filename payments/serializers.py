@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from api.fields import Choice, Flag, Text, WholeNumber
 from inventory.models import Currency
-from inventory.serializers import at, price_shown
+from inventory.serializers import at, formatted_price
 from orders.models import Order, OrderItem
 from orders.serializers import order_items, order_prices
 from payments import answers
@@ -83,8 +83,10 @@ def transaction(
         "status": payment.status,
         "relationships": {"order": {"data": {"type": "order", "id": str(payment.order_id)}}},
         "meta": {
-            "display_price": price_shown(payment.amount, currency),
-            "display_refunded_amount": {"total": price_shown(payment.refunded_amount, currency)},
+            "display_price": formatted_price(payment.amount, currency),
+            "display_refunded_amount": {
+                "total": formatted_price(payment.refunded_amount, currency)
+            },
             "timestamps": {
                 "created_at": at(payment.created_at),
                 "updated_at": at(payment.updated_at),

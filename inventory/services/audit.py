@@ -54,7 +54,7 @@ ORDER BY 1 LIMIT %s
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that does not agree, in words, and the stock it concerns."""
+    """Something in the log or the stock that does not agree, in words, and the stock concerned."""
 
     stock_id: uuid.UUID
     sku: str
@@ -77,7 +77,7 @@ def _found(query: str, limit: int) -> Iterator[Difference]:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """See the database as it is at one moment, however long reading takes, and write nothing."""
+    """Read the database as it is at one moment, however long reading takes, and write nothing."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")

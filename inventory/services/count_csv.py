@@ -1,4 +1,4 @@
-"""Reads a file of counts or changes: what stands in each line, before any product is looked for."""
+"""Reading a file of counts or changes: what each line says, before any product is looked for."""
 
 import csv
 import io
@@ -22,18 +22,18 @@ LINES_MAX = 200_000
 DELIMITERS = ",;\t"
 COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
 _SAYING = ("count", "change", "counted_at", "reason")
-# What the export has for people to read.
+# Columns that the export has for people to read.
 IGNORED = ("name", "available", "allocated", "total")
 CODE_LENGTH_MAX = 100
-# A day as spreadsheets in much of Europe write it again, whatever was typed.
+# A date as spreadsheets in much of Europe write it, whatever was typed.
 _DOTTED = re.compile(r"^([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?= )")
-# Before this the arithmetic of moments ends.
+# No earlier moment is accepted: far earlier ones are beyond what datetimes can add and subtract.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 class Line(NamedTuple):
-    """What a line says, by the names that CountLine has for it; there may be very many."""
+    """What a line says, under the field names of CountLine; there may be very many lines."""
 
     number: int
     sku: str
@@ -48,12 +48,12 @@ class Line(NamedTuple):
 class Sheet:
     kind: CountFile.Kind
     lines: list[Line]
-    # How many lines name a product and say nothing of it.
+    # How many lines name a product and say nothing about it.
     left_out: int
 
 
 def read(content: bytes, *, now: datetime) -> Sheet:
-    """Read all lines; what is wrong with one stands in its error. `now` is when it was uploaded.
+    """Read all lines; what is wrong with a line stands in its error. `now` is the upload's time.
 
     Raises: CountFileUnreadable, if it is not such a file at all.
     """
@@ -69,7 +69,7 @@ def read(content: bytes, *, now: datetime) -> Sheet:
     header = next(row for _, row in rows if row)
     columns = [name.strip().lower().replace(" ", "_") for name in header]
     kind = _kind(columns)
-    # Of such a row nothing but the product is known: it was not counted.
+    # A row with none of these names only a product, which was not counted.
     says = [position for position, name in enumerate(columns) if name in _SAYING]
     lines, left_out = [], 0
     for number, row in rows:
@@ -87,7 +87,7 @@ def read(content: bytes, *, now: datetime) -> Sheet:
 
 
 def _decoded(content: bytes) -> str:
-    """Spreadsheets write UTF-8, UTF-16 or, the older ones, Windows' western letters."""
+    """Decode what spreadsheets write: UTF-8, UTF-16 or, in older ones, Windows-1252."""
     is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "cp1252"]:
         try:
@@ -100,7 +100,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """The one that splits the first line into the most names that are known."""
+    """Return the delimiter that splits the first line into the most known column names."""
     first = text.lstrip().splitlines()[0].lower()
 
     def known(delimiter: str) -> int:
@@ -111,7 +111,7 @@ def _delimiter(text: str) -> str:
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with the number of the line that it begins in."""
+    """Yield each row with the number of the line in which it begins."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
@@ -124,13 +124,13 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _kind(columns: Sequence[str]) -> CountFile.Kind:
-    """Raises: CountFileUnreadable, unless the columns say what is counted and how many."""
-    known = [*COLUMNS, *IGNORED]
-    if wrong := [name for name in columns if name not in known]:
-        named = ", ".join(f'"{name}"' if name else "one without a name" for name in wrong)
+    """Return what the columns say the file is. Raises: CountFileUnreadable, if they do not."""
+    permitted = [*COLUMNS, *IGNORED]
+    if unknown := [name for name in columns if name not in permitted]:
+        names = ", ".join(f'"{name}"' if name else "one without a name" for name in unknown)
         raise CountFileUnreadable(
-            f"Unknown columns: {named[:200]}. The first line names the columns; there may be "
-            f"{', '.join(known)}. Nothing was changed."
+            f"Unknown columns: {names[:200]}. The first line names the columns; there may be "
+            f"{', '.join(permitted)}. Nothing was changed."
         )
     if twice := {name for name in columns if columns.count(name) > 1}:
         raise CountFileUnreadable(f"This column is there twice: {', '.join(sorted(twice))}.")
@@ -192,13 +192,13 @@ def _require_lengths(cells: dict[str, str]) -> None:
 
 def _units(cells: dict[str, str], kind: CountFile.Kind) -> int:
     column = "count" if kind == CountFile.Kind.COUNTS else "change"
-    written = cells.get(column, "")
-    if not written:
+    cell = cells.get(column, "")
+    if not cell:
         raise _Wrong(f"The {column} is missing.")
-    if not _WHOLE_NUMBER.fullmatch(written):
-        raise _Wrong(f'"{written[:40]}" is no whole number.')
-    # Not made a number before its length is known: that would take Python long.
-    units = int(written) if len(written) <= 40 else UNITS_MAX + 1
+    if not _WHOLE_NUMBER.fullmatch(cell):
+        raise _Wrong(f'"{cell[:40]}" is no whole number.')
+    # The length is checked first: converting a very long number would take Python long.
+    units = int(cell) if len(cell) <= 40 else UNITS_MAX + 1
     if abs(units) > UNITS_MAX:
         raise _Wrong("That is more than a product can hold.")
     if units < 0 and kind == CountFile.Kind.COUNTS:
@@ -206,17 +206,17 @@ def _units(cells: dict[str, str], kind: CountFile.Kind) -> int:
     return units
 
 
-def _moment(written: str, now: datetime) -> datetime:
+def _moment(cell: str, now: datetime) -> datetime:
     """Read when it was counted, in the store's time zone unless it names one; else `now`."""
-    if not written:
+    if not cell:
         return now
     try:
-        # A date alone is no moment, though Python would take it for midnight.
-        moment = parse_datetime(_DOTTED.sub(r"\3-\2-\1", written)) if ":" in written else None
+        # A date alone is not a moment, though Python would read it as midnight.
+        moment = parse_datetime(_DOTTED.sub(r"\3-\2-\1", cell)) if ":" in cell else None
     except ValueError:
         moment = None
     if moment is None:
-        raise _Wrong(f'"{written[:40]}" is no date with a time, such as 2026-05-04 17:30.')
+        raise _Wrong(f'"{cell[:40]}" is no date with a time, such as 2026-05-04 17:30.')
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment, store.time_zone())
     if moment > now:

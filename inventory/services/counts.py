@@ -1,9 +1,9 @@
-"""Counting by file: checked first, then applied, and perhaps taken back, all by jobs, in batches.
+"""Counting by file: jobs check it first, then apply it, and perhaps revert it, in batches.
 
 A batch is a transaction: it locks the file, then its lines' stock, writes both with their log, and
-notes how far the file has come. So a job may die anywhere, run twice, or at once with another: the
-next batch begins where the last one that was committed has ended. Batches are small, because
-whoever buys one of their products waits until the batch is through.
+notes how far the file has come. So a job may die anywhere, run twice, or in parallel with another:
+the next batch begins where the last one that was committed has ended. Batches are small, because a
+purchase of one of their products waits until the batch is through.
 """
 
 import hashlib
@@ -43,13 +43,13 @@ from inventory.services.writing import Cause, write
 JOB = "inventory.jobs.work_on_count_file"
 # Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
 BATCH = 200
-# Looking locks nothing.
+# Checking locks nothing, so these batches are larger.
 BATCH_TO_CHECK = 2_000
-# Then the next job of the queue has its turn, and a worker that is told to stop can.
+# After this long the next job of the queue has its turn, and a worker can stop if told to.
 SECONDS_A_JOB = 2.0
-# When a file that should be worked on has been left alone for so long, its job is lost.
+# A file that should be worked on and has been left alone for this long has lost its job.
 LEFT_ALONE = timedelta(seconds=60)
-# The position from which a file is gone through backwards.
+# The position from which reverting goes backwards through a file.
 _END = 2**31 - 1
 
 
@@ -57,10 +57,10 @@ _END = 2**31 - 1
 
 
 def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]:
-    """Take in a file and have it checked; tell whether it is new.
+    """Store a file and have it checked; return it, and whether it is new.
 
-    The same bytes again are the file that was uploaded before, and nothing happens; unless that one
-    was reverted. Raises: CountFileUnreadable.
+    The same bytes again are the file that was uploaded before, and nothing happens, unless that
+    file was reverted. Raises: CountFileUnreadable.
     """
     now = clock.now()
     sheet = count_csv.read(content, now=now)
@@ -79,15 +79,15 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
 
 @in_transaction
 def _store(file: CountFile, lines: Sequence[Line]) -> tuple[CountFile, bool]:
-    # Waits for somebody who is uploading the same at the same moment.
+    # This waits for a parallel upload of the same file.
     CountFile.objects.bulk_create([file], ignore_conflicts=True)
     in_force = CountFile.objects.exclude(state=CountFile.State.REVERTED)
-    kept = in_force.filter(sha256=file.sha256).first()
-    if kept is None:
-        # It was there a moment ago, and has been reverted since.
+    current = in_force.filter(sha256=file.sha256).first()
+    if current is None:
+        # The same file was there a moment ago, and has been reverted since.
         raise Stale
-    if kept.pk != file.pk:
-        return kept, False
+    if current.pk != file.pk:
+        return current, False
     _copy(file, lines)
     go_on(file.pk)
     return file, True
@@ -112,7 +112,7 @@ def apply(file_id: uuid.UUID, *, actor: Actor) -> None:
 
 @in_transaction
 def revert(file_id: uuid.UUID, *, actor: Actor) -> None:
-    """Have an applied file taken back by the opposite entries. Raises: CountFileNotReady."""
+    """Have an applied file reverted by the opposite entries. Raises: CountFileNotReady."""
     file = _lock(file_id)
     file.require(CountFile.State.APPLIED)
     file.reverted_by, file.reverted_at = actor.name, clock.now()
@@ -121,7 +121,7 @@ def revert(file_id: uuid.UUID, *, actor: Actor) -> None:
 
 @in_transaction
 def discard(file_id: uuid.UUID) -> None:
-    """Forget a file that was checked and not applied. Raises: CountFileNotReady."""
+    """Delete a file that was checked and not applied. Raises: CountFileNotReady."""
     file = _lock(file_id)
     file.require(CountFile.State.CHECKED)
     file.delete()
@@ -149,7 +149,7 @@ def _note(file: CountFile, actor: Actor, now: datetime) -> None:
 
 
 def go_on(file_id: uuid.UUID) -> None:
-    """Leave the work on a file to a job: inside a transaction, once it has committed."""
+    """Leave the work on a file to a job, which begins once the open transaction has committed."""
     app.configure_task(JOB).defer(file_id=str(file_id))
 
 
@@ -163,7 +163,7 @@ def work_on(file_id: uuid.UUID) -> None:
 
 
 def take_up_again() -> int:
-    """Find the files whose job was lost, in whatever way, and give them another."""
+    """Find the files whose job was lost, in whatever way, and give each another job."""
     since = clock.now() - LEFT_ALONE
     left_alone = CountFile.objects.under_way().filter(updated_at__lt=since)
     file_ids = list(left_alone.values_list("pk", flat=True))
@@ -174,7 +174,7 @@ def take_up_again() -> int:
 
 @in_transaction
 def take_a_batch(file_id: uuid.UUID) -> bool:
-    """Do the next lines of what is under way with the file; tell whether there are more."""
+    """Work on the file's next lines; return whether there are more."""
     file = CountFile.objects.lock(file_id)
     if file is None or not file.is_under_way:
         return False
@@ -187,7 +187,7 @@ def take_a_batch(file_id: uuid.UUID) -> bool:
         file.lines_done += len(lines)
     has_more = bool(lines) and file.lines_done < file.lines_total
     if not has_more:
-        # What could not be taken back stays applied, and can be tried again.
+        # Lines that could not be reverted stay applied, and can be tried again.
         file.state = CountFile.State.APPLIED if file.not_reverted else work.afterwards
     file.updated_at = clock.now()
     file.save()
@@ -195,17 +195,17 @@ def take_a_batch(file_id: uuid.UUID) -> bool:
 
 
 def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
-    """Find each line's product and say what applying would do, of stock that is not locked."""
+    """Find each line's product and say what applying would do. The stock is not locked."""
     _find_products(lines)
     stocks = _stocks_of(lines)
-    _see_what_came_before(file, lines, stocks)
+    _account_for_earlier_lines(file, lines, stocks)
     _work_out(file, lines, stocks)
 
 
 def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
-    wanted = {line.product_id for line in lines if not line.error and line.product_id}
-    locked = Stock.objects.lock(wanted) if wanted else []
-    stocks = {stock.product_id: stock for stock in locked}
+    product_ids = {line.product_id for line in lines if not line.error and line.product_id}
+    rows = Stock.objects.lock(product_ids) if product_ids else []
+    stocks = {stock.product_id: stock for stock in rows}
     entries = _work_out(file, lines, stocks)
     for line, entry in entries:
         line.sequence = entry.sequence
@@ -215,19 +215,19 @@ def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
 def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
     """Write the opposite of each line's entry.
 
-    What has been sold since cannot be taken back, and what a count has corrected since is right.
+    Units sold since then cannot be taken back, and a total that a later count corrected is right.
     """
-    applied = [line for line in lines if line.is_applied]
-    wanted = {line.product_id for line in applied if line.product_id}
-    locked = Stock.objects.lock(wanted) if wanted else []
-    stocks = {stock.product_id: stock for stock in locked}
-    written = [
+    applied_lines = [line for line in lines if line.is_applied]
+    product_ids = {line.product_id for line in applied_lines if line.product_id}
+    rows = Stock.objects.lock(product_ids) if product_ids else []
+    stocks = {stock.product_id: stock for stock in rows}
+    log_entries = [
         (stocks[line.product_id], line.sequence)
-        for line in applied
+        for line in applied_lines
         if line.product_id and line.sequence
     ]
     entries = []
-    for line, counted_at in zip(applied, counted_since(written), strict=True):
+    for line, counted_at in zip(applied_lines, counted_since(log_entries), strict=True):
         assert line.product_id is not None
         assert line.change
         line.error = str(CountedLater(counted_at)) if counted_at else ""
@@ -271,7 +271,7 @@ def _reason(file: CountFile, line: CountLine) -> str:
 def _find_products(lines: Sequence[CountLine]) -> None:
     """Set each line's product, or say why there is none.
 
-    It is found by its sku or, where the line has none, by its barcode.
+    The product is found by its sku or, where the line has none, by its barcode.
     """
     by_sku = _products_by("sku", {line.sku for line in lines if line.sku})
     by_barcode = _products_by("barcode", {line.barcode for line in lines if not line.sku})
@@ -279,51 +279,52 @@ def _find_products(lines: Sequence[CountLine]) -> None:
         if line.error:
             continue
         column = "sku" if line.sku else "barcode"
-        found = by_sku.get(line.sku, []) if line.sku else by_barcode.get(line.barcode, [])
-        if not found:
+        products = by_sku.get(line.sku, []) if line.sku else by_barcode.get(line.barcode, [])
+        if not products:
             line.error = f"No product has this {column}."
-        elif len(found) > 1:
-            line.error = f"{len(found)} products have this barcode: write the sku."
+        elif len(products) > 1:
+            line.error = f"{len(products)} products have this barcode: write the sku."
         else:
-            [(line.product_id, made_at)] = found
+            [(line.product_id, made_at)] = products
             if line.counted_at and line.counted_at < made_at:
                 line.error = "It was counted before there was such a product."
 
 
 def _products_by(column: str, codes: set[str]) -> dict[str, list[tuple[uuid.UUID, datetime]]]:
-    """Return products, as ids and when they were made, by their code."""
-    found: dict[str, list[tuple[uuid.UUID, datetime]]] = defaultdict(list)
+    """Return products, as their ids and when they were made, by code."""
+    by_code: dict[str, list[tuple[uuid.UUID, datetime]]] = defaultdict(list)
     codes.discard("")
     products = Product.objects.kept().filter(**{f"{column}__in": codes})
     for code, *product in products.values_list(column, "pk", "created_at") if codes else []:
-        found[code].append(tuple(product))
-    return found
+        by_code[code].append(tuple(product))
+    return by_code
 
 
 def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
-    wanted = {line.product_id for line in lines if line.product_id}
-    stocks = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID, product_id__in=wanted)
+    product_ids = {line.product_id for line in lines if line.product_id}
+    stocks = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID, product_id__in=product_ids)
     return {stock.product_id: stock for stock in stocks}
 
 
-def _see_what_came_before(
+def _account_for_earlier_lines(
     file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
 ) -> None:
-    """Count a product once a file; let changes of it add up from one batch to the next."""
-    before = file.lines.filter(number__lte=file.position, product__in=stocks, error="")
-    sums = before.values("product_id").annotate(first=Min("number"), change=Sum("change"))
-    first: dict[uuid.UUID | None, int] = {}
+    """Refuse a second count of a product in a file; add up its changes from earlier batches."""
+    earlier_lines = file.lines.filter(number__lte=file.position, product__in=stocks, error="")
+    sums = earlier_lines.values("product_id").annotate(first=Min("number"), change=Sum("change"))
+    first_numbers: dict[uuid.UUID | None, int] = {}
     for row in sums:
-        first[row["product_id"]] = row["first"]
+        first_numbers[row["product_id"]] = row["first"]
         stocks[row["product_id"]].available += row["change"]
     if file.kind == CountFile.Kind.CHANGES:
         return
     for line in lines:
         if (
             not line.error
-            and (known := first.setdefault(line.product_id, line.number)) != line.number
+            and (first_number := first_numbers.setdefault(line.product_id, line.number))
+            != line.number
         ):
-            line.error = f"Line {known} counts this product already."
+            line.error = f"Line {first_number} counts this product already."
 
 
 def _work_out(
@@ -331,33 +332,33 @@ def _work_out(
 ) -> list[tuple[CountLine, NewEntry]]:
     """Move the stock in memory as the lines say, and return what there is to write.
 
-    A line that cannot be is told why, and the others go on.
+    A line that cannot be applied gets an error that says why, and the others go on.
     """
-    known_then = _known_then(lines, stocks)
+    totals = _totals_then(lines, stocks)
     entries = []
     for line in lines:
         stock = stocks.get(line.product_id) if line.product_id else None
         change = 0
         if not line.error and stock and line.units is not None:
-            then = known_then.get(line.number)
+            then = totals.get(line.number)
             line.total_before = then.total if then else _total(stock)
             line.change = change = line.units - (then.total if then else 0)
             if change and then and then.counted_later_at:
                 line.error = str(CountedLater(then.counted_later_at))
         entry = _move(line, stock, change)
-        _tell(file, line, change)
+        _add_to_sums(file, line, change)
         if entry:
             entries.append((line, entry))
     return entries
 
 
 def _total(stock: Stock) -> int:
-    """The total of a row that was moved in memory: the database has not added it up again."""
+    """Return the total of a row moved in memory: the database has not added it up again."""
     return stock.available + stock.allocated
 
 
 def _move(line: CountLine, stock: Stock | None, change: int) -> NewEntry | None:
-    """Change the total of a row in memory, or say in the line why not. Nothing comes of zero."""
+    """Change the total of a row in memory, or say in the line why not. Zero makes no entry."""
     if line.error:
         return None
     if stock is None or not stock.managed:
@@ -379,7 +380,7 @@ def _move(line: CountLine, stock: Stock | None, change: int) -> NewEntry | None:
     return None
 
 
-def _tell(file: CountFile, line: CountLine, change: int) -> None:
+def _add_to_sums(file: CountFile, line: CountLine, change: int) -> None:
     """Add a line to the sums of its file."""
     if line.error:
         file.refused += 1
@@ -391,15 +392,15 @@ def _tell(file: CountFile, line: CountLine, change: int) -> None:
         file.unchanged += 1
 
 
-def _known_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) -> dict[int, Then]:
-    """What the totals were at the moments of the counts, by line; changes have no moment."""
-    numbers, asked = [], []
+def _totals_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) -> dict[int, Then]:
+    """Return the totals at the moments of the counts, by line; changes have no moment."""
+    numbers, moments = [], []
     for line in lines:
         stock = stocks.get(line.product_id) if line.product_id else None
         if stock and line.counted_at and not line.error:
             numbers.append(line.number)
-            asked.append((stock, line.counted_at))
-    return dict(zip(numbers, totals_at(asked), strict=True))
+            moments.append((stock, line.counted_at))
+    return dict(zip(numbers, totals_at(moments), strict=True))
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,19 @@ R = TypeVar("R")
 CURRENCIES_MAX = 10
 
 
-def _known_anew(service: Callable[P, R]) -> Callable[P, R]:
-    """Let this process see at once what the service has committed."""
+def _refreshing_cache(service: Callable[P, R]) -> Callable[P, R]:
+    """Make this process see at once what the service has committed."""
 
     @functools.wraps(service)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        done = service(*args, **kwargs)
+        result = service(*args, **kwargs)
         forget()
-        return done
+        return result
 
     return run
 
 
-@_known_anew
+@_refreshing_cache
 @in_transaction
 def create(
     *, currency_id: uuid.UUID | None = None, key: Key | None = None, **fields: Any
@@ -51,24 +51,25 @@ def create(
     """Raises: CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled, TooManyCurrencies."""
     currency = Currency(id=currency_id or uuid7(), created_at=clock.now())
     claim(key, currency.pk)
-    known = Currency.objects.lock_all()
-    if len(known) >= CURRENCIES_MAX:
+    currencies = Currency.objects.lock_all()
+    if len(currencies) >= CURRENCIES_MAX:
         raise TooManyCurrencies
-    _write(currency, known, fields)
+    _write(currency, currencies, fields)
     return currency
 
 
-@_known_anew
+@_refreshing_cache
 @in_transaction
 def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> Currency:
-    """Change what is given and leave the rest. Another default takes the place of the one before.
+    """Change the given fields and leave the rest. A new default replaces the one before.
 
     Raises: CurrencyNotFound, CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled;
-    CurrencyIsDefault if there would be none; CurrencyInUse if amounts would come to mean others.
+    CurrencyIsDefault if no default would be left; CurrencyInUse if the change would give existing
+    amounts another meaning.
     """
     claim(key, currency_id)
-    known = Currency.objects.lock_all()
-    currency = _of(currency_id, known)
+    currencies = Currency.objects.lock_all()
+    currency = _of(currency_id, currencies)
     if currency.default and not (fields.get("default", True) and fields.get("enabled", True)):
         raise CurrencyIsDefault
     means_other = any(
@@ -77,13 +78,13 @@ def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> 
     )
     if means_other and currency.is_in_use():
         raise CurrencyInUse
-    _write(currency, known, fields)
+    _write(currency, currencies, fields)
     if means_other:
         _require_unreferenced()
     return currency
 
 
-@_known_anew
+@_refreshing_cache
 @in_transaction
 def delete(currency_id: uuid.UUID) -> None:
     """Raises: CurrencyNotFound, CurrencyIsDefault, CurrencyInUse."""
@@ -100,7 +101,7 @@ def delete(currency_id: uuid.UUID) -> None:
 
 
 def _require_unreferenced() -> None:
-    """Look for whoever has begun to use the currency meanwhile: now, rather than at the commit.
+    """Check that nothing has begun to use the currency meanwhile: now, not at the commit.
 
     Raises: CurrencyInUse.
     """
@@ -110,20 +111,20 @@ def _require_unreferenced() -> None:
         raise CurrencyInUse from error
 
 
-def _of(currency_id: uuid.UUID, known: Sequence[Currency]) -> Currency:
-    for currency in known:
+def _of(currency_id: uuid.UUID, currencies: Sequence[Currency]) -> Currency:
+    for currency in currencies:
         if currency.pk == currency_id:
             return currency
     raise CurrencyNotFound
 
 
-def _write(currency: Currency, known: Sequence[Currency], fields: Mapping[str, Any]) -> None:
+def _write(currency: Currency, currencies: Sequence[Currency], fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         setattr(currency, name, value)
     currency.require_unambiguous()
     if currency.default and not currency.enabled:
         raise CurrencyNotEnabled
-    if any(other.code == currency.code and other.pk != currency.pk for other in known):
+    if any(other.code == currency.code and other.pk != currency.pk for other in currencies):
         raise CurrencyTaken
     currency.updated_at = clock.now()
     if currency.default:
@@ -131,13 +132,13 @@ def _write(currency: Currency, known: Sequence[Currency], fields: Mapping[str, A
     currency.save()
 
 
-# Currency rows change about never, and every answer with money in it needs one: each process looks
+# Currency rows rarely change, and every answer with money in it needs one: each process reads them
 # again after some seconds.
 class _Currencies(dict[str, Currency]):
-    """By code. What was made since is looked up; what is gone is written as most currencies are."""
+    """Currencies by code. New ones are looked up; a deleted one is formatted as most are."""
 
     def __missing__(self, code: str) -> Currency:
-        # Kept by nobody: another thread may be reading this dictionary from end to end.
+        # Not added to the dictionary: another thread may be iterating over it.
         return Currency.objects.filter(code=code).first() or Currency(code=code, enabled=False)
 
 
@@ -147,11 +148,11 @@ _currencies: tuple[float, _Currencies] = (0.0, _Currencies())
 def by_code() -> Mapping[str, Currency]:
     """Return the store's currencies by code."""
     global _currencies
-    until, known = _currencies
+    until, currencies = _currencies
     if until < time.monotonic():
-        known = _Currencies(Currency.objects.in_bulk(field_name="code"))
-        _currencies = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, known)
-    return known
+        currencies = _Currencies(Currency.objects.in_bulk(field_name="code"))
+        _currencies = (time.monotonic() + settings.CLIENT_CACHE_SECONDS, currencies)
+    return currencies
 
 
 def forget() -> None:
@@ -161,14 +162,14 @@ def forget() -> None:
 
 def named(code: str) -> Currency:
     """Return the enabled currency, or the store's default for "". Raises: CurrencyUnknown."""
-    for known in (by_code, _by_code_anew):
-        for currency in known().values():
+    for read in (by_code, _by_code_anew):
+        for currency in read().values():
             if currency.enabled and (currency.code == code or (not code and currency.default)):
                 return currency
     raise CurrencyUnknown(source="X-MOLTIN-CURRENCY")
 
 
 def _by_code_anew() -> Mapping[str, Currency]:
-    """Look again for what another process may just have made."""
+    """Read the currencies again, for one that another process may just have made."""
     forget()
     return by_code()

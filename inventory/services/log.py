@@ -1,8 +1,8 @@
-"""Reading the log: by its numbers, at a moment, and what a total was as far as is known by now.
+"""Reading the log: by its numbers, at a moment, and past totals as far as is known by now.
 
-The log has what a count found out from when that was written down on. But it was so at the moment
-of the count already: so the log's entries of counts carry that moment too. Of several counts the
-one of the latest moment is right: it has found whatever those before it did, and more.
+The log has a count's result from when it was written down. But the result was true at the moment of
+the count already, so the entries of counts carry that moment too. Of several counts, the one with
+the latest moment is right: it found whatever the earlier ones did, and more.
 """
 
 import uuid
@@ -69,32 +69,32 @@ def set_aside(stock: Stock, limit: int) -> list[StockTransaction]:
 def entry_at(stock: Stock, moment: datetime) -> StockTransaction | None:
     """Find the entry that made the numbers of a past moment: one look-up in an index.
 
-    None before the log begins, when there was nothing.
+    None before the log begins, when there was no stock.
     """
     until = stock.log.filter(created_at__lte=moment)
     return until.order_by("-created_at", "-sequence").first()
 
 
-# What a total was, as far as is known by now.
+# Past totals, as far as is known by now.
 
 
 class Then(NamedTuple):
-    """What a count of a past moment is measured from."""
+    """The total that a count of a past moment is compared with."""
 
     total: int
-    # The moment of a later count that found another total than the log had: then this one is idle.
+    # The moment of a later count that found another total than the log had: then this one is void.
     counted_later_at: datetime | None = None
 
 
-def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
-    """Say so of each stock and moment: to be asked under the rows' locks.
+def totals_at(moments: Sequence[tuple[Stock, datetime]]) -> list[Then]:
+    """Return the total of each stock at its moment. The caller holds the rows' locks.
 
     The log is only read for rows that have moved since.
     """
-    known = [Then(stock.total) for stock, _ in asked]
+    totals = [Then(stock.total) for stock, _ in moments]
     moved_since = [
         (position, stock.pk, moment)
-        for position, (stock, moment) in enumerate(asked)
+        for position, (stock, moment) in enumerate(moments)
         if stock.last_moved_at and stock.last_moved_at > moment
     ]
     if moved_since:
@@ -102,24 +102,24 @@ def totals_at(asked: Sequence[tuple[Stock, datetime]]) -> list[Then]:
         with connection.cursor() as cursor:
             cursor.execute(_TOTALS_AT, columns)
             for position, *then in cursor.fetchall():
-                known[position] = Then(*then)
-    return known
+                totals[position] = Then(*then)
+    return totals
 
 
-def counted_since(asked: Sequence[tuple[Stock, int]]) -> list[datetime | None]:
-    """Say of each entry, by its number in the log, when a count corrected the total after it.
+def counted_since(entries: Sequence[tuple[Stock, int]]) -> list[datetime | None]:
+    """Return, for each entry by its number in the log, when a count corrected the total after it.
 
-    Such a count has seen what the entry did: taking that back would make a right total wrong. To be
-    asked under the rows' locks.
+    Such a count has seen what the entry did: taking that back would make a right total wrong. The
+    caller holds the rows' locks.
     """
-    stock_ids, numbers = [stock.pk for stock, _ in asked], [number for _, number in asked]
+    stock_ids, numbers = [stock.pk for stock, _ in entries], [number for _, number in entries]
     with connection.cursor() as cursor:
         cursor.execute(_COUNTED_SINCE, [stock_ids, numbers])
         return [counted_at for (counted_at,) in cursor.fetchall()]
 
 
-# What was found out and then taken back, by an entry that carries the same moment, adds up to
-# nothing. Whatever is asked about has happened since the entry that was the last one then.
+# A count that was taken back, by an entry with the same moment, adds up to nothing. Every count
+# that matters was written down after the entry that was the last one at the moment asked about.
 _TOTALS_AT = """
 SELECT asked.position, coalesce(entry.total, 0) + coalesce(until_then.change, 0), later.counted_at
 FROM unnest(%s::int[], %s::uuid[], %s::timestamptz[]) AS asked (position, stock_id, moment)

@@ -70,7 +70,7 @@ def create(
 
 
 def _save_with_free_slug(product: Product) -> None:
-    """Raises: Stale if somebody has taken the slug that was free when it was looked for."""
+    """Raises: Stale if the slug was free when it was looked for and is taken by now."""
     product.slug = _free_slug(product)
     try:
         product.save(force_insert=True)
@@ -81,7 +81,7 @@ def _save_with_free_slug(product: Product) -> None:
 
 
 def _free_slug(product: Product) -> str:
-    """Make the product's part of an address: of its name or, if that is taken, of its sku too."""
+    """Make the slug from the product's name or, if that is taken, from its name and sku."""
     names = (product.name, f"{product.name[: SLUG_LENGTH_MAX // 2]} {product.sku}")
     for slug in (slugify(name)[:SLUG_LENGTH_MAX].rstrip("-") for name in names):
         if slug and not Product.objects.kept().filter(slug=slug).exists():
@@ -99,11 +99,11 @@ def update(
     key: Key | None = None,
     **fields: Any,
 ) -> Product:
-    """Change what is given and leave the rest.
+    """Change the given fields and leave the rest.
 
     Given prices replace all prices but those in currencies that are disabled at the moment.
-    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown; UnitsAllocated if stock is to be
-    no longer managed while units are allocated.
+    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown; UnitsAllocated if the stock is to
+    become unmanaged while units are allocated.
     """
     claim(key, product_id)
     product = _lock_product(product_id)
@@ -124,17 +124,17 @@ def update(
 
 @in_transaction
 def change_prices(product_id: uuid.UUID, amounts: Mapping[str, int | None]) -> None:
-    """Change the prices in the currencies that are named, None taking one away; leave the others.
+    """Change the prices in the given currencies and leave the others; None removes a price.
 
     Raises: ProductNotFound, CurrencyUnknown.
     """
     product = _lock_product(product_id)
     product.updated_at = clock.now()
     product.save(update_fields=["updated_at"])
-    before = {price.currency_id: price for price in product.prices.all()}
+    old_prices = {price.currency_id: price for price in product.prices.all()}
     product.prices.filter(currency_id__in=amounts).delete()
     prices = [
-        Money(code, amount, code not in before or before[code].includes_tax)
+        Money(code, amount, code not in old_prices or old_prices[code].includes_tax)
         for code, amount in amounts.items()
         if amount is not None
     ]
@@ -145,7 +145,7 @@ def change_prices(product_id: uuid.UUID, amounts: Mapping[str, int | None]) -> N
 def start_managing(
     product_id: uuid.UUID, quantity: int, *, actor: Actor, key: Key | None = None
 ) -> None:
-    """Give a product its first stock: an unmanaged one, or one whose record is still untouched.
+    """Give a product its first stock, if it is unmanaged or its stock record is still untouched.
 
     Raises: ProductNotFound; StockExists for any other.
     """
@@ -161,7 +161,7 @@ def start_managing(
 
 @in_transaction
 def stop_managing(product_id: uuid.UUID, *, actor: Actor) -> None:
-    """Write off what is available and manage the product's stock no longer. The log stays.
+    """Write off what is available and stop managing the product's stock. The log stays.
 
     Raises: StockNotFound; UnitsAllocated.
     """
@@ -170,7 +170,7 @@ def stop_managing(product_id: uuid.UUID, *, actor: Actor) -> None:
 
 @in_transaction
 def archive(product_id: uuid.UUID, *, actor: Actor) -> None:
-    """Delete a product for everybody but the log and the orders that name it.
+    """Hide a product from everything but the log and the orders that name it.
 
     Raises: ProductNotFound; UnitsAllocated.
     """
@@ -203,26 +203,28 @@ def _increment_initially(stock: Stock, quantity: int, actor: Actor) -> None:
 
 
 def _lock_product(product_id: uuid.UUID) -> Product:
-    kept = Product.objects.kept().select_for_update(no_key=True)
-    product = kept.filter(pk=product_id).first()
+    products = Product.objects.kept().select_for_update(no_key=True)
+    product = products.filter(pk=product_id).first()
     if product is None:
         raise ProductNotFound
     return product
 
 
 def _replace_prices(product: Product, prices: Collection[Money]) -> None:
-    """A disabled currency may come back, and its prices with it: given again they may be as well.
+    """Replace all prices but those in disabled currencies, which may come back with their prices.
 
-    Raises: CurrencyUnknown.
+    Such a price may be given again as it is. Raises: CurrencyUnknown.
     """
     at_rest = {
         Money(price.currency_id, price.amount, price.includes_tax)
         for price in product.prices.filter(currency__enabled=False)
     }
-    given = [price for price in prices if price not in at_rest]
-    replaced = Q(currency__enabled=True) | Q(currency_id__in=[price.currency for price in given])
-    product.prices.filter(replaced).delete()
-    _set_prices(product, given)
+    new_prices = [price for price in prices if price not in at_rest]
+    outdated = Q(currency__enabled=True) | Q(
+        currency_id__in=[price.currency for price in new_prices]
+    )
+    product.prices.filter(outdated).delete()
+    _set_prices(product, new_prices)
 
 
 def _set_prices(product: Product, prices: Collection[Money]) -> None:

@@ -1,7 +1,7 @@
 """Every movement of stock. All of it goes through `move`: one ordered lock, one write, commit.
 
 House rule for locks: Cart, then Order, then Stock; in primary-key order; one query each; once a
-transaction; as late as possible. Whoever changes a product locks it just before its stock.
+transaction; as late as possible. A service that changes a product locks it just before its stock.
 """
 
 import uuid
@@ -85,9 +85,9 @@ def count(
 ) -> int:
     """Bring the total to what was counted, and return by how much that moved it.
 
-    What is written is what was counted less the total at that moment, which is now if it is not
-    given: so whatever moved since then stays moved. `seen` is the number of the log's last entry
-    that whoever counted knew of. Where the log agrees, nothing is written.
+    The entry is the count less the total at the moment of the count, which is now if it is not
+    given: so whatever moved since then stays moved. `seen` is the number of the last log entry that
+    the person who counted knew of. Where the log agrees, nothing is written.
 
     Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountedLater if a count
     of a later moment has corrected the total; CountTooLow if fewer units would be left than are
@@ -117,8 +117,8 @@ def count(
 
 
 def _since(stock: Stock, seen: int) -> str:
-    before = stock.log.filter(sequence=seen).first()
-    was = before.numbers if before else "nothing"
+    entry = stock.log.filter(sequence=seen).first()
+    was = entry.numbers if entry else "nothing"
     return f"The stock moved since this form was opened: it was {was}, and is {stock} now."
 
 
@@ -130,11 +130,11 @@ def words_of_count(counted: int, counted_at: datetime | None, reason: str) -> st
 
 @in_transaction
 def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransaction:
-    """Write the opposite of an entry made by hand, if it is still the log's last; return that one.
+    """Write and return the opposite of an entry made by hand, if that is still the log's last.
 
     Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it.
     """
-    # Entries never change: only whether it is the last must be asked under the lock.
+    # Entries never change: only whether this is the last one must be checked under the lock.
     entry = StockTransaction.objects.filter(stock__product_id=product_id, sequence=sequence).first()
     from_file = entry is not None and is_from_file(product_id, entry)
     stock = lock_managed(product_id)
@@ -150,7 +150,7 @@ def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransact
 
 def is_from_file(product_id: uuid.UUID, entry: StockTransaction) -> bool:
     """Tell whether a file of counts or changes wrote the entry, or took one back by it."""
-    return CountLine.objects.wrote(product_id, entry.sequence).exists()
+    return CountLine.objects.of_entry(product_id, entry.sequence).exists()
 
 
 def lock_managed(product_id: uuid.UUID) -> Stock:
@@ -166,11 +166,11 @@ def lock_one(product_id: uuid.UUID) -> Stock:
     return stocks[0]
 
 
-# For orders: inside the transaction of whoever has locked the order.
+# For orders: inside the transaction of the caller, which has locked the order.
 
 
 def allocate(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor) -> None:
-    """Take units for an order: every product of `quantities`, which are all managed, or none.
+    """Take units for an order: of every product in `quantities`, all of them managed, or of none.
 
     Raises: StockTooLow; Stale if a product stopped being managed since the caller looked.
     """
@@ -193,7 +193,7 @@ def deallocate(
 def ship(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor) -> None:
     """Take the units that an order holds out of the total.
 
-    Two entries a product, so that the log replays by its public meaning alone.
+    Each product gets two entries, so that the log replays by its public meaning alone.
     """
     stocks = _lock_for_order(quantities)
     cause = Cause(actor, "shipped", order_id)
@@ -215,7 +215,7 @@ def undo_ship(
 def put_back(
     quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
 ) -> None:
-    """Make units of a shipped order, which came back, available again.
+    """Make units that came back from a shipped order available again.
 
     Raises: StockNotFound if one of the products is no longer managed; TooManyUnits.
     """

@@ -1,4 +1,4 @@
-"""The one place that writes stock: in SQL for speed. The tests hold it against plain Django."""
+"""The one place that writes stock, in SQL for speed. The tests compare it with plain Django."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,9 @@ class Cause:
     order_id: uuid.UUID | None = None
 
 
-# Rows and their entries in one statement, whatever their number. A row is written only where it
-# still stands as it was read; an entry only beside its row: so the count of entries tells whether
-# all of it happened.
+# Rows and their entries in one statement, whatever their number. A row is written only if it is
+# unchanged since it was read, and an entry only with its row: so the number of entries tells
+# whether everything was written.
 _WRITE = """
 WITH moved AS (
     UPDATE inventory_stock AS stock
@@ -52,7 +52,7 @@ JOIN moved ON moved.id = entry.stock_id
 
 
 class RowMoved(AssertionError):
-    """A stock row changed between its lock and its write: somebody wrote without the lock."""
+    """A stock row changed between its lock and its write: something wrote without the lock."""
 
 
 def write(
@@ -65,19 +65,19 @@ def write(
 ) -> None:
     """Write locked rows, as their entries left them, and their log entries, in one statement.
 
-    `first_id` becomes the id of the first entry; `reasons`, one an entry, stand before the cause's;
-    `counted_at`, one an entry, says of counts when they were.
-    Raises: RowMoved, having written nothing of use.
+    `first_id` becomes the id of the first entry; `reasons`, one per entry, override the cause's;
+    `counted_at`, one per entry, says when a count was taken.
+    Raises: RowMoved, when the caller must roll back.
     """
     stocks = {entry.stock.pk: entry.stock for entry in entries}.values()
-    before = _sequences_before(entries)
+    old_sequences = _sequences_before(entries)
     parameters = [
         _array(stock.pk for stock in stocks),
         _array(stock.available for stock in stocks),
         _array(stock.allocated for stock in stocks),
         _array(stock.held for stock in stocks),
         _array(stock.sequence for stock in stocks),
-        _array(before[stock.pk] for stock in stocks),
+        _array(old_sequences[stock.pk] for stock in stocks),
         _array(next_moment(stock).isoformat() for stock in stocks),
         cause.actor.kind,
         cause.actor.id,
@@ -117,14 +117,14 @@ def _ids(first_id: uuid.UUID | None) -> Iterator[uuid.UUID]:
 
 
 def _sequences_before(entries: Sequence[NewEntry]) -> dict[uuid.UUID, int]:
-    """The number each row's log ended with when the row was read."""
-    before: dict[uuid.UUID, int] = {}
+    """Return the number with which each row's log ended when the row was read."""
+    sequences: dict[uuid.UUID, int] = {}
     for entry in entries:
-        before.setdefault(entry.stock.pk, entry.sequence - 1)
-    return before
+        sequences.setdefault(entry.stock.pk, entry.sequence - 1)
+    return sequences
 
 
 def next_moment(stock: Stock) -> datetime:
-    """Now, but never before the row's last movement, whatever the machine's clock does."""
+    """Return now, but never before the row's last movement, whatever the machine's clock does."""
     now = clock.now()
     return max(now, stock.last_moved_at) if stock.last_moved_at else now
