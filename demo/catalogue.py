@@ -14,7 +14,7 @@ from django.utils.text import slugify
 # A product has the same id in every demo, wherever and whenever it is loaded: version 7, as all our
 # ids, of a moment before any story begins.
 _FIRST_ID = uuid.UUID("01900000-0000-7000-8000-000000000000")
-# EAN-13 numbers that begin so are for use inside a shop.
+# EAN-13 numbers with this prefix are for use inside a shop.
 _BARCODE_PREFIX = "20040"
 
 
@@ -27,7 +27,7 @@ class Family:
     # Colour -> units left, one for each size.
     left: Mapping[str, tuple[int | None, ...]]
     sizes: tuple[str, ...] = ("",)
-    # How often it is bought, and how long ago the shop began to sell it.
+    # How often the family is bought, and how long ago the shop began to sell it.
     popularity: int = 1
     since_days_ago: int = 60
     commodity_type: str = "physical"
@@ -221,7 +221,7 @@ def drawing_name(family: Family, colour: str) -> str:
 
 
 def _barcode(position: int) -> str:
-    """An EAN-13: twelve digits, and one that brings the weighted sum to a multiple of ten."""
+    """Make an EAN-13: twelve digits, and one that brings the weighted sum to a multiple of ten."""
     digits = f"{_BARCODE_PREFIX}{position * 37:07}"
     weighted = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
     return f"{digits}{-weighted % 10}"

@@ -1,7 +1,7 @@
 """The demo's pictures: one drawing for a family, coloured for each of its variants.
 
 `python -m demo.drawings` writes them to demo/static/demo, where they are served from;
-a test sees to it that what is there is what is drawn here.
+a test makes sure that the files are what is drawn here.
 """
 
 from collections.abc import Iterator
@@ -194,7 +194,7 @@ _DRAWINGS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def drawn() -> Iterator[tuple[str, str]]:
+def drawings() -> Iterator[tuple[str, str]]:
     """Yield each drawing's file name and text."""
     for name, (drawing, colours) in _DRAWINGS.items():
         for colour in colours:
@@ -209,5 +209,5 @@ def drawn() -> Iterator[tuple[str, str]]:
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in drawn():
+    for name, text in drawings():
         (FOLDER / name).write_text(text)

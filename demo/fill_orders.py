@@ -1,7 +1,7 @@
 """What `manage.py fill` makes: a large shop's year, in which every number adds up.
 
-Nothing is asked of services, which would take hours; what they would have written is written in
-bulk, in one transaction, so that a fill that was broken off leaves nothing.
+The services are not called, which would take hours; what they would have written is written in
+bulk, in one transaction, so that an interrupted fill leaves nothing.
 """
 
 import uuid
@@ -26,7 +26,7 @@ DAYS = 365
 SEED = 1848
 LINES_MAX = 3
 UNITS_MAX = 3
-# Allocated, deallocated and taken out, for each line of a shipped order.
+# Allocate, deallocate and decrement, for each line of a shipped order.
 ENTRIES_A_LINE = 3
 ENTRIES_A_ORDER = LINES_MAX * ENTRIES_A_LINE
 CLERK = Actor("user", "clerk", "Clerk")
@@ -58,8 +58,8 @@ def fill(
     began = now - timedelta(days=DAYS)
     currency = currencies.named("").code
     tell(f"{products:,} products with prices ...")
-    made = fill_stock.make_products(products, currency=currency, at=began, dice=dice)
-    year = _Year(made, currency, entries, orders, began, now, dice, tell)
+    rows = fill_stock.make_products(products, currency=currency, at=began, dice=dice)
+    year = _Year(rows, currency, entries, orders, began, now, dice, tell)
     tell(f"{entries:,} entries of the log, and the stock they lead to ...")
     fill_stock.store(year.stocks, year.entries(), dice)
     tell(f"{orders:,} orders with their payments ...")
@@ -96,14 +96,14 @@ class _Year:
     written: int = field(init=False, default=0)
     sales: list[_Sale] = field(init=False, default_factory=list)
     to_ship: deque[_Sale] = field(init=False, default_factory=deque)
-    # Entries that it takes to ship these.
+    # Entries that it takes to ship these orders.
     owed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.stocks = [Stock(product=product) for product in self.products]
         for stock in self.stocks:
             stock.available = stock.allocated = stock.held = stock.sequence = 0
-        # What orders are made of. There is always enough of it.
+        # Orders are made of these products. There is always enough of them.
         self.bestsellers = range(0, len(self.stocks), 10)
         self.numbers = self._order_numbers()
         self.prices = self._prices() if self.orders else {}
@@ -128,7 +128,7 @@ class _Year:
             yield self._moved(
                 stock, Action.INCREMENT, self._level(position) or 3, products.INITIAL_STOCK
             )
-        # By hand as often as the orders leave room for, so that they are spread over the year.
+        # Entries by hand fill the room between the orders, which are spread over the year.
         every = max(1, (self.length - self.written) // (self.orders + 1))
         turn = 0
         while self.written < self.length:
@@ -143,7 +143,7 @@ class _Year:
                 yield self._by_hand(turn)
 
     def _level(self, position: int) -> int:
-        """Around how many units there are: none of a few products, few of others."""
+        """Return around how many units there are: none of a few products, few of others."""
         if position in self.bestsellers:
             return 1_000 + self.orders * UNITS_MAX
         return {7: 0, 9: 2}.get(position % 50, 10 + position * 37 % 200)
@@ -152,7 +152,7 @@ class _Year:
         position = turn % len(self.stocks)
         stock, level = self.stocks[position], self._level(position)
         if not level and not stock.available:
-            # Sold out for good. Its neighbour never is.
+            # This product is sold out for good. Its neighbour never is.
             return self._by_hand(turn + 1)
         if position % 20 == 11 and not stock.held and stock.available:
             return self._moved(stock, Action.ALLOCATE, 1, "Set aside for a customer")
@@ -165,16 +165,16 @@ class _Year:
         self, stock: Stock, action: Action, units: int, reason: str, order: Order | None = None
     ) -> Entry:
         by_order = BY_HAND if order is None else FOR_ORDER
-        new = stock.move(action, units, by_order=by_order)
+        movement = stock.move(action, units, by_order=by_order)
         actor = SYSTEM if order else CLERK
-        entry = Entry(self._time(), new, actor, reason, order.pk if order else None)
+        entry = Entry(self._time(), movement, actor, reason, order.pk if order else None)
         self.written += 1
         if self.written % TELL_EVERY == 0:
             self.tell(f"  {self.written:,} entries")
         return entry
 
     def _time(self) -> datetime:
-        """When the next entry happens: evenly, from the first day to now."""
+        """Return when the next entry happens: evenly, from the first day to now."""
         return self.began + (self.now - self.began) * (self.written + 1) / (self.length + 1)
 
     # Orders: of twenty, one was never paid, one was cancelled, and two wait to be shipped.
@@ -200,7 +200,7 @@ class _Year:
     def _sale(self, position: int) -> _Sale:
         at, dice = self._time(), self.dice
         lines = dice.randint(1, min(LINES_MAX, len(self.bestsellers)))
-        chosen = dice.sample(self.bestsellers, lines)
+        positions = dice.sample(self.bestsellers, lines)
         order = Order(
             id=id_at(at, dice),
             number=next(self.numbers),
@@ -223,10 +223,10 @@ class _Year:
                 quantity=dice.randint(1, UNITS_MAX),
                 unit_price=self.prices[self.products[number].pk],
             )
-            for line, number in enumerate(chosen)
+            for line, number in enumerate(positions)
         ]
         order.total = sum(item.value for item in items)
-        return _Sale(order, items, [self.stocks[number] for number in chosen])
+        return _Sale(order, items, [self.stocks[number] for number in positions])
 
     def _pay(self, sale: _Sale) -> None:
         order = sale.order

@@ -1,7 +1,7 @@
 """Products and a log by the hundred thousand, for trying Holdfast at the size of a large shop.
 
-Each unit is moved by the law of `Stock.move`, in memory; only the rows travel in bulk. Log and
-stock come in one transaction, at whose end the database's triggers compare them, as they always do.
+Each unit is moved by `Stock.move`, in memory; only the rows are written in bulk. Log and stock are
+written in one transaction, at whose end the database's triggers compare them, as they always do.
 """
 
 import uuid
@@ -28,7 +28,7 @@ THINGS = ("anchor", "blanket", "cap", "lamp", "mug", "notebook", "poster", "scar
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the log to be, and when it was."""
+    """A future line of the log, and when it happened."""
 
     at: datetime
     new: NewEntry
@@ -43,7 +43,7 @@ def id_at(at: datetime, dice: Random) -> uuid.UUID:
 
 
 def make_products(count: int, *, currency: str, at: datetime, dice: Random) -> list[Product]:
-    """Write so many products with prices; their numbers go on after those made before."""
+    """Write `count` products with prices; their numbers continue after the existing ones."""
     first = Product.objects.filter(sku__startswith=SKU).count() + 1
     products = [_product(number, at, dice) for number in range(first, first + count)]
     Product.objects.bulk_create(products, batch_size=ROWS_A_STATEMENT)
@@ -64,7 +64,7 @@ def _product(number: int, at: datetime, dice: Random) -> Product:
         name=name,
         sku=f"{SKU}{number:07}",
         slug=slugify(f"fill {name}"),
-        # As many scanners give them: with zeros in front.
+        # With leading zeros, as many scanners give them.
         barcode=f"{number:013}",
         created_at=at,
         updated_at=at,

@@ -7,7 +7,7 @@ from api.services import create_client
 from backoffice import roles
 
 PASSWORD = "demo"  # noqa: S105 - known to everybody
-# Beside demo, who may do everything.
+# The other logins, beside demo, which may do everything.
 LOGINS = {
     "viewer": roles.VIEWER,
     "clerk": roles.STOCK_CLERK,

@@ -31,7 +31,7 @@ Lines = Mapping[str, int]
 class StoryEvent:
     at: datetime
     do: Callable[[], object]
-    # What it changes of the available units, by sku: deliveries are sized by it.
+    # How the event changes the available units, by sku: deliveries are sized by it.
     change: Lines = field(default_factory=dict)
 
 
@@ -44,7 +44,7 @@ class Story:
         self.events: list[StoryEvent] = []
 
     def at(self, days_ago: int, hour: int, minute: int = 0) -> datetime:
-        """A time of a day before today, so that it has passed whatever the time is now."""
+        """Return a time of an earlier day, so that it has passed whatever the time is now."""
         assert days_ago > 0
         midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=days_ago) + timedelta(hours=hour, minutes=minute)
@@ -84,7 +84,7 @@ class Story:
         return sorted(self.events, key=lambda event: event.at)
 
     def replay(self) -> None:
-        """Let it all happen, each event at its time: so the clock never runs backwards."""
+        """Let every event happen at its time, in order, so that the clock never runs backwards."""
         time = self.now
         with clock.replaced(lambda: time), gateway_calls.waiting_at_most(0):
             for event in self.in_order_of_time():
@@ -133,7 +133,7 @@ class Purchase:
         return self.paid(by_card(method=Payment.Method.AUTHORIZE))
 
     def declined(self) -> None:
-        """The units are taken for a moment and given back."""
+        """Have the payment declined: the units are taken for a moment and given back."""
         self._later(seconds=20)
         pay = self._pay(by_card(token="decline"), self.story.new_id(self.at))  # noqa: S106
         self.story.happens(self.at, partial(_expecting_a_decline, pay))
@@ -160,7 +160,7 @@ class Purchase:
     def refunded(
         self, payment_id: uuid.UUID, amount: int | None, at: datetime, reason: str
     ) -> None:
-        """Through the gateway; without an amount, only marked as refunded."""
+        """Refund through the gateway or, without an amount, only mark as refunded."""
         self._later(at)
         do = partial(payments.refund, self.order_id, payment_id, amount, actor=MARIA, reason=reason)
         self.story.happens(at, do)
@@ -195,7 +195,7 @@ def by_card(
 
 
 def by_hand(reference: str, amount: int | None = None) -> PaymentRequest:
-    """Money that came in cash or by bank transfer, as Maria records it."""
+    """Make the request by which Maria records money that came in cash or by bank transfer."""
     return PaymentRequest("manual", amount=amount, custom_reference=reference)
 
 

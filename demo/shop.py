@@ -1,7 +1,7 @@
 """The page at `/`: a shop, as an example of what can be built on the public API.
 
-The server only hands it out. Whatever it shows or does is a call with a shopper's token, made by
-the scripts in static/shop, which frontend developers may read and take.
+The server only delivers the page. Whatever it shows or does is a call with a shopper's token, made
+by the scripts in static/shop, which frontend developers may read and copy.
 """
 
 from csp.decorators import csp

@@ -40,7 +40,7 @@ def tell(now: datetime) -> None:
 def _hurried() -> Iterator[None]:
     """Do not wait for the disk after each of some two thousand transactions.
 
-    On every connection: payments give theirs back, and the next one may be another.
+    This is set on every connection: payments give theirs back, and may get another one next.
     """
     options = connection.settings_dict["OPTIONS"]
     usual = options["options"]
@@ -80,14 +80,14 @@ def written(now: datetime) -> Story:
         _just_now,
         _shelf_work,
         _shelf_count,
-        # Last, because it looks at what all the others take.
+        # Last, because deliveries depend on what all the other events take.
         _openings_and_deliveries,
     ):
         happenings(story)
     return story
 
 
-# What is bought on ordinary days: it takes the units for good, so that any product will do.
+# What is bought on ordinary days. The units are taken for good, so that any product will do.
 
 
 def _ordinary_days(story: Story) -> None:
@@ -118,8 +118,8 @@ def _basket(story: Story, days_ago: int, *, only_plentiful: bool) -> Lines:
     ]
     weights = [product.family.popularity for product in on_sale]
     lines = story.random.choice([1, 1, 1, 2, 2, 3])
-    chosen = story.random.choices(on_sale, weights, k=lines)
-    return {product.sku: story.random.choice([1, 1, 1, 2, 3]) for product in chosen}
+    products = story.random.choices(on_sale, weights, k=lines)
+    return {product.sku: story.random.choice([1, 1, 1, 2, 3]) for product in products}
 
 
 def _paid_and_shipped(purchase: Purchase, packed_at: datetime) -> None:
@@ -145,7 +145,7 @@ def _paid_by_transfer(purchase: Purchase, packed_at: datetime) -> None:
     purchase.shipped(packed_at)
 
 
-# What went otherwise. Where units come back, there are plenty of them.
+# Orders that did not end with a shipment. Where units come back, there are plenty of them.
 
 
 def _cancelled_and_refunded(story: Story) -> None:
@@ -188,7 +188,7 @@ def _arrived_broken(story: Story) -> None:
 
 
 def _sent_back(story: Story) -> None:
-    """Refunded in whole, and the units are back on the shelf."""
+    """Refund an order in whole, and put its units back on the shelf."""
     for days_ago, sku in [(43, "TROUSERS-SAND-32"), (29, "SHIRT-WHITE-M"), (14, "HOODIE-GREEN-M")]:
         customer = story.random.choice(CUSTOMERS)
         purchase = Purchase(story, customer, {sku: 1}, story.some_time(days_ago, 8, 21)).ordered()
@@ -283,7 +283,7 @@ def _paid_in_part(story: Story) -> None:
 
 
 def _waiting_for_somebody(story: Story) -> None:
-    """What needs attention: a deposit and no more for days, and money that was kept."""
+    """Add what needs attention: a deposit and no more for days, and money that was kept."""
     ordered_at = story.at(5, 16, 10)
     deposit = Purchase(story, customer_named("Kavya"), {"POSTER-HARBOUR": 3}, ordered_at)
     deposit.ordered().paid(by_hand("Deposit in cash", 10_00))
@@ -298,7 +298,7 @@ def _waiting_for_somebody(story: Story) -> None:
 
 
 def _pending(story: Story) -> None:
-    """No answer from the gateway yet. The worker asks again within a minute of its start."""
+    """Leave a payment without an answer. The worker asks again within a minute of its start."""
     for first_name, minutes, token, lines in [
         ("Amara", 9, "slow", {"SHIRT-WHITE-M": 1}),
         ("Jack", 6, "slow_decline", {"STICKERS": 3, "MUG-WHITE": 1}),
@@ -350,11 +350,13 @@ def _shelf_work(story: Story) -> None:
 
 
 def _shelf_count(story: Story) -> None:
-    """Jonas counts bags and posters, and uploads the list. Most of it agrees."""
-    wrong = {"TOTE-NATURAL": -1, "STICKERS": 2}
-    counted = ["POSTER-HARBOUR", "POSTER-LIGHTHOUSE", "STICKERS", "TOTE-NATURAL", "TOTE-NAVY"]
+    """Have Jonas count bags and posters and upload the list. Most of it agrees."""
+    differences = {"TOTE-NATURAL": -1, "STICKERS": 2}
+    skus = ["POSTER-HARBOUR", "POSTER-LIGHTHOUSE", "STICKERS", "TOTE-NATURAL", "TOTE-NAVY"]
     at = story.at(2, 18, 40)
-    story.happens(at, partial(_count, at, {sku: wrong.get(sku, 0) for sku in counted}), wrong)
+    story.happens(
+        at, partial(_count, at, {sku: differences.get(sku, 0) for sku in skus}), differences
+    )
 
 
 def _count(at: datetime, differences: Lines) -> None:
@@ -365,7 +367,7 @@ def _count(at: datetime, differences: Lines) -> None:
     ]
     sheet = "\n".join(["sku;count;counted_at", *lines])
     file, _ = counts.upload("bags-and-posters.csv", sheet.encode(), actor=JONAS)
-    # What a worker does, but at the time at which it happens.
+    # A worker's part, but at the story's time.
     while counts.take_a_batch(file.pk):
         pass
     counts.apply(file.pk, actor=JONAS)
@@ -374,7 +376,7 @@ def _count(at: datetime, differences: Lines) -> None:
 
 
 # Deliveries arrive before the shop opens. Their size follows from everything above, going back in
-# time from what shall be left: each brings boxes for up to two thirds of what there is after it.
+# time from what shall be left: each brings boxes for up to two thirds of the stock after it.
 
 _DELIVERIES = [(9, "4711"), (21, "4703"), (32, "4697"), (44, "4688"), (53, "4683")]
 _ARRIVE_AT = 7
@@ -404,7 +406,7 @@ def _openings_and_deliveries(story: Story) -> None:
 def _change(
     events: list[StoryEvent], product: DemoProduct, after: datetime, until: datetime
 ) -> int:
-    """What the shop's life changes of the product's available units in this time."""
+    """Return how the events change the product's available units in this time."""
     return sum(event.change.get(product.sku, 0) for event in events if after < event.at <= until)
 
 

@@ -12,7 +12,7 @@ from api.models import ApiClient
 from backoffice import attention
 from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
-from demo.drawings import FOLDER, drawn
+from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
 from inventory.models import CountFile, Product, Stock, StockTransaction
 from inventory.services import currencies
@@ -344,15 +344,15 @@ def test_barcodes_are_true_ean_13():
 def test_files_are_what_is_drawn():
     files = {path.name: path.read_text() for path in FOLDER.iterdir()}
 
-    assert files == dict(drawn())
+    assert files == dict(drawings())
 
 
 @pytest.mark.usefixtures("demo")
 def test_every_picture_is_served(client):
-    drawings = dict(drawn())
+    files = dict(drawings())
 
     for image_url in Product.objects.values_list("image_url", flat=True).distinct():
         answer = client.get(image_url)
 
         assert answer["Content-Type"] == "image/svg+xml"
-        assert answer.getvalue().decode() == drawings[image_url.rpartition("/")[2]]
+        assert answer.getvalue().decode() == files[image_url.rpartition("/")[2]]

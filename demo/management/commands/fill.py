@@ -38,13 +38,13 @@ class Command(BaseCommand):
             )
         began = time.monotonic()
 
-        def tell(what: str) -> None:
-            self.stdout.write(f"{time.monotonic() - began:6.1f} s  {what}")
+        def tell(message: str) -> None:
+            self.stdout.write(f"{time.monotonic() - began:6.1f} s  {message}")
 
         fill_orders.fill(
             products=products, entries=entries, orders=orders, now=clock.now(), tell=tell
         )
-        # The planner knows nothing yet of what came.
+        # The planner has no statistics of the new rows yet.
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
             cursor.execute("ANALYZE")

@@ -21,7 +21,7 @@ class Command(BaseCommand):
             raise CommandError("There are products already: the demo goes into an empty database.")
         began = time.monotonic()
         story.tell(clock.now())
-        # Last, with a commit that waits for the disk: it brings everything before it there too.
+        # Last, with a commit that waits for the disk, which brings every earlier commit there too.
         logins.create()
         audit.run()
         self.stdout.write(
