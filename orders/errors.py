@@ -15,7 +15,7 @@ class CartItemNotFound(NotFound):
 
 
 class ItemNotInCart(NotFound):
-    """The same, where one of several items is not there."""
+    """An item not in the cart, where the call names several."""
 
     code = "item_not_in_cart"
     detail = "Item was not found in the cart"
@@ -51,7 +51,7 @@ class CartCurrencyDiffers(Refusal):
 
 
 class CurrencyGone(Refusal):
-    """The currency was deleted while somebody began a cart in it."""
+    """The currency was deleted while a cart was begun in it."""
 
     kind = CONFLICT
     code = "currency_gone"
@@ -71,26 +71,26 @@ class NegativeAmount(Refusal):
 
 @dataclass(frozen=True)
 class RefusedEntry:
-    """One of several things asked for at once, and why it cannot be."""
+    """One of several entries of a call, and why it was refused."""
 
     position: int
     refusal: Refusal
-    # What the client itself called it.
-    named: Mapping[str, Any] = field(default_factory=dict)
+    # How the client itself named the entry.
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def entries(self) -> list[Error]:
         return [
             {
                 "source": f"data.{self.position}",
                 **entry,
-                "meta": {**self.named, **entry.get("meta", {})},
+                "meta": {**self.identity, **entry.get("meta", {})},
             }
             for entry in self.refusal.entries()
         ]
 
 
 class SeveralRefused(Refusal):
-    """Some of several things cannot be done, and so none was: each is named with its reason."""
+    """Some entries of a call cannot be done, so none was: each is named with its reason."""
 
     kind = BAD_REQUEST
     code = "several_refused"
@@ -100,8 +100,8 @@ class SeveralRefused(Refusal):
         self.refused = refused
 
     def entries(self) -> list[Error]:
-        """All with one status, since a response has only one."""
-        entries = [shown for entry in self.refused for shown in entry.entries()]
+        """Return the errors, all with one status, since a response has only one."""
+        entries = [error for entry in self.refused for error in entry.entries()]
         statuses = {entry["status"] for entry in entries}
         status = statuses.pop() if len(statuses) == 1 else self.kind.status
         return [{**entry, "status": status} for entry in entries]
@@ -113,7 +113,7 @@ class OrderNotFound(NotFound):
 
 
 class InsufficientStock(Refusal):
-    """What a shopper learns: neither which product, nor how many are left."""
+    """Too little stock, as a shopper learns it: neither which product, nor how many are left."""
 
     kind = INSUFFICIENT_STOCK
     code = "insufficient_stock"
@@ -179,7 +179,7 @@ class ShipNotUndoable(Refusal):
 
 
 class NotPutBack(Refusal):
-    """More units are said to have come back than left, or of an order that was not shipped."""
+    """More units came back than were shipped, or units of an order that was not shipped."""
 
     kind = WRONG_STATE
     code = "not_put_back"

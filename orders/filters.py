@@ -40,9 +40,9 @@ _OUR_NUMBER = Cast("number", CharField())
 
 
 def _either_number(lookup: str, value: Any) -> Condition:
-    """The client's number of the order, or ours: 1001, which people write #1001."""
-    ours = compared(_OUR_NUMBER, lookup, value.removeprefix("#"))
-    return Q(**{f"order_number__{lookup}": value}) | ours
+    """Match the client's number of the order, or ours: 1001, which people write #1001."""
+    our_number = compared(_OUR_NUMBER, lookup, value.removeprefix("#"))
+    return Q(**{f"order_number__{lookup}": value}) | our_number
 
 
 class CartFilters(ListFilters):
@@ -78,6 +78,6 @@ class OrderFilters(ListFilters):
         "shipping": ["shipping"],
         "status": ["status"],
         "with_tax": ["total"],
-        # Ours are numbers and come first; a client's are text.
+        # Our order numbers are numbers and come first; a client's are text.
         "order_number": ["order_number", "number"],
     }

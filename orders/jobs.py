@@ -1,4 +1,4 @@
-"""What the worker does by the clock. Every job may run twice, or at the same time, without harm."""
+"""What the worker does on a schedule. Every job may run twice, or in parallel, without harm."""
 
 import structlog
 from procrastinate.contrib.django import app

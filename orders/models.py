@@ -31,9 +31,9 @@ class CartQuerySet(models.QuerySet["Cart"]):
     ) -> tuple["Cart", bool]:
         """Lock the cart until the transaction ends, creating it if need be, and put off its expiry.
 
-        One statement, because every change of a cart begins so. `currency` becomes the cart's if it
-        has none yet. A cart that had expired is made a new one, of which the second value
-        tells: the caller deletes the older lines that it still holds.
+        This is one statement, because every change of a cart begins with it. `currency` becomes the
+        cart's if it has none yet. An expired cart becomes a new one; then the second value is true,
+        and the caller deletes the old lines that the cart still holds.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -65,8 +65,8 @@ class CartQuerySet(models.QuerySet["Cart"]):
 
     def lock(self, cart_id: str, *, now: datetime) -> "Cart | None":
         """Lock a cart that has not expired until the transaction ends."""
-        locked = "WHERE id = %s AND expires_at > %s FOR NO KEY UPDATE"
-        return next(iter(compiled.fetch(Cart, locked, [cart_id, now])), None)
+        where = "WHERE id = %s AND expires_at > %s FOR NO KEY UPDATE"
+        return next(iter(compiled.fetch(Cart, where, [cart_id, now])), None)
 
     def lock_all(self, cart_ids: Collection[str]) -> "list[Cart]":
         """Lock carts until the transaction ends, expired ones too, in key order in one query."""
@@ -75,11 +75,11 @@ class CartQuerySet(models.QuerySet["Cart"]):
 
 
 class Cart(models.Model):
-    # Chosen by the client, for whom it is a secret: whoever knows it may change the cart.
+    # Chosen by the client, for whom it is a secret: anybody who knows it may change the cart.
     id = models.CharField(primary_key=True, max_length=128)
     name = models.CharField(max_length=200, default="Cart")
     description = models.TextField(blank=True)
-    # Fixed by the first item; None until then.
+    # Set by the first item; None until then.
     currency = models.ForeignKey(
         Currency,
         models.PROTECT,
@@ -88,7 +88,7 @@ class Cart(models.Model):
         db_column="currency",
         db_index=False,
     )
-    # Whether only checkout checks the stock; None leaves it to the store's settings.
+    # Whether stock is checked only at checkout; None leaves that to the store's settings.
     defer_inventory_check = models.BooleanField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -110,9 +110,9 @@ class CartItem(models.Model):
     )
     quantity = models.IntegerField()
     custom_inputs = models.JSONField(null=True)
-    # The same product with other custom inputs is another line.
+    # Identifies the line: the same product with other custom inputs is another line.
     line_key = models.CharField(max_length=80)
-    # Of what is no product, such as gift wrapping. A product has its own.
+    # For an item that is not a product, such as gift wrapping. A product has its own.
     name = models.CharField(max_length=200, blank=True)
     sku = models.CharField(max_length=100, blank=True)
     description = models.TextField(blank=True)
@@ -142,7 +142,7 @@ class CartItem(models.Model):
 
     @staticmethod
     def write(items: "Collection[CartItem]") -> None:
-        """Insert the new ones, and write the quantities of the others: two statements at most."""
+        """Insert new items, and write the quantities of the others: two statements at most."""
         new = [item for item in items if item._state.adding]
         changed = [item for item in items if not item._state.adding]
         if new:
@@ -162,7 +162,7 @@ FROM unnest(%s::uuid[], %s::integer[]) AS changed (id, quantity) WHERE item.id =
 """
 
 
-# Somebody's money, for which nothing is sent: to be given back, or to be explained.
+# Money for which nothing is sent, which must be given back or explained.
 CANCELLED_WITH_MONEY = Q(cancelled_at__isnull=False) & (
     Q(captured__gt=F("refunded")) | Q(authorized__gt=0)
 )
@@ -174,13 +174,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
     # The work lists. Each is found by an index of its own rows only, in the order given here.
 
     def to_ship(self) -> "OrderQuerySet":
-        """Paid and still here, the one that has been paid longest first."""
-        # Of what is here and was paid, only what was refunded as a whole is not to be shipped.
-        waiting = self.filter(fully_paid_at__isnull=False, shipped_at=None, cancelled_at=None)
-        return waiting.filter(payment=Order.Payment.PAID).order_by("fully_paid_at")
+        """Return paid orders that are not shipped yet, the longest paid first."""
+        # Every paid order is to be shipped, except those that were refunded as a whole.
+        candidates = self.filter(fully_paid_at__isnull=False, shipped_at=None, cancelled_at=None)
+        return candidates.filter(payment=Order.Payment.PAID).order_by("fully_paid_at")
 
     def unpaid(self) -> "OrderQuerySet":
-        """Not paid in full, the newest first."""
+        """Return orders that are not paid in full, the newest first."""
         return self.filter(fully_paid_at=None, cancelled_at=None).order_by("-created_at")
 
     def shipped(self) -> "OrderQuerySet":
@@ -190,7 +190,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(cancelled_at__isnull=False).order_by("-cancelled_at")
 
     def holding_units(self) -> "OrderQuerySet":
-        """Those that hold units, or would if any line had stock: who has held longest first."""
+        """Return orders that hold units, or would if any line had stock, the longest-held first."""
         return self.filter(allocated_at__isnull=False).order_by("allocated_at")
 
     def cancelled_with_money(self) -> "OrderQuerySet":
@@ -241,12 +241,12 @@ class Order(models.Model):
     )
     total = models.BigIntegerField()
 
-    # What this app must know of money to decide alone. Only payments writes these, under the lock.
+    # What this app must know of money to decide alone. Only payments writes it, under the lock.
     captured = models.BigIntegerField(default=0)
     authorized = models.BigIntegerField(default=0)
     pending = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)
-    # Attempts that may still change what is paid, and refunds, that are on their way.
+    # How many attempts and refunds are on their way and may still change what is paid.
     attempts_open = models.IntegerField(default=0)
     refunds_open = models.IntegerField(default=0)
 
@@ -255,14 +255,14 @@ class Order(models.Model):
     fully_paid_at = models.DateTimeField(null=True)
     shipped_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
-    # Since when people leave it be, though it needs attention. See `write`.
+    # Since when people leave the order be, though it needs attention. See `write`.
     left_be_at = models.DateTimeField(null=True)
 
     customer_name = models.CharField(max_length=200)
     customer_email = models.CharField(max_length=254, db_index=True)
     billing_address = models.JSONField(default=dict)
     shipping_address = models.JSONField(default=dict)
-    # The client's own, if it gave any; ours is `number`.
+    # The client's own number, if it gave one; ours is `number`.
     order_number = models.CharField(max_length=64, blank=True)
     external_ref = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_index=True)
@@ -333,7 +333,7 @@ class Order(models.Model):
         return f"#{self.number}"
 
     def write(self) -> None:
-        """Write what changes in the life of an order. Its row is locked."""
+        """Write the fields that change in the life of an order. The caller has locked its row."""
         compiled.update(self, *_LIFE)
 
     @property
@@ -346,7 +346,7 @@ class Order(models.Model):
 
     @property
     def payable(self) -> int:
-        """What may still be paid: a refund does not reopen it."""
+        """Return how much may still be paid: a refund does not increase it."""
         return self.total - self.captured - self.authorized - self.pending
 
     @property
@@ -391,7 +391,7 @@ class OrderItem(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="items", db_index=False)
     # The line's place in the order, from 0.
     position = models.PositiveSmallIntegerField()
-    # None for what is no product: it has no stock, and holds no units.
+    # None for a line that is not a product: it has no stock, and holds no units.
     product = models.ForeignKey(
         Product, models.PROTECT, null=True, related_name="+", db_index=False
     )
@@ -406,7 +406,7 @@ class OrderItem(models.Model):
     # not managed when the order first took its units.
     allocated = models.IntegerField(default=0)
     shipped = models.IntegerField(default=0)
-    # Of the shipped ones, units that came back and were put among the available ones again.
+    # How many of the shipped units came back and were made available again.
     returned = models.IntegerField(default=0)
 
     class Meta:
@@ -431,7 +431,7 @@ class OrderItem(models.Model):
             ),
         ]
         indexes = [
-            # Who holds units of a product: the few lines of open orders, among however many sold.
+            # Finds who holds units of a product: the few lines of open orders, among all lines.
             models.Index(
                 fields=["product"], condition=Q(allocated__gt=0), name="order_items_holding_units"
             ),
@@ -445,7 +445,7 @@ class OrderItem(models.Model):
     def claim_units(order: Order) -> "list[ClaimedLine]":
         """Mark every line whose stock is managed as allocated, before any stock is locked.
 
-        Returns those lines, and any whose product is gone. The stock itself is the caller's affair.
+        Returns those lines, and any whose product was archived. The caller moves the stock itself.
         """
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM_UNITS, [order.pk, DEFAULT_LOCATION_ID])
@@ -475,8 +475,8 @@ RETURNING item.product_id, item.quantity, product.archived_at IS NOT NULL
 class OrderEvent(ActedBy):
     """Something that was done to an order, by whom and why. Written once, never changed.
 
-    Only what has no record of its own: payments and stock transactions tell of themselves. Nothing
-    of an address is kept here, for nobody could ever take it out again.
+    Payments and stock transactions have records of their own and get no event. No part of an
+    address is kept here, because it could never be removed again.
     """
 
     class Kind(models.TextChoices):
@@ -495,7 +495,7 @@ class OrderEvent(ActedBy):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="events")
     kind = models.CharField(max_length=32, choices=Kind)
-    # What a person said of it: the parcel's number, a reason, a note.
+    # What a person wrote about it: the parcel's number, a reason, a note.
     text = models.TextField(blank=True)
     created_at = models.DateTimeField()
 
@@ -504,12 +504,12 @@ class OrderEvent(ActedBy):
 
 
 class AuditResult(models.Model):
-    """What the last comparison of log, stock and orders found. One row. See services.audit."""
+    """The result of the last comparison of log, stock and orders: one row. See services.audit."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     checked_at = models.DateTimeField()
     differences = models.PositiveIntegerField()
-    # The first of them, in words.
+    # The first difference, in words.
     example = models.TextField(blank=True)
 
     class Meta:
@@ -520,7 +520,7 @@ class AuditResult(models.Model):
 
 
 def next_order_number() -> int:
-    """Numbers are unique and rise; one may be missing where a checkout was refused."""
+    """Return a unique, rising number; one may be missing where a checkout was refused."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('orders_order_number')")
         number: int = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""How the API's description tells of carts and orders."""
+"""How the API's description presents carts and orders."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ CUSTOM_INPUTS_LEVELS_MAX = 10
 
 
 class CustomInputs(serializers.Field[Any, Any, Any, Any]):
-    """What the shopper adds to a line, such as an engraving: any JSON object of a sane size."""
+    """What the shopper adds to a line, such as an engraving: any JSON object of limited size."""
 
     default_error_messages = {"type": "This must be an object of sane size."}
 
@@ -63,7 +63,7 @@ class ProductBody(serializers.Serializer[Any]):
 
 
 class NotNegativeAmount(WholeNumber):
-    """An amount that is refused as the source API does it, if it is negative."""
+    """An amount, which is refused as the source API does it if it is negative."""
 
     def to_internal_value(self, data: Any) -> int:
         amount = super().to_internal_value(data)
@@ -137,7 +137,7 @@ ENTRIES: dict[str, type[serializers.Serializer[Any]]] = {
 
 
 def entry(data: Any, source: str = "data") -> Entry:
-    """Read one thing to be put into a cart: a product, unless its `type` says otherwise.
+    """Read one entry for a cart: a product, unless its `type` says otherwise.
 
     Raises: Invalid, NegativeAmount, PromotionNotFound, ReorderUnsupported.
     """
@@ -145,10 +145,10 @@ def entry(data: Any, source: str = "data") -> Entry:
     if not isinstance(kind, str):
         raise Invalid(FieldError(f"{source}.type", "type", "This must be a string.", "field_type"))
     if kind not in ENTRIES:
-        known = f"This must be one of: {', '.join(ENTRIES)}."
-        raise Invalid(FieldError(f"{source}.type", "choice", known, "field_invalid_choice"))
-    found: Entry = validated(ENTRIES[kind], data, source)["entry"]
-    return found
+        message = f"This must be one of: {', '.join(ENTRIES)}."
+        raise Invalid(FieldError(f"{source}.type", "choice", message, "field_invalid_choice"))
+    result: Entry = validated(ENTRIES[kind], data, source)["entry"]
+    return result
 
 
 class CartItemChanges(serializers.Serializer[Any]):
@@ -157,7 +157,7 @@ class CartItemChanges(serializers.Serializer[Any]):
     custom_inputs = CustomInputs(required=False, allow_null=True)
 
     def validate_custom_inputs(self, inputs: Any) -> Any:
-        """What is left out stays as it is; null takes the inputs away."""
+        """Read null as no inputs; inputs that are left out stay as they are."""
         return inputs or {}
 
 
@@ -255,30 +255,30 @@ class OrderChanges(serializers.Serializer[Any]):
 _NOTHING: FormattedPrice = {"amount": 0, "currency": "", "formatted": "0"}
 
 
-def _shown(amount: int, currency: Currency | None) -> FormattedPrice:
+def _formatted(amount: int, currency: Currency | None) -> FormattedPrice:
     return formatted_price(amount, currency) if currency else _NOTHING
 
 
 def _untaxed(amount: int, currency: Currency | None) -> answers.TaxedPrice:
     """Show an amount with tax, without tax, and the tax: included, or zero."""
-    shown, nothing = _shown(amount, currency), _shown(0, currency)
+    price, zero = _formatted(amount, currency), _formatted(0, currency)
     return {
-        "with_tax": shown,
-        "without_tax": shown,
-        "tax": nothing,
-        "discount": nothing,
-        "without_discount": shown,
+        "with_tax": price,
+        "without_tax": price,
+        "tax": zero,
+        "discount": zero,
+        "without_discount": price,
     }
 
 
 def _unit_and_value(unit: int, value: int, currency: Currency) -> answers.UnitAndValue:
-    shown, nothing = _line_price(unit, value, currency), _line_price(0, 0, currency)
+    price, zero = _line_price(unit, value, currency), _line_price(0, 0, currency)
     return {
-        "with_tax": shown,
-        "without_tax": shown,
-        "tax": nothing,
-        "discount": nothing,
-        "without_discount": shown,
+        "with_tax": price,
+        "without_tax": price,
+        "tax": zero,
+        "discount": zero,
+        "without_discount": price,
     }
 
 
@@ -313,14 +313,14 @@ def cart(contents: CartContents, currency: Currency | None, url: str) -> answers
 
 
 def cart_meta(contents: CartContents, currency: Currency | None) -> answers.CartMeta:
-    # One that nobody has filled is dated as if it were made now.
+    # A cart that was never filled is dated as if it were made now.
     now = clock.now()
     row = contents.cart or Cart(created_at=now, updated_at=now, expires_at=expiry(now))
     return {
         "display_price": {
             **_untaxed(contents.total, currency),
-            "shipping": _shown(0, currency),
-            "shipping_discount": _shown(0, currency),
+            "shipping": _formatted(0, currency),
+            "shipping_discount": _formatted(0, currency),
         },
         "timestamps": {
             "created_at": at(row.created_at),
@@ -333,7 +333,7 @@ def cart_meta(contents: CartContents, currency: Currency | None) -> answers.Cart
 def cart_item(line: CartLine, currency: Currency) -> answers.CartItem:
     item, offer = line.item, line.offer
     unit_price = offer.unit_price or 0
-    shown: answers.CartItem = {
+    answer: answers.CartItem = {
         "id": str(item.pk),
         "type": "cart_item" if item.product_id else "custom_item",
         "name": offer.name,
@@ -355,11 +355,11 @@ def cart_item(line: CartLine, currency: Currency) -> answers.CartItem:
         },
     }
     if item.product_id:
-        shown["product_id"] = str(item.product_id)
-        shown["links"] = {"product": f"/v2/products/{item.product_id}"}
+        answer["product_id"] = str(item.product_id)
+        answer["links"] = {"product": f"/v2/products/{item.product_id}"}
     if item.custom_inputs:
-        shown["custom_inputs"] = item.custom_inputs
-    return shown
+        answer["custom_inputs"] = item.custom_inputs
+    return answer
 
 
 def _price(amount: int, currency: Currency, includes_tax: bool) -> Price:
@@ -408,7 +408,7 @@ def order_prices(row: Order, currency: Currency) -> answers.OrderPrices:
 
 
 def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.OrderItem:
-    shown: answers.OrderItem = {
+    answer: answers.OrderItem = {
         "type": "order_item",
         "id": str(item.pk),
         "name": item.name,
@@ -426,10 +426,10 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.Order
         },
     }
     if item.product_id:
-        shown["product_id"] = str(item.product_id)
+        answer["product_id"] = str(item.product_id)
     if item.custom_inputs:
-        shown["custom_inputs"] = item.custom_inputs
-    return shown
+        answer["custom_inputs"] = item.custom_inputs
+    return answer
 
 
 def order_items(
@@ -438,18 +438,18 @@ def order_items(
     return [order_item(item, row, currency) for item in items]
 
 
-def holders(found: Holders, orders_url: str) -> answers.StockHolders:
-    stock = found.stock
+def holders(product_holders: Holders, orders_url: str) -> answers.StockHolders:
+    stock = product_holders.stock
     return {
         "id": str(stock.product_id),
         "type": "stock-holders",
         "total": stock.total,
         "available": stock.available,
         "allocated": stock.allocated,
-        "orders": [_holder(holder, orders_url) for holder in found.orders],
-        "units_of_more_orders": found.units_of_more_orders,
-        "by_hand": [_by_hand(entry) for entry in found.by_hand],
-        "units_set_aside_before": found.units_set_aside_before,
+        "orders": [_holder(holder, orders_url) for holder in product_holders.orders],
+        "units_of_more_orders": product_holders.units_of_more_orders,
+        "by_hand": [_by_hand(entry) for entry in product_holders.by_hand],
+        "units_set_aside_before": product_holders.units_set_aside_before,
     }
 
 

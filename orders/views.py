@@ -23,7 +23,7 @@ from orders.services.cart_contents import CartContents
 from orders.services.cart_lines import Entry, LineChange, OtherCart
 from orders.services.carts import Changed
 
-# How many entries a call may have that changes several items of a cart.
+# How many entries a call that changes several items of a cart may have.
 ENTRIES_MAX = 100
 # How many orders, and how many entries made by hand, are named as holders of a product's units.
 HOLDERS_MAX = 1000
@@ -47,13 +47,13 @@ class _CartView(ApiView):
 
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
         contents = cart_contents.contents(cart_id)
-        beside: dict[str, Any] = {}
+        extras: dict[str, Any] = {}
         if "items" in included(self.request):
-            beside["included"] = {"items": _items(contents, self.currency_of(contents))}
-        return envelope(self.shown(contents), status, **beside)
+            extras["included"] = {"items": _items(contents, self.currency_of(contents))}
+        return envelope(self.shown(contents), status, **extras)
 
     def items(self, cart_id: str, status: int = 200) -> Response:
-        """Answer as every call about items does: with all of them."""
+        """Answer as every call about items does: with all items of the cart."""
         return self.items_of(cart_contents.contents(cart_id), status)
 
     def added_items(self, cart_id: str) -> Response:
@@ -63,13 +63,13 @@ class _CartView(ApiView):
         self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
     ) -> Response:
         currency = self.currency_of(contents)
-        beside: dict[str, Any] = {"meta": serializers.cart_meta(contents, currency)}
+        extras: dict[str, Any] = {"meta": serializers.cart_meta(contents, currency)}
         if refused:
-            beside["errors"] = [shown for entry in refused for shown in entry.entries()]
-        return envelope(_items(contents, currency), status, **beside)
+            extras["errors"] = [error for entry in refused for error in entry.entries()]
+        return envelope(_items(contents, currency), status, **extras)
 
     def all_or_nothing(self, serializer: type[Serializer[Any]]) -> bool:
-        """Tell what is to be done of several entries if some cannot be."""
+        """Tell whether a call with several entries is to do nothing if some cannot be done."""
         body: Any = self.request.data
         options = validated(serializer, body.get("options", {}), "options")
         return all(options.values())
@@ -82,27 +82,29 @@ def _items(contents: CartContents, currency: Currency | None) -> list[answers.Ca
 
 
 def _entries(data: list[Any], read: Callable[[Any, str], Any]) -> list[Any]:
-    """Read each entry by itself, so that one that is wrong need not spoil the others."""
+    """Read each entry by itself, so that a wrong one need not spoil the others."""
     if not 1 <= len(data) <= ENTRIES_MAX:
-        told = f"This must have 1 to {ENTRIES_MAX} entries."
-        raise Invalid(FieldError("data", "length", told, "field_length"))
+        message = f"This must have 1 to {ENTRIES_MAX} entries."
+        raise Invalid(FieldError("data", "length", message, "field_length"))
     return [_entry(entry, f"data.{position}", read) for position, entry in enumerate(data)]
 
 
 class CartsView(_CartView):
     def get(self, request: Request) -> Response:
-        """List the carts that have not expired, the one that changed last first."""
+        """List the carts that have not expired, the last changed first."""
         if not self.caller.is_administrator:
             raise Forbidden("Only an administrator may list carts.")
         page = Page.of(request)
-        found = listed(request, cart_contents.newest_first(), CartFilters)
-        shown = cart_contents.contents_of(found[page.offset : page.offset + page.limit])
-        return page.envelope(request, [self.shown(contents) for contents in shown], found.count())
+        rows = listed(request, cart_contents.newest_first(), CartFilters)
+        page_contents = cart_contents.contents_of(rows[page.offset : page.offset + page.limit])
+        return page.envelope(
+            request, [self.shown(contents) for contents in page_contents], rows.count()
+        )
 
     @once(again=_CartView.created_cart)
     def post(self, request: Request, key: Key | None) -> Response:
         fields = self.validated(serializers.NewCartBody)
-        # Whoever knows the id may change the cart, so that all of it is random.
+        # Anybody who knows the id may change the cart, so all of it is random.
         cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
         carts.create(cart_id, key=key, **fields)
         return self.created_cart(cart_id)
@@ -170,7 +172,7 @@ class CartItemsView(_CartView):
 
 
 def _unwrapped(data: Any) -> Any:
-    """One of the SDKs' methods wraps a list twice."""
+    """Unwrap a list that one of the SDKs' methods wraps twice."""
     if isinstance(data, dict) and isinstance(data.get("data"), list):
         return data["data"]
     return data
@@ -191,10 +193,10 @@ def _change(data: Any, source: str) -> LineChange:
 class CartItemView(_CartView):
     @once(again=_CartView.items)
     def put(self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID) -> Response:
-        asked = self.validated(serializers.CartItemChanges)
-        if asked.setdefault("item_id", item_id) != item_id:
+        fields = self.validated(serializers.CartItemChanges)
+        if fields.setdefault("item_id", item_id) != item_id:
             raise BadRequest("The address names another item.", source="data.id")
-        carts.change_item(cart_id, **asked, key=key)
+        carts.change_item(cart_id, **fields, key=key)
         return self.items(cart_id)
 
     def delete(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
@@ -210,9 +212,9 @@ class CheckoutView(ApiView):
 
     @once(again=answered)
     def post(self, request: Request, key: Key | None, cart_id: str) -> Response:
-        asked = self.validated(serializers.CheckoutBody)
+        fields = self.validated(serializers.CheckoutBody)
         currency = request.headers.get("X-Moltin-Currency", "")
-        return checked_out(*orders.checkout(cart_id, **asked, currency=currency, key=key))
+        return checked_out(*orders.checkout(cart_id, **fields, currency=currency, key=key))
 
 
 def checked_out(order: Order, items: list[OrderItem]) -> Response:
@@ -223,11 +225,11 @@ def order_answer(
     order: Order, items: list[OrderItem], *, status: int = 200, include_items: bool = False
 ) -> Response:
     currency = currencies.by_code()[order.currency_id]
-    beside: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
     if include_items:
-        beside["included"] = {"items": serializers.order_items(items, order, currency)}
-    shown = serializers.order(order, [item.pk for item in items], currency)
-    return envelope(shown, status, **beside)
+        extras["included"] = {"items": serializers.order_items(items, order, currency)}
+    answer = serializers.order(order, [item.pk for item in items], currency)
+    return envelope(answer, status, **extras)
 
 
 def order_and_items(order_id: uuid.UUID) -> tuple[Order, list[OrderItem]]:
@@ -243,11 +245,11 @@ class OrdersView(ApiView):
 
     def get(self, request: Request) -> Response:
         orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
-        known = currencies.by_code()
+        by_code = currencies.by_code()
         all_items: list[answers.OrderItem] = []
 
         def represented(order: Order) -> answers.Order:
-            currency = known[order.currency_id]
+            currency = by_code[order.currency_id]
             items = sorted(order.items.all(), key=lambda item: item.position)
             if "items" in included(request):
                 all_items.extend(serializers.order_items(items, order, currency))
@@ -269,10 +271,12 @@ class OrderItemsView(ApiView):
 
 
 class HoldersView(ApiView):
-    """`GET /v2/inventories/{product}/holders`: why is it not available?"""
+    """`GET /v2/inventories/{product}/holders`: why units are not available."""
 
     permission_classes = [Administrator]
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
-        found = holders.of_product(product_id, HOLDERS_MAX)
-        return envelope(serializers.holders(found, request.build_absolute_uri("/v2/orders/")))
+        product_holders = holders.of_product(product_id, HOLDERS_MAX)
+        return envelope(
+            serializers.holders(product_holders, request.build_absolute_uri("/v2/orders/"))
+        )

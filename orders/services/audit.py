@@ -1,4 +1,4 @@
-"""Do the orders hold what the stock says that orders hold?"""
+"""Whether the orders hold as many units as the stock says that orders hold."""
 
 from django.db import connection
 
@@ -26,11 +26,11 @@ ORDER BY stock.id LIMIT %s
 def run() -> list[Difference]:
     """Compare log, stock and orders as of one moment, and keep the result for the dashboard."""
     with snapshot():
-        found = differences()
+        discrepancies = differences()
     result = AuditResult(
         checked_at=clock.now(),
-        differences=len(found),
-        example=str(found[0]) if found else "",
+        differences=len(discrepancies),
+        example=str(discrepancies[0]) if discrepancies else "",
     )
     AuditResult.objects.bulk_create(
         [result],
@@ -38,11 +38,11 @@ def run() -> list[Difference]:
         unique_fields=["id"],
         update_fields=["checked_at", "differences", "example"],
     )
-    return found
+    return discrepancies
 
 
 def differences(limit: int = 100) -> list[Difference]:
-    """Name what differs between log and stock, and between stock and orders."""
+    """Return the differences between log and stock, and between stock and orders."""
     with connection.cursor() as cursor:
         cursor.execute(_DIFFERING_HOLDERS, [limit])
         holders = [Difference(*row) for row in cursor.fetchall()]

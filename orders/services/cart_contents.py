@@ -36,27 +36,27 @@ class CartContents:
 
 
 def contents(cart_id: str) -> CartContents:
-    """Read a cart. One that is unknown or expired is empty."""
+    """Read a cart. An unknown or expired cart is empty."""
     cart = Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).first()
     return CartContents(cart_id, cart, lines_of(cart) if cart else [])
 
 
 def expiry(changed_at: datetime) -> datetime:
-    """Tell until when a cart is kept that changed last at that moment."""
+    """Return until when a cart that last changed at that moment is kept."""
     return changed_at + timedelta(days=store.current().cart_expiry_days)
 
 
 def newest_first() -> "QuerySet[Cart]":
-    """Return the carts that a list shows, the one that changed last first.
+    """Return the carts that a list shows, the last changed first.
 
-    None belongs to a customer, so that a list of those of customers alone is empty.
+    No cart belongs to a customer, so a list of customers' carts alone is empty.
     """
-    known = Cart.objects.filter(expires_at__gt=clock.now()).order_by("-updated_at", "-pk")
-    return known if store.current().show_all_carts else known.none()
+    carts = Cart.objects.filter(expires_at__gt=clock.now()).order_by("-updated_at", "-pk")
+    return carts if store.current().show_all_carts else carts.none()
 
 
 def contents_of(carts: Collection[Cart]) -> list[CartContents]:
-    """Read many carts at once: a query for their items, and one for what these are offered at."""
+    """Read many carts at once: a query for their items, and one for the items' offers."""
     items: dict[str, list[CartItem]] = {cart.pk: [] for cart in carts}
     for item in CartItem.objects.filter(cart__in=carts).order_by("pk"):
         items[item.cart_id].append(item)
@@ -96,7 +96,7 @@ def product_ids(items: "Collection[CartItem] | Iterator[CartItem]") -> set[uuid.
 
 
 def defers_inventory_check(cart: Cart | None) -> bool:
-    """Tell whether only checkout checks the stock: as the cart says, or else the store."""
+    """Tell whether stock is checked only at checkout: the cart's own setting or the store's."""
     if cart is None or cart.defer_inventory_check is None:
         return store.current().defer_inventory_check
     return cart.defer_inventory_check

@@ -1,4 +1,4 @@
-"""The lines of a locked cart, in memory: what is wanted, filled in, changed and joined."""
+"""The lines of a locked cart, in memory: how they are requested, added, changed and joined."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class ProductWanted:
     custom_inputs: Mapping[str, Any] | None = None
 
     @property
-    def named(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         return {"id": str(self.product_id)} if self.product_id else {"sku": self.sku}
 
     @property
@@ -44,7 +44,7 @@ class ProductWanted:
 
 @dataclass(frozen=True)
 class CustomItem:
-    """What is no product, such as gift wrapping: the request names it and its price."""
+    """An item that is not a product, such as gift wrapping: the request names it and its price."""
 
     quantity: int
     name: str
@@ -55,7 +55,7 @@ class CustomItem:
     custom_inputs: Mapping[str, Any] | None = None
 
     @property
-    def named(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         return {"name": self.name}
 
     @property
@@ -73,12 +73,12 @@ class OtherCart:
     cart_id: str
 
 
-# What one call may ask for. Beside them it may hold refusals: entries in which something was wrong
-# before anybody looked at the cart.
+# What one call may ask for. Its entries may also be refusals: of what was wrong before the cart was
+# even read.
 Entry = ProductWanted | CustomItem | OtherCart
 
 
-def wanted_again(item: CartItem) -> ProductWanted | CustomItem:
+def entry_of(item: CartItem) -> ProductWanted | CustomItem:
     if item.product_id:
         return ProductWanted(item.quantity, item.product_id, custom_inputs=item.custom_inputs)
     assert item.unit_price is not None
@@ -105,31 +105,31 @@ class Filling:
     # Units of each product that this call has put in already.
     taken: Counter[uuid.UUID | None] = field(default_factory=Counter)
 
-    def add(self, wanted: ProductWanted | CustomItem) -> None:
+    def add(self, entry: ProductWanted | CustomItem) -> None:
         """Raises: ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine,
         TotalTooLarge; having changed nothing."""
-        item = self.items.get(wanted.line_key) or self._new_item(wanted)
-        offer = self._offer(wanted, item)
+        item = self.items.get(entry.line_key) or self._new_item(entry)
+        offer = self._offer(entry, item)
         if self.check:
-            offer.require_enough(self.taken[offer.product_id] + wanted.quantity)
-        if wanted.line_key not in self.items and len(self.items) >= ITEMS_MAX:
+            offer.require_enough(self.taken[offer.product_id] + entry.quantity)
+        if entry.line_key not in self.items and len(self.items) >= ITEMS_MAX:
             raise TooManyItems
-        _set(item, item.quantity + wanted.quantity, offer, self.cart)
-        self.taken[offer.product_id] += wanted.quantity
+        _set(item, item.quantity + entry.quantity, offer, self.cart)
+        self.taken[offer.product_id] += entry.quantity
         self.items[item.line_key] = self.changed[item.line_key] = item
 
-    def _offer(self, wanted: ProductWanted | CustomItem, item: CartItem) -> Offer:
-        if isinstance(wanted, CustomItem):
+    def _offer(self, entry: ProductWanted | CustomItem, item: CartItem) -> Offer:
+        if isinstance(entry, CustomItem):
             return custom_offer(item, str(self.cart.currency_id))
-        offer = self.offered.get(wanted.product_id) if wanted.product_id else None
+        offer = self.offered.get(entry.product_id) if entry.product_id else None
         if offer is None or not offer.is_live:
             raise ProductNotFound
         offer.require_price()
         return offer
 
-    def _new_item(self, wanted: ProductWanted | CustomItem) -> CartItem:
-        item = wanted.item()
-        item.cart_id, item.line_key = self.cart.pk, wanted.line_key
+    def _new_item(self, entry: ProductWanted | CustomItem) -> CartItem:
+        item = entry.item()
+        item.cart_id, item.line_key = self.cart.pk, entry.line_key
         item.quantity, item.created_at = 0, self.cart.updated_at
         return item
 
@@ -158,11 +158,11 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class LineChange:
-    """What a line is to be: so many units, of which 0 remove it, and perhaps with other inputs."""
+    """A new quantity for a line, where 0 removes it, and perhaps new inputs."""
 
     item_id: uuid.UUID
     quantity: int
-    # None leaves them as they are; an empty mapping takes them away.
+    # None leaves the inputs as they are; an empty mapping removes them.
     custom_inputs: Mapping[str, Any] | None = None
 
 
@@ -197,7 +197,7 @@ class Changing:
 
     def _set_inputs(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
         item.custom_inputs = custom_inputs or None
-        item.line_key = wanted_again(item).line_key
+        item.line_key = entry_of(item).line_key
         self.rekeyed.add(item.pk)
 
     def join(self) -> None:
@@ -217,21 +217,21 @@ class Changing:
         return cart_contents.offer_of(item, self.offered, str(self.cart.currency_id))
 
     def write(self) -> None:
-        kept = [item for item in self.changed.values() if item.quantity]
-        removed = [item.pk for item in self.changed.values() if not item.quantity]
-        # Written anew, because an UPDATE could meet a key that another line is about to give up.
-        anew = [item for item in kept if item.pk in self.rekeyed]
-        if removed or anew:
-            gone = [*removed, *(item.pk for item in anew)]
-            CartItem.objects.filter(pk__in=gone).delete()
-        for item in anew:
+        items = [item for item in self.changed.values() if item.quantity]
+        removed_ids = [item.pk for item in self.changed.values() if not item.quantity]
+        # Deleted and inserted: an UPDATE could meet a key that another line is about to give up.
+        reinserted = [item for item in items if item.pk in self.rekeyed]
+        if removed_ids or reinserted:
+            ids = [*removed_ids, *(item.pk for item in reinserted)]
+            CartItem.objects.filter(pk__in=ids).delete()
+        for item in reinserted:
             item._state.adding = True
-        CartItem.write(kept)
-        if removed:
+        CartItem.write(items)
+        if removed_ids:
             forget_currency_if_empty(self.cart.pk)
 
 
 def forget_currency_if_empty(cart_id: str) -> None:
-    """Let the next first item choose the currency anew."""
+    """Let the next first item of an empty cart choose the currency anew."""
     if not CartItem.objects.filter(cart_id=cart_id).exists():
         Cart.objects.filter(pk=cart_id).update(currency=None)

@@ -30,8 +30,8 @@ from orders.services.cart_lines import (
     LineChange,
     OtherCart,
     ProductWanted,
+    entry_of,
     forget_currency_if_empty,
-    wanted_again,
 )
 from orders.services.offers import offers
 
@@ -41,7 +41,7 @@ PURGED_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Changed:
-    """What became of a call that may ask for several things at once."""
+    """The result of a call with several entries."""
 
     contents: CartContents
     refused: Sequence[RefusedEntry] = ()
@@ -65,16 +65,16 @@ def add_item(
     Raises: ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine,
     TotalTooLarge.
     """
-    wanted = ProductWanted(quantity, product_id, sku, custom_inputs)
-    return add_one(cart_id, wanted, currency=currency, key=key)
+    entry = ProductWanted(quantity, product_id, sku, custom_inputs)
+    return add_one(cart_id, entry, currency=currency, key=key)
 
 
 def add_one(
-    cart_id: str, wanted: ProductWanted | CustomItem, *, currency: str, key: Key | None = None
+    cart_id: str, entry: ProductWanted | CustomItem, *, currency: str, key: Key | None = None
 ) -> CartContents:
-    """Put one thing into the cart. Raises: what `add_item` does."""
+    """Put one entry into the cart. Raises: what `add_item` does."""
     try:
-        return add(cart_id, [wanted], currency=currency, key=key).contents
+        return add(cart_id, [entry], currency=currency, key=key).contents
     except SeveralRefused as refused:
         raise refused.refused[0].refusal from None
 
@@ -88,30 +88,31 @@ def add(
     currency: str,
     key: Key | None = None,
 ) -> Changed:
-    """Put several things into the cart, in as many statements as one.
+    """Put several entries into the cart, in as many statements as one.
 
-    The units of a product are checked as often as it is asked for, together with those that were
-    asked for before in the same call. What other carts hold is copied; they stay as they are.
+    Each entry's units of a product are checked together with those of earlier entries in the same
+    call. The contents of other carts are copied; those carts stay as they are.
 
-    Raises: SeveralRefused, if any cannot be added and all or nothing was asked for, or if none can.
+    Raises: SeveralRefused, if any entry cannot be added and `all_or_nothing` is set, or if none
+    can.
     """
     claim(key, cart_id)
-    first_currency, wanted, refused = _spread(cart_id, entries, currency)
-    if not wanted and not refused:
+    first_currency, additions, refused = _spread(cart_id, entries, currency)
+    if not additions and not refused:
         return Changed(cart_contents.contents(cart_id))
     cart = _open(cart_id, first_currency)
     cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
-    wanted = _with_products(wanted)
-    wanted_ids = {each.product_id for _, each in wanted if isinstance(each, ProductWanted)}
-    product_ids = cart_contents.product_ids(items.values()) | {each for each in wanted_ids if each}
+    additions = _with_products(additions)
+    ids = {each.product_id for _, each in additions if isinstance(each, ProductWanted)}
+    product_ids = cart_contents.product_ids(items.values()) | {each for each in ids if each}
     offered = offers(product_ids, cart_currency)
     filling = Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
-    for position, each in wanted:
+    for position, each in additions:
         try:
             filling.add(each)
         except Refusal as refusal:
-            refused.append(RefusedEntry(position, refusal, each.named))
+            refused.append(RefusedEntry(position, refusal, each.identity))
     refused.sort(key=lambda entry: entry.position)
     if refused and (all_or_nothing or not filling.changed):
         raise SeveralRefused(refused)
@@ -120,64 +121,64 @@ def add(
     return Changed(CartContents(cart_id, cart, lines), refused)
 
 
-_Wanted = list[tuple[int, ProductWanted | CustomItem]]
+_Additions = list[tuple[int, ProductWanted | CustomItem]]
 
 
 def _spread(
     cart_id: str, entries: Sequence[Entry | Refusal], currency: str
-) -> tuple[str, _Wanted, list[RefusedEntry]]:
-    """Put the lines of other carts in their place, and what was refused already aside.
+) -> tuple[str, _Additions, list[RefusedEntry]]:
+    """Replace other carts by their lines, and separate the entries that are refused already.
 
-    Returns the currency too which the cart is to have if these are its first items.
+    Also returns the currency that the cart is to have if these are its first items.
     """
     others = {entry.cart_id for entry in entries if isinstance(entry, OtherCart)}
     carts, lines = _locked_with_lines(cart_id, others) if others else ({}, {})
     own = carts.get(cart_id)
-    fixed = own.currency_id if own else None
-    wanted: _Wanted = []
+    cart_currency = own.currency_id if own else None
+    additions: _Additions = []
     refused: list[RefusedEntry] = []
     for position, entry in enumerate(entries):
         if isinstance(entry, Refusal):
             refused.append(RefusedEntry(position, entry))
         elif not isinstance(entry, OtherCart):
-            wanted.append((position, entry))
-            fixed = fixed or currency
+            additions.append((position, entry))
+            cart_currency = cart_currency or currency
         elif entry.cart_id == cart_id:
             refused.append(RefusedEntry(position, CartIntoItself(), asdict(entry)))
-        elif copied := lines.get(entry.cart_id):
-            fixed = fixed or carts[entry.cart_id].currency_id
-            if carts[entry.cart_id].currency_id == fixed:
-                wanted.extend((position, line) for line in copied)
+        elif copies := lines.get(entry.cart_id):
+            cart_currency = cart_currency or carts[entry.cart_id].currency_id
+            if carts[entry.cart_id].currency_id == cart_currency:
+                additions.extend((position, line) for line in copies)
             else:
                 refused.append(RefusedEntry(position, CartCurrencyDiffers(), asdict(entry)))
-    return fixed or currency, wanted, refused
+    return cart_currency or currency, additions, refused
 
 
 def _locked_with_lines(
     cart_id: str, others: set[str]
 ) -> tuple[dict[str, Cart], dict[str, list[ProductWanted | CustomItem]]]:
-    """Lock all carts of a merge at once, before anything else of it, and read the other ones."""
+    """Lock all carts of a merge at once, before anything else, and read the other carts' lines."""
     now = clock.now()
     carts = {
         cart.pk: cart for cart in Cart.objects.lock_all({cart_id, *others}) if cart.expires_at > now
     }
     lines: dict[str, list[ProductWanted | CustomItem]] = {}
     for item in CartItem.objects.filter(cart__in=carts.keys() - {cart_id}).order_by("pk"):
-        lines.setdefault(item.cart_id, []).append(wanted_again(item))
+        lines.setdefault(item.cart_id, []).append(entry_of(item))
     return carts, lines
 
 
-def _with_products(wanted: _Wanted) -> _Wanted:
-    """Find the products that were named by their skus, all in one query."""
-    skus = {each.sku for _, each in wanted if _is_named_by_sku(each)}
+def _with_products(additions: _Additions) -> _Additions:
+    """Look up the products that are named by their skus, all in one query."""
+    skus = {each.sku for _, each in additions if _is_named_by_sku(each)}
     if not skus:
-        return wanted
-    found = dict(Product.objects.kept().filter(sku__in=skus).values_list("sku", "pk"))
+        return additions
+    ids_by_sku = dict(Product.objects.kept().filter(sku__in=skus).values_list("sku", "pk"))
     return [
-        (position, replace(each, product_id=found.get(each.sku)))
+        (position, replace(each, product_id=ids_by_sku.get(each.sku)))
         if _is_named_by_sku(each)
         else (position, each)
-        for position, each in wanted
+        for position, each in additions
     ]
 
 
@@ -214,29 +215,29 @@ def change_items(
 ) -> Sequence[RefusedEntry]:
     """Change several lines, in as many statements as one.
 
-    Other custom inputs make a line another one. Lines that have become alike are joined, and their
-    units added up, as by adding; only what each entry asks for is checked, as it is there.
+    Other custom inputs make a line another one. Lines that become alike are joined and their units
+    added up, as in `add`; only each entry's own units are checked, as they are there.
 
-    Returns what could not be changed. Raises: SeveralRefused, as `add` does; TooManyInALine,
+    Returns the entries that were refused. Raises: SeveralRefused, as `add` does; TooManyInALine,
     TotalTooLarge where joined lines are too much together.
     """
     claim(key, cart_id)
     cart = _open(cart_id)
     items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency_id else {}
-    asked_for = [
+    items_to_change = [
         items[entry.item_id]
         for entry in entries
         if isinstance(entry, LineChange) and entry.item_id in items
     ]
-    offered = offers(cart_contents.product_ids(asked_for), cart.currency_id or "")
+    offered = offers(cart_contents.product_ids(items_to_change), cart.currency_id or "")
     changing = Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
     refused = []
     for position, entry in enumerate(entries):
-        named = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
+        identity = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}
         try:
             changing.change(entry)
         except Refusal as refusal:
-            refused.append(RefusedEntry(position, refusal, named))
+            refused.append(RefusedEntry(position, refusal, identity))
     if refused and (all_or_nothing or not changing.changed):
         raise SeveralRefused(refused)
     changing.join()
@@ -271,7 +272,7 @@ def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
     """Raises: CartExists."""
     claim(key, cart_id)
     cart = _open(cart_id)
-    # One that was there, and had not expired, was changed before now.
+    # A cart that existed, and had not expired, was created before now.
     if cart.created_at != cart.updated_at:
         raise CartExists
     _change(cart_id, fields)
@@ -279,7 +280,7 @@ def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
 
 @in_transaction
 def save(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Create the cart or change its name, its description or what is checked when."""
+    """Create the cart or change its name, its description or when its stock is checked."""
     claim(key, cart_id)
     _open(cart_id)
     _change(cart_id, fields)
@@ -293,7 +294,7 @@ def _change(cart_id: str, fields: Mapping[str, Any]) -> None:
 @in_transaction
 def delete(cart_id: str) -> None:
     """Delete the cart, if there is one. Orders made from it stay."""
-    # Locked as a row that goes, so that nobody adds a line to it meanwhile.
+    # Locked for deletion (FOR UPDATE), so that no line is added to it meanwhile.
     if Cart.objects.filter(pk=cart_id).select_for_update().first():
         CartItem.objects.filter(cart_id=cart_id).delete()
         Cart.objects.filter(pk=cart_id).delete()
@@ -312,7 +313,7 @@ def _open(cart_id: str, currency: str | None = None) -> Cart:
 def purge() -> int:
     """Delete the carts that have expired and return how many there were.
 
-    Orders keep the cart's id. Several at once do no harm: each passes over what another one holds.
+    Orders keep the cart's id. Parallel runs do no harm: each skips carts that another one holds.
     """
     purged = 0
     while batch := _purge_some():

@@ -1,4 +1,4 @@
-"""Why is it not available? The orders that hold units of a product, and what people set aside."""
+"""Why units are not available: the orders that hold them, and what people set aside."""
 
 import uuid
 from collections.abc import Mapping
@@ -22,28 +22,28 @@ class Holder:
 
     @property
     def payment_in_flight(self) -> bool:
-        """Whether something is under way that may still change what is paid."""
+        """Tell whether something is under way that may still change what is paid."""
         return self.order.attempts_open > 0
 
 
 @dataclass(frozen=True)
 class Holders:
-    """A product's stock, and whoever holds units of it: its parts sum to what is allocated."""
+    """A product's stock and the holders of its units: the parts sum to what is allocated."""
 
     stock: Stock
-    # Those that have held the longest come first.
+    # The orders that have held units the longest come first.
     orders: list[Holder]
     # Newest first.
     by_hand: list[StockTransaction]
 
     @property
     def units_of_more_orders(self) -> int:
-        """What is held by orders beyond the limit."""
+        """Return the units that are held by orders beyond the limit."""
         return self.stock.for_orders - sum(holder.units for holder in self.orders)
 
     @property
     def units_set_aside_before(self) -> int:
-        """What was set aside by entries beyond the limit."""
+        """Return the units that were set aside by entries beyond the limit."""
         return self.stock.held - sum(entry.set_aside for entry in self.by_hand)
 
 
@@ -59,19 +59,19 @@ def of_product(product_id: uuid.UUID, limit: int) -> Holders:
 
 
 def stock_and_orders(product_id: uuid.UUID, limit: int) -> tuple[Stock, dict[uuid.UUID, int]]:
-    """Read the stock, and how many units each order holds of it: in one statement, of one moment.
+    """Read the stock, and how many units of it each order holds, in one statement: of one moment.
 
     Raises: StockNotFound.
     """
     lines = OrderItem.objects.filter(product_id=OuterRef("product_id"), allocated__gt=0)
-    held = (
+    units_by_order = (
         lines.values("order_id", "order__allocated_at")
         .annotate(units=Sum("allocated"))
         .order_by("order__allocated_at", "order_id")
         .values(held=JSONObject(order=F("order_id"), units=F("units")))[:limit]
     )
-    here = Stock.objects.filter(product_id=product_id, location_id=DEFAULT_LOCATION_ID)
-    stock = here.annotate(holding=ArraySubquery(held)).first()
+    stocks = Stock.objects.filter(product_id=product_id, location_id=DEFAULT_LOCATION_ID)
+    stock = stocks.annotate(holding=ArraySubquery(units_by_order)).first()
     if stock is None:
         raise StockNotFound
     holding: list[dict[str, Any]] = stock.holding  # type: ignore[attr-defined]
@@ -79,5 +79,5 @@ def stock_and_orders(product_id: uuid.UUID, limit: int) -> tuple[Stock, dict[uui
 
 
 def with_orders(units: Mapping[uuid.UUID, int]) -> list[Holder]:
-    known = Order.objects.in_bulk(list(units))
-    return [Holder(known[order_id], quantity) for order_id, quantity in units.items()]
+    orders = Order.objects.in_bulk(list(units))
+    return [Holder(orders[order_id], quantity) for order_id, quantity in units.items()]

@@ -1,4 +1,4 @@
-"""Products as a shopper may buy them now: read in one query, however many there are."""
+"""Products as a shopper may buy them now, read in one query, however many there are."""
 
 import uuid
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from orders.models import CartItem
 
 
 class Offer(NamedTuple):
-    """A product, or something that is none and has the name and price that its line gives it."""
+    """A product, or a custom item with the name and price that its line gives it."""
 
     product_id: uuid.UUID | None
     name: str
@@ -26,7 +26,7 @@ class Offer(NamedTuple):
     # None where the product has no price in this currency.
     unit_price: int | None
     includes_tax: bool
-    # None where stock is not managed, and so never short.
+    # None where stock is not managed, so that it never runs out.
     available: int | None
 
     @property
@@ -84,15 +84,15 @@ WHERE product.id = ANY(%s::uuid[])
 
 
 def offers(product_ids: Collection[uuid.UUID], currency: str) -> dict[uuid.UUID, Offer]:
-    """Look products up as they are offered in a currency. Takes no lock."""
+    """Look up products as they are offered in a currency. Takes no lock."""
     return offers_in(product_ids, [currency])[currency]
 
 
 def offers_in(
     product_ids: Collection[uuid.UUID], currencies: Collection[str]
 ) -> dict[str, dict[uuid.UUID, Offer]]:
-    """Look products up as they are offered in each of the currencies."""
-    found: dict[str, dict[uuid.UUID, Offer]] = {currency: {} for currency in currencies}
+    """Look up products as they are offered in each of the currencies."""
+    by_currency: dict[str, dict[uuid.UUID, Offer]] = {currency: {} for currency in currencies}
     if product_ids:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -107,5 +107,5 @@ def offers_in(
             for row in cursor.fetchall():
                 offer = Offer(*row)
                 assert offer.product_id
-                found[offer.currency][offer.product_id] = offer
-    return found
+                by_currency[offer.currency][offer.product_id] = offer
+    return by_currency

@@ -51,7 +51,7 @@ def checkout(
     order_id: uuid.UUID | None = None,
     key: Key | None = None,
 ) -> tuple[Order, list[OrderItem]]:
-    """Make an unpaid order of the cart at today's prices. It reserves nothing; the cart stays.
+    """Make an unpaid order of the cart at today's prices. Nothing is reserved; the cart stays.
 
     Raises: CartEmpty, NotForSale, InsufficientStock, CurrencyDiffers, TotalChanged, TotalTooLarge.
     """
@@ -98,10 +98,10 @@ def _require_for_sale(lines: Sequence[CartLine]) -> None:
                 meta={"id": str(offer.product_id), "sku": offer.sku},
             )
     products = {line.offer.product_id: line.offer for line in lines}
-    wanted = summed(
+    quantities = summed(
         [(line.item.product_id, line.item.quantity) for line in lines if line.item.product_id]
     )
-    for product_id, quantity in wanted.items():
+    for product_id, quantity in quantities.items():
         products[product_id].require_enough(quantity)
 
 
@@ -124,23 +124,23 @@ def _snapshots(order: Order, lines: Sequence[CartLine]) -> list[OrderItem]:
 
 
 def save_and_mind(order: Order) -> None:
-    """Save what changed in the life of the locked order.
+    """Save what changed in the life of the locked order, and end its being left be.
 
-    Whoever had left it be, left it as it was: whatever happens to it is looked at again.
+    People left the order be as it was then: after any change they should look at it again.
     """
     assert_in_transaction()
     order.left_be_at = None
     order.write()
 
 
-# The units of an order. All but `ship` and its undoing work inside the transaction of whoever
-# locked the order.
+# The units of an order. All but `ship` and `undo_ship` work inside the transaction of the caller,
+# which has locked the order.
 
 
 def allocate_and_save(order: Order, *, actor: Actor) -> None:
     """Take the units of every line of a locked order whose stock is managed, all or none.
 
-    What was archived since checkout is not there at all. The shopper's refusal names neither
+    A product archived since checkout counts as out of stock. The shopper's refusal names neither
     product nor quantity. Raises: InsufficientStock.
     """
     assert_in_transaction()
@@ -150,9 +150,9 @@ def allocate_and_save(order: Order, *, actor: Actor) -> None:
     order.allocated_at = clock.now()
     save_and_mind(order)
     if lines:
-        wanted = summed([(line.product_id, line.quantity) for line in lines])
+        quantities = summed([(line.product_id, line.quantity) for line in lines])
         try:
-            inventory.allocate(wanted, order_id=order.pk, actor=actor)
+            inventory.allocate(quantities, order_id=order.pk, actor=actor)
         except StockTooLow as refusal:
             raise InsufficientStock from refusal
 
@@ -170,7 +170,7 @@ def release_and_save(order: Order, *, actor: Actor, reason: str) -> None:
 
 
 def cancel_and_save(order: Order, *, actor: Actor) -> None:
-    """Cancel the locked order, which its caller found cancellable, and give back what it holds."""
+    """Cancel the locked order and give back what it holds. The caller checked that it may be."""
     assert not order.is_cancelled
     assert not order.is_shipped
     order.status = Order.Status.CANCELLED
@@ -203,7 +203,7 @@ def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | No
 def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None = None) -> None:
     """Let a shipped order, whose goods are still there after all, hold its units again.
 
-    Raises: OrderNotFound; ShipNotUndoable, also where units of it were put back already;
+    Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
     StockNotFound, if a product's stock is no longer managed.
     """
     claim(key, order_id)
@@ -214,7 +214,7 @@ def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None
         raise ShipNotUndoable("Units of the order were put back already.")
     order.shipping = Order.Shipping.UNFULFILLED
     order.shipped_at = None
-    # Also where no line holds any: since when it has been waiting to be shipped.
+    # Set even where no line holds units: it says since when the order waits to be shipped.
     order.allocated_at = order.updated_at = clock.now()
     OrderItem.objects.filter(order=order).update(allocated=F("shipped"), shipped=0)
     save_and_mind(order)
@@ -227,8 +227,8 @@ def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None
 def put_back(order: Order, units: Mapping[uuid.UUID, int], *, actor: Actor, reason: str) -> None:
     """Make units of the locked, shipped order, by the id of their line, available again.
 
-    The last thing of its transaction, since it locks stock. Raises: NotPutBack; StockNotFound, if a
-    product's stock is no longer managed.
+    This comes last in its transaction, since it locks stock. Raises: NotPutBack; StockNotFound, if
+    a product's stock is no longer managed.
     """
     assert_in_transaction()
     lines = {line.pk: line for line in OrderItem.objects.filter(order=order, pk__in=units)}
@@ -272,31 +272,31 @@ def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **field
 
 
 def _changes(order: Order, fields: Mapping[str, Any]) -> str:
-    """Name what becomes different: the numbers from what to what, of an address only that it is."""
+    """Describe the changes: a number's old and new value, but of an address only its name."""
     changes = []
     for name, value in fields.items():
-        before = getattr(order, name)
-        if before == value:
+        old_value = getattr(order, name)
+        if old_value == value:
             continue
         label = str(Order._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
         is_address = isinstance(value, Mapping)
-        changes.append(label if is_address else f'{label} from "{before}" to "{value}"')
+        changes.append(label if is_address else f'{label} from "{old_value}" to "{value}"')
     return ", ".join(changes)
 
 
-# What is told of an order.
+# What people write about an order.
 
 
 @in_transaction
 def write_note(order_id: uuid.UUID, text: str, *, actor: Actor, key: Key | None = None) -> None:
-    """Keep what somebody noted of an order for the colleagues. Raises: OrderNotFound."""
+    """Keep a note about an order for colleagues to read. Raises: OrderNotFound."""
     claim(key, order_id)
     order = Order.objects.lock(order_id)
     note_event(order, OrderEvent.Kind.NOTE, actor=actor, text=text)
 
 
 def leave_be(order: Order, *, actor: Actor, reason: str) -> None:
-    """Put on record that people leave the locked order as it is, until something happens to it."""
+    """Record that people leave the locked order as it is, until something happens to it."""
     assert_in_transaction()
     order.left_be_at = clock.now()
     order.save(update_fields=["left_be_at"])
@@ -304,7 +304,7 @@ def leave_be(order: Order, *, actor: Actor, reason: str) -> None:
 
 
 def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str = "") -> None:
-    """Put on record what was done to the locked order, before any stock is locked."""
+    """Record what was done to the locked order, before any stock is locked."""
     assert_in_transaction()
     event = OrderEvent(order=order, kind=kind, text=text, created_at=clock.now())
     event.actor = actor

@@ -9,9 +9,9 @@ class Command(BaseCommand):
     help = "Replay the log of every stock and name what differs from the stock, or from the orders."
 
     def handle(self, **options: Any) -> None:
-        found = audit.run()
-        for difference in found:
+        differences = audit.run()
+        for difference in differences:
             self.stdout.write(str(difference))
-        if found:
-            raise CommandError(f"{len(found)} differences between log, stock and orders.")
+        if differences:
+            raise CommandError(f"{len(differences)} differences between log, stock and orders.")
         self.stdout.write("The log agrees with the stock, and the stock with the orders.")
