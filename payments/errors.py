@@ -44,7 +44,7 @@ class GatewayNotEnabled(Refusal):
 
 
 class GatewayNotConfigured(Refusal):
-    """It lacks its keys in the environment, or they do not belong together."""
+    """The gateway's keys are missing from the environment, or do not belong together."""
 
     kind = WRONG_STATE
     code = "gateway_not_configured"

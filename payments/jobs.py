@@ -1,4 +1,4 @@
-"""What the worker does. Every job may run twice, or at the same time, without harm."""
+"""What the worker does. Every job may run twice, or in parallel, without harm."""
 
 import uuid
 from datetime import timedelta
@@ -11,11 +11,11 @@ from payments.services import gateway_events, payments, recovery
 
 log = structlog.get_logger(__name__)
 
-# After this long somebody should look: recovery asks every minute.
+# After this long a person should look: recovery asks every minute.
 ALARM_AFTER = timedelta(minutes=15)
 
 
-# Left to a worker by a request.
+# Jobs that a request leaves to a worker.
 
 
 @app.task(queue="payments")
@@ -28,7 +28,7 @@ def look_into_event(event_id: str) -> None:
     gateway_events.look_into(event_id)
 
 
-# By the clock.
+# Jobs on a schedule.
 
 
 @app.periodic(cron="* * * * *")

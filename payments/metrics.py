@@ -16,7 +16,7 @@ from payments.services import recovery
 
 
 class _OpenPayments(Collector):
-    """Read when it is asked for: every process gives the same answer."""
+    """Counts that are read on request, so that every process gives the same answer."""
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         count = GaugeMetricFamily(
@@ -42,7 +42,7 @@ _registry.register(_OpenPayments())
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For whoever has METRICS_TOKEN as a bearer token. In the demo, for everybody on loopback."""
+    """Answer callers with METRICS_TOKEN as their bearer token; in the demo, all on loopback."""
     if not _may_read(request):
         return not_found(request, PermissionError())
     return HttpResponse(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
@@ -51,5 +51,5 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read(request: HttpRequest) -> bool:
     if not settings.METRICS_TOKEN:
         return bool(settings.HOLDFAST_DEMO)
-    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(sent.encode(), settings.METRICS_TOKEN.encode())
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())

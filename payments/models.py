@@ -28,7 +28,7 @@ class Gateway(models.Model):
 
 
 class Payment(ActedBy):
-    """One part of what an order was paid with; on the wire, the order's transaction."""
+    """One part of an order's payment; on the wire, the order's transaction."""
 
     class Method(models.TextChoices):
         PURCHASE = "purchase"
@@ -40,7 +40,7 @@ class Payment(ActedBy):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    # Also the key by which the gateway knows a repetition from a second payment.
+    # Also the key by which the gateway tells a repetition from a second payment.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="payments")
     gateway = models.CharField(max_length=50)
@@ -50,11 +50,11 @@ class Payment(ActedBy):
     amount = models.BigIntegerField()
     captured_amount = models.BigIntegerField(default=0)
     refunded_amount = models.BigIntegerField(default=0)
-    # What refunds that are still on their way would add to the refunded amount.
+    # How much refunds that are still on their way would add to the refunded amount.
     refunding_amount = models.BigIntegerField(default=0)
     # Money that came when the order could no longer take it: it never counts, and goes back.
     late = models.BooleanField(default=False)
-    # What the frontend gave us for the gateway to charge.
+    # What the frontend sent for the gateway to charge.
     token = models.CharField(max_length=500, blank=True)
     reference = models.CharField(max_length=200, blank=True)
     name = models.CharField(max_length=200, blank=True)
@@ -101,7 +101,7 @@ class Payment(ActedBy):
         return f"{self.method} {self.amount} {self.currency} through {self.gateway}"
 
     def write(self) -> None:
-        """Write what changes in the life of a payment. Its order is locked."""
+        """Write the fields that change in a payment's life. The caller has locked its order."""
         compiled.update(self, *_LIFE)
 
     @staticmethod
@@ -110,7 +110,7 @@ class Payment(ActedBy):
 
     @property
     def transaction_type(self) -> str:
-        """What the wire calls it: the record changes in place when it is captured or refunded."""
+        """Return the wire's name for it: the record changes in place when captured or refunded."""
         if self.refunded_amount:
             return "refund"
         if self.is_authorization and self.captured_amount:
@@ -127,7 +127,7 @@ class Payment(ActedBy):
 
     @property
     def is_authorized(self) -> bool:
-        """Money is reserved with the buyer's bank, and neither taken nor let go."""
+        """Tell whether money is reserved with the buyer's bank, and neither taken nor let go."""
         complete = self.status == self.Status.COMPLETE
         return complete and self.is_authorization and not self.captured_amount
 
@@ -136,7 +136,7 @@ class Payment(ActedBy):
         return self.amount if self.is_authorized else 0
 
     def is_under_way(self, now: datetime) -> bool:
-        """Some process charges it or is about to: nobody else may ask what became of it."""
+        """Tell whether some process charges it or is about to: then no other may ask about it."""
         ends = (self.charging_until, self.queued_until)
         return self.is_pending and any(end is not None and end > now for end in ends)
 
@@ -205,25 +205,25 @@ class Attempt(ActedBy):
         return self.status == self.Status.PENDING
 
     def is_under_way(self, now: datetime) -> bool:
-        """Some process waits for the gateway: nobody else may ask what became of it."""
+        """Tell whether some process waits for the gateway: then no other may ask about it."""
         waits = self.charging_until is not None and self.charging_until > now
         return self.is_pending and waits
 
 
 class GatewayEvent(models.Model):
-    """Something that a gateway told us by itself. Written once, however often it is delivered."""
+    """A message that a gateway sent unasked. Written once, however often it is delivered."""
 
-    # The gateway's own name for it.
+    # The gateway's own name for the message.
     id = models.CharField(primary_key=True, max_length=200)
     gateway = models.CharField(max_length=50)
     type = models.CharField(max_length=100)
-    # The charge that it is about, as the gateway calls it.
+    # The gateway's name for the charge that the message is about.
     reference = models.CharField(max_length=200, blank=True)
     # None where no payment of ours is known by that name.
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="events")
     body = models.JSONField()
     received_at = models.DateTimeField()
-    # None until its payment was looked at; what changes nothing is done when it arrives.
+    # None until the payment was looked at; a message that changes nothing is handled on arrival.
     handled_at = models.DateTimeField(null=True)
 
     class Meta:

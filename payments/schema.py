@@ -1,4 +1,4 @@
-"""How the API's description tells of payments, and of orders where money has a say."""
+"""How the API's description presents payments, and orders where money has a say."""
 
 from api import schema
 from api.answers import Data, PageOf

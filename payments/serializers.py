@@ -69,7 +69,7 @@ def gateway(row: Gateway) -> answers.Gateway:
 def transaction(
     payment: Payment, currency: Currency, pending: Attempt | None = None
 ) -> answers.Transaction:
-    shown: answers.Transaction = {
+    answer: answers.Transaction = {
         "id": str(payment.pk),
         "type": "transaction",
         "reference": payment.reference or payment.gateway,
@@ -94,20 +94,20 @@ def transaction(
         },
     }
     if pending:
-        shown["pending_action"] = pending.kind
-    return {**shown, **asked_of_buyer(payment)}
+        answer["pending_action"] = pending.kind
+    return {**answer, **asked_of_buyer(payment)}
 
 
 def asked_of_buyer(payment: Payment) -> answers.AskedOfBuyer:
-    """What the buyer has to do, such as 3-D Secure, while the payment waits for it."""
-    asked: answers.AskedOfBuyer = payment.action if payment.is_pending and payment.action else {}
-    return asked
+    """Return what the buyer has to do, such as 3-D Secure, while the payment waits for it."""
+    answer: answers.AskedOfBuyer = payment.action if payment.is_pending and payment.action else {}
+    return answer
 
 
 def order_for_its_buyer(
     order: Order, items: list[OrderItem], payments: list[Payment], currency: Currency
 ) -> answers.OrderForItsBuyer:
-    """What became of an order, for whoever knows its cart: no name, e-mail or address."""
+    """Represent an order for anybody who knows its cart: no name, e-mail or address."""
     return {
         "type": "order",
         "id": str(order.pk),

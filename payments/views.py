@@ -46,10 +46,10 @@ class PaymentsView(ApiView):
 
     @once(again=_paid_before)
     def post(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
-        asked = self.validated(serializers.PaymentBody)
+        fields = self.validated(serializers.PaymentBody)
         payment = payments.pay(
             order_id,
-            asked["request"],
+            fields["request"],
             actor=self.caller.actor,
             by_shopper=not self.caller.is_administrator,
             key=key,
@@ -61,12 +61,12 @@ class TransactionsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
-        known = currencies.by_code()
-        shown = [
-            serializers.transaction(payment, known[payment.currency], _pending(payment))
+        by_code = currencies.by_code()
+        transactions = [
+            serializers.transaction(payment, by_code[payment.currency], _pending(payment))
             for payment in payments.payments_of(order_id)
         ]
-        return envelope(shown)
+        return envelope(transactions)
 
 
 def _pending(payment: Payment) -> Attempt | None:
@@ -84,7 +84,7 @@ class TransactionView(ApiView):
 
 class _TransactionActionView(ApiView):
     def optional_data(self) -> Any:
-        """The SDKs send no body, or an empty one, where nothing is to be said."""
+        """Return the body's data, if any: the SDKs send no body, or an empty one."""
         body = self.request.data
         return body.get("data", {}) if isinstance(body, dict) else body
 
@@ -127,13 +127,13 @@ class RefundView(_AttemptView):
     def post(
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
-        asked = validated(serializers.RefundBody, self.optional_data())
+        fields = validated(serializers.RefundBody, self.optional_data())
         payments.refund(
             order_id,
             payment_id,
-            asked.get("amount"),
+            fields.get("amount"),
             actor=self.caller.actor,
-            reason=asked["reason"],
+            reason=fields["reason"],
             key=key,
         )
         return self.attempted(payment_id)
@@ -166,35 +166,35 @@ class OrderView(ApiView):
         self._change(order_id, self.validated(OrderChanges), key)
         return self.answered(order_id)
 
-    def _change(self, order_id: uuid.UUID, asked: dict[str, Any], key: Key | None) -> None:
+    def _change(self, order_id: uuid.UUID, fields: dict[str, Any], key: Key | None) -> None:
         """One call does one thing: ship, cancel, or change what is written on the order."""
         actor = self.caller.actor
-        if len(asked) > 1 and asked.keys() & {"shipping", "status"}:
+        if len(fields) > 1 and fields.keys() & {"shipping", "status"}:
             raise OrderNotChangeable
-        if "shipping" in asked:
+        if "shipping" in fields:
             orders.ship(order_id, actor=actor, key=key)
-        elif "status" in asked:
+        elif "status" in fields:
             payments.cancel(order_id, actor=actor, key=key)
         else:
-            orders.change(order_id, actor=actor, key=key, **asked)
+            orders.change(order_id, actor=actor, key=key, **fields)
 
 
 class CartOrdersView(ApiView):
     """`GET /v2/carts/{cart}/orders`: what became of the orders of a cart whose id one knows."""
 
     def get(self, request: Request, cart_id: str) -> Response:
-        found = Order.objects.filter(cart_id=cart_id).prefetch_related("items", "payments")
-        known = currencies.by_code()
+        rows = Order.objects.filter(cart_id=cart_id).prefetch_related("items", "payments")
+        by_code = currencies.by_code()
 
         def represented(order: Order) -> answers.OrderForItsBuyer:
             return serializers.order_for_its_buyer(
                 order,
                 sorted(order.items.all(), key=lambda item: item.position),
                 sorted(order.payments.all(), key=lambda payment: payment.created_at),
-                known[order.currency_id],
+                by_code[order.currency_id],
             )
 
-        orders = listed(request, found.order_by("-created_at", "-pk"))
+        orders = listed(request, rows.order_by("-created_at", "-pk"))
         return paginated(request, orders, represented)
 
 

@@ -1,5 +1,5 @@
-"""What gateways tell us by themselves. It is only a reason to look: what counts is what they say
-when they are asked, so that messages may come late, twice, in any order, or never.
+"""Messages that gateways send unasked. A message is only a reason to look: what counts is what the
+gateway answers when asked, so that messages may come late, twice, in any order, or never.
 """
 
 from django.http import HttpRequest, JsonResponse

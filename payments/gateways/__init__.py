@@ -1,4 +1,4 @@
-"""How to talk to those who move the money."""
+"""How to talk to the gateways, which move the money."""
 
 from django.conf import settings
 
@@ -8,8 +8,8 @@ from payments.gateways.stripe import StripeGateway
 from payments.gateways.test import DemoGateway
 from payments.models import Payment
 
-# Money that moves outside of Holdfast, in cash or by bank transfer: nobody is asked, and what is
-# recorded has happened.
+# Money that moves outside of Holdfast, in cash or by bank transfer: no gateway is asked, and what
+# is recorded has happened.
 ASKING_NOBODY = frozenset({"manual"})
 
 _stripe = StripeGateway()
@@ -17,7 +17,7 @@ _test = DemoGateway()
 
 
 def _offered() -> dict[str, Adapter]:
-    """Every gateway that this server is written for, by slug: a new one is named here."""
+    """Return every gateway that this server is written for, by slug. Add new gateways here."""
     offered: dict[str, Adapter] = {"stripe": _stripe}
     if settings.HOLDFAST_DEMO:
         offered["test"] = _test
@@ -25,7 +25,7 @@ def _offered() -> dict[str, Adapter]:
 
 
 def adapters() -> dict[str, Adapter]:
-    """Every gateway that this server can ask, by slug."""
+    """Return every gateway that this server can ask, by slug."""
     return {slug: adapter for slug, adapter in _offered().items() if adapter.can_be_asked()}
 
 
@@ -38,21 +38,21 @@ def adapter(slug: str) -> Adapter:
 
 
 def every() -> dict[str, Adapter]:
-    """Every gateway that there is an adapter for, by slug, also one that lacks its keys."""
+    """Return every gateway that has an adapter, by slug, even if its keys are missing."""
     return {**_offered(), **adapters()}
 
 
 def known() -> set[str]:
-    """Every gateway that the store may be shown; not each can be used."""
+    """Return the slugs of the gateways to show to the store; not all of them can be used."""
     return {*ASKING_NOBODY, *every()}
 
 
 def usable() -> set[str]:
-    """Those that can be enabled: the others lack their keys in the environment."""
+    """Return the slugs that can be enabled: the others lack their keys in the environment."""
     able = {slug for slug, adapter in adapters().items() if adapter.is_usable()}
     return {*ASKING_NOBODY, *able}
 
 
 def asks_outside(payment: Payment) -> bool:
-    """Tell whether whoever charges this may have to wait for somebody else."""
+    """Tell whether charging this payment may mean waiting for an outside system."""
     return payment.gateway not in ASKING_NOBODY and adapter(payment.gateway).asks_outside(payment)

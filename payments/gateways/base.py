@@ -13,23 +13,23 @@ from payments.models import Attempt, GatewayEvent, Payment
 
 class Outcome(Enum):
     SUCCEEDED = "succeeded"
-    # What was authorized has been captured, be it by somebody at the gateway itself.
+    # The authorization has been captured, perhaps by somebody at the gateway itself.
     CAPTURED = "captured"
     # Declined, and it can never succeed any more.
     FAILED = "failed"
-    # The gateway let go of it, or of what it had authorized: it can never succeed any more.
+    # The gateway cancelled the charge or its authorization: it can never succeed any more.
     CANCELLED = "cancelled"
     # The buyer has to do something first, such as 3-D Secure.
     ACTION = "action"
-    # Nothing was charged so far, and it could still succeed: somebody must finish it or give it up.
+    # Nothing was charged so far, but it could still succeed: it must be finished or given up.
     OPEN = "open"
-    # No answer, or none that settles anything: the gateway must be asked again.
+    # No answer, or one that settles nothing: the gateway must be asked again.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a gateway said: its own name for what happened, and why it refused."""
+    """What a gateway answered: its own name for what happened, and why it refused."""
 
     outcome: Outcome
     reference: str = ""
@@ -49,10 +49,10 @@ class Booked:
     """A charge in a gateway's own books, in our smallest unit."""
 
     reference: str
-    # Ours, as we told the gateway; empty for what was charged elsewhere.
+    # Our payment's id, as we told the gateway; empty for what was charged elsewhere.
     payment_id: str
     currency: str
-    # Reserved and not captured.
+    # The amount that is reserved and not captured.
     authorized: int
     captured: int
     refunded: int
@@ -62,7 +62,7 @@ class Booked:
 class Refunded:
     """A refund in a gateway's own books, in our smallest unit."""
 
-    # Ours, as we told the gateway; of no use where somebody else made it.
+    # Our attempt's id, as we told the gateway; meaningless for a refund that is not ours.
     attempt_id: str
     amount: int
     answer: Answer
@@ -70,50 +70,50 @@ class Refunded:
 
 @dataclass(frozen=True)
 class Message:
-    """Something that a gateway told by itself: a reason to ask, and never an answer."""
+    """A message that a gateway sent unasked: a reason to ask it, and never an answer."""
 
-    # The gateway's own name for it, by which it is kept once.
+    # The gateway's own name for the message, by which it is kept once.
     id: str
     type: str
-    # The charge that it is about, as the gateway calls it; empty where it names none.
+    # The gateway's name for the charge that the message is about; empty where it names none.
     reference: str
-    # Ours, as we told the gateway; empty where it does not say.
+    # Our payment's id, as we told the gateway; empty where the message does not say.
     payment_id: str
-    # Whether a charge, or a refund of it, may be another than before. Else it is only kept.
+    # Whether a charge, or a refund of it, may have changed. Otherwise the message is only kept.
     may_have_changed: bool
     body: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Dispute:
-    """What became of a buyer's wish to have money back from the bank, in the gateway's words."""
+    """What became of a buyer's dispute with the bank, in the gateway's words."""
 
     what: str
     notes: Sequence[str] = ()
 
 
 class Adapter(ABC):
-    """Asked with no transaction open and no connection held: it may take long.
+    """How to ask a gateway: with no transaction open and no connection held, as it may take long.
 
-    Whatever it raises counts as no answer, since the money may have moved.
+    Any exception from it counts as no answer, since the money may have moved.
     """
 
     def can_be_asked(self) -> bool:
-        """Tell whether this server has what it takes to ask, if only about earlier charges."""
+        """Tell whether this server has the keys to ask, if only about earlier charges."""
         return True
 
     def is_usable(self) -> bool:
-        """Tell whether the store may enable it: no key that a payment takes is missing here."""
+        """Tell whether the store may enable it: no key that a payment needs is missing here."""
         return True
 
     def require_chargeable(self, payment: Payment) -> None:  # noqa: B027 - most charge anything
-        """Refuse what the gateway could never charge, before any stock is touched.
+        """Refuse a payment that the gateway could never charge, before any stock is touched.
 
         Raises: Refusal.
         """
 
     def asks_outside(self, payment: Payment) -> bool:
-        """Tell whether somebody else is asked, who may be slow."""
+        """Tell whether an outside system is asked, which may be slow."""
         return True
 
     def announce(self, payment: Payment) -> Answer | None:
@@ -125,10 +125,10 @@ class Adapter(ABC):
 
     @abstractmethod
     def charge(self, payment: Payment) -> Answer:
-        """Purchase or authorize. The payment's id makes a repetition harmless."""
+        """Purchase or authorize. The payment's id makes repeating this harmless."""
 
     def confirm(self, payment: Payment) -> Answer:
-        """Go on after the buyer has done what was asked."""
+        """Continue after the buyer has done what was asked."""
         return self.find_charge(payment)
 
     @abstractmethod
@@ -137,32 +137,32 @@ class Adapter(ABC):
 
     @abstractmethod
     def give_up(self, payment: Payment) -> Answer:
-        """See to it that a charge can never succeed any more, or learn that it already has."""
+        """Make sure that a charge can never succeed any more, or learn that it already has."""
 
     @abstractmethod
     def perform(self, attempt: Attempt) -> Answer:
-        """Capture, void or refund. The attempt's id makes a repetition harmless."""
+        """Capture, void or refund. The attempt's id makes repeating this harmless."""
 
     @abstractmethod
     def find(self, attempt: Attempt) -> Answer | None:
-        """Ask what became of a capture, void or refund. None: it never heard of it."""
+        """Ask what became of a capture, void or refund. None: the gateway never heard of it."""
 
     def refunds(self, payment: Payment) -> Iterable[Refunded]:
-        """Name every refund of a charge, also those that somebody made at the gateway itself."""
+        """Return every refund of a charge, including those made at the gateway itself."""
         return ()
 
     def booked_since(self, moment: datetime) -> Iterable[Booked]:
-        """Name every charge made since, where the gateway keeps books of its own."""
+        """Return every charge made since `moment`, where the gateway keeps books of its own."""
         return ()
 
     def read_message(self, headers: Mapping[str, str], body: bytes) -> Message:
         """Make sure that the gateway sent this, and read it. Headers are found in any case.
 
         Raises: SignatureRefused, also while there is no secret to verify it by; NoMessage;
-        GatewayNotFound by a gateway that tells nothing by itself.
+        GatewayNotFound by a gateway that sends no messages.
         """
         raise GatewayNotFound
 
     def dispute(self, event: GatewayEvent) -> Dispute | None:
-        """Read a message that was kept. None: it is not about a dispute."""
+        """Read a stored message. None: it is not about a dispute."""
         return None

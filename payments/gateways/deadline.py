@@ -1,4 +1,4 @@
-"""How long somebody who asks a gateway waits for all of its answers together."""
+"""How long this thread waits for a gateway's answers, all of them together."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ _waiting = threading.local()
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Begin to count; whoever waits within a shorter wait waits no longer than that."""
-    before: float | None = getattr(_waiting, "until", None)
+    """Limit the wait inside the block. Within a shorter wait, that wait's end still holds."""
+    previous: float | None = getattr(_waiting, "until", None)
     until = time.monotonic() + seconds
-    _waiting.until = until if before is None else min(before, until)
+    _waiting.until = until if previous is None else min(previous, until)
     try:
         yield
     finally:
-        _waiting.until = before
+        _waiting.until = previous
 
 
 def seconds_left() -> float:
-    """Return what is left of the wait, or the whole of one where nobody has begun to count."""
+    """Return what is left of the wait, or a whole wait outside of any `at_most` block."""
     until: float | None = getattr(_waiting, "until", None)
     if until is None:
         return float(settings.GATEWAY_TIMEOUT_SECONDS)

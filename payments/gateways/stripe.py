@@ -1,7 +1,7 @@
 """Stripe, in two steps: an unconfirmed intent, whose reference is committed, and its confirmation.
 
-Stripe cannot look an idempotency key up and forgets it after a day. So nothing is learnt from
-repeating a call: what became of a charge is read from its intent, of a refund from the intent's
+Stripe cannot look up an idempotency key and forgets it after a day. So nothing is learnt from
+repeating a call: the result of a charge is read from its intent, that of a refund from the intent's
 list of refunds. An intent whose card was declined can still succeed later; a charge has failed only
 once its intent is cancelled. docs/payments.md draws it.
 """
@@ -51,7 +51,7 @@ _DIGITS = {
     **dict.fromkeys(_ZERO_DIGITS, 0),
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
-# Where the currency itself has none, but Stripe wants two zeros.
+# Currencies that have no digits themselves, but for which Stripe wants two zeros.
 _WITHOUT_DIGITS = frozenset({"ISK", "UGX"})
 
 _NOT_IN_TIME = "The payment was not completed in time."
@@ -62,7 +62,7 @@ class StripeGateway(Adapter):
         return bool(settings.STRIPE_SECRET_KEY)
 
     def is_usable(self) -> bool:
-        """Both keys, and not one of Stripe's test mode and one of real money."""
+        """Tell whether both keys are set, and not one for test mode and one for real money."""
         secret, publishable = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY
         return bool(secret and publishable and _mode(secret) == _mode(publishable))
 
@@ -93,8 +93,8 @@ class StripeGateway(Adapter):
                     "currency": payment.currency.lower(),
                     "capture_method": "manual" if payment.is_authorization else "automatic",
                     "payment_method": payment.token,
-                    # Nobody is sent to another page, which 3-D Secure does not need; else Stripe
-                    # confirms nothing that names no page to come back to.
+                    # No redirects, which 3-D Secure does not need: with them, Stripe confirms no
+                    # intent that lacks a page to come back to.
                     "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
                     "metadata": {
                         "payment_id": str(payment.pk),
@@ -130,7 +130,7 @@ class StripeGateway(Adapter):
 
     def find_charge(self, payment: Payment) -> Answer:
         if not payment.reference:
-            # A confirmation is sent only after the reference was committed.
+            # The intent is confirmed only after its reference was committed.
             return Answer(Outcome.FAILED, failure=_NOT_IN_TIME)
         return _answer(_client().v1.payment_intents.retrieve(payment.reference), payment)
 
@@ -140,7 +140,7 @@ class StripeGateway(Adapter):
         return self._ended(payment, Outcome.CANCELLED, "")
 
     def _ended(self, payment: Payment, outcome: Outcome, failure: str) -> Answer:
-        """Cancel the intent and answer so; or, where that is too late, as it stands."""
+        """Cancel the intent and answer accordingly or, if it is too late, as the intent stands."""
         try:
             intent = _client().v1.payment_intents.cancel(payment.reference)
         except stripe.InvalidRequestError:
@@ -152,7 +152,7 @@ class StripeGateway(Adapter):
     def perform(self, attempt: Attempt) -> Answer:
         answer = self._performed(attempt, str(attempt.pk))
         if answer is None and self.find(attempt) is None:
-            # Stripe repeats a failure of its own for a day. It is over, and nothing was done.
+            # Stripe repeats a failure of its own for a day, though it is over and did nothing.
             answer = self._performed(attempt, f"{attempt.pk}-again")
         return answer or UNKNOWN
 
@@ -164,7 +164,7 @@ class StripeGateway(Adapter):
             log.warning("gateway_silent", attempt_id=str(attempt.pk), error=_words(error))
             return None if _is_repeated(error) else UNKNOWN
         except StripeError as error:
-            # Refused, or done before: its own books tell which.
+            # Refused, or done before: Stripe's own books say which.
             return self.find(attempt) or Answer(Outcome.FAILED, failure=_words(error))
 
     def find(self, attempt: Attempt) -> Answer | None:
@@ -173,22 +173,22 @@ class StripeGateway(Adapter):
     def refunds(self, payment: Payment) -> Iterator[Refunded]:
         for refund in _refunds(payment) if payment.reference else ():
             amount = _in_our_digits(refund.amount, refund.currency.upper())
-            yield Refunded(_told(refund, "attempt_id"), amount, _refund_answer(refund))
+            yield Refunded(_our_metadata(refund, "attempt_id"), amount, _refund_answer(refund))
 
     # For the comparison of the books.
 
     def booked_since(self, moment: datetime) -> Iterator[Booked]:
-        """Name every charge made since, with what was captured and refunded of it."""
-        made = _client().v1.payment_intents.list(
+        """Yield every charge made since, with what was captured and refunded of it."""
+        intents = _client().v1.payment_intents.list(
             {
                 "created": {"gte": int(moment.timestamp())},
                 "limit": 100,
                 "expand": ["data.latest_charge"],
             }
         )
-        yield from (_booked(intent) for intent in made.auto_paging_iter())
+        yield from (_booked(intent) for intent in intents.auto_paging_iter())
 
-    # What it tells by itself.
+    # Messages that Stripe sends unasked.
 
     def read_message(self, headers: Mapping[str, str], body: bytes) -> Message:
         try:
@@ -202,8 +202,10 @@ class StripeGateway(Adapter):
         if not event.type.startswith(_DISPUTE):
             return None
         about = event.body["data"]["object"]
-        what = event.type.removeprefix(_DISPUTE).replace("_", " ")
-        return Dispute(what, [str(about.get(name) or "") for name in ("reason", "status", "id")])
+        event_name = event.type.removeprefix(_DISPUTE).replace("_", " ")
+        return Dispute(
+            event_name, [str(about.get(name) or "") for name in ("reason", "status", "id")]
+        )
 
 
 def _capture(attempt: Attempt, key: str) -> Answer:
@@ -241,7 +243,7 @@ def _find_void(attempt: Attempt) -> Answer | None:
 
 
 def _found_ended(attempt: Attempt, status: str, *, otherwise: str) -> Answer | None:
-    """Tell whether an authorization ended as was wanted. None: it has not ended."""
+    """Answer whether an authorization ended as it should. None: it has not ended."""
     intent = _client().v1.payment_intents.retrieve(attempt.payment.reference)
     if intent.status == "requires_capture":
         return None
@@ -251,20 +253,20 @@ def _found_ended(attempt: Attempt, status: str, *, otherwise: str) -> Answer | N
 
 
 def _let_go_or_taken(intent: PaymentIntent) -> Answer:
-    """An authorization that was let go, or captured, perhaps in part."""
+    """Answer for an authorization that was let go or captured, perhaps in part."""
     return Answer(Outcome.SUCCEEDED, intent.id, captured=_received(intent) or None)
 
 
 def _find_refund(attempt: Attempt) -> Answer | None:
     for refund in _refunds(attempt.payment):
-        if _told(refund, "attempt_id") == str(attempt.pk):
+        if _our_metadata(refund, "attempt_id") == str(attempt.pk):
             return _refund_answer(refund)
     return None
 
 
 def _refunds(payment: Payment) -> Iterator[Refund]:
-    listed = _client().v1.refunds.list({"payment_intent": payment.reference, "limit": 100})
-    return listed.auto_paging_iter()
+    refunds = _client().v1.refunds.list({"payment_intent": payment.reference, "limit": 100})
+    return refunds.auto_paging_iter()
 
 
 _PERFORM: Mapping[Attempt.Kind, Callable[[Attempt, str], Answer]] = {
@@ -278,9 +280,9 @@ _FIND: Mapping[Attempt.Kind, Callable[[Attempt], Answer | None]] = {
     Attempt.Kind.REFUND: _find_refund,
 }
 
-# Reading its answers.
+# Reading Stripe's answers.
 
-# Nobody knows whether it was done. A call that is still running elsewhere counts as well.
+# Nobody knows whether the call was carried out. One that is still running elsewhere counts too.
 _UNANSWERED = (
     stripe.APIConnectionError,
     stripe.APIError,
@@ -309,12 +311,12 @@ def _answer(intent: PaymentIntent, payment: Payment) -> Answer:
 
 
 def _answer_of_money(intent: PaymentIntent, payment: Payment) -> Answer:
-    """Say what was taken or reserved. Other money than was asked for is for a person to settle."""
+    """Answer what was taken or reserved. An amount other than the payment's needs a person."""
     currency = intent.currency.upper()
     received = _received(intent)
     amount = _in_our_digits(intent.amount_capturable, currency) or received
     is_captured = payment.is_authorization and received > 0
-    # Of what was authorized, whoever captures may take less.
+    # A capture may take less than was authorized.
     fits = amount <= payment.amount if is_captured else amount == payment.amount
     if currency != payment.currency or not fits:
         log.error("gateway_has_other_money", payment_id=str(payment.pk), reference=intent.id)
@@ -325,7 +327,7 @@ def _answer_of_money(intent: PaymentIntent, payment: Payment) -> Answer:
 
 
 def _action(intent: PaymentIntent) -> dict[str, Any]:
-    """What Stripe's own script in the buyer's browser needs to go on."""
+    """Return what Stripe's own script in the buyer's browser needs to go on."""
     return {
         "client_parameters": {
             "payment_intent": intent.id,
@@ -338,7 +340,7 @@ def _action(intent: PaymentIntent) -> dict[str, Any]:
 
 def _next_action(intent: PaymentIntent) -> dict[str, Any]:
     action = intent.next_action
-    # Of its kinds, Stripe names only the one that is meant.
+    # Stripe sets only the attribute of the action's kind.
     redirect = getattr(action, "redirect_to_url", None)
     if redirect is not None:
         return {"type": "redirect_to_url", "url": redirect.url}
@@ -354,9 +356,9 @@ def _refund_answer(refund: Refund) -> Answer:
     return Answer(outcome, refund.id, getattr(refund, "failure_reason", None) or "")
 
 
-def _told(told: PaymentIntent | Refund, name: str) -> str:
-    """Read what we told Stripe of it when it was made; empty where somebody else made it."""
-    return getattr(told.metadata, name, "")
+def _our_metadata(stripe_object: PaymentIntent | Refund, name: str) -> str:
+    """Read the metadata that we set when the object was made; empty if it is not ours."""
+    return getattr(stripe_object.metadata, name, "")
 
 
 def _last_failure(intent: PaymentIntent) -> str:
@@ -378,7 +380,7 @@ def _booked(intent: PaymentIntent) -> Booked:
     currency = intent.currency.upper()
     return Booked(
         reference=intent.id,
-        payment_id=_told(intent, "payment_id"),
+        payment_id=_our_metadata(intent, "payment_id"),
         currency=currency,
         authorized=_in_our_digits(intent.amount_capturable, currency),
         captured=_received(intent),
@@ -386,9 +388,9 @@ def _booked(intent: PaymentIntent) -> Booked:
     )
 
 
-# Its messages.
+# Stripe's messages.
 
-# What may have changed a charge, or a refund of it. Any other message is kept and changes nothing.
+# Messages that may mean a change of a charge or its refunds. Others are kept and change nothing.
 _TELLING = frozenset(
     {
         "payment_intent.succeeded",
@@ -403,7 +405,7 @@ _TELLING = frozenset(
         "refund.failed",
     }
 )
-# How messages begin that tell of a buyer who wants the money back from the bank.
+# The prefix of messages about a buyer who wants the money back from the bank.
 _DISPUTE = "charge.dispute."
 
 
@@ -419,21 +421,21 @@ def _require_signed(body: str, signature: str) -> None:
         raise SignatureRefused from error
 
 
-def _message(sent: Any) -> Message:
-    about = sent["data"]["object"]
+def _message(event: Any) -> Message:
+    about = event["data"]["object"]
     is_intent = about["object"] == "payment_intent"
-    words = {
-        "id": sent["id"],
-        "type": sent["type"],
+    fields = {
+        "id": event["id"],
+        "type": event["type"],
         "reference": (about["id"] if is_intent else about.get("payment_intent")) or "",
         "payment_id": str((about.get("metadata") or {}).get("payment_id", "")),
     }
-    if not all(isinstance(word, str) for word in words.values()):
+    if not all(isinstance(value, str) for value in fields.values()):
         raise NoMessage
-    return Message(**words, may_have_changed=sent["type"] in _TELLING, body=sent)
+    return Message(**fields, may_have_changed=event["type"] in _TELLING, body=event)
 
 
-# Its digits and ours.
+# Stripe's digits and ours.
 
 
 def _received(intent: PaymentIntent) -> int:
@@ -452,23 +454,23 @@ def _in_our_digits(amount: int, currency: str) -> int:
     return amount // 100 if currency in _WITHOUT_DIGITS else amount
 
 
-# Asking.
+# Asking Stripe.
 
 
 def _mode(key: str) -> list[str]:
-    """`sk_test_…`, `rk_live_…`, `pk_live_…`: the second word."""
+    """Return the second word of a key: `sk_test_…`, `rk_live_…`, `pk_live_…`."""
     return key.split("_")[1:2]
 
 
 def _client() -> StripeClient:
-    """Return a client that waits no longer than whoever asks."""
+    """Return a client that waits no longer than its caller does."""
     seconds = max(1, math.ceil(deadline.seconds_left()))
     return _made_client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, seconds)
 
 
 @functools.lru_cache(maxsize=100)
 def _made_client(key: str, api_base: str, seconds: int) -> StripeClient:
-    """One for each wait, so that connections are kept; it repeats nothing by itself."""
+    """Make one client per timeout, so that connections are reused; it retries nothing by itself."""
     return StripeClient(
         key,
         base_addresses={"api": api_base} if api_base else None,

@@ -1,7 +1,7 @@
 """A gateway for the demo and the tests. The payment field tells it what to do; no money moves.
 
 docs/frontend.md says what each value does. `slow` and `unknown` keep a buyer waiting as a real
-gateway would: the one has charged when it is asked again, the other never says a word.
+gateway would: `slow` has charged when it is asked again, `unknown` never answers.
 """
 
 import time

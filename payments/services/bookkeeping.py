@@ -1,4 +1,4 @@
-"""The books of an order's money: its lock, what money does to the numbers, and who saves what.
+"""The books of an order's money: its lock, how money changes the numbers, and who saves what.
 
 Whatever changes an order's money locks the order first; no payment and no attempt changes under
 any other lock.
@@ -18,7 +18,7 @@ from payments.services.gateway_calls import asks_nobody, lease
 
 
 def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
-    """Lock the order and read its payment, which changes under no other lock.
+    """Lock the order and read its payment, which changes only under this lock.
 
     Raises: OrderNotFound, PaymentNotFound.
     """
@@ -39,7 +39,7 @@ def save_and_allocate(order: Order, actor: Actor) -> None:
 
 
 def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
-    """Save the order and, if no part of its payment holds its units any more, give them back."""
+    """Save the order and, if no payment holds its units any more, give them back."""
     if order.captured or order.authorized or order.attempts_open or order.fully_paid_at:
         orders.save_and_mind(order)
     else:
@@ -64,7 +64,7 @@ def record_attempt(
     at_once: Answer | None = None,
     somebody_waits: bool = True,
 ) -> Attempt:
-    """Put an attempt on record, pending, or ended at once where nobody is to be asked."""
+    """Record an attempt as pending, or as ended at once where no gateway is to be asked."""
     now = order.updated_at = clock.now()
     attempt = Attempt(
         payment=payment,
@@ -99,7 +99,7 @@ def conclude_and_save(order: Order, payment: Payment, attempt: Attempt, answer: 
     payment.write()
 
 
-# What money does, in memory, to an order and a payment whose row is locked.
+# How money changes, in memory, an order whose row is locked and its payment.
 
 
 def stop_waiting(order: Order, payment: Payment) -> None:
@@ -125,7 +125,7 @@ def take_money(order: Order, payment: Payment, answer: Answer) -> None:
 
 
 def let_go(order: Order, payment: Payment) -> None:
-    """Take an authorization that is no more out of what holds the order."""
+    """Subtract an authorization that has ended from what holds the order."""
     payment.status = Payment.Status.CANCELLED
     payment.updated_at = order.updated_at = clock.now()
     order.authorized -= 0 if payment.late else payment.amount
@@ -133,7 +133,7 @@ def let_go(order: Order, payment: Payment) -> None:
 
 
 def restate(order: Order) -> None:
-    """Name the order's states anew after its money changed."""
+    """Set the order's states anew after its money changed."""
     if order.captured == order.total and order.total and not order.fully_paid_at:
         order.fully_paid_at = clock.now()
     order.payment = payment_state(order)
@@ -149,7 +149,7 @@ _STATUS_WHEN = {
 
 
 def payment_state(order: Order) -> Order.Payment:
-    """Name the state that an order's numbers amount to; captured money counts for more."""
+    """Return the state that an order's numbers amount to; captured money takes precedence."""
     if order.captured and order.refunded == order.captured and not order.authorized:
         return Order.Payment.REFUNDED
     if order.fully_paid_at:
@@ -162,7 +162,7 @@ def payment_state(order: Order) -> Order.Payment:
 
 
 def open_attempt(order: Order, payment: Payment, attempt: Attempt) -> None:
-    """Count a pending attempt in, for as long as it may still change what is paid."""
+    """Count a pending attempt, for as long as it may still change what is paid."""
     if attempt.kind == Attempt.Kind.REFUND:
         order.refunds_open += 1
         payment.refunding_amount += attempt.amount
@@ -188,7 +188,7 @@ def _conclude_refund(order: Order, payment: Payment, amount: int, succeeded: boo
 
 
 def take_back_refund(order: Order, payment: Payment, amount: int) -> None:
-    """Count a refund out again that had been counted as made."""
+    """Undo the counting of a refund that was counted as made."""
     payment.refunded_amount -= amount
     order.refunded -= 0 if payment.late else amount
     restate(order)
@@ -201,7 +201,7 @@ def _conclude_void(order: Order, payment: Payment, amount: int, succeeded: bool)
 
 
 def conclude_attempt(order: Order, payment: Payment, attempt: Attempt, succeeded: bool) -> None:
-    """Count a pending attempt out again and, if it succeeded, what it did."""
+    """Stop counting an attempt as pending and, if it succeeded, count what it did."""
     _CONCLUDE[Attempt.Kind(attempt.kind)](order, payment, attempt.amount, succeeded)
     restate(order)
 

@@ -1,4 +1,4 @@
-"""How a gateway is asked: with nothing locked, nothing held, and not by too many at once."""
+"""How a gateway is asked: with no lock or connection held, and by few threads at once."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from payments.models import Payment
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-# A process that waits for a gateway may take this much longer to write down what it heard.
+# A process that waited for a gateway may take this much longer to write down the answer.
 _WRITE_DOWN = timedelta(seconds=10)
 
 
@@ -30,12 +30,12 @@ def asks_nobody(payment: Payment) -> bool:
 
 
 def waiting_at_most(seconds: float) -> AbstractContextManager[None]:
-    """Have whoever asks gateways meanwhile wait no longer than so many seconds altogether."""
+    """Limit how long gateways are waited for inside the block to `seconds` altogether."""
     return deadline.at_most(seconds)
 
 
 def lease(seconds: float | None = None) -> datetime:
-    """Return until when somebody who asks now may be waiting, and writing down the answer."""
+    """Return until when a process that asks now may be waiting and writing down the answer."""
     wait = settings.GATEWAY_TIMEOUT_SECONDS if seconds is None else seconds
     return clock.now() + timedelta(seconds=wait) + _WRITE_DOWN
 
@@ -46,7 +46,7 @@ def ask(question: Callable[[], Answer]) -> Answer:
 
 
 def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
-    """Ask likewise, where the gateway may have nothing to say."""
+    """Ask as `ask` does, where the gateway may have nothing to say."""
     unanswered: Answer | None = UNKNOWN
     return _asked(question, otherwise=unanswered)
 
@@ -65,18 +65,18 @@ def _asked(question: Callable[[], T], *, otherwise: T) -> T:
     try:
         return question()
     except Exception:
-        # Whatever broke, the money may have moved: only asking again can tell.
+        # Whatever broke, the money may have moved: only asking again can show that.
         log.exception("gateway_failed")
         return otherwise
 
 
-# Threads of this process that wait for gateways; the others go on serving everybody else.
+# Limits how many threads of this process wait for gateways; the others serve other requests.
 _waits = threading.BoundedSemaphore(max(1, settings.GATEWAY_WAITS_MAX))
 
 
 @contextmanager
 def a_wait() -> Iterator[bool]:
-    """Take one of the process's waits, if one is free, and count the seconds of it."""
+    """Take one of the process's waits, if one is free, and limit its seconds."""
     is_free = _waits.acquire(blocking=False)
     try:
         with waiting_at_most(settings.GATEWAY_TIMEOUT_SECONDS):
@@ -87,9 +87,9 @@ def a_wait() -> Iterator[bool]:
 
 
 def what_became_of(payment: Payment, *, confirmed: bool = False) -> Answer:
-    """Learn what became of a charge that nobody waits for, and end what nobody will finish.
+    """Learn what became of a charge that nobody waits for, and end one that nobody will finish.
 
-    A buyer who has to act is given until the deadline; `confirmed` says that the buyer has acted.
+    A buyer who has to act has until the deadline; `confirmed` says that the buyer has acted.
     """
     adapter = gateways.adapter(payment.gateway)
     look = adapter.confirm if confirmed else adapter.find_charge

@@ -18,36 +18,36 @@ from payments.services import recovery
 
 log = structlog.get_logger(__name__)
 
-# Longer than a request waits for a gateway and writes down what it heard.
+# Longer than a request takes to wait for a gateway and write down the answer.
 _LOOKED_INTO_AGAIN = timedelta(seconds=30)
 _LOOKED_INTO_FOR = timedelta(days=3)
 
-# The longest name that is kept: the type has room for no longer one.
+# The longest name that is kept: the type's column has room for no more.
 _LENGTH_MAX = 100
-# Deeper than any message is nested.
+# More levels than any message has.
 _LEVELS_MAX = 50
 
 
 def read(gateway: str, headers: Mapping[str, str], body: bytes) -> Message:
-    """Read what was sent in a gateway's name, once it is sure that the gateway sent it.
+    """Read a message after making sure that the gateway sent it.
 
-    Raises: GatewayNotFound, also for one that tells nothing by itself; SignatureRefused; NoMessage.
+    Raises: GatewayNotFound, also for a gateway that sends none; SignatureRefused; NoMessage.
     """
     adapter = gateways.every().get(gateway)
     if adapter is None:
         raise GatewayNotFound
     message = adapter.read_message(headers, body)
-    words = [message.id, message.type, message.reference]
-    if any(len(word) > _LENGTH_MAX for word in words):
+    names = [message.id, message.type, message.reference]
+    if any(len(name) > _LENGTH_MAX for name in names):
         raise NoMessage
-    if not storable_json([*words, message.body], levels=_LEVELS_MAX + 1):
+    if not storable_json([*names, message.body], levels=_LEVELS_MAX + 1):
         raise NoMessage
     return message
 
 
 @in_transaction
 def receive(gateway: str, message: Message) -> None:
-    """Keep a message and, if it may have changed something, a job to look into it."""
+    """Store a message and, if something may have changed, a job to look into it."""
     now = clock.now()
     payment = _payment_named(gateway, message)
     looks_into_it = payment is not None and message.may_have_changed
@@ -72,18 +72,18 @@ def receive(gateway: str, message: Message) -> None:
 
 
 def _payment_named(gateway: str, message: Message) -> Payment | None:
-    """Find the payment by its reference, or by what we told the gateway of it beforehand."""
-    named = Payment.objects.filter(gateway=gateway)
-    if message.reference and (payment := named.filter(reference=message.reference).first()):
+    """Find the payment by its reference, or by the id that we gave the gateway beforehand."""
+    payments = Payment.objects.filter(gateway=gateway)
+    if message.reference and (payment := payments.filter(reference=message.reference).first()):
         return payment
     try:
-        return named.filter(pk=uuid.UUID(message.payment_id)).first()
+        return payments.filter(pk=uuid.UUID(message.payment_id)).first()
     except ValueError:
         return None
 
 
 def disputes_of(payments: Collection[Payment]) -> Iterator[tuple[GatewayEvent, Dispute]]:
-    """Name the messages about buyers who want their money back from the bank, oldest first."""
+    """Yield the messages about buyers who want their money back from the bank, oldest first."""
     for event in GatewayEvent.objects.filter(payment__in=payments).order_by("received_at"):
         if dispute := _dispute(event):
             yield event, dispute
@@ -95,21 +95,21 @@ def _dispute(event: GatewayEvent) -> Dispute | None:
 
 
 def look_into(event_id: str) -> None:
-    """Ask the gateway what it has to say of the payment, and settle that.
+    """Ask the gateway about the message's payment, and settle what it answers.
 
-    While somebody waits for an answer, that one is theirs to write down. It need not be what the
-    message is about, which may be a refund of last week: so it is looked into afterwards, as it is
-    when the gateway is silent, less and less often.
+    While another process waits for an answer, that process writes it down. Its answer need not
+    cover the message, which may be about a refund of last week: so the message is looked into
+    later, as it is when the gateway is silent, less and less often.
     """
     event = GatewayEvent.objects.select_related("payment").get(pk=event_id)
     if event.payment is None:
         return
     try:
-        heard = recovery.look_at(event.payment.order_id, event.payment.pk)
+        answered = recovery.look_at(event.payment.order_id, event.payment.pk)
     except StillUnderWay:
-        heard = False
+        answered = False
     age = clock.now() - event.received_at
-    if heard or age > _LOOKED_INTO_FOR:
+    if answered or age > _LOOKED_INTO_FOR:
         GatewayEvent.objects.filter(pk=event_id, handled_at=None).update(handled_at=clock.now())
     else:
         log.info("event_looked_into_later", event_id=event_id)

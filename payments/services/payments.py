@@ -61,14 +61,14 @@ from payments.services.settling import settle, settle_attempt, settle_refunded
 
 log = structlog.get_logger(__name__)
 
-# For how long a payment may wait for a worker to charge it. Then recovery calls it failed.
+# How long a payment may wait for a worker to charge it. After that, recovery calls it failed.
 QUEUED_FOR = timedelta(minutes=5)
 UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
 
 @dataclass(frozen=True)
 class PaymentRequest:
-    """What somebody asks to pay. `amount` None is all that is left to pay."""
+    """A request to pay. `amount` None means all that is left to pay."""
 
     gateway: str
     method: Payment.Method = Payment.Method.PURCHASE
@@ -105,7 +105,7 @@ def pay(
 
 
 def require_not_refused(payment: Payment) -> Payment:
-    """Return a payment that holds, or that nobody knows of yet.
+    """Return the payment if it holds, or if its result is not known yet.
 
     Raises: PaymentDeclined, PaymentReturned.
     """
@@ -128,7 +128,7 @@ def begin(
 ) -> Payment:
     """Put a payment on record and, if it is the order's first, take the order's units.
 
-    It is pending until its gateway has answered, or complete at once where nobody is to be asked.
+    It is pending until its gateway has answered, or complete at once where none is to be asked.
     """
     payment_id = payment_id or uuid7()
     claim(key, payment_id)
@@ -174,14 +174,14 @@ def _require_manual_for_shoppers(order: Order) -> None:
         raise ManualNotForShoppers
 
 
-def _payable_amount(order: Order, asked: int | None, gateway: str) -> int:
+def _payable_amount(order: Order, request_amount: int | None, gateway: str) -> int:
     if order.is_cancelled or order.fully_paid_at or (order.total and not order.balance_owing):
         raise OrderNotPayable
     if not order.payable and order.attempts_open:
         raise RestIsPending
     if not order.total and gateway != "manual":
         raise AmountRefused(source="data.gateway")
-    amount = order.payable if asked is None else asked
+    amount = order.payable if request_amount is None else request_amount
     if amount > order.payable or (amount <= 0 < order.total) or amount < 0:
         raise AmountRefused(source="data.amount")
     return amount
@@ -193,24 +193,24 @@ def _charge_now_or_later(payment: Payment, actor: Actor) -> Payment:
         if not gateways.asks_outside(payment):
             return _charge(payment, actor) or payment
         with a_wait() as may_wait:
-            charged = _charge(payment, actor) if may_wait else None
-            return charged or _queue(payment)
+            result = _charge(payment, actor) if may_wait else None
+            return result or _queue(payment)
     except (Busy, OperationalError):
-        # The gateway may have answered, and our books could not be written: recovery asks again.
+        # The gateway may have answered, but our books could not be written: recovery asks again.
         log.exception("payment_not_settled", payment_id=str(payment.pk))
         return payment
 
 
 def charge_queued(payment_id: uuid.UUID) -> None:
-    """Charge a payment that was left to a worker, unless somebody has settled it meanwhile."""
+    """Charge a payment that was left to a worker, unless it has been settled meanwhile."""
     payment = _take_up(payment_id)
     if payment is None:
         return
     with waiting_at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
-        charged = _charge(payment, payment.actor)
-    if charged is None and clock.now() < payment.created_at + QUEUED_FOR:
+        result = _charge(payment, payment.actor)
+    if result is None and clock.now() < payment.created_at + QUEUED_FOR:
         _queue(payment, again_in_seconds=10)
-    elif charged is None:
+    elif result is None:
         settle(payment, Answer(Outcome.FAILED, failure=UNREACHABLE), actor=payment.actor)
 
 
@@ -220,13 +220,13 @@ def _charge(payment: Payment, actor: Actor) -> Payment | None:
     None: the gateway cannot be reached, and nothing can have been charged.
     """
     adapter = gateways.adapter(payment.gateway)
-    announced = ask_whether(lambda: adapter.announce(payment))
-    if announced is not None:
-        if announced.outcome is Outcome.UNKNOWN:
+    announcement = ask_whether(lambda: adapter.announce(payment))
+    if announcement is not None:
+        if announcement.outcome is Outcome.UNKNOWN:
             return None
-        if announced.outcome is not Outcome.OPEN:
-            return settle(payment, announced, actor=actor)
-        payment = _note_reference(payment, announced.reference)
+        if announcement.outcome is not Outcome.OPEN:
+            return settle(payment, announcement, actor=actor)
+        payment = _note_reference(payment, announcement.reference)
         if not payment.is_pending:
             return payment
     return settle(payment, ask(lambda: adapter.charge(payment)), actor=actor)
@@ -236,7 +236,7 @@ def _charge(payment: Payment, actor: Actor) -> Payment | None:
 def _note_reference(payment: Payment, reference: str) -> Payment:
     """Commit the gateway's name for a charge before anything is charged by that name.
 
-    It comes back as it is now: what was settled meanwhile must not be charged any more.
+    Returns the payment as it is now: one that was settled meanwhile must not be charged any more.
     """
     _, payment = lock(payment.order_id, payment.pk)
     payment.reference = reference
@@ -246,7 +246,7 @@ def _note_reference(payment: Payment, reference: str) -> Payment:
 
 @in_transaction
 def _queue(payment: Payment, *, again_in_seconds: int = 0) -> Payment:
-    """Leave a payment, of which nothing was charged so far, to a worker."""
+    """Leave a payment that has not been charged so far to a worker."""
     _, payment = lock(payment.order_id, payment.pk)
     if payment.is_pending:
         payment.charging_until = None
@@ -263,7 +263,7 @@ def _queue(payment: Payment, *, again_in_seconds: int = 0) -> Payment:
 
 @in_transaction
 def _take_up(payment_id: uuid.UUID) -> Payment | None:
-    """Take a queued payment off the queue: whoever comes second finds it taken."""
+    """Take a queued payment off the queue: a second worker finds it taken."""
     order_id = Payment.objects.values_list("order_id", flat=True).get(pk=payment_id)
     _, payment = lock(order_id, payment_id)
     if not payment.is_pending or payment.queued_until is None:
@@ -332,9 +332,9 @@ def refund(
 ) -> Attempt:
     """Give captured money back through the gateway. Without an amount, mark all as refunded.
 
-    To mark moves no money: it was given back elsewhere. Stock stays where it is, but for units of a
-    shipped order that came back: `put_back` says how many of which line. They are available again
-    as soon as the refund is on record, whatever its gateway says then.
+    Marking moves no money: it was given back elsewhere. Stock stays where it is, except for units
+    of a shipped order that came back: `put_back` says how many of which line. They are available
+    again as soon as the refund is on record, whatever its gateway answers then.
     Raises: OrderNotFound, PaymentNotFound, NotRefundable, NotPutBack, StockNotFound,
     GatewayRefused.
     """
@@ -355,11 +355,11 @@ def begin_refund(
     put_back: Mapping[uuid.UUID, int] | None = None,
     key: Key | None = None,
 ) -> Attempt:
-    """Put a refund on record. To mark one as made is all there is to it, and done at once."""
+    """Put a refund on record. One that is only marked as made has succeeded at once."""
     claim(key, payment_id)
     order, payment = lock(order_id, payment_id)
     may_go_back = order.fully_paid_at or order.is_cancelled or payment.late
-    marked = amount is None
+    is_marking = amount is None
     amount = payment.refundable_amount if amount is None else amount
     if not may_go_back or not 0 < amount <= payment.refundable_amount:
         raise NotRefundable
@@ -370,7 +370,7 @@ def begin_refund(
         amount,
         actor,
         reason,
-        at_once=SUCCEEDED if marked else None,
+        at_once=SUCCEEDED if is_marking else None,
     )
     orders.save_and_mind(order)
     if put_back:
@@ -386,7 +386,7 @@ def void(
     reason: str = "",
     key: Key | None = None,
 ) -> Attempt:
-    """Let authorized money go.
+    """Release authorized money.
 
     Raises: OrderNotFound, PaymentNotFound, ManualNotVoidable, NotVoidable, GatewayRefused.
     """
@@ -414,7 +414,7 @@ def begin_void(
 
 
 def _performed(attempt: Attempt) -> Attempt:
-    """Ask the gateway for what is on record, unless it is done. Raises: GatewayRefused."""
+    """Have the gateway perform the attempt, unless it is done. Raises: GatewayRefused."""
     if not attempt.is_pending:
         return attempt
     try:
@@ -431,13 +431,13 @@ def _perform_now_or_later(attempt: Attempt) -> Attempt:
     if not gateways.asks_outside(attempt.payment):
         return settle_performed(attempt, ask(lambda: adapter.perform(attempt)))
     with a_wait() as may_wait:
-        # Without an answer it is recovery's, which performs what the gateway never heard of.
+        # Without an answer, recovery takes over and performs what the gateway never heard of.
         answer = ask(lambda: adapter.perform(attempt)) if may_wait else UNKNOWN
         return settle_performed(attempt, answer)
 
 
 def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
-    """Settle an attempt; one that failed may mean that somebody did it at the gateway itself."""
+    """Settle an attempt. If it failed, somebody may have done the same at the gateway itself."""
     attempt = settle_attempt(attempt, answer)
     if attempt.status == Attempt.Status.FAILED and attempt.kind == Attempt.Kind.REFUND:
         look_after_refunds(attempt.payment)
@@ -449,13 +449,13 @@ def settle_performed(attempt: Attempt, answer: Answer) -> Attempt:
 def look_after_refunds(payment: Payment) -> bool:
     """Write down what became of refunds that nobody waits for any more; False without an answer.
 
-    One may fail days after it went well, have been made though it was called failed, or have been
-    made by somebody at the gateway itself.
+    A refund may fail days after it succeeded, have been made though it was called failed, or have
+    been made by somebody at the gateway itself.
     """
-    found = refunds_of(payment)
-    for refunded in found or []:
-        settle_refunded(payment, refunded)
-    return found is not None
+    gateway_refunds = refunds_of(payment)
+    for gateway_refund in gateway_refunds or []:
+        settle_refunded(payment, gateway_refund)
+    return gateway_refunds is not None
 
 
 # Cancelling an order, with the money it holds.
@@ -471,7 +471,7 @@ def cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None
 
 
 def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
-    """Cancel an order that has waited too long for its money, unless it has come meanwhile.
+    """Cancel an order that has waited too long for its money, unless the money came meanwhile.
 
     Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay.
     """
@@ -500,7 +500,7 @@ def begin_cancel(
     order.require_cancellable()
     if while_payment and order.payment != while_payment:
         raise OrderNotCancellable("The order has been paid meanwhile.")
-    authorized = order.payments.filter(
+    authorizations = order.payments.filter(
         status=Payment.Status.COMPLETE,
         method=Payment.Method.AUTHORIZE,
         captured_amount=0,
@@ -508,7 +508,7 @@ def begin_cancel(
     )
     voids = [
         record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
-        for payment in authorized
+        for payment in authorizations
     ]
     orders.cancel_and_save(order, actor=actor)
     return voids
@@ -518,7 +518,7 @@ def begin_cancel(
 
 
 def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = None) -> Gateway:
-    """Raises: GatewayNotFound; GatewayNotConfigured for one whose keys are missing."""
+    """Raises: GatewayNotFound; GatewayNotConfigured for a gateway whose keys are missing."""
     gateway = gateway_named(slug)
     if enabled and not is_usable(slug):
         raise GatewayNotConfigured
@@ -531,12 +531,12 @@ def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = No
 
 
 def is_usable(slug: str) -> bool:
-    """Tell whether a gateway can be enabled: one that cannot lacks its keys in the environment."""
+    """Tell whether a gateway can be enabled: if not, its keys are missing in the environment."""
     return slug in gateways.usable()
 
 
 def known_gateways() -> QuerySet[Gateway]:
-    """Every gateway that the store may be shown; not each can be used."""
+    """Return the gateways to show to the store; not all of them can be used."""
     return Gateway.objects.filter(slug__in=gateways.known())
 
 

@@ -1,4 +1,4 @@
-"""Do our books of the money agree with the gateways' own?"""
+"""Whether our books of the money agree with the gateways' own."""
 
 import uuid
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from payments.models import Attempt, Payment
 
 @dataclass(frozen=True)
 class ChargeDifference:
-    """What does not agree, in words, and the charge by the gateway's name for it."""
+    """A difference between the books, in words, and the charge by the gateway's name for it."""
 
     gateway: str
     reference: str
@@ -28,7 +28,7 @@ class ChargeDifference:
 def differences(since: datetime) -> list[ChargeDifference]:
     """Compare every charge made since with the payments on record, in every gateway with books.
 
-    What is still open differs as long as it is: settle it first.
+    Payments and attempts that are still open may differ: settle them first.
     """
     return [
         difference
@@ -38,14 +38,16 @@ def differences(since: datetime) -> list[ChargeDifference]:
 
 
 def _compared(gateway: str, booked: list[Booked], since: datetime) -> Iterator[ChargeDifference]:
-    by_reference = {charge.reference: charge for charge in booked}
-    ours = Payment.objects.filter(gateway=gateway).exclude(reference="")
-    known = {payment.reference: payment for payment in ours.filter(reference__in=by_reference)}
-    sent_back = _sent_back(known)
-    for reference, charge in by_reference.items():
-        for what in _what_differs(charge, known.get(reference), sent_back):
-            yield ChargeDifference(gateway, reference, what)
-    for payment in ours.filter(created_at__gte=since).exclude(reference__in=by_reference):
+    charges = {charge.reference: charge for charge in booked}
+    payments = Payment.objects.filter(gateway=gateway).exclude(reference="")
+    payments_by_reference = {
+        payment.reference: payment for payment in payments.filter(reference__in=charges)
+    }
+    sent_back = _sent_back(payments_by_reference)
+    for reference, charge in charges.items():
+        for text in _what_differs(charge, payments_by_reference.get(reference), sent_back):
+            yield ChargeDifference(gateway, reference, text)
+    for payment in payments.filter(created_at__gte=since).exclude(reference__in=charges):
         if payment.captured_amount or payment.authorized_amount:
             yield ChargeDifference(gateway, payment.reference, "the gateway has no such charge")
 
@@ -55,8 +57,8 @@ def _what_differs(
 ) -> Iterator[str]:
     if payment is None:
         if charge.authorized or charge.captured > charge.refunded:
-            kept = charge.authorized + charge.captured - charge.refunded
-            yield f"{_money(kept, charge.currency)} are held of a payment that we do not know"
+            balance = charge.authorized + charge.captured - charge.refunded
+            yield f"{_money(balance, charge.currency)} are held of a payment that we do not know"
         return
     for what, theirs, ours in (
         ("authorized", charge.authorized, payment.authorized_amount),
@@ -64,20 +66,22 @@ def _what_differs(
         ("refunded", charge.refunded, sent_back.get(payment.pk, 0)),
     ):
         if theirs != ours or (theirs and charge.currency != payment.currency):
-            said, known = _money(theirs, charge.currency), _money(ours, payment.currency)
-            yield f"{said} {what} there, {known} here, payment {payment.pk} ({payment.status})"
+            there, here = _money(theirs, charge.currency), _money(ours, payment.currency)
+            yield f"{there} {what} there, {here} here, payment {payment.pk} ({payment.status})"
 
 
-def _sent_back(known: dict[str, Payment]) -> dict[uuid.UUID, int]:
+def _sent_back(payments_by_reference: dict[str, Payment]) -> dict[uuid.UUID, int]:
     """Sum what the gateway itself sent back: a refund that was only marked has no name there."""
     refunds = Attempt.objects.filter(
-        payment__in=known.values(), kind=Attempt.Kind.REFUND, status=Attempt.Status.SUCCEEDED
+        payment__in=payments_by_reference.values(),
+        kind=Attempt.Kind.REFUND,
+        status=Attempt.Status.SUCCEEDED,
     ).exclude(reference="")
     sums = refunds.values_list("payment_id").annotate(Sum("amount"))
     return dict(sums)
 
 
 def _money(amount: int, currency: str) -> str:
-    """Write an amount; of a currency that the store does not have, in its smallest unit."""
-    known = currencies.by_code()
-    return known[currency].formatted(amount) if currency in known else f"{amount} {currency}"
+    """Format an amount; in its smallest unit if the store does not have the currency."""
+    by_code = currencies.by_code()
+    return by_code[currency].formatted(amount) if currency in by_code else f"{amount} {currency}"

@@ -1,7 +1,7 @@
 """What a crash, a silent gateway or a buyer who never came back has left open.
 
-Every function here may run in any number of processes at once: what is decided is decided under an
-order's lock, and whoever comes second finds it done.
+Every function here may run in any number of processes at once: it decides under an order's lock,
+and a second process finds it done.
 """
 
 import uuid
@@ -46,18 +46,19 @@ BATCH = 100
 
 
 def settle_pending(*, limit: int = BATCH) -> int:
-    """Ask the gateways what became of whatever is still open and settle it; return how many."""
+    """Ask the gateways about everything that is still open and settle it; return how many."""
     payments = Payment.objects.filter(_left_alone(), _not_queued()).order_by("updated_at")
     attempts = Attempt.objects.filter(_left_alone()).select_related("payment")
-    settled = [_settled(_recover_payment, payment) for payment in payments[:limit]]
-    settled += [
-        _settled(_recover_attempt, attempt) for attempt in attempts.order_by("updated_at")[:limit]
+    results = [_recover_one(_recover_payment, payment) for payment in payments[:limit]]
+    results += [
+        _recover_one(_recover_attempt, attempt)
+        for attempt in attempts.order_by("updated_at")[:limit]
     ]
-    return sum(settled)
+    return sum(results)
 
 
 def _left_alone() -> Q:
-    """Pending payments, and attempts alike, with nobody waiting for the gateway any more."""
+    """Match pending payments or attempts for which no process waits for the gateway any more."""
     return Q(status=Payment.Status.PENDING) & ~Q(charging_until__gt=clock.now())
 
 
@@ -65,14 +66,14 @@ def _not_queued() -> Q:
     return ~Q(queued_until__gt=clock.now())
 
 
-def _settled(recover: Callable[[T], T], left_open: T) -> bool:
-    """Recover one; what goes wrong with it must not keep the others waiting."""
+def _recover_one(recover: Callable[[T], T], left_open: T) -> bool:
+    """Recover one and tell whether it is settled; its failure must not keep others waiting."""
     try:
         with waiting_at_most(settings.GATEWAY_TIMEOUT_SECONDS):
             return not recover(left_open).is_pending
     except Exception:
         log.exception("recovery_failed", left_open=str(left_open.pk))
-        # To the end of the queue, or a few of its kind would keep all others waiting.
+        # Move it to the end of the queue, or a few of its kind would keep all others waiting.
         type(left_open).objects.filter(pk=left_open.pk).update(updated_at=clock.now())
         return False
 
@@ -82,7 +83,7 @@ def _recover_payment(payment: Payment) -> Payment:
 
 
 def _recover_attempt(attempt: Attempt) -> Attempt:
-    """Ask what became of an attempt, and make it if the gateway never heard of it."""
+    """Ask what became of an attempt, and perform it if the gateway never heard of it."""
     adapter = gateways.adapter(attempt.payment.gateway)
     answer = ask_whether(lambda: adapter.find(attempt))
     if answer is None:
@@ -91,7 +92,7 @@ def _recover_attempt(attempt: Attempt) -> Attempt:
 
 
 def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Payment:
-    """Have the gateway asked at once, because somebody wants it; who is on the order's record.
+    """Ask the gateway at once, on a person's request, which is put on the order's record.
 
     Raises: OrderNotFound, PaymentNotFound; StillUnderWay while some process waits for the gateway.
     """
@@ -111,8 +112,9 @@ def _note_check(order_id: uuid.UUID, payment_id: uuid.UUID, actor: Actor) -> Non
 def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
     """Ask the gateway about a payment and all that was done with it, and settle it.
 
-    True unless the gateway was silent about what nobody asks for again: of what is pending,
-    recovery does. Raises: PaymentNotFound; StillUnderWay while some process waits for the gateway.
+    False if the gateway was silent about something that is not asked for again; recovery asks about
+    what is pending. Raises: PaymentNotFound; StillUnderWay while some process waits for the
+    gateway.
     """
     payment = payments.payment_of(order_id, payment_id)
     attempts = list(payment.attempts.filter(status=Attempt.Status.PENDING))
@@ -123,8 +125,8 @@ def look_at(order_id: uuid.UUID, payment_id: uuid.UUID) -> bool:
             _recover_attempt(attempt)
         answer = what_became_of(payment)
         settle(payment, answer)
-        heard = payment.is_pending or answer.outcome is not Outcome.UNKNOWN
-        return payments.look_after_refunds(payment) and heard
+        answered = payment.is_pending or answer.outcome is not Outcome.UNKNOWN
+        return payments.look_after_refunds(payment) and answered
     return True
 
 
@@ -146,23 +148,23 @@ def settle_by_hand(
     reason: str,
     actor: Actor,
 ) -> Payment:
-    """Write down what somebody found out about a stuck payment, or about what is stuck of it.
+    """Write down what a person found out about a stuck payment, or about its stuck attempt.
 
-    Of several refunds it is the oldest: somebody may have found one to be made and another not.
-    It is on the order's record with who and why. If the gateway turns out to know better, its
-    answer counts as it would after any other.
+    Of several refunds it is the oldest: one may turn out to be made and another not. The order's
+    record says who settled it and why. If the gateway turns out to know better, its answer counts
+    as it would after any other.
     Raises: OrderNotFound, PaymentNotFound, NotOpen; StillUnderWay while a gateway is being asked.
     """
     order, payment = lock(order_id, payment_id)
     attempt = payment.attempts.filter(status=Attempt.Status.PENDING).order_by("created_at").first()
     require_left_alone(payment, [attempt] if attempt else [])
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
-    # The gateway's own name, by which it is asked, is worth more than what somebody typed.
-    named = payment.reference if payment.is_pending and payment.reference else reference
-    answer = Answer(outcome, named, "" if succeeded else reason)
-    what = f"{outcome.value}, {reference}: {reason}" if reference else f"{outcome.value}: {reason}"
+    # The gateway's own name, by which it is asked, takes precedence over what a person typed.
+    gateway_reference = payment.reference if payment.is_pending and payment.reference else reference
+    answer = Answer(outcome, gateway_reference, "" if succeeded else reason)
+    text = f"{outcome.value}, {reference}: {reason}" if reference else f"{outcome.value}: {reason}"
     if payment.is_pending or attempt:
-        orders.note_event(order, OrderEvent.Kind.PAYMENT_SETTLED_BY_HAND, actor=actor, text=what)
+        orders.note_event(order, OrderEvent.Kind.PAYMENT_SETTLED_BY_HAND, actor=actor, text=text)
     if payment.is_pending:
         apply(order, payment, answer, actor)
     elif attempt:
@@ -177,7 +179,7 @@ def settle_by_hand(
 
 
 def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
-    """Let go of money that its gateway no longer keeps reserved, and so of the units it held."""
+    """Void authorizations that have lapsed at their gateway, and so release the units they held."""
     lapsed = Payment.objects.filter(
         status=Payment.Status.COMPLETE,
         method=Payment.Method.AUTHORIZE,
@@ -193,55 +195,55 @@ def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
 
 
 def expire_orders(*, limit: int = BATCH) -> int:
-    """Cancel orders that have waited for their money for longer than the store lets them."""
-    wanted = store.current()
-    expired = [
-        *_waiting_since(wanted.unpaid_order_expiry_hours, [Order.Payment.UNPAID]),
+    """Cancel orders that have waited for their money longer than the store allows."""
+    store_settings = store.current()
+    overdue = [
+        *_waiting_since(store_settings.unpaid_order_expiry_hours, [Order.Payment.UNPAID]),
         *_waiting_since(
-            wanted.partly_paid_order_expiry_hours,
+            store_settings.partly_paid_order_expiry_hours,
             [Order.Payment.PARTIALLY_PAID, Order.Payment.PARTIALLY_AUTHORIZED],
         ),
     ]
     return _each(
-        expired[:limit],
+        overdue[:limit],
         lambda order_id, payment: payments.expire(order_id, while_payment=payment),
     )
 
 
 def _waiting_since(hours: int, states: list[Order.Payment]) -> Iterable[tuple[uuid.UUID, str]]:
-    """Name orders in these states that are older than so many hours; 0 names none."""
+    """Return the orders in these states that are older than `hours`; none if that is 0."""
     if not hours:
         return []
-    waiting: QuerySet[Order] = Order.objects.filter(
+    rows: QuerySet[Order] = Order.objects.filter(
         status=Order.Status.INCOMPLETE,
         payment__in=states,
         attempts_open=0,
         created_at__lt=clock.now() - timedelta(hours=hours),
     )
-    return waiting.order_by("created_at").values_list("pk", "payment")[:BATCH]
+    return rows.order_by("created_at").values_list("pk", "payment")[:BATCH]
 
 
 def _each(
     rows: Iterable[tuple[uuid.UUID, Second]], act: Callable[[uuid.UUID, Second], object]
 ) -> int:
-    """Act on each and count; a refusal says that it is no longer as it was when it was found."""
-    done = 0
+    """Act on each row and count; a refusal means that the row has changed since it was found."""
+    count = 0
     for row in rows:
         try:
             act(*row)
         except Refusal as refusal:
             log.info("left_as_it_is", row=str(row[0]), refusal=refusal.code)
         else:
-            done += 1
-    return done
+            count += 1
+    return count
 
 
-# What nobody could settle so far.
+# What could not be settled so far.
 
 
 @dataclass(frozen=True)
 class Unresolved:
-    """How many payments and attempts of a gateway are open, and since when the oldest."""
+    """How many payments and attempts of a gateway are open, and since when the oldest is."""
 
     gateway: str
     count: int
@@ -249,19 +251,19 @@ class Unresolved:
 
 
 def unresolved(*, older_than: timedelta = timedelta(0)) -> list[Unresolved]:
-    """Count what is open for longer than this, a row for each gateway."""
+    """Count what has been open for longer than `older_than`, one row per gateway."""
     until = clock.now() - older_than
-    found: dict[str, Unresolved] = {}
+    by_gateway: dict[str, Unresolved] = {}
     payments = Payment.objects.filter(status=Payment.Status.PENDING)
     attempts = Attempt.objects.filter(status=Attempt.Status.PENDING)
     for rows, gateway in ((payments, F("gateway")), (attempts, F("payment__gateway"))):
-        old = rows.filter(created_at__lte=until)
-        counted = old.values(slug=gateway).annotate(count=Count("pk"), since=Min("created_at"))
-        for row in counted:
-            before = found.get(row["slug"])
-            found[row["slug"]] = Unresolved(
+        overdue = rows.filter(created_at__lte=until)
+        sums = overdue.values(slug=gateway).annotate(count=Count("pk"), since=Min("created_at"))
+        for row in sums:
+            previous = by_gateway.get(row["slug"])
+            by_gateway[row["slug"]] = Unresolved(
                 row["slug"],
-                row["count"] + (before.count if before else 0),
-                min(row["since"], before.since) if before else row["since"],
+                row["count"] + (previous.count if previous else 0),
+                min(row["since"], previous.since) if previous else row["since"],
             )
-    return sorted(found.values(), key=lambda each: each.gateway)
+    return sorted(by_gateway.values(), key=lambda each: each.gateway)

@@ -66,7 +66,7 @@ def _settle(payment: Payment, answer: Answer, actor: Actor) -> Payment:
 
 
 def apply(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Do to a locked order and its payment what the table says; without an entry, nothing."""
+    """Change a locked order and its payment as TRANSITIONS says; without an entry, do nothing."""
     assert_in_transaction()
     transition = TRANSITIONS.get((state_of(payment), answer.outcome))
     if transition is not None:
@@ -105,7 +105,7 @@ def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 
 
 def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Nobody waits any more: recovery asks, those first that it has not asked for longest."""
+    """Leave the payment to recovery, which asks first about those it has not asked for longest."""
     payment.charging_until = payment.queued_until = None
     payment.reference = answer.reference or payment.reference
     payment.action = answer.action or payment.action
@@ -114,7 +114,7 @@ def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 
 
 def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """The gateway let an authorization go by itself; a capture or void hears of it otherwise."""
+    """Book that the gateway let an authorization go by itself. An open attempt learns it itself."""
     if bookkeeping.has_open_attempt(payment):
         return
     bookkeeping.let_go(order, payment)
@@ -125,7 +125,7 @@ def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None
 
 
 def _captured_there(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Somebody captured it at the gateway itself; a capture or void hears of it otherwise."""
+    """Book a capture that was made at the gateway itself. An open attempt learns it itself."""
     if bookkeeping.has_open_attempt(payment):
         return
     _book_capture(order, payment, answer, actor)
@@ -151,7 +151,7 @@ def _settle_by_giving_back(payment: Payment, answer: Answer, actor: Actor) -> Pa
 
 
 def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Keep money that the order cannot take out of its books, and put its way back on record."""
+    """Keep money that the order cannot take out of the order's books, and record its way back."""
     payment.status = Payment.Status.COMPLETE
     payment.late = True
     payment.reference = answer.reference or payment.reference
@@ -159,9 +159,9 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
     if payment.is_authorization and answer.outcome is not Outcome.CAPTURED:
         _send_back(Attempt.Kind.VOID, order, payment, payment.amount, actor)
     else:
-        captured = payment.amount if answer.captured is None else answer.captured
-        payment.captured_amount = captured
-        _send_back(Attempt.Kind.REFUND, order, payment, captured, actor)
+        amount = payment.amount if answer.captured is None else answer.captured
+        payment.captured_amount = amount
+        _send_back(Attempt.Kind.REFUND, order, payment, amount, actor)
     orders.save_and_mind(order)
     _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)
 
@@ -169,7 +169,7 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
 def _send_back(
     kind: Attempt.Kind, order: Order, payment: Payment, amount: int, actor: Actor
 ) -> None:
-    """Put on record that late money goes back. Nobody waits for it: recovery asks the gateway."""
+    """Record that late money goes back. Nobody waits for it: recovery asks the gateway."""
     bookkeeping.record_attempt(kind, order, payment, amount, actor, TOO_LATE, somebody_waits=False)
 
 
@@ -197,7 +197,7 @@ TRANSITIONS: Mapping[tuple[State, Outcome], Transition] = {
 
 @in_transaction
 def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
-    """Write down what became of a capture, void or refund. The same again changes nothing."""
+    """Write down what became of a capture, void or refund. The same answer changes nothing."""
     order, payment = bookkeeping.lock(attempt.payment.order_id, attempt.payment_id)
     attempt = Attempt.objects.get(pk=attempt.pk)
     attempt.payment = payment
@@ -207,10 +207,10 @@ def settle_attempt(attempt: Attempt, answer: Answer) -> Attempt:
 
 @in_transaction
 def settle_refunded(payment: Payment, refunded: Refunded) -> None:
-    """Write down what the gateway says of a refund. One that is pending is its own settle's."""
+    """Write down what the gateway says of a refund. A pending attempt settles by itself."""
     order, payment = bookkeeping.lock(payment.order_id, payment.pk)
     answer = refunded.answer
-    attempt = _known_refund(payment, refunded)
+    attempt = _matching_refund(payment, refunded)
     if attempt and attempt.is_pending:
         return
     if attempt and (attempt.reference or attempt.status == Attempt.Status.FAILED):
@@ -219,11 +219,11 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
     elif answer.outcome is not Outcome.SUCCEEDED:
         return
     elif attempt:
-        # It was marked as refunded, or called so by hand: this is the refund that was meant.
+        # The attempt was marked as refunded, or settled so by hand: this is the refund it meant.
         attempt.reference = answer.reference
         attempt.save(update_fields=["reference"])
     elif refunded.amount > payment.refundable_amount:
-        # About to be refunded by us too, which the gateway will refuse.
+        # We are about to refund the same money, which the gateway will refuse.
         log.warning("refund_there_does_not_fit", reference=answer.reference)
     else:
         bookkeeping.record_attempt(
@@ -233,26 +233,26 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
         orders.save_and_mind(order)
 
 
-def _known_refund(payment: Payment, refunded: Refunded) -> Attempt | None:
-    """Find the attempt by its name, or one that was only marked as made, of the same amount."""
-    ours = list(payment.attempts.filter(kind=Attempt.Kind.REFUND).order_by("created_at"))
-    named = [
+def _matching_refund(payment: Payment, refunded: Refunded) -> Attempt | None:
+    """Find the attempt by its name, or one of the same amount that was only marked as made."""
+    refunds = list(payment.attempts.filter(kind=Attempt.Kind.REFUND).order_by("created_at"))
+    by_name = [
         attempt
-        for attempt in ours
+        for attempt in refunds
         if str(attempt.pk) == refunded.attempt_id or attempt.reference == refunded.answer.reference
     ]
-    marked = [
+    by_amount = [
         attempt
-        for attempt in ours
+        for attempt in refunds
         if attempt.status == Attempt.Status.SUCCEEDED
         and not attempt.reference
         and attempt.amount == refunded.amount
     ]
-    return next(iter([*named, *marked]), None)
+    return next(iter([*by_name, *by_amount]), None)
 
 
 def apply_to_attempt(order: Order, attempt: Attempt, answer: Answer) -> None:
-    """Do to an attempt, whose order is locked, what the table says; without an entry, nothing."""
+    """Change an attempt of a locked order as its table says; without an entry, do nothing."""
     assert_in_transaction()
     transition = ATTEMPT_TRANSITIONS.get((Attempt.Status(attempt.status), answer.outcome))
     if transition is not None:
@@ -271,12 +271,12 @@ def _go_on_waiting(order: Order, attempt: Attempt, answer: Answer) -> None:
 
 
 def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
-    """What was given up turns out to have succeeded."""
+    """Book an attempt that had been given up and turns out to have succeeded."""
     payment = attempt.payment
     is_refund = attempt.kind == Attempt.Kind.REFUND
-    left = payment.refundable_amount if is_refund else payment.authorized_amount
-    if attempt.amount > left:
-        # What it moved can no longer be booked; its name at the gateway lets a person find it.
+    remaining = payment.refundable_amount if is_refund else payment.authorized_amount
+    if attempt.amount > remaining:
+        # The money it moved can no longer be booked; its reference lets a person find it.
         log.error("attempt_succeeded_too_late", attempt_id=str(attempt.pk))
         attempt.reference = answer.reference
         attempt.save(update_fields=["reference"])
@@ -288,7 +288,7 @@ def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
 
 
 def _came_back(order: Order, attempt: Attempt, answer: Answer) -> None:
-    """A refund that had gone well never reached its buyer: the gateway has the money again."""
+    """Take back a refund that never reached its buyer: the gateway has the money again."""
     if attempt.kind != Attempt.Kind.REFUND or answer.reference != attempt.reference:
         return
     payment = attempt.payment

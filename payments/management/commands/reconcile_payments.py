@@ -16,9 +16,9 @@ class Command(BaseCommand):
     def handle(self, *, days: int, **options: Any) -> None:
         if days < 1:
             raise CommandError("--days is at least 1.")
-        found = reconciliation.differences(clock.now() - timedelta(days=days))
-        for difference in found:
+        differences = reconciliation.differences(clock.now() - timedelta(days=days))
+        for difference in differences:
             self.stdout.write(str(difference))
-        if found:
-            raise CommandError(f"{len(found)} differences in the last {days} days.")
+        if differences:
+            raise CommandError(f"{len(differences)} differences in the last {days} days.")
         self.stdout.write(f"The books of the last {days} days agree.")
