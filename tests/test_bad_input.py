@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.db import connection
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run_with
 from hypothesis import strategies as st
@@ -186,14 +187,15 @@ def good(route: str, shop: Shop) -> Any:
     return json.loads(text)
 
 
-def everything() -> dict[str, list[Any]]:
+def everything() -> dict[str, Any]:
     """All rows of our own tables."""
     ours = ("inventory", "orders", "payments")
     models = [model for app in ours for model in apps.get_app_config(app).get_models()]
-    models.append(StoreSettings)
-    return {
-        model.__name__: list(model._default_manager.order_by("pk").values()) for model in models
-    }
+    tables = [StoreSettings._meta.db_table, *(model._meta.db_table for model in models)]
+    rows = (f"(SELECT json_agg({table} ORDER BY {table}) FROM {table})" for table in tables)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(rows)}")
+        return dict(zip(tables, cursor.fetchone(), strict=True))
 
 
 def assert_refused(response: Any, *sources: str) -> list[dict[str, Any]]:
