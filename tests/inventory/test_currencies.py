@@ -423,3 +423,34 @@ def test_what_is_changed_on_the_form_leaves_the_rest_as_others_have_made_it(monk
 
     euro.refresh_from_db()
     assert (euro.default, str(euro.exchange_rate)) == (True, "1.50000000")
+
+
+# Found by code.
+
+
+def _currency(code: str, **fields: Any) -> Currency:
+    now = clock.now()
+    return Currency.objects.create(code=code, created_at=now, updated_at=now, **fields)
+
+
+def test_a_currency_is_found_by_its_code_and_the_default_one_without():
+    _currency("EUR")
+
+    assert currencies.named("EUR").code == "EUR"
+    assert currencies.named("").code == "USD"
+
+
+@pytest.mark.parametrize("code", ["XXX", "OLD", "usd"])
+def test_a_currency_that_the_store_does_not_use_is_refused(code):
+    _currency("OLD", enabled=False)
+
+    with pytest.raises(CurrencyUnknown):
+        currencies.named(code)
+    with pytest.raises(CurrencyUnknown):
+        product(prices=[Money(code, 1250)])
+
+
+def test_currencies_are_read_once_in_some_seconds(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        currencies.named("USD")
+        currencies.named("")

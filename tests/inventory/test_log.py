@@ -12,14 +12,16 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from api.ids import uuid7
-from inventory.errors import CountedLater, NotUndoable
+from inventory.errors import CountedLater, NotUndoable, StockNotFound, StockTransactionNotFound
 from inventory.models import Action, CountFile, Product, StockTransaction
 from inventory.services import counts
+from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
 from orders.services import orders
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.inventory.movements import record
 
 pytestmark = pytest.mark.django_db
 
@@ -381,3 +383,15 @@ def test_true_counts_in_any_order_end_at_what_was_on_the_shelf(seed):
         inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
 
     assert total(shirt) == shelf + 5 + len(counts)
+
+
+def test_stock_and_its_entries_are_found_by_their_product():
+    made, other = product(10), product(10)
+    entry_id = record(made, Action.DECREMENT, 1)
+
+    assert stock_log.stock_of(made.pk).available == 9
+    assert stock_log.stock_transaction_of(made.pk, entry_id).quantity == 1
+    with pytest.raises(StockTransactionNotFound):
+        stock_log.stock_transaction_of(other.pk, entry_id)
+    with pytest.raises(StockNotFound):
+        stock_log.stock_of(product(managed=False).pk)

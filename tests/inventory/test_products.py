@@ -1,0 +1,278 @@
+"""Products: made, changed and archived, and whether their stock is managed."""
+
+from typing import Any
+
+import pytest
+
+from api.ids import uuid7
+from inventory.errors import (
+    CurrencyUnknown,
+    ProductNotFound,
+    SkuTaken,
+    SlugTaken,
+    StockExists,
+    StockNotFound,
+    StockTooLow,
+    UnitsAllocated,
+)
+from inventory.models import Action, Product, Stock
+from inventory.services import products
+from inventory.services.products import Money
+from tests.factories import MERCHANT, holding_order, product, stock_of
+from tests.inventory.movements import (
+    actions_of,
+    allocate,
+    log_of,
+    numbers_of,
+    record,
+    refused,
+    ship,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def _create(**fields: Any) -> Product:
+    given = {"name": "Navy Shirt", "sku": "NAVY", "manage_stock": True, "actor": MERCHANT}
+    return products.create(**{"prices": [Money("USD", 1250)], **given, **fields})
+
+
+def test_a_new_product_starts_with_its_stock_in_the_log():
+    made = _create(initial_stock=50)
+
+    [entry] = log_of(made)
+    assert (entry.action, entry.quantity, entry.reason) == ("increment", 50, "initial stock")
+    assert (entry.actor_kind, entry.actor_name) == (MERCHANT.kind, MERCHANT.name)
+    assert numbers_of(made) == (50, 50, 0, 0)
+    assert made.slug == "navy-shirt"
+    assert [(price.currency_id, price.amount) for price in made.prices.all()] == [("USD", 1250)]
+
+
+def test_a_new_product_without_stock_starts_at_zero_with_an_empty_log():
+    made = _create()
+
+    assert numbers_of(made) == (0, 0, 0, 0)
+    assert stock_of(made).managed
+    assert log_of(made) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({"sku": "TAKEN", "slug": "free"}, SkuTaken),
+        ({"sku": "FREE", "slug": "taken"}, SlugTaken),
+        ({"prices": [Money("XXX", 1)]}, CurrencyUnknown),
+    ],
+)
+def test_a_product_that_cannot_be_is_refused_and_leaves_nothing(fields, refusal):
+    product(sku="TAKEN", slug="taken")
+
+    with pytest.raises(refusal):
+        _create(initial_stock=5, **fields)
+
+    assert Product.objects.count() == Stock.objects.count() == 1
+
+
+def test_a_slug_is_made_of_the_name_unless_another_product_has_it():
+    slugs = [_create(sku=sku).slug for sku in ("NAVY", "NAVY-2")]
+
+    assert slugs == ["navy-shirt", "navy-shirt-navy-2"]
+
+
+@pytest.mark.parametrize("name", ["シャツ", "½" * 200, "x" * 200])
+def test_two_products_of_any_one_name_get_slugs_of_their_own(name):
+    slugs = {_create(name=name, sku=sku * 50).slug for sku in ("甲", "乙", "A", "B")}
+
+    assert len(slugs) == 4
+    assert all(slugs)
+
+
+def test_a_change_of_a_product_leaves_the_rest_as_it_was():
+    made = product(7, price=1250, barcode="4006381333931")
+
+    products.update(made.pk, actor=MERCHANT, name="Blue Shirt")
+
+    changed = Product.objects.get(pk=made.pk)
+    assert (changed.name, changed.barcode, changed.sku) == ("Blue Shirt", "4006381333931", made.sku)
+    assert changed.updated_at > made.updated_at
+    assert [price.amount for price in changed.prices.all()] == [1250]
+    assert numbers_of(made) == (7, 7, 0, 0)
+
+
+def test_given_prices_replace_all_prices():
+    made = product(price=1250)
+
+    products.update(made.pk, actor=MERCHANT, prices=[Money("USD", 990)])
+
+    assert [price.amount for price in made.prices.all()] == [990]
+
+
+def test_a_sku_cannot_be_changed_to_one_that_is_taken():
+    product(sku="TAKEN")
+    made = product(sku="MINE")
+
+    with pytest.raises(SkuTaken):
+        products.update(made.pk, actor=MERCHANT, sku="TAKEN", name="New")
+
+    made.refresh_from_db()
+    assert (made.sku, made.name) == ("MINE", "Shirt MINE")
+
+
+def test_an_unknown_product_cannot_be_changed():
+    with pytest.raises(ProductNotFound):
+        products.update(uuid7(), actor=MERCHANT, name="Ghost")
+
+
+# Whether stock is managed.
+
+
+def test_the_first_stock_of_an_unmanaged_product_makes_it_managed():
+    made = product(managed=False)
+
+    products.start_managing(made.pk, 30, actor=MERCHANT)
+
+    assert stock_of(made).managed
+    assert numbers_of(made) == (30, 30, 0, 0)
+    assert [entry.reason for entry in log_of(made)] == ["initial stock"]
+
+
+def test_an_untouched_zero_record_may_be_given_its_first_stock():
+    made = product(0)
+
+    products.start_managing(made.pk, 30, actor=MERCHANT)
+
+    assert numbers_of(made) == (30, 30, 0, 0)
+
+
+@pytest.mark.parametrize("left", [3, 0])
+def test_stock_that_has_moved_cannot_be_created_again(left):
+    made = product(3)
+    if not left:
+        record(made, Action.DECREMENT, 3)
+
+    with refused(StockExists):
+        products.start_managing(made.pk, 30, actor=MERCHANT)
+
+
+def test_what_is_available_is_written_off_when_stock_is_no_longer_managed():
+    made = product(30)
+
+    products.stop_managing(made.pk, actor=MERCHANT)
+
+    assert not stock_of(made).managed
+    assert numbers_of(made) == (0, 0, 0, 0)
+    assert [(e.action, e.quantity, e.reason) for e in log_of(made)] == [
+        ("increment", 30, "initial stock"),
+        ("decrement", 30, "stock no longer managed"),
+    ]
+
+
+def test_stock_that_is_managed_again_goes_on_with_its_old_log():
+    made = product(30)
+    products.stop_managing(made.pk, actor=MERCHANT)
+
+    products.start_managing(made.pk, 5, actor=MERCHANT)
+
+    assert numbers_of(made) == (5, 5, 0, 0)
+    assert [entry.sequence for entry in log_of(made)] == [1, 2, 3]
+
+
+def _stop(made: Product) -> None:
+    products.stop_managing(made.pk, actor=MERCHANT)
+
+
+def _turn_off(made: Product) -> None:
+    products.update(made.pk, actor=MERCHANT, manage_stock=False)
+
+
+def _archive(made: Product) -> None:
+    products.archive(made.pk, actor=MERCHANT)
+
+
+@pytest.mark.parametrize("give_up", [_stop, _turn_off, _archive])
+@pytest.mark.parametrize("allocated", ["by hand", "to an order"])
+def test_f32_no_stock_is_given_up_while_units_are_allocated(give_up, allocated):
+    made = product(10)
+    if allocated == "by hand":
+        record(made, Action.ALLOCATE, 1)
+    else:
+        holding_order({made: 1})
+
+    with refused(UnitsAllocated):
+        give_up(made)
+
+    assert Product.objects.kept().filter(pk=made.pk).exists()
+
+
+@pytest.mark.parametrize("give_up", [_stop, _turn_off, _archive])
+def test_f32_giving_up_stock_writes_off_exactly_what_is_available(give_up):
+    made = product(10)
+    order = {made: 4}
+    allocate(order, order_id := uuid7())
+    ship(order, order_id)
+
+    give_up(made)
+
+    assert numbers_of(made) == (0, 0, 0, 0)
+    assert actions_of(made)[-1] == ("decrement", 6, False)
+
+
+def test_f32_managed_off_and_on_again_returns_without_a_negative_number():
+    made = product(10)
+    _turn_off(made)
+
+    products.update(made.pk, actor=MERCHANT, manage_stock=True)
+
+    assert numbers_of(made) == (0, 0, 0, 0)
+    with refused(StockTooLow):
+        allocate({made: 1}, uuid7())
+
+
+def test_managing_what_is_managed_already_changes_nothing():
+    made = product(10)
+
+    products.update(made.pk, actor=MERCHANT, manage_stock=True)
+
+    assert numbers_of(made) == (10, 10, 0, 0)
+    assert len(log_of(made)) == 1
+
+
+def test_stock_that_is_not_managed_cannot_be_given_up():
+    made = product(managed=False)
+
+    with refused(StockNotFound):
+        _stop(made)
+
+
+def test_an_archived_product_gives_its_sku_and_slug_free_and_keeps_its_log():
+    made = product(10, sku="SHIRT", slug="shirt")
+
+    _archive(made)
+    successor = product(sku="SHIRT", slug="shirt")
+
+    assert successor.pk != made.pk
+    assert len(log_of(made)) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: products.update(made.pk, actor=MERCHANT, name="Back"),
+        lambda made: products.start_managing(made.pk, 1, actor=MERCHANT),
+        lambda made: products.archive(made.pk, actor=MERCHANT),
+    ],
+)
+def test_an_archived_product_is_found_by_nobody(change):
+    made = product(10)
+    _archive(made)
+
+    with refused(ProductNotFound):
+        change(made)
+
+
+def test_an_archived_product_has_no_stock_to_move():
+    made = product(10)
+    _archive(made)
+
+    with refused(StockNotFound):
+        record(made, Action.INCREMENT, 1)
