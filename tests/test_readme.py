@@ -212,6 +212,19 @@ def test_every_command_is_one(document):
     assert set(managed) <= get_commands().keys()
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_prose_is_wrapped_at_100_columns(document):
+    assert [line for line in prose(document.read_text()) if len(line) > 100] == []
+
+
+def prose(text: str) -> Iterator[str]:
+    """Yield the lines that can be wrapped, without what in them cannot be: code and addresses."""
+    without_blocks = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for line in without_blocks.splitlines():
+        if not line.startswith(("|", "    ", "![")):
+            yield re.sub(r"`[^`]*`|(?<=\])\([^)]*\)", "", line)
+
+
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda decision: decision.stem)
 def test_every_decision_is_short_and_says_when_why_and_what_follows(decision):
     text = decision.read_text()
