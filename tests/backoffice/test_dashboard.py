@@ -1,7 +1,6 @@
 """The admin's first page."""
 
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from orders.models import AuditResult
 from orders.services import orders
 from payments.services import payments
 from payments.services.payments import PaymentRequest
+from tests.backoffice.pages import text
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -23,16 +23,8 @@ pytestmark = pytest.mark.django_db
 HOME = "/admin/"
 
 
-@pytest.fixture
-def admin_client() -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("admin"))
-    return client
-
-
-def text(client: Client) -> str:
-    response: Any = client.get(HOME)
-    return " ".join(unescape(response.content.decode()).split())
+def home(client: Client) -> str:
+    return " ".join(text(client.get(HOME)).split())
 
 
 def later(**passed: float) -> Any:
@@ -41,7 +33,7 @@ def later(**passed: float) -> Any:
 
 
 def test_the_dashboard_of_a_new_store_says_what_each_part_will_tell(admin_client):
-    shown = text(admin_client)
+    shown = home(admin_client)
 
     for part in (
         "have not been compared yet",
@@ -155,19 +147,19 @@ def audited(*, minutes_ago: int) -> None:
 def test_the_audit_tells_when_it_last_found_all_in_agreement(admin_client):
     audited(minutes_ago=2)
 
-    assert "The log agrees with the stock, checked 2 minutes ago." in text(admin_client)
+    assert "The log agrees with the stock, checked 2 minutes ago." in home(admin_client)
 
 
 def test_an_audit_that_is_overdue_makes_one_wonder(admin_client):
     audited(minutes_ago=180)
 
-    assert "does the worker run?" in text(admin_client)
+    assert "does the worker run?" in home(admin_client)
 
 
 def test_a_difference_is_told_first_thing(admin_client):
     AuditResult.objects.create(checked_at=clock.now(), differences=2, example="SHIRT: 5, not 4")
 
-    shown = text(admin_client)
+    shown = home(admin_client)
 
     assert "<strong>2 differences</strong> between log, stock and orders" in shown
     assert "SHIRT: 5, not 4" in shown

@@ -1,8 +1,6 @@
-"""The one page of settings, and what they change."""
+"""The one page of settings, and what they change; and the page of a currency."""
 
 from datetime import UTC, datetime
-from html import unescape
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -12,6 +10,7 @@ from api import clock, store
 from api.models import StoreSettings
 from inventory.models import Currency
 from inventory.services import currencies
+from tests.backoffice.pages import text
 from tests.factories import product
 
 pytestmark = pytest.mark.django_db
@@ -31,10 +30,6 @@ def somebody(role: str) -> Client:
 @pytest.fixture
 def owner() -> Client:
     return somebody("owner")
-
-
-def text(response: Any) -> str:
-    return unescape(response.content.decode())
 
 
 def sent(**changes: str) -> dict[str, str]:
@@ -167,3 +162,50 @@ def test_others_may_look_and_change_nothing():
     assert "<select" not in shown
     assert response.status_code == 403
     assert not StoreSettings.objects.exists()
+
+
+# Currencies.
+
+
+def new_currency(**fields: str) -> dict[str, str]:
+    return {
+        "code": "kwd",
+        "format": "{price} KD",
+        "decimal_point": ".",
+        "thousand_separator": ",",
+        "decimal_places": "3",
+        "exchange_rate": "1",
+        "enabled": "on",
+        **fields,
+    }
+
+
+def test_a_currency_is_added_and_its_digits_stay(admin_client):
+    admin_client.post("/admin/inventory/currency/add/", new_currency())
+    dinar = Currency.objects.get(code="KWD")
+    url = f"/admin/inventory/currency/{dinar.pk}/change/"
+    admin_client.post(url, new_currency(decimal_places="0", format="KD {price}"))
+
+    dinar.refresh_from_db()
+    currencies.forget()
+    assert dinar.formatted(1250) == "KD 1.250"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": "usd"},
+        {"code": "12$"},
+        {"format": "KD"},
+        {"thousand_separator": "."},
+        {"decimal_point": "0"},
+        {"decimal_places": "5"},
+        {"exchange_rate": "0"},
+        {"exchange_rate": "-1.5"},
+    ],
+)
+def test_a_currency_that_could_be_misread_is_refused(admin_client, wrong):
+    response = admin_client.post("/admin/inventory/currency/add/", new_currency(**wrong))
+
+    assert response.status_code == 200
+    assert Currency.objects.count() == 1

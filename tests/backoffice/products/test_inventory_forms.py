@@ -1,0 +1,231 @@
+"""The Inventory tab's forms, which move stock, and who may send them."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from inventory.models import Action, Product, StockTransaction
+from inventory.services import products
+from inventory.services import stock as inventory
+from tests.backoffice.pages import client_with, text
+from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
+
+pytestmark = pytest.mark.django_db
+
+PRODUCTS = "/admin/inventory/product/"
+
+
+def tab(product: Product) -> str:
+    return f"{PRODUCTS}{product.pk}/inventory/"
+
+
+def numbers(product: Product) -> tuple[int, int, int, int]:
+    stock = stock_of(product)
+    return stock.total, stock.available, stock.allocated, stock.held
+
+
+def move(client: Client, product: Product, action: str, quantity: Any, **fields: Any) -> Any:
+    body = {"action": action, "quantity": quantity, "reason": "because", **fields}
+    return client.post(tab(product), body)
+
+
+def chosen(response: Any) -> str:
+    """Tell which of the card's tabs is open."""
+    [operation] = [each.action for each in response.context["operations"] if each.chosen]
+    return str(operation)
+
+
+def test_the_tab_says_how_the_total_is_made_up(admin_client):
+    shirt = product(50)
+    paid_order({shirt: 9})
+    inventory.record(shirt.pk, Action.ALLOCATE, 3, actor=MERCHANT)
+
+    response = admin_client.get(tab(shirt))
+
+    assert "Total 50 = Available 38 + Allocated 12 (orders 9, set aside 3)" in text(response)
+
+
+@pytest.mark.parametrize(
+    ("action", "after"),
+    [
+        ("allocate", (10, 4, 6, 6)),
+        ("deallocate", (10, 8, 2, 2)),
+        ("increment", (12, 8, 4, 4)),
+        ("decrement", (8, 4, 4, 4)),
+    ],
+)
+def test_each_form_moves_stock_and_the_log_says_who_and_why(admin_client, action, after):
+    shirt = product(10)
+    inventory.record(shirt.pk, Action.ALLOCATE, 4, actor=MERCHANT)
+
+    response = move(admin_client, shirt, action, 2, reason="Counted twice")
+
+    assert (response.status_code, response.url) == (302, f"{tab(shirt)}?do={action}")
+    assert numbers(shirt) == after
+    entry = StockTransaction.objects.latest("sequence")
+    assert (entry.action, entry.quantity, entry.reason) == (action, 2, "Counted twice")
+    assert (entry.actor_kind, entry.actor_name) == ("user", "admin")
+    shown = text(admin_client.get(tab(shirt)))
+    assert "Counted twice" in shown
+    assert "admin" in shown
+
+
+def test_a_refusal_stands_on_its_form_with_what_was_typed_and_changes_nothing(admin_client):
+    shirt = product(10)
+    paid_order({shirt: 4})
+
+    response = move(admin_client, shirt, "deallocate", 3, reason="Wrong shelf")
+
+    refused = response.context["form"].non_field_errors()
+    assert refused == ["None are set aside by hand; 3 asked for."]
+    assert chosen(response) == "deallocate"
+    assert 'value="3"' in text(response)
+    assert 'value="Wrong shelf"' in text(response)
+    assert numbers(shirt) == (10, 6, 4, 0)
+    assert StockTransaction.objects.count() == 2
+
+
+@pytest.mark.parametrize("quantity", ["", "0", "-1", "1.5", "many", "2147483648"])
+def test_a_quantity_that_is_no_positive_number_changes_nothing(admin_client, quantity):
+    shirt = product(10)
+
+    response = move(admin_client, shirt, "increment", quantity)
+
+    assert response.status_code == 200
+    assert "hf-field-error" in text(response)
+    assert numbers(shirt) == (10, 10, 0, 0)
+
+
+def test_a_reason_is_asked_for(admin_client):
+    shirt = product(10)
+
+    response = move(admin_client, shirt, "increment", 1, reason="  ")
+
+    assert "Say why: the log keeps it." in text(response)
+    assert numbers(shirt) == (10, 10, 0, 0)
+
+
+def test_a_form_sent_twice_moves_once(admin_client):
+    shirt = product(10)
+    page = admin_client.get(tab(shirt))
+    once = page.context["form"]["once"].value()
+
+    move(admin_client, shirt, "increment", 5, once=once)
+    response = admin_client.post(
+        tab(shirt),
+        {"action": "increment", "quantity": 5, "reason": "because", "once": once},
+        follow=True,
+    )
+
+    assert "recorded already" in text(response)
+    assert numbers(shirt) == (15, 15, 0, 0)
+
+
+def test_a_refused_form_can_be_corrected_and_sent_again(admin_client):
+    shirt = product(10)
+
+    move(admin_client, shirt, "decrement", 50, once="the-same-form")
+    move(admin_client, shirt, "decrement", 5, once="the-same-form")
+
+    assert numbers(shirt) == (5, 5, 0, 0)
+
+
+def test_the_log_links_to_the_order_that_moved_the_stock(admin_client):
+    shirt = product(10)
+    order = holding_order({shirt: 2})
+
+    shown = text(admin_client.get(tab(shirt)))
+
+    assert reverse("admin:orders_order_change", args=[order.pk]) in shown
+
+
+def test_an_unmanaged_product_says_so_and_can_be_managed(admin_client):
+    gift = product(managed=False)
+    assert "The stock of this product is not managed." in text(admin_client.get(tab(gift)))
+
+    response = admin_client.post(tab(gift), {"action": "start", "quantity": 7}, follow=True)
+
+    assert "Total 7 = Available 7 + Allocated 0 (orders 0, set aside 0)" in text(response)
+    assert StockTransaction.objects.get().reason == "initial stock"
+
+
+def test_a_product_that_is_managed_already_is_not_started_again(admin_client):
+    shirt = product(3)
+
+    response = admin_client.post(tab(shirt), {"action": "start", "quantity": 7})
+
+    assert response.status_code == 200
+    assert numbers(shirt) == (3, 3, 0, 0)
+
+
+def test_stop_managing_says_what_is_written_off_before_it_does_it(admin_client):
+    shirt = product(8)
+
+    asked = text(admin_client.get(f"{tab(shirt)}stop/"))
+    unchanged = numbers(shirt)
+    admin_client.post(f"{tab(shirt)}stop/")
+
+    assert "8 units" in asked
+    assert unchanged == (8, 8, 0, 0)
+    assert not stock_of(shirt).managed
+    assert StockTransaction.objects.latest("sequence").actor_name == "admin"
+
+
+def test_stop_managing_is_refused_while_units_are_allocated(admin_client):
+    shirt = product(8)
+    paid_order({shirt: 1})
+
+    response = admin_client.post(f"{tab(shirt)}stop/", follow=True)
+
+    assert "Units of this product are allocated." in text(response)
+    assert numbers(shirt) == (8, 7, 1, 0)
+
+
+def test_who_may_only_view_sees_the_numbers_and_no_forms():
+    shirt = product(8)
+    client = client_with("view_product", "view_stock")
+
+    shown = text(client.get(tab(shirt)))
+
+    assert "Total 8 = Available 8" in shown
+    assert 'name="quantity"' not in shown
+    assert move(client, shirt, "increment", 1).status_code == 403
+    assert client.post(tab(shirt), {"action": "start", "quantity": 1}).status_code == 403
+    assert client.get(f"{tab(shirt)}stop/").status_code == 403
+    assert client.post(f"{tab(shirt)}stop/").status_code == 403
+    assert numbers(shirt) == (8, 8, 0, 0)
+
+
+def test_a_stock_clerk_may_move_stock_without_changing_products():
+    shirt = product(8)
+    client = client_with("view_product", "change_stock")
+
+    assert move(client, shirt, "increment", 1).status_code == 302
+    assert client.post(f"{PRODUCTS}{shirt.pk}/change/", {"name": "X"}).status_code == 403
+
+
+def test_the_tab_is_closed_to_everybody_else(client):
+    shirt = product(8)
+
+    assert client.get(tab(shirt)).status_code == 302
+    assert client_with().get(tab(shirt)).status_code == 403
+
+
+def test_forms_without_a_token_are_turned_away():
+    shirt = product(8)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("boss"))
+
+    assert move(client, shirt, "increment", 1).status_code == 403
+    assert numbers(shirt) == (8, 8, 0, 0)
+
+
+def test_an_unknown_action_and_an_unknown_product_move_nothing(admin_client):
+    shirt = product(8)
+
+    assert move(admin_client, shirt, "set", 1).status_code == 400
+    products.archive(shirt.pk, actor=MERCHANT)
+    assert admin_client.get(tab(shirt)).status_code == 302

@@ -1,0 +1,25 @@
+"""Carts in the admin."""
+
+import pytest
+
+from tests.backoffice.pages import text
+from tests.factories import filled_cart, product
+
+pytestmark = pytest.mark.django_db
+
+
+def test_carts_can_be_looked_at_only(admin_client, django_assert_num_queries):
+    shirt = product(9, name="Shirt")
+    cart_id = filled_cart({shirt: 2})
+
+    shown = text(admin_client.get(f"/admin/orders/cart/{cart_id}/change/"))
+
+    assert "Shirt" in shown
+    assert admin_client.post(f"/admin/orders/cart/{cart_id}/change/", {}).status_code == 403
+    assert admin_client.get("/admin/orders/cart/add/").status_code == 403
+    with django_assert_num_queries(5):
+        admin_client.get("/admin/orders/cart/")
+    for _ in range(5):
+        filled_cart({shirt: 1})
+    with django_assert_num_queries(5):
+        admin_client.get("/admin/orders/cart/")

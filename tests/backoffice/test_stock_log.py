@@ -1,0 +1,61 @@
+"""The log of all stock in the admin: looked at, searched, and never changed."""
+
+import pytest
+
+from api import store
+from inventory.models import Action, StockTransaction
+from inventory.services import stock as inventory
+from tests.backoffice.pages import text
+from tests.factories import MERCHANT, product
+
+pytestmark = pytest.mark.django_db
+
+LOG = "/admin/inventory/stocktransaction/"
+
+
+@pytest.mark.parametrize("page", ["add/", "{}/delete/"])
+def test_nobody_can_add_to_the_log_or_delete_from_it(admin_client, page):
+    product(5)
+    entry = StockTransaction.objects.get()
+
+    assert admin_client.get(LOG + page.format(entry.pk)).status_code == 403
+    assert admin_client.post(LOG + page.format(entry.pk), {"post": "yes"}).status_code == 403
+    assert StockTransaction.objects.count() == 1
+
+
+def test_nobody_can_change_the_log(admin_client):
+    product(5)
+    entry = StockTransaction.objects.get()
+    page = f"{LOG}{entry.pk}/change/"
+
+    assert admin_client.post(page, {"quantity": 99}).status_code == 403
+    shown = text(admin_client.get(page))
+    assert 'name="quantity"' not in shown
+    assert 'name="_save"' not in shown
+    bulk = {"action": "delete_selected", "_selected_action": [str(entry.pk)], "post": "yes"}
+    admin_client.post(LOG, bulk)
+    assert StockTransaction.objects.get().quantity == 5
+
+
+def test_the_whole_log_can_be_searched_by_sku_and_filtered(admin_client):
+    shirt, mug = product(5, sku="SHIRT"), product(5, sku="MUG")
+    inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
+
+    def found(**query: str) -> list[tuple[str, str]]:
+        rows = admin_client.get(LOG, query).context["cl"].result_list
+        return [(row.stock.product.sku, row.action) for row in rows]
+
+    assert found() == [("SHIRT", "decrement"), ("MUG", "increment"), ("SHIRT", "increment")]
+    assert found(q=mug.sku) == [("MUG", "increment")]
+    assert found(action__exact="decrement") == [("SHIRT", "decrement")]
+    assert len(found(since="1")) == 3
+
+
+def test_the_log_is_never_counted(admin_client, django_assert_num_queries):
+    product(5)
+    store.current()
+
+    with django_assert_num_queries(3) as queries:
+        admin_client.get(LOG)
+
+    assert not any("COUNT(" in query["sql"] for query in queries.captured_queries)
