@@ -39,8 +39,8 @@ test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on D
 		$(PYTEST) $(SPREAD); failed=$$?; \
 		wait $$browser || failed=1; cat .venv/browser-tests.log; exit $$failed
 
-test-fast: .venv/dev.installed ## run the tests that start no other process and no browser
-	@$(PYTEST) $(SPREAD) -m "not browser and not processes"
+test-fast: .venv/dev.installed ## run the quick tests: no browser, no other program, nothing by the hundred
+	@$(PYTEST) $(SPREAD) -m "not browser and not processes and not thorough"
 
 check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
 	$(BIN)/ruff format --check .

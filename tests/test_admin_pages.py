@@ -26,7 +26,7 @@ from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 # Whoever may log in at all.
 ANYBODY = ""

@@ -167,6 +167,7 @@ def operations_of(described: dict[str, Any], tag: str) -> list[tuple[str, str]]:
     return sorted(found, key=lambda operation: METHODS.index(operation[1]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tag", TAGS)
 def test_the_server_does_what_the_description_says(
     tag: str, shop: dict[str, list[str]], live_server: Any

@@ -20,7 +20,7 @@ from inventory.services import stock as inventory
 from tests.factories import MERCHANT
 from tests.http import administrator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 SOLD_OUT = 12
 PAGE = 5
