@@ -21,6 +21,9 @@ def pytest_load_initial_conftests() -> None:
     os.environ["HOLDFAST_DEMO"] = "1"
     # Tests open and close connections thread by thread; a pool would hand them on.
     os.environ["DATABASE_POOL_SIZE"] = "0"
+    # On a busy machine a test may think for long between two statements, as Hypothesis does when it
+    # first makes texts.
+    os.environ["DATABASE_IDLE_TIMEOUT_MS"] = os.environ["DATABASE_STATEMENT_TIMEOUT_MS"] = "120000"
     # All tests come from one address; those of the limits set them.
     for limit in ("TOKEN_LIMIT", "CHECKOUT_LIMIT", "PAYMENT_LIMIT", "LOGIN_LIMIT", "REQUEST_LIMIT"):
         os.environ[limit] = "0"
