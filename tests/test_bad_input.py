@@ -19,7 +19,7 @@ from payments.services.payments import PaymentRequest, pay
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.http import ADDRESS, BUYER, FORM, JSON, Api, administrator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 UNKNOWN = "01234567-89ab-7def-8123-456789abcdef"
 INT_MAX = 2**31 - 1

@@ -21,6 +21,8 @@ from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
 from tests.conftest import leave_the_first_rows
 
+pytestmark = pytest.mark.thorough
+
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 LOW = 5
 

@@ -12,6 +12,8 @@ from inventory.models import EFFECTS, Action, Product, Stock
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product, stock_of
 
+pytestmark = pytest.mark.thorough
+
 SHIP = "ship"
 BY_HAND = st.tuples(st.sampled_from(Action), st.just(False))
 FOR_ORDERS = st.tuples(st.sampled_from([Action.ALLOCATE, Action.DEALLOCATE, SHIP]), st.just(True))

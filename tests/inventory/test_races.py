@@ -31,7 +31,7 @@ from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 BUYERS = 16
 

@@ -18,7 +18,7 @@ from payments.services import payments
 from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebody_waits
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, stock_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 
 def numbers(wanted: Product) -> tuple[int, int, int]:

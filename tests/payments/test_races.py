@@ -42,7 +42,7 @@ from tests.factories import (
 )
 from tests.fake_gateway import DECLINED, OK
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 AUTHORIZE = Payment.Method.AUTHORIZE
 
