@@ -1,16 +1,13 @@
 """What is put into a cart: products, quantities and prices, and for how long it stays."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from api import clock
 from inventory.errors import ProductNotFound
-from inventory.models import Action, Product
+from inventory.models import Action
 from inventory.services import products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
@@ -25,25 +22,10 @@ from orders.errors import (
 from orders.models import Cart, CartItem, Order
 from orders.services import cart_contents, carts
 from tests.factories import MERCHANT, product, unpaid_order
+from tests.orders.filling import MIDNIGHT, add, at, quantities
 from tests.stock import entries, numbers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
-
-MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@contextmanager
-def at(moment: datetime) -> Iterator[None]:
-    with clock.replaced(lambda: moment):
-        yield
-
-
-def add(cart_id: str, wanted: Product, quantity: int, **more: Any) -> None:
-    carts.add_item(cart_id, product_id=wanted.pk, quantity=quantity, **{"currency": "USD", **more})
-
-
-def quantities(cart_id: str) -> list[int]:
-    return [line.item.quantity for line in cart_contents.contents(cart_id).lines]
 
 
 def test_a_cart_checks_the_requested_quantity_alone():

@@ -1,13 +1,8 @@
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from api import clock
 from inventory.errors import StockNotFound, UnitsAllocated
 from inventory.models import Product, StockTransaction
 from inventory.services import products
@@ -32,26 +27,11 @@ from payments.models import Payment
 from payments.services import payments, recovery
 from payments.services.payments import PaymentRequest
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, unpaid_order
+from tests.orders.filling import MIDNIGHT, add, at, quantities
 from tests.orders.statements import statements_of
 from tests.stock import entries, numbers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
-
-MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@contextmanager
-def at(moment: datetime) -> Iterator[None]:
-    with clock.replaced(lambda: moment):
-        yield
-
-
-def add(cart_id: str, wanted: Product, quantity: int, **more: Any) -> None:
-    carts.add_item(cart_id, product_id=wanted.pk, quantity=quantity, **{"currency": "USD", **more})
-
-
-def quantities(cart_id: str) -> list[int]:
-    return [line.item.quantity for line in cart_contents.contents(cart_id).lines]
 
 
 # Checkout.
