@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from api.actors import Actor
 from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
@@ -194,6 +195,10 @@ def stock_at(
     return answer
 
 
+def actor(who: Actor) -> answers.Actor:
+    return {"type": who.kind, "id": who.id, "name": who.name}
+
+
 def stock_transaction(entry: StockTransaction, product_id: Any) -> answers.StockTransaction:
     return {
         "id": str(entry.pk),
@@ -202,11 +207,7 @@ def stock_transaction(entry: StockTransaction, product_id: Any) -> answers.Stock
         "product_id": str(product_id),
         "quantity": entry.quantity,
         "reason": entry.reason,
-        "actor": {
-            "type": entry.actor_kind,
-            "id": entry.actor_id,
-            "name": entry.actor_name,
-        },
+        "actor": actor(entry.actor),
         "order_id": str(entry.order_id) if entry.order_id else None,
         "available": entry.available,
         "allocated": entry.allocated,

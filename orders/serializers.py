@@ -24,7 +24,7 @@ from api.fields import (
 from api.views import validated
 from inventory.answers import FormattedPrice, Price
 from inventory.models import Currency, StockTransaction
-from inventory.serializers import at, formatted_price
+from inventory.serializers import actor, at, formatted_price
 from orders import answers
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem
@@ -476,10 +476,6 @@ def _by_hand(entry: StockTransaction) -> answers.SetAsideByHand:
         "action": entry.action,
         "units": entry.set_aside,
         "reason": entry.reason,
-        "actor": {
-            "type": entry.actor_kind,
-            "id": entry.actor_id,
-            "name": entry.actor_name,
-        },
+        "actor": actor(entry.actor),
         "since": at(entry.created_at),
     }
