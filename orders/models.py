@@ -445,10 +445,11 @@ class OrderItem(models.Model):
     def claim_units(order: Order) -> "list[ClaimedLine]":
         """Mark every line whose stock is managed as allocated, before any stock is locked.
 
-        Returns those lines, and any whose product was archived. The caller moves the stock itself.
+        Returns those lines, and any whose product is no longer for sale, be its stock managed or
+        not. The caller moves the stock itself.
         """
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM_UNITS, [order.pk, DEFAULT_LOCATION_ID])
+            cursor.execute(_CLAIM_UNITS, [Product.Status.LIVE.value, DEFAULT_LOCATION_ID, order.pk])
             return [ClaimedLine(*row) for row in cursor.fetchall()]
 
     @property
@@ -459,16 +460,23 @@ class OrderItem(models.Model):
 class ClaimedLine(NamedTuple):
     product_id: uuid.UUID
     quantity: int
-    archived: bool
+    name: str
+    sku: str
+    is_live: bool
 
 
 _CLAIM_UNITS = """
 UPDATE orders_orderitem AS item SET allocated = item.quantity
-FROM inventory_product AS product, inventory_stock AS stock
-WHERE item.order_id = %s AND product.id = item.product_id
-    AND stock.product_id = item.product_id AND stock.location_id = %s
-    AND (stock.managed OR product.archived_at IS NOT NULL)
-RETURNING item.product_id, item.quantity, product.archived_at IS NOT NULL
+FROM (
+    SELECT product.id, stock.managed,
+        product.status = %s AND product.archived_at IS NULL AS is_live
+    FROM inventory_product AS product
+    LEFT JOIN inventory_stock AS stock
+        ON stock.product_id = product.id AND stock.location_id = %s
+) AS offered
+WHERE item.order_id = %s AND offered.id = item.product_id
+    AND (offered.managed OR NOT offered.is_live)
+RETURNING item.product_id, item.quantity, item.name, item.sku, offered.is_live
 """
 
 

@@ -6,7 +6,7 @@ from api.errors import Invalid
 from api.schema import Operation
 from orders import errors as order_errors
 from orders.answers import OrderWithItems
-from orders.errors import InsufficientStock, OrderNotFound, PaymentUnderWay
+from orders.errors import InsufficientStock, NotForSale, OrderNotFound, PaymentUnderWay
 from orders.serializers import OrderChanges
 from payments import answers, errors, serializers, views
 
@@ -21,6 +21,7 @@ schema.describe(
         answers={200: Data[answers.Transaction], 202: Data[answers.Transaction]},
         refuses=[
             OrderNotFound,
+            NotForSale,
             InsufficientStock,
             PaymentUnderWay,
             errors.GatewayNotEnabled,

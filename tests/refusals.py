@@ -44,8 +44,10 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "negative_amount": MISTAKE,
     "no_price": ("The product has no price in the cart's currency.", "Do not offer it there."),
     "not_for_sale": (
-        "A line's product is no longer offered, or has lost its price.",
-        f"{SHOW_CART} `meta` names the product, which has to be removed.",
+        "A line's product is no longer offered, or has lost its price. At a payment: it went off "
+        "sale after checkout, and nothing was charged.",
+        f"{SHOW_CART} `meta` names the product, which has to be removed; an order with it cannot "
+        "be paid any more, so check out again without it.",
     ),
     "sort_not_supported": ("The list cannot be sorted like that.", MISTAKE),
     "stock_exists": (

@@ -140,13 +140,18 @@ def save_and_mind(order: Order) -> None:
 def allocate_and_save(order: Order, *, actor: Actor) -> None:
     """Take the units of every line of a locked order whose stock is managed, all or none.
 
-    A product archived since checkout counts as out of stock. The shopper's refusal names neither
-    product nor quantity. Raises: InsufficientStock.
+    Nothing that went off sale since checkout is taken, nor anything beside it. Where stock is too
+    low, the shopper's refusal names neither product nor quantity.
+    Raises: NotForSale, InsufficientStock.
     """
     assert_in_transaction()
     lines = OrderItem.claim_units(order)
-    if any(line.archived for line in lines):
-        raise InsufficientStock
+    for line in lines:
+        if not line.is_live:
+            raise NotForSale(
+                f"{line.name} is no longer for sale.",
+                meta={"id": str(line.product_id), "sku": line.sku},
+            )
     order.allocated_at = clock.now()
     save_and_mind(order)
     if lines:

@@ -31,7 +31,10 @@ def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
 
 
 def save_and_allocate(order: Order, actor: Actor) -> None:
-    """Save the locked order and, if it holds no units yet, take them. Raises: InsufficientStock."""
+    """Save the locked order and, if it holds no units yet, take them.
+
+    Raises: NotForSale, InsufficientStock.
+    """
     if order.allocated_at is None:
         orders.allocate_and_save(order, actor=actor)
     else:

@@ -93,8 +93,8 @@ def pay(
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
     Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, AmountRefused, OrderNotPayable,
-    RestIsPending, InsufficientStock, or what the gateway says it could never charge, all before the
-    gateway is asked; PaymentDeclined, PaymentReturned after.
+    RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could never charge,
+    all before the gateway is asked; PaymentDeclined, PaymentReturned after.
     """
     payment = begin(
         order_id, request, actor=actor, by_shopper=by_shopper, payment_id=payment_id, key=key

@@ -12,7 +12,7 @@ import structlog
 from api import clock
 from api.actors import SYSTEM, Actor
 from api.transactions import assert_in_transaction, in_transaction
-from orders.errors import InsufficientStock
+from orders.errors import InsufficientStock, NotForSale
 from orders.models import Order, OrderEvent
 from orders.services import orders
 from payments.gateways.base import SUCCEEDED, Answer, Outcome, Refunded
@@ -54,7 +54,7 @@ def settle(payment: Payment, answer: Answer, *, actor: Actor = SYSTEM) -> Paymen
     """
     try:
         return _settle(payment, answer, actor)
-    except InsufficientStock:
+    except (InsufficientStock, NotForSale):
         return _settle_by_giving_back(payment, answer, actor)
 
 

@@ -8,9 +8,9 @@ from api.actors import SYSTEM
 from api.errors import Busy
 from api.idempotency import Key
 from api.ids import uuid7
-from inventory.models import StockTransaction
+from inventory.models import Product, StockTransaction
 from inventory.services import products
-from orders.errors import InsufficientStock, OrderNotFound
+from orders.errors import InsufficientStock, NotForSale, OrderNotFound
 from orders.models import Order, OrderItem
 from orders.services import carts, orders
 from payments.errors import (
@@ -19,6 +19,7 @@ from payments.errors import (
     GatewayNotFound,
     ManualNotForShoppers,
     OrderNotPayable,
+    PaymentDeclined,
     RestIsPending,
 )
 from payments.gateways.base import UNKNOWN, Answer
@@ -120,17 +121,65 @@ def test_unmanaged_lines_are_paid_without_stock(gateway):
     assert not StockTransaction.objects.exists()
 
 
-@pytest.mark.parametrize("unmake", [products.archive, products.stop_managing])
-def test_a_product_that_lost_its_stock_after_checkout(gateway, shirt, order, unmake):
-    """Deleted: nothing to sell any more. Only no longer managed: no longer counted."""
-    unmake(shirt.pk, actor=MERCHANT)
+def test_a_product_that_is_no_longer_managed_after_checkout_is_no_longer_counted(
+    gateway, shirt, order
+):
+    products.stop_managing(shirt.pk, actor=MERCHANT)
 
-    if unmake is products.archive:
-        with pytest.raises(InsufficientStock):
-            pay(order)
-        assert gateway.charged == []
+    assert pay(order).status == "complete"
+
+
+def off_sale(how: str, wanted: Product) -> None:
+    if how == "archived":
+        products.archive(wanted.pk, actor=MERCHANT)
     else:
-        assert pay(order).status == "complete"
+        products.update(wanted.pk, actor=MERCHANT, status="draft")
+
+
+@pytest.mark.parametrize("how", ["draft", "archived"])
+@pytest.mark.parametrize("through", ["fake", "manual"])
+@pytest.mark.parametrize("managed", [True, False])
+def test_t14_what_went_off_sale_after_checkout_is_not_paid(gateway, shirt, how, through, managed):
+    """Nothing is asked, recorded or taken, of the other line neither; on sale again, it is paid."""
+    gone = product(stock=5 * managed, managed=managed)
+    order = unpaid_order({shirt: 2, gone: 1})
+    off_sale(how, gone)
+
+    with pytest.raises(NotForSale) as refused:
+        pay(order, gateway=through)
+
+    assert refused.value.meta == {"id": str(gone.pk), "sku": gone.sku}
+    assert gateway.charged == []
+    assert not order.payments.exists()
+    assert numbers(shirt) == (10, 10, 0)
+    assert list(order.items.values_list("allocated", flat=True)) == [0, 0]
+    if how == "draft":
+        products.update(gone.pk, actor=MERCHANT, status="live")
+        assert pay(order, gateway=through).status == "complete"
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_t14_once_units_are_taken_the_product_may_go_off_sale(gateway, managed):
+    gone = product(stock=5 * managed, managed=managed)
+    order = unpaid_order({gone: 1})
+    pay(order, amount=100)
+    off_sale("draft", gone)
+
+    pay(order)
+
+    assert states(order) == ("complete", "paid")
+
+
+def test_t14_who_tries_again_after_a_failed_payment_begins_anew(gateway, shirt, order):
+    gateway.on_charge = lambda payment: DECLINED
+    with pytest.raises(PaymentDeclined):
+        pay(order)
+    off_sale("draft", shirt)
+
+    with pytest.raises(NotForSale):
+        pay(order)
+
+    assert len(gateway.charged) == 1
 
 
 @pytest.mark.parametrize("amount", [1001, 0, -1, 2**53])

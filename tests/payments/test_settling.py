@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inventory.models import Product, StockTransaction
+from inventory.services import products
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderItem
 from payments.errors import PaymentDeclined
@@ -334,6 +335,16 @@ def test_f25_success_after_a_cancellation_is_sent_back_and_on_record(gateway, sh
         1000,
         "The payment came too late for the order.",
     )
+    assert stock_of(shirt).allocated == 0
+
+
+def test_t14_late_money_for_what_went_off_sale_goes_back(gateway, shirt, order):
+    late = in_state(order, State.FAILED)
+    products.update(shirt.pk, actor=MERCHANT, status="draft")
+
+    settled = settling.settle(late, OK)
+
+    assert (settled.late, settled.refunding_amount) == (True, 1000)
     assert stock_of(shirt).allocated == 0
 
 
