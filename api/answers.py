@@ -21,6 +21,7 @@ Id = Annotated[str, Keywords(format="uuid")]
 Moment = Annotated[str, Keywords(format="date-time")]
 Units = Annotated[int, Keywords(minimum=0, maximum=UNITS_MAX)]
 Amount = Annotated[int, Keywords(minimum=0, maximum=AMOUNT_MAX), "In the currency's smallest unit."]
+NoneYet = Annotated[list[dict[str, Never]], Keywords(maxItems=0), "There are none here."]
 Empty = Annotated[dict[str, Never], Keywords(maxProperties=0)]
 
 COMPONENTS: list[type] = []
@@ -89,9 +90,12 @@ class PageOf(TypedDict, Generic[T]):
 
 
 class Included(TypedDict, Generic[T], total=False):
-    """Where `include=items` asks for them."""
+    """What `include` asks for."""
 
     items: list[T]
+    tax_items: NoneYet
+    promotions: NoneYet
+    custom_discounts: NoneYet
 
 
 class ErrorDetails(TypedDict, total=False):

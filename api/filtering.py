@@ -4,6 +4,8 @@
 field, and values, which may stand in quotes of either kind; a backslash takes the next character as
 it is. `?status=live` says the same as `eq(status,live)`, and `?stock__gt=5` as `gt(stock,5)`. A
 `ListFilters` says which fields a list takes, with which operators. Anything else is refused.
+
+A parameter may be repeated: all of its values count, for every caller writes lists in its own way.
 """
 
 import re
@@ -266,9 +268,25 @@ def _moment(text: str) -> tuple[datetime, datetime]:
     return begin, begin + timedelta(microseconds=10 ** (6 - len(digits)))
 
 
+# Query parameters.
+
+
+def values_of(request: Request, name: str) -> list[str]:
+    """Return what a query parameter says, each time that it is there and not empty."""
+    return [text for text in request.query_params.getlist(name) if text]
+
+
+def value_of(request: Request, name: str) -> str | None:
+    """Return what a query parameter says that can have one value only. Raises: BadRequest."""
+    values: list[str] = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise BadRequest(f"{name} can be said only once.", source=name)
+    return values[0] if values else None
+
+
 def moment_parameter(request: Request, name: str) -> datetime | None:
     """Read a query parameter that names a moment, by its beginning. Raises: BadRequest."""
-    text = request.query_params.get(name)
+    text = value_of(request, name)
     if text is None:
         return None
     try:
@@ -339,15 +357,26 @@ def listed(
 
 
 def conditions(request: Request, filters: type[ListFilters]) -> list[Condition]:
-    """Return what `filter` and the plain query parameters ask for."""
-    parameters = request.query_params
-    terms = parse(parameters["filter"]) if parameters.get("filter") else []
+    """Return what `filter` and the plain query parameters ask for: all of it must be true.
+
+    Raises: BadRequest.
+    """
+    filters_said = values_of(request, "filter")
+    terms = [term for text in filters_said for term in parse(text)]
+    plain = [
+        (name, operator_filter, text)
+        for name in request.query_params
+        if (operator_filter := filters.base_filters.get(name))
+        for text in values_of(request, name)
+    ]
+    size = sum(len(text.encode()) for text in filters_said)
+    if size > BYTES_MAX or len(terms) + len(plain) > TERMS_MAX:
+        raise FilterTooLong(source="filter")
     return [
         *(_operator_filter(term, filters).condition(term.values, "filter") for term in terms),
         *(
-            operator_filter.condition(_plain_values(operator_filter, name, parameters[name]), name)
-            for name in parameters
-            if parameters[name] and (operator_filter := filters.base_filters.get(name))
+            operator_filter.condition(_plain_values(operator_filter, name, text), name)
+            for name, operator_filter, text in plain
         ),
     ]
 
@@ -374,18 +403,32 @@ def _plain_values(operator_filter: OperatorFilter, name: str, text: str) -> list
 
 
 def _sorted(request: Request, rows: "QuerySet[Row]", filters: type[ListFilters]) -> "QuerySet[Row]":
-    sort = request.query_params.get("sort", "")
-    if not sort:
+    keys = [key for text in values_of(request, "sort") for key in text.split(",")]
+    if not keys:
         return rows
-    field = sort.removeprefix("-")
-    if field not in filters.sorts:
-        choices = f"one of {', '.join(filters.sorts)}, or - and one" if filters.sorts else "nothing"
-        raise SortNotSupported(f"This list can be sorted by {choices}.", source="sort")
-    columns = [F(name) if isinstance(name, str) else name for name in filters.sorts[field]]
-    downwards = sort != field
-    return rows.order_by(*(OrderBy(column, descending=downwards) for column in (*columns, F("pk"))))
+    _require_sortable([key.removeprefix("-") for key in keys], filters)
+    columns = [
+        OrderBy(F(column) if isinstance(column, str) else column, descending=key.startswith("-"))
+        for key in keys
+        for column in filters.sorts[key.removeprefix("-")]
+    ]
+    return rows.order_by(*columns, OrderBy(F("pk"), descending=keys[-1].startswith("-")))
+
+
+def _require_sortable(fields: Sequence[str], filters: type[ListFilters]) -> None:
+    """Raises: SortNotSupported."""
+    if not filters.sorts:
+        message = "This list has an order of its own: leave out sort."
+        raise SortNotSupported(message, source="sort")
+    if not filters.sorts.keys() >= set(fields):
+        choices = ", ".join(filters.sorts)
+        message = f"This list can be sorted by {choices}, downwards with a - before it."
+        raise SortNotSupported(message, source="sort")
+    if len(set(fields)) < len(fields):
+        raise SortNotSupported("A list is sorted by each field only once.", source="sort")
 
 
 def included(request: Request) -> set[str]:
     """Return the names in `include`. An answer shows those that it has."""
-    return {name.strip() for name in request.query_params.get("include", "").lower().split(",")}
+    names = ",".join(values_of(request, "include")).lower().split(",")
+    return {name.strip() for name in names}

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from api import answers, store
 from api.errors import BadRequest
+from api.filtering import value_of
 from api.models import PAGE_LENGTH_MAX
 
 LIMIT_MAX = PAGE_LENGTH_MAX
@@ -48,9 +49,9 @@ class Page:
 
     def _links(self, request: Request, total: int, pages: int) -> answers.Links:
         def link(offset: int) -> str:
-            query = {**request.query_params.dict(), "page[offset]": offset}
-            query["page[limit]"] = self.limit
-            return f"{request.path}?{urlencode(query, safe='[](),:*')}"
+            query = dict(request.query_params.lists())
+            query |= {"page[offset]": [str(offset)], "page[limit]": [str(self.limit)]}
+            return f"{request.path}?{urlencode(query, safe='[](),:*', doseq=True)}"
 
         next_offset, previous_offset = self.offset + self.limit, max(0, self.offset - self.limit)
         return {
@@ -63,7 +64,9 @@ class Page:
 
 
 def _number(request: Request, name: str, most: int) -> int:
-    text = request.query_params.get(name, "0")
+    text = value_of(request, name)
+    if text is None:
+        return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= most):
         raise BadRequest(f"{name} must be a whole number from 0 to {most}.", source=name)
     return int(text)

@@ -151,7 +151,8 @@ class Operation:
     refuses: Sequence[type[Refusal]] = ()
     lists: bool = False
     filters: type[ListFilters] = ListFilters
-    includes: str = ""
+    # The names that `include` knows.
+    includes: Sequence[str] = ()
     # Further query parameters: name, description and what they look like.
     query: Sequence[tuple[str, str, Piece]] = ()
     headers: Sequence[tuple[str, str]] = ()
@@ -246,7 +247,8 @@ class Schema(AutoSchema):
         if operation.lists:
             yield from _list_parameters(operation.filters)
         if operation.includes:
-            yield _parameter("include", f"What to tell as well: `{operation.includes}`.", TEXT)
+            names = ", ".join(f"`{name}`" for name in operation.includes)
+            yield _parameter("include", f"What to tell as well, of {names}: one or several.", TEXT)
 
     def _request_body(self, operation: Operation) -> Piece:
         if operation.takes is None:
@@ -350,12 +352,14 @@ def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
             f"`{name}`: {', '.join(takes.operators)}" for name, takes in filters.takes.items()
         )
         about = (
-            f"Terms such as `eq(name,value)`, joined by `:`, all of which must hold. {operators}."
+            "Terms such as `eq(name,value)`, joined by `:` or each in a `filter` of its own, all "
+            f"of which must hold. {operators}."
         )
         yield _parameter("filter", about, TEXT)
     if filters.sorts:
         fields = ", ".join(f"`{name}`" for name in filters.sorts)
-        yield _parameter("sort", f"One of {fields}, or the same after a `-`.", TEXT)
+        about = f"One or several of {fields}, with commas between; a `-` before one turns it round."
+        yield _parameter("sort", about, TEXT)
 
 
 describe(

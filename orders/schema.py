@@ -22,6 +22,7 @@ def _of_type(name: str, body: type[Serializer[Any]], *, required: bool = True) -
     return {"allOf": [body, an_object(kind) if required else an_object({}, kind)]}
 
 
+CAN_INCLUDE = "items", "tax_items", "promotions", "custom_discounts"
 _ENTRY: Piece = {
     "anyOf": [
         _of_type(name, body, required=name != "cart_item")
@@ -58,7 +59,7 @@ schema.describe(
         takes=serializers.NewCartBody,
         answers={201: answers.CartWithItems},
         refuses=[errors.CartExists, Invalid],
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
 )
 schema.describe(
@@ -68,14 +69,14 @@ schema.describe(
         "Get a cart",
         "One that nobody has filled is empty, not unknown.",
         answers={200: answers.CartWithItems},
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
     put=Operation(
         "Change a cart",
         takes=serializers.CartBody,
         answers={200: answers.CartWithItems},
         refuses=[Invalid],
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
     delete=Operation("Delete a cart", answers={204: None}),
 )
@@ -164,7 +165,7 @@ schema.describe(
         answers={200: answers.OrderPage},
         lists=True,
         filters=OrderFilters,
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
 )
 schema.describe(

@@ -1,5 +1,5 @@
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rest_framework.request import Request
@@ -47,10 +47,10 @@ class _CartView(ApiView):
 
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
         contents = cart_contents.contents(cart_id)
-        extras: dict[str, Any] = {}
-        if "items" in included(self.request):
-            extras["included"] = {"items": _items(contents, self.currency_of(contents))}
-        return envelope(self.shown(contents), status, **extras)
+        beside = included_with(
+            included(self.request), lambda: _items(contents, self.currency_of(contents))
+        )
+        return envelope(self.shown(contents), status, **beside)
 
     def items(self, cart_id: str, status: int = 200) -> Response:
         """Answer as every call about items does: with all items of the cart."""
@@ -218,18 +218,30 @@ class CheckoutView(ApiView):
 
 
 def checked_out(order: Order, items: list[OrderItem]) -> Response:
-    return order_answer(order, items, status=201, include_items=True)
+    return order_answer(order, items, {"items"}, 201)
 
 
 def order_answer(
-    order: Order, items: list[OrderItem], *, status: int = 200, include_items: bool = False
+    order: Order, items: list[OrderItem], asked: Collection[str], status: int = 200
 ) -> Response:
     currency = currencies.by_code()[order.currency_id]
-    extras: dict[str, Any] = {}
-    if include_items:
-        extras["included"] = {"items": serializers.order_items(items, order, currency)}
     answer = serializers.order(order, [item.pk for item in items], currency)
-    return envelope(answer, status, **extras)
+    beside = included_with(asked, lambda: serializers.order_items(items, order, currency))
+    return envelope(answer, status, **beside)
+
+
+# What carts and orders of the source API can have as well, and none has here.
+_NONE_YET = ("tax_items", "promotions", "custom_discounts")
+
+
+def included_with(
+    asked: Collection[str], items: Callable[[], Sequence[Mapping[str, object]]]
+) -> dict[str, Any]:
+    """Return what belongs beside carts or orders, by the names in `include`."""
+    found: dict[str, Any] = {name: [] for name in _NONE_YET if name in asked}
+    if "items" in asked:
+        found["items"] = items()
+    return {"included": found} if found else {}
 
 
 def order_and_items(order_id: uuid.UUID) -> tuple[Order, list[OrderItem]]:
@@ -247,17 +259,17 @@ class OrdersView(ApiView):
         orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
         by_code = currencies.by_code()
         all_items: list[answers.OrderItem] = []
+        asked = included(request)
 
         def represented(order: Order) -> answers.Order:
             currency = by_code[order.currency_id]
             items = sorted(order.items.all(), key=lambda item: item.position)
-            if "items" in included(request):
+            if "items" in asked:
                 all_items.extend(serializers.order_items(items, order, currency))
             return serializers.order(order, [item.pk for item in items], currency)
 
         answer = paginated(request, listed(request, orders, OrderFilters), represented)
-        if "items" in included(request):
-            answer.data["included"] = {"items": all_items}
+        answer.data.update(included_with(asked, lambda: all_items))
         return answer
 
 

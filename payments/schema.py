@@ -7,6 +7,7 @@ from api.schema import Operation
 from orders import errors as order_errors
 from orders.answers import OrderWithItems
 from orders.errors import InsufficientStock, NotForSale, OrderNotFound, PaymentUnderWay
+from orders.schema import CAN_INCLUDE
 from orders.serializers import OrderChanges
 from payments import answers, errors, serializers, views
 
@@ -125,7 +126,7 @@ schema.describe(
         "Get an order",
         answers={200: OrderWithItems},
         refuses=[OrderNotFound],
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
     put=Operation(
         "Change, ship or cancel an order",
@@ -140,7 +141,7 @@ schema.describe(
             PaymentUnderWay,
             Invalid,
         ],
-        includes="items",
+        includes=CAN_INCLUDE,
     ),
 )
 schema.describe(

@@ -159,7 +159,7 @@ class OrderView(ApiView):
 
     def answered(self, order_id: uuid.UUID | str) -> Response:
         order, items = order_and_items(uuid.UUID(str(order_id)))
-        return order_answer(order, items, include_items="items" in included(self.request))
+        return order_answer(order, items, included(self.request))
 
     @once(again=answered)
     def put(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:

@@ -199,7 +199,7 @@ PRODUCTS = Listed(
         ({"name": "a\x00b"}, "name"),
         ({"id__in": "x,y"}, "id__in"),
         ({"sort": "colour"}, "sort"),
-        ({"sort": "name,sku"}, "sort"),
+        ({"sort": "name,colour"}, "sort"),
         ({"sort": "stocks__available"}, "sort"),
     ],
     texts=["name", "sku", "slug"],

@@ -78,6 +78,24 @@ def test_plain_query_parameters_filter_too_and_unknown_ones_do_nothing(
     assert sorted(listed.names(back_office, made, **parameters)) == found
 
 
+@every_list
+def test_t29_all_filters_of_a_list_count_when_the_parameter_is_repeated(back_office, made, listed):
+    filters = "filter=ge(created_at,2026-05-06)&filter=lt(created_at,2026-05-07)"
+
+    for query in (filters, "&".join(reversed(filters.split("&")))):
+        answer = back_office.get(f"{listed.path}?{query}").json()
+        assert [shown["id"] for shown in answer["data"]] == [str(made[0].pk)]
+
+
+@every_list
+def test_t35_a_list_is_sorted_by_two_fields(back_office, made, listed):
+    for query in ("sort=status,-created_at", "sort=status&sort=-created_at"):
+        shown = back_office.get(f"{listed.path}?{query}").json()["data"]
+        states = [row["status"] for row in shown]
+        assert states == sorted(states)
+        assert len(shown) == 2
+
+
 @cases("undeclared")
 def test_what_a_list_does_not_declare_is_refused(back_office, made, listed, case):
     refused = asked(back_office, listed.path, filter=case)

@@ -31,6 +31,7 @@ from api.filtering import (
     included,
     listed,
     parse,
+    value_of,
 )
 from inventory.models import Product
 from tests.factories import product
@@ -44,14 +45,14 @@ class ThingFilters(ListFilters):
         "kept": Flag("kept", EQ),
         "created_at": Moment("created_at", EQ, *COMPARISONS),
     }
-    sorts = {"name": ["name"]}
+    sorts = {"name": ["name"], "level": ["level"]}
 
 
-def asking(**parameters: str) -> Request:
+def asking(**parameters: str | list[str]) -> Request:
     return Request(APIRequestFactory().get("/v2/things", parameters))
 
 
-def asked(**parameters: str) -> list[Any]:
+def asked(**parameters: Any) -> list[Any]:
     return conditions(asking(**parameters), ThingFilters)
 
 
@@ -300,17 +301,78 @@ def test_ties_are_broken_by_the_primary_key(sort, order):
     assert [str(column) for column in rows.query.order_by] == order
 
 
-@pytest.mark.parametrize("sort", ["colour", "--name", "-", "name,level", "NAME", "name ", "pk"])
+@pytest.mark.parametrize("said", [{"sort": "name,-level"}, {"sort": ["name", "-level"]}])
+def test_t35_a_list_is_sorted_by_several_fields_one_after_the_other(said):
+    rows = listed(asking(**said), Product.objects.all(), ThingFilters)
+
+    assert [str(column) for column in rows.query.order_by] == [
+        "OrderBy(F(name), descending=False)",
+        "OrderBy(F(level), descending=True)",
+        "OrderBy(F(pk), descending=True)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sort",
+    [*("colour", "--name", "-", "name,colour", "NAME", "name ", "pk", "name,", "name,-name"), ","],
+)
 def test_an_unknown_sort_is_refused(sort):
     with pytest.raises(SortNotSupported) as refusal:
         listed(asking(sort=sort), Product.objects.all(), ThingFilters)
 
     assert (refusal.value.kind.status, refusal.value.source) == (400, "sort")
-    assert "name" in refusal.value.detail
+    assert refusal.value.detail
 
 
 def test_what_is_to_be_included_is_read_whatever_its_case():
     assert included(asking(include="Items, tax_items")) == {"items", "tax_items"}
+
+
+# Parameters that are said more than once.
+
+
+def test_all_that_is_to_be_included_counts():
+    assert included(asking(include=["items,promotions", "", "tax_items"])) == {
+        *("items", "promotions", "tax_items")
+    }
+
+
+def test_all_filters_must_hold_however_often_the_parameter_is_said():
+    found = asked(filter=["gt(level,1):lt(level,9)", "", "eq(kept,true)"], name=["a", "b"])
+
+    assert found == [
+        *(Q(level__gt=1), Q(level__lt=9), Q(kept__exact=True)),
+        *(Q(name__exact="a"), Q(name__exact="b")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"filter": ["gt(level,1):gt(level,1)"] * 6},
+        {"filter": ["gt(level,1)"] * 6, "level__gt": ["1"] * 5},
+        {"name": ["x"] * 11},
+        {"filter": [f"eq(name,{'x' * 5000})"] * 2},
+    ],
+)
+def test_saying_it_more_often_does_not_make_a_filter_longer(said):
+    with pytest.raises(FilterTooLong):
+        asked(**said)
+
+
+@pytest.mark.parametrize("said", [["eq(name,x)", "eq(name"], ["eq(name", "x)"]])
+def test_each_filter_is_read_by_itself(said):
+    with pytest.raises(FilterNotParsed):
+        asked(filter=said)
+
+
+def test_what_can_have_only_one_value_is_refused_with_two():
+    assert value_of(asking(at="x"), "at") == "x"
+    assert value_of(asking(), "at") is None
+    with pytest.raises(Refusal) as refusal:
+        value_of(asking(at=["x", "x"]), "at")
+
+    assert (refusal.value.kind.status, refusal.value.source) == (400, "at")
 
 
 # The words of django-filter.

@@ -76,6 +76,18 @@ def test_a_page_links_to_its_neighbours_and_keeps_the_question():
     }
 
 
+def test_a_link_keeps_what_was_said_more_than_once():
+    links = _envelope("?filter=eq(a,b)&filter=eq(c,d)&page[offset]=0", total=45)["links"]
+
+    assert links["next"].startswith("/v2/things?filter=eq(a,b)&filter=eq(c,d)&page[offset]=25")
+
+
+@pytest.mark.parametrize("name", ["limit", "offset"])
+def test_a_page_is_not_said_twice(name):
+    with pytest.raises(BadRequest, match="only once"):
+        _page(f"?page[{name}]=1&page[{name}]=1")
+
+
 @pytest.mark.parametrize("total", [0, 1, 25])
 def test_an_only_page_has_no_neighbours(total):
     envelope = _envelope("", total)

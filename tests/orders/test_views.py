@@ -171,6 +171,19 @@ def test_a_cart_in_the_shape_of_the_contract(storefront):
     assert "included" not in answer.json()
 
 
+@pytest.mark.parametrize(
+    "asked", ["include=items&include=promotions", "include=items,promotions", "include=Promotions"]
+)
+def test_t29_all_that_is_asked_for_is_included_however_it_is_said(back_office, asked):
+    cart = filled_cart({product(5): 1})
+    order = back_office.check_out(cart).json()["data"]["id"]
+
+    for path in (f"/v2/carts/{cart}", f"/v2/orders/{order}", "/v2/orders"):
+        found = back_office.get(f"{path}?{asked}").json()["included"]
+        assert found["promotions"] == []
+        assert [item["quantity"] for item in found.get("items", [])] == [1] * ("items" in asked)
+
+
 def test_a_cart_includes_its_items_as_an_object_of_arrays(storefront):
     cart = filled_cart({product(stock=5): 2})
 
