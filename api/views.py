@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import limits, tokens
-from api.authentication import AnyCaller, BearerAuthentication, caller_of
+from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
 from api.errors import (
     BAD_REQUEST,
     FORBIDDEN,
@@ -163,7 +163,7 @@ class TokenView(ApiView):
 
     def post(self, request: Request) -> Response:
         fields = validated(TokenRequest, request.data, source="form")
-        return Response(tokens.issue(**fields))
+        return Response(tokens.issue(**fields, renewed=bearer_token(request)))
 
 
 @require_safe

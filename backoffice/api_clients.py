@@ -23,7 +23,7 @@ class _NewClientForm(forms.ModelForm):
         required=False,
         widget=UnfoldBooleanSwitchWidget,
         help_text="Runs in browsers and can keep no secret: it may do what shoppers may. "
-        "Leave off for a back office, which gets a secret and may do everything.",
+        "Leave off for a server, which gets a secret and may do everything.",
     )
 
     class Meta:
@@ -104,13 +104,13 @@ class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
     list_filter = ["active"]
     search_fields = ["name", "client_id"]
     ordering = ["name"]
-    when_empty = "Add one for each program that calls the API: a storefront, a back office."
+    when_empty = "Add one for each program that calls the API: a storefront, a server of yours."
     refusal_fields: ClassVar = {ClientIdTaken: "client_id"}
     row_actions = CLIENT_ACTIONS
 
-    @display(description="kind", label={"back office": "primary", "storefront": "info"})
+    @display(description="kind", label={"server": "primary", "storefront": "info"})
     def kind(self, client: ApiClient) -> str:
-        return "storefront" if client.is_storefront else "back office"
+        return "storefront" if client.is_storefront else "server"
 
     @display(description="created", ordering="created_at")
     def created(self, client: ApiClient) -> str:

@@ -49,9 +49,8 @@ LOGINS = """
   Admin login: demo / demo, who may do everything
     viewer, clerk, manager and owner have the password demo, too, and the rights of their role
   API clients, for POST /oauth/access_token:
-    back office   client_id demo, client_secret demo-secret
-    storefront    client_id demo-storefront, no secret, implicit grant only
-    (demo may use both grants)
+    server        client_id demo, client_secret demo-secret, client_credentials grant
+    storefront    client_id demo-storefront, no secret, implicit grant
 """
 NO_LOGINS = """
   The database had Holdfast's tables already, so it is served without demo data and demo logins.

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from api.actors import Actor
+from api.tokens import shopper_of
 from orders.services.orders import Buyer
 
 MARIA = Actor("user", "maria", "Maria")
 JONAS = Actor("user", "jonas", "Jonas")
-STOREFRONT = Actor("api_client", "demo-storefront", "Storefront")
+STOREFRONT = Actor("shopper", "demo-storefront", shopper_of("Storefront"))
 BACK_OFFICE = Actor("api_client", "demo", "Back office")
 
 

@@ -16,6 +16,10 @@ from tests.factories import api_client
 pytestmark = pytest.mark.django_db
 
 
+def storefront(**fields: object) -> ApiClient:
+    return api_client(secret="", **fields)
+
+
 def _token(client: ApiClient) -> str:
     token: str = tokens.issue("implicit", client.client_id, "")["access_token"]
     return token
@@ -29,21 +33,36 @@ def _revoke(client: ApiClient, **fields: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("grant", "secret", "scope"),
-    [("client_credentials", "s3cret", ADMINISTRATOR), ("implicit", "", SHOPPER)],
+    ("grant", "secret", "scope", "actor"),
+    [
+        ("client_credentials", "s3cret", ADMINISTRATOR, Actor("api_client", "me", "Me")),
+        ("implicit", "", SHOPPER, Actor("shopper", "me", "Me (shopper)")),
+    ],
 )
-def test_a_client_gets_a_token_for_either_grant(grant, secret, scope, settings):
-    client = api_client("s3cret", client_id="back-office", name="Back office")
+def test_a_client_gets_tokens_of_its_kind_which_its_deeds_tell(grant, secret, scope, actor):
+    api_client(secret, client_id="me", name="Me")
 
-    answer = tokens.issue(grant, "back-office", secret)
+    answer = tokens.issue(grant, "me", secret)
 
     assert answer["identifier"] == grant
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3600)
     assert answer["expires"] == pytest.approx(time.time() + 3600, abs=5)
     caller = tokens.read(answer["access_token"])
-    assert (caller.client_id, caller.name, caller.scope) == (client.client_id, "Back office", scope)
+    assert (caller.client_id, caller.name, caller.scope) == ("me", "Me", scope)
     assert caller.is_administrator == (scope == ADMINISTRATOR)
-    assert caller.actor == Actor("api_client", "back-office", "Back office")
+    assert caller.actor == actor
+
+
+def test_the_longest_name_of_a_storefront_fits_into_a_log():
+    assert len(tokens.Caller("me", "n" * 200, SHOPPER, "ada").actor.name) <= 200
+
+
+@pytest.mark.parametrize("secret", ["", "s3cret"])
+def test_t32_nobody_gets_a_shopper_s_token_of_a_client_that_acts_for_the_store(secret):
+    api_client("s3cret", client_id="back-office")
+
+    with pytest.raises(BadCredentials):
+        tokens.issue("implicit", "back-office", secret)
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "s3cret ", "S3CRET"])
@@ -84,7 +103,7 @@ def test_a_secret_is_stored_as_its_hash_only():
 
 
 def test_a_client_that_was_seen_costs_no_query(django_assert_num_queries):
-    token = _token(api_client())
+    token = _token(storefront())
 
     with django_assert_num_queries(1):
         tokens.read(token)
@@ -94,7 +113,7 @@ def test_a_client_that_was_seen_costs_no_query(django_assert_num_queries):
 
 @pytest.mark.parametrize("change", [{"active": False}, {"version": 2}])
 def test_a_revoked_client_is_refused_once_it_is_looked_up_again(change):
-    client = api_client()
+    client = storefront()
     token = _token(client)
     tokens.read(token)
 
@@ -108,7 +127,7 @@ def test_a_revoked_client_is_refused_once_it_is_looked_up_again(change):
 
 def test_a_client_is_looked_up_again_after_some_seconds(settings):
     settings.CLIENT_CACHE_SECONDS = -1
-    client = api_client()
+    client = storefront()
     token = _token(client)
     tokens.read(token)
 
@@ -119,14 +138,14 @@ def test_a_client_is_looked_up_again_after_some_seconds(settings):
 
 
 def test_a_client_with_a_new_version_gets_good_tokens_again():
-    client = api_client()
+    client = storefront()
     _revoke(client, version=2)
 
     assert tokens.read(_token(client)).client_id == client.client_id
 
 
 def test_a_token_of_a_client_that_is_gone_is_refused():
-    client = api_client()
+    client = storefront()
     token = _token(client)
     client.delete()
 
@@ -136,14 +155,14 @@ def test_a_token_of_a_client_that_is_gone_is_refused():
 
 def test_an_expired_token_is_refused(settings):
     settings.TOKEN_LIFETIME_SECONDS = -1
-    token = _token(api_client())
+    token = _token(storefront())
 
     with pytest.raises(BadToken):
         tokens.read(token)
 
 
 def test_a_key_can_be_replaced_while_its_tokens_live(settings):
-    client = api_client()
+    client = storefront()
     settings.TOKEN_KEYS = {"old": "o" * 32}
     token = _token(client)
 
@@ -157,7 +176,7 @@ def test_a_key_can_be_replaced_while_its_tokens_live(settings):
 
 
 def test_a_token_that_was_good_ends_with_its_hour_and_with_its_key(settings):
-    client = api_client()
+    client = storefront()
     token = _token(client)
     assert tokens.read(token) == tokens.read(token)
     settings.TOKEN_LIFETIME_SECONDS = -1
@@ -174,7 +193,7 @@ def test_a_token_that_was_good_ends_with_its_hour_and_with_its_key(settings):
 def test_a_process_remembers_only_so_many_good_tokens_and_no_bad_ones(monkeypatch):
     monkeypatch.setattr(tokens, "TOKENS_MAX", 3)
     monkeypatch.setattr(tokens, "_verified", {})
-    clients = [api_client() for _ in range(5)]
+    clients = [storefront() for _ in range(5)]
     issued = [_token(client) for client in clients]
 
     for token, client in zip(issued * 2, clients * 2, strict=True):
@@ -187,7 +206,7 @@ def test_a_process_remembers_only_so_many_good_tokens_and_no_bad_ones(monkeypatc
 
 
 def test_a_token_signed_with_another_key_of_the_same_name_is_refused(settings):
-    client = api_client()
+    client = storefront()
     settings.TOKEN_KEYS = {"1": "o" * 32}
     token = _token(client)
     settings.TOKEN_KEYS = {"1": "n" * 32}
@@ -204,7 +223,7 @@ def _signed(settings, claims: dict[str, object], algorithm: str = "HS256") -> st
 
 @pytest.mark.parametrize("missing", ["iss", "exp", "sub", "scope", "version"])
 def test_a_token_that_leaves_something_out_is_refused(missing, settings):
-    claims = jwt.decode(_token(api_client()), options={"verify_signature": False})
+    claims = jwt.decode(_token(storefront()), options={"verify_signature": False})
     tokens.read(_signed(settings, claims))
 
     del claims[missing]
@@ -216,15 +235,15 @@ def test_a_token_that_leaves_something_out_is_refused(missing, settings):
 @pytest.mark.filterwarnings("ignore:The HMAC key is")
 @pytest.mark.parametrize("algorithm", ["none", "HS512"])
 def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm, settings):
-    claims = jwt.decode(_token(api_client()), options={"verify_signature": False})
+    claims = jwt.decode(_token(storefront()), options={"verify_signature": False})
 
     with pytest.raises(BadToken):
         tokens.read(_signed(settings, claims, algorithm))
 
 
 def test_a_tampered_token_is_refused():
-    header, _, signature = _token(api_client()).split(".")
-    _, shopper, _ = _token(api_client()).split(".")
+    header, _, signature = _token(storefront()).split(".")
+    _, shopper, _ = _token(storefront()).split(".")
 
     with pytest.raises(BadToken):
         tokens.read(".".join((header, shopper, signature)))
@@ -257,6 +276,71 @@ def test_a_token_that_names_no_key_of_ours_is_refused(kid):
 
     with pytest.raises(BadToken):
         tokens.read(f"{header}.{payload_and_signature}")
+
+
+@pytest.mark.parametrize(
+    ("secret", "claims"),
+    [
+        ("s3cret", {"scope": SHOPPER, "shopper": "ada"}),
+        ("s3cret", {"scope": SHOPPER}),
+        ("s3cret", {"scope": "admin "}),
+        ("", {"scope": SHOPPER}),
+        ("", {"scope": ADMINISTRATOR}),
+        ("", {"scope": ADMINISTRATOR, "shopper": "ada"}),
+    ],
+)
+def test_t32_a_token_that_its_client_would_not_get_today_is_refused(secret, claims, settings):
+    """Such as were given out before each client had one grant."""
+    client = api_client(secret)
+    now = int(time.time())
+    signed = {"iss": "holdfast", "sub": client.client_id, "version": 1, "exp": now + 60, **claims}
+
+    with pytest.raises(BadToken):
+        tokens.read(_signed(settings, signed))
+
+
+# Whose it is.
+
+
+def test_two_shoppers_of_one_storefront_are_told_apart():
+    client = storefront()
+
+    assert len({tokens.read(_token(client)).shopper for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("ended_seconds_ago", [-60, 60, tokens.RENEWABLE_SECONDS - 60])
+def test_a_token_that_is_renewed_stays_the_same_shopper_s(ended_seconds_ago, settings):
+    client = storefront()
+    settings.TOKEN_LIFETIME_SECONDS = -ended_seconds_ago
+    old = _token(client)
+    settings.TOKEN_LIFETIME_SECONDS = 3600
+
+    new = tokens.issue("implicit", client.client_id, "", renewed=old)["access_token"]
+    newer = tokens.issue("implicit", client.client_id, "", renewed=new)["access_token"]
+
+    said = jwt.decode(old, options={"verify_signature": False, "verify_exp": False})
+    assert tokens.read(new).shopper == tokens.read(newer).shopper == said["shopper"]
+
+
+def test_what_cannot_be_renewed_makes_another_shopper(settings):
+    client, other, server = storefront(), storefront(), api_client("s3cret")
+    settings.TOKEN_LIFETIME_SECONDS = -tokens.RENEWABLE_SECONDS - 60
+    too_old = _token(client)
+    settings.TOKEN_LIFETIME_SECONDS = 3600
+    of_a_server = tokens.issue("client_credentials", server.client_id, "s3cret")["access_token"]
+    good = _token(client)
+    tampered = good[:-4] + "AAAA"
+    unfit = {
+        too_old: jwt.decode(too_old, options={"verify_signature": False, "verify_exp": False}),
+        tampered: jwt.decode(good, options={"verify_signature": False}),
+        (of_another := _token(other)): jwt.decode(of_another, options={"verify_signature": False}),
+        of_a_server: {"shopper": ""},
+        "nonsense": {"shopper": ""},
+    }
+
+    for token, claims in unfit.items():
+        new = tokens.issue("implicit", client.client_id, "", renewed=token)["access_token"]
+        assert tokens.read(new).shopper not in {"", claims["shopper"]}
 
 
 # Making clients.

@@ -148,7 +148,7 @@ def test_log_tells_of_deliveries_damage_and_things_set_aside_by_several_people()
     assert by_hand.filter(action="decrement").count() >= 5
     assert by_hand.filter(action="allocate").count() >= 3
     assert by_hand.filter(action="deallocate").count() >= 2
-    assert {"Maria", "Jonas", "Storefront"} <= set(
+    assert {"Maria", "Jonas", "Storefront (shopper)"} <= set(
         StockTransaction.objects.values_list("actor_name", flat=True)
     )
     assert not by_hand.filter(reason="").exists()

@@ -14,7 +14,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--storefront",
             action="store_true",
-            help="for browsers: no secret, and the implicit grant only",
+            help="for browsers: no secret, and shoppers' tokens (implicit grant) only; "
+            "without it a server: a secret, and administrators' tokens only",
         )
 
     def handle(self, *, client_id: str, name: str, storefront: bool, **options: Any) -> None:
