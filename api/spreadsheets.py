@@ -1,25 +1,32 @@
 """CSV files for spreadsheets, in which no cell is taken for a formula."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# Cells that begin so are run instead of shown by a spreadsheet. The apostrophe that prevents that
-# is escaped too, so that a file read again says what was written.
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")
+# What begins a formula, in full width and small too: East Asian spreadsheets run those as well. The
+# apostrophe that prevents that is escaped itself, so that a file read again says what was written.
+_BEGINS = "[=+\\-@'\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]"
+# What may stand before it without being seen.
+_UNSEEN = r'[\s"\x00-\x1f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*'
+# A cell begins with its text and, for a spreadsheet that knows another separator than the comma and
+# so has other quotes, after that separator and after the end of a line.
+_ESCAPE = re.compile(rf"\A(?=[\t\r\n]|{_UNSEEN}{_BEGINS})|(?<=[;\t\r\n])(?={_UNSEEN}{_BEGINS})")
+_UNESCAPE = re.compile(_ESCAPE.pattern.replace("(?=", "'(?="))
 
 
-def escaped(cell: Any) -> Any:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_DANGEROUS) else cell
+def escaped(text: str) -> str:
+    """Put an apostrophe before whatever a spreadsheet would take for a formula."""
+    return _ESCAPE.sub("'", text)
 
 
 def unescaped(cell: str) -> str:
-    """Remove the apostrophe that `escaped` put there."""
-    is_escaped = cell.startswith("'") and cell[1:].startswith(_DANGEROUS)
-    return cell[1:] if is_escaped else cell
+    """Remove the apostrophes that `escaped` put there."""
+    return _UNESCAPE.sub("", cell)
 
 
 class _Echo:
@@ -40,8 +47,15 @@ def csv_response(
 
 
 def _lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
+    writer = csv.writer(_Echo(), quoting=csv.QUOTE_NONNUMERIC)
     # The mark by which spreadsheets recognize UTF-8.
     yield "\ufeff" + writer.writerow(columns)
     for row in rows:
-        yield writer.writerow([escaped(cell) for cell in row])
+        yield writer.writerow([_cell(cell) for cell in row])
+
+
+def _cell(cell: Any) -> int | Decimal | str:
+    """Let numbers be numbers, which a spreadsheet adds up; whatever else there is is text."""
+    if isinstance(cell, int | Decimal):
+        return cell
+    return escaped("" if cell is None else str(cell))

@@ -2,13 +2,14 @@
 
 import csv
 import io
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from api.spreadsheets import escaped, unescaped
+from api.spreadsheets import _lines, escaped, unescaped
 from inventory.models import CountFile
 from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
@@ -45,13 +46,41 @@ def _text(response: Any) -> str:
     return b"".join(response.streaming_content).decode()
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'=x", "''"])
-def test_what_could_be_a_formula_is_escaped_and_reads_the_same_again(cell):
-    assert escaped(cell) == f"'{cell}"
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'=x", "''"]
+WIDE = ["\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20A", "\ufe661", "\u22121"]
+
+
+@pytest.mark.parametrize(
+    "cell", [*FORMULAS, *WIDE, " =1+1", "\ufeff=1+1", "\u200b+1", '"=1+1', "\xa0\n@A"]
+)
+def test_t28_what_could_be_a_formula_is_escaped_and_reads_the_same_again(cell):
+    assert escaped(cell).startswith(f"'{cell[:1]}")
     assert unescaped(escaped(cell)) == cell
 
 
-@pytest.mark.parametrize("cell", ["A-1", "it's", "", "0042", "1+1"])
+@pytest.mark.parametrize("formula", ["=1+1", ' "=1+1', "\uff1d1+1", "'=1"])
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "\r\n"])
+def test_t28_no_cell_begins_a_formula_where_another_separator_is_known(formula, separator):
+    text = f"x{separator}{formula}"
+
+    written = "".join(_lines(["a", "b"], [["first", text]])).removeprefix("\ufeff")
+
+    read = [cell for row in csv.reader(io.StringIO(written, newline="")) for cell in row]
+    assert [unescaped(cell) for cell in read] == ["a", "b", "first", text]
+    for delimiter in ";\t":
+        for row in csv.reader(io.StringIO(written, newline=""), delimiter=delimiter):
+            assert not any(cell.strip('" ').startswith(("=", "\uff1d")) for cell in row)
+
+
+def test_t28_every_text_is_quoted_and_every_number_is_none():
+    row = ["0042", 5, -3, Decimal("12.50"), None, 'a "b", c']
+
+    [_, written] = _lines(["x"], [row])
+
+    assert written == '"0042",5,-3,12.50,"","a ""b"", c"\r\n'
+
+
+@pytest.mark.parametrize("cell", ["A-1", "it's", "", "0042", "1+1", "Berlin, -5", "2 x A; 1 x B"])
 def test_what_cannot_be_a_formula_stays_as_it_is(cell):
     assert escaped(cell) == cell
     assert unescaped(cell) == cell

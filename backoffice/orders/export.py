@@ -1,6 +1,7 @@
 """Orders as lines of a CSV file. Money stands there as plain numbers, which spreadsheets add up."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -44,8 +45,6 @@ def _row(order: Order) -> Sequence[Any]:
     ]
 
 
-def _number(amount: int, currency: Currency) -> str:
+def _number(amount: int, currency: Currency) -> Decimal:
     """Write an amount in major units: 123456 is 1234.56, however the store writes money."""
-    whole, fraction = divmod(amount, 10**currency.decimal_places)
-    digits = currency.decimal_places
-    return f"{whole}.{fraction:0{digits}}" if digits else str(whole)
+    return Decimal(amount).scaleb(-currency.decimal_places)

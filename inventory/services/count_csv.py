@@ -67,7 +67,8 @@ def read(content: bytes, *, now: datetime) -> Sheet:
         raise CountFileUnreadable("The file is empty.")
     rows = _rows(text, _delimiter(text))
     header = next(row for _, row in rows if row)
-    columns = [name.strip().lower().replace(" ", "_") for name in header]
+    # Around a name in quotes, a program that does not know the mark before it leaves both.
+    columns = [name.strip().strip('\ufeff" ').lower().replace(" ", "_") for name in header]
     kind = _kind(columns)
     # A row with none of these names only a product, which was not counted.
     says = [position for position, name in enumerate(columns) if name in _SAYING]
