@@ -22,7 +22,7 @@ from backoffice.base import ExportingAdmin, ReadOnlyAdmin, actor_of, moment
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
-from backoffice.orders.actions import ORDER_ACTIONS, SHIP
+from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
@@ -224,7 +224,6 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
                 "shipping": SHIPPING_COLOURS[order.shipping],
             },
             "actions": _offered(ORDER_ACTIONS, case),
-            "is_to_ship": not SHIP.refusal(case),
         }
         shared = {
             **self.admin_site.each_context(request),

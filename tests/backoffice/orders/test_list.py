@@ -291,6 +291,21 @@ def test_a_pick_list_sums_up_each_sku_and_slips_name_no_price(admin_client):
     assert f"Left out: #{unpaid.number}. Only a paid order can be shipped." in shown
     assert "SONG" not in shown
     assert "12.50" not in shown
+    assert shown.count("Not to be sent. Only a paid order can be shipped.") == 1
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_t25_an_order_in_any_state_prints_its_slip(admin_client, shipped):
+    shirt = product(20, sku="SHIRT")
+    order = shipped_order(shirt) if shipped else unpaid_order({shirt: 1})
+
+    offered = text(admin_client.get(f"{ORDERS}{order.pk}/change/"))
+    printed = text(admin_client.get(f"{ORDERS}print/", {"order": order.pk}))
+
+    assert f"{ORDERS}print/?order={order.pk}" in offered
+    assert f"Order {order}" in printed
+    assert "SHIRT" in printed
+    assert ("Not to be sent." in printed) is not shipped
 
 
 def test_pages_about_several_cost_the_same_for_one_and_for_many(
