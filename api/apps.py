@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class ApiConfig(AppConfig):
     name = "api"
     verbose_name = "API access"
+
+    def ready(self) -> None:
+        from api import checks  # noqa: F401 - Django learns of them that way

@@ -76,7 +76,7 @@ def issue(
     client = ApiClient.objects.filter(client_id=client_id, active=True).first()
     if client is None or client.is_storefront != (grant_type == "implicit"):
         raise BadCredentials
-    if not client.is_storefront and not client.has_secret(client_secret):
+    if not client.is_storefront and not _opens(client, client_secret):
         raise BadCredentials
     now = int(time.time())
     expires = now + settings.TOKEN_LIFETIME_SECONDS
@@ -108,6 +108,12 @@ def _shopper_of(token: str, client: ApiClient) -> str:
         return ""
     of_client = (claims.get("sub"), claims.get("version")) == (client.client_id, client.version)
     return str(claims.get("shopper", "")) if of_client else ""
+
+
+def _opens(client: ApiClient, secret: str) -> bool:
+    """The secret that the demo's documents tell is good there alone."""
+    is_published = secret == settings.DEMO_CLIENT_SECRET and not settings.HOLDFAST_DEMO
+    return client.has_secret(secret) and not is_published
 
 
 def read(token: str) -> Caller:

@@ -9,12 +9,27 @@ from axes.utils import reset
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from api import limits
+
+
+class PublishedPasswords:
+    """Outside of the demo, the password that its documents tell opens no door, whatever the name.
+
+    A database that was once a demo's may still have such logins.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None
+    ) -> None:
+        """Raises: PermissionDenied, which ends the attempt as a wrong password does."""
+        if password == settings.DEMO_PASSWORD and not settings.HOLDFAST_DEMO:
+            raise PermissionDenied
 
 
 def address(request: HttpRequest) -> str:

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment. Importing this module starts nothing."""
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import dj_database_url
 import structlog
 from csp.constants import NONE
+from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 env = Env()
@@ -17,27 +19,51 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 HOLDFAST_DEMO = env.bool("HOLDFAST_DEMO", default=False)
 DEBUG = False
 
+# What everybody can read here and in the documents. Outside of the demo nobody gets in with it.
+DEMO_PASSWORD = "demo"  # noqa: S105
+DEMO_CLIENT_SECRET = "demo-secret"  # noqa: S105
+DEMO_KEYS = {
+    name: f"demo-{name.lower()}-good-for-loopback-only" for name in ("SECRET_KEY", "TOKEN_KEY")
+}
+
 
 def _secret(name: str) -> str:
     """Read a secret that has a well-known value in the demo and must be set anywhere else."""
-    return (
-        env.str(name, f"demo-{name.lower()}-good-for-loopback-only")
-        if HOLDFAST_DEMO
-        else env.str(name)
-    )
+    return env.str(name, DEMO_KEYS[name]) if HOLDFAST_DEMO else env.str(name)
+
+
+def _token_keys(pairs: list[str]) -> dict[str, str]:
+    """Raises: ImproperlyConfigured, rather than lose a key that another one's kid would hide."""
+    keys = {kid: key for kid, colon, key in (pair.partition(":") for pair in pairs) if colon}
+    if not pairs or len(keys) < len(pairs):
+        raise ImproperlyConfigured("TOKEN_KEYS is written kid:key,kid:key, each kid once.")
+    return keys
 
 
 SECRET_KEY = _secret("SECRET_KEY")
 # Access tokens are signed with keys of their own: "kid:secret,kid:secret". The first key signs, all
 # of them verify, so that a key can be replaced while its tokens live.
-TOKEN_KEYS: dict[str, str] = dict(
-    pair.split(":", 1) for pair in env.list("TOKEN_KEYS", default=[f"1:{_secret('TOKEN_KEY')}"])
-)
+TOKEN_KEYS = _token_keys(env.list("TOKEN_KEYS", default=[f"1:{_secret('TOKEN_KEY')}"]))
 TOKEN_LIFETIME_SECONDS = 3600
 # For how long a revoked API client may go on in a process that has just looked it up.
 CLIENT_CACHE_SECONDS = 15
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return f".{host.lower()}".endswith(".localhost")
+
+
+# With secrets that everybody knows. The web server also turns away whoever calls from elsewhere.
+if HOLDFAST_DEMO and not all(map(_is_of_this_machine, ALLOWED_HOSTS)):
+    raise ImproperlyConfigured(
+        "The demo's secrets are public, so HOLDFAST_DEMO=1 takes no ALLOWED_HOSTS but those of "
+        f"this machine, and not {', '.join(ALLOWED_HOSTS)}."
+    )
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -251,6 +277,7 @@ LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5)
 LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15)
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
+    "backoffice.logins.PublishedPasswords",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
@@ -285,8 +312,10 @@ SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
 # A load balancer asks for health in plain http.
 SECURE_REDIRECT_EXEMPT = ["^health/"]
 SECURE_HSTS_SECONDS = 0 if HOLDFAST_DEMO else env.int("SECURE_HSTS_SECONDS", default=31_536_000)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not HOLDFAST_DEMO
-if env.bool("BEHIND_TLS_PROXY", default=False):
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=True)
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
+if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # A response that names no policy of its own may load nothing. api.policies has the other policies.

@@ -1,12 +1,27 @@
+import ipaddress
 import os
+import sys
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.http.request import split_domain_port, validate_host
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 _django = get_wsgi_application()
+
+
+def _require_a_closed_shop() -> None:
+    """Raises: SystemExit, with what leaves the shop open. The demo answers this machine alone."""
+    from api import checks  # The apps are loaded only now.
+
+    if not settings.HOLDFAST_DEMO and (found := checks.what_leaves_the_shop_open()):
+        lines = "\n".join(str(message) for message in found)
+        sys.exit(f"Holdfast does not serve a shop that is open to strangers:\n{lines}")
+
+
+_require_a_closed_shop()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
@@ -14,6 +29,9 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
 
     A file may be longer than what is read here, and must not be taken for whole: it stays unread.
     """
+    if settings.HOLDFAST_DEMO and not _comes_from_this_machine(environ):
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"The demo's passwords and keys are public, so it answers this machine alone.\n"]
     is_file = environ.get("CONTENT_TYPE", "").startswith("multipart/")
     in_chunks = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
     if in_chunks and not is_file:
@@ -21,3 +39,13 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
         body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
         environ.update({"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)})
     return _django(environ, start_response)
+
+
+def _comes_from_this_machine(environ: dict[str, Any]) -> bool:
+    """Tell by the caller's address and, since a tunnel calls from here too, by the host's name."""
+    try:
+        is_near = ipaddress.ip_address(environ.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+    host, _ = split_domain_port(environ.get("HTTP_HOST", "localhost"))
+    return is_near and validate_host(host, settings.ALLOWED_HOSTS)

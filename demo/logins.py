@@ -1,12 +1,12 @@
 """The demo's well-known logins and API clients: for loopback, and printed by `make run`."""
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from api.services import create_client
 from backoffice import roles
 
-PASSWORD = "demo"  # noqa: S105 - known to everybody
 # The other logins, beside demo, which may do everything.
 LOGINS = {
     "viewer": roles.VIEWER,
@@ -16,16 +16,19 @@ LOGINS = {
 }
 
 
+NAMES = ("demo", *LOGINS)
+
+
 def create() -> None:
     # Hashed once, since that takes half a second on purpose.
-    password = make_password(PASSWORD)
+    password = make_password(settings.DEMO_PASSWORD)
     people = [
         User(username=name, email=f"{name}@example.com", password=password, is_staff=True)
-        for name in ("demo", *LOGINS)
+        for name in NAMES
     ]
     people[0].is_superuser = True
     User.objects.bulk_create(people)
     for name, role in LOGINS.items():
         User.objects.get(username=name).groups.add(Group.objects.get(name=role))
-    create_client("demo", "Back office", secret="demo-secret")  # noqa: S106 - known to everybody
+    create_client("demo", "Back office", secret=settings.DEMO_CLIENT_SECRET)
     create_client("demo-storefront", "Storefront", storefront=True)

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SECRETS = {"SECRET_KEY": "a-secret-of-more-than-fifty-characters-for-this-test-1", "TOKEN_KEY": "t"}
+SECRETS = {
+    "SECRET_KEY": "a-secret-of-more-than-fifty-characters-for-this-test-1",
+    "TOKEN_KEY": "another-one-that-nobody-is-going-to-guess",
+}
 
 pytestmark = pytest.mark.processes
 
@@ -27,11 +30,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def settings(*names: str) -> list[Any]:
+def settings(*names: str, **environment: str) -> list[Any]:
     script = (
         f"import json; from config import settings as s; print(json.dumps([{', '.join(names)}]))"
     )
-    told = run("-c", script, **SECRETS)
+    told = run("-c", script, **SECRETS, **environment)
     assert told.returncode == 0, told.stderr
     found: list[Any] = json.loads(told.stdout)
     return found
@@ -66,3 +69,59 @@ def test_cookies_travel_on_tls_alone_to_this_host_alone_and_from_it_alone():
 
 def test_people_log_in_every_working_day():
     assert settings("s.SESSION_COOKIE_AGE") == [12 * 3600]
+
+
+def test_browsers_keep_to_tls_also_for_subdomains_unless_told_otherwise():
+    hsts = ("s.SECURE_HSTS_INCLUDE_SUBDOMAINS", "s.SECURE_HSTS_PRELOAD")
+    off = {"SECURE_HSTS_INCLUDE_SUBDOMAINS": "false", "SECURE_HSTS_PRELOAD": "false"}
+
+    assert settings(*hsts) == [True, True]
+    assert settings(*hsts, **off) == [False, False]
+
+
+# The web server.
+
+
+def test_t42_a_shop_that_is_open_to_strangers_is_not_served():
+    served = run("-c", "import config.wsgi", **SECRETS | {"TOKEN_KEY": "abc"})
+
+    assert served.returncode == 1
+    assert served.stderr.startswith("Holdfast does not serve a shop that is open to strangers:")
+    assert "holdfast.E003" in served.stderr
+    assert "HINT" in served.stderr
+
+
+def test_a_shop_that_is_not_is_served():
+    served = run("-c", "import config.wsgi", **SECRETS)
+
+    assert (served.returncode, served.stderr) == (0, "")
+
+
+# The demo.
+
+
+@pytest.mark.parametrize("host", ["shop.example.com", "*", "0.0.0.0", "localhost.example.com"])
+def test_t42_the_demo_has_no_public_host(host):
+    started = run("-c", "import config.settings", HOLDFAST_DEMO="1", ALLOWED_HOSTS=host)
+
+    assert started.returncode != 0
+    assert "HOLDFAST_DEMO=1 takes no ALLOWED_HOSTS but those of this machine" in started.stderr
+
+
+def test_the_demo_has_any_host_of_this_machine():
+    hosts = "127.0.0.2,localhost,[::1],shop.localhost,.localhost"
+
+    started = run("-c", "import config.settings", HOLDFAST_DEMO="1", ALLOWED_HOSTS=hosts)
+
+    assert started.returncode == 0, started.stderr
+
+
+# Keys.
+
+
+@pytest.mark.parametrize("keys", ["", "a-key-without-kid", "1:one,1:another"])
+def test_no_key_for_tokens_is_lost_without_a_word(keys):
+    started = run("-c", "import config.settings", **SECRETS, TOKEN_KEYS=keys)
+
+    assert started.returncode != 0
+    assert "TOKEN_KEYS is written kid:key,kid:key" in started.stderr

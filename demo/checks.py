@@ -1,0 +1,52 @@
+"""Whether a database that is no demo's still has what a demo left in it, for `check --deploy`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password
+from django.contrib.auth.models import User
+from django.core.checks import CheckMessage, Error, Info, register
+from django.db import DatabaseError, connection
+
+from api.models import ApiClient
+from demo import logins
+
+
+# Without the tag of databases, for whose checks one has to ask in so many words.
+@register(deploy=True)
+def no_demo_is_left(**options: Any) -> list[CheckMessage]:
+    try:
+        tables = connection.introspection.table_names()
+        return list(_left()) if User._meta.db_table in tables else []
+    except DatabaseError:
+        return [
+            Info(
+                "The database does not answer, so nobody knows whether it has the demo's logins.",
+                id="holdfast.I001",
+            )
+        ]
+
+
+def _left() -> Iterator[CheckMessage]:
+    people = User.objects.filter(username__in=logins.NAMES, is_active=True).order_by("username")
+    # The demo hashes once for all of them, and checking a hash takes as long on purpose.
+    hashes = {person.password for person in people}
+    public = {
+        hashed for hashed in hashes if check_password(settings.DEMO_PASSWORD, hashed, setter=None)
+    }
+    if names := [person.username for person in people if person.password in public]:
+        yield Error(
+            f"The database has the demo's logins, whose password is public: {', '.join(names)}.",
+            hint="Delete them in the admin under Users, or give them passwords of their own.",
+            id="holdfast.E007",
+        )
+    clients = ApiClient.objects.filter(active=True).order_by("client_id")
+    if ids := [
+        client.client_id for client in clients if client.has_secret(settings.DEMO_CLIENT_SECRET)
+    ]:
+        yield Error(
+            f"The database has API clients whose secret is public: {', '.join(ids)}.",
+            hint="Revoke them in the admin under API clients, or replace their secrets.",
+            id="holdfast.E008",
+        )
