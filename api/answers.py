@@ -160,3 +160,4 @@ class CartSettings(TypedDict):
     discounts: DiscountSettings
     inventories: InventorySettings
     show_all_carts: bool
+    custom_items_by_shoppers: bool

@@ -125,6 +125,8 @@ class StoreSettings(models.Model):
     defer_inventory_check = models.BooleanField(default=False)
     # Whether the list of carts shows those that belong to no customer, which is all of them.
     show_all_carts = models.BooleanField(default=True)
+    # Whether shoppers add custom items: then they say what those cost.
+    custom_items_by_shoppers = models.BooleanField(default=False, db_default=False)
     # At this many available units or fewer, stock is low, unless a product has its own threshold.
     low_stock_threshold = models.PositiveIntegerField(default=5)
     # After how many hours an unpaid order is cancelled; 0 is never.

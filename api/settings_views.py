@@ -48,6 +48,8 @@ class InventoriesChanges(serializers.Serializer[Any]):
 class CartSettingsChanges(serializers.Serializer[Any]):
     cart_expiry_days = CartExpiryDays(min_value=1, required=False)
     show_all_carts = Flag(required=False)
+    # Not in the source API, where every shopper may add custom items.
+    custom_items_by_shoppers = Flag(required=False)
     inventories = InventoriesChanges(required=False)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -109,5 +111,6 @@ class CartSettingsView(_SettingsAnswers):
             "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
             "inventories": {"defer_inventory_check": current.defer_inventory_check},
             "show_all_carts": current.show_all_carts,
+            "custom_items_by_shoppers": current.custom_items_by_shoppers,
         }
         return envelope(answer)

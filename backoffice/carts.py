@@ -10,7 +10,7 @@ from unfold.decorators import display
 
 from api import clock
 from backoffice.base import ReadOnlyAdmin, moment
-from orders.models import Cart, CartItem
+from orders.models import PRICED_BY_REQUEST, Cart, CartItem
 
 
 class CartItemInline(TabularInline):
@@ -29,7 +29,7 @@ class CartItemInline(TabularInline):
 
     @display(description="item")
     def wanted(self, item: CartItem) -> str:
-        return str(item.product or item.name)
+        return str(item.product) if item.product else f"{item.name} ({PRICED_BY_REQUEST})"
 
     @display(description="custom inputs")
     def choices(self, item: CartItem) -> str:

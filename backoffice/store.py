@@ -125,13 +125,19 @@ class StoreSettingsForm(forms.ModelForm):
         fields = [
             *("name", "time_zone", "low_stock_threshold", "cart_expiry_days"),
             *("unpaid_order_expiry_hours", "partly_paid_order_expiry_hours"),
-            *("defer_inventory_check", "page_length"),
+            *("custom_items_by_shoppers", "defer_inventory_check", "page_length"),
         ]
-        labels = {"defer_inventory_check": "Check stock at checkout only"}
+        labels = {
+            "custom_items_by_shoppers": "Shoppers may add custom items",
+            "defer_inventory_check": "Check stock at checkout only",
+        }
         help_texts = {
             "name": "Stands at the top of these pages. Empty: Holdfast.",
             "low_stock_threshold": "With this many available units or fewer, stock is low, where "
             "a product says nothing else.",
+            "custom_items_by_shoppers": "On: a storefront puts things into carts that are no "
+            "products, such as gift wrapping, at a price that the call itself names. Anybody can "
+            "send such a call. Orders show which of their lines are priced so.",
             "defer_inventory_check": "On: carts take more than is available, and only the checkout "
             "refuses it.",
         }
@@ -203,6 +209,7 @@ class StoreSettingsAdmin(ServiceAdmin):
                     "cart_expiry_days",
                     "unpaid_order_expiry_hours",
                     "partly_paid_order_expiry_hours",
+                    "custom_items_by_shoppers",
                 ]
             },
         ),

@@ -213,6 +213,9 @@ class OrderItem(TypedDict):
     meta: ItemMeta
     relationships: OrderItemRelationships
     product_id: NotRequired[Id]
+    priced_by_request: NotRequired[
+        Annotated[bool, "A custom item: whoever put it into the cart said what it costs."]
+    ]
     custom_inputs: NotRequired[dict[str, Any]]
 
 

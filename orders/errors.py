@@ -3,7 +3,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.answers import Error
-from api.errors import BAD_REQUEST, CONFLICT, INVALID, WRONG_STATE, Kind, NotFound, Refusal
+from api.errors import (
+    BAD_REQUEST,
+    CONFLICT,
+    FORBIDDEN,
+    INVALID,
+    WRONG_STATE,
+    Kind,
+    NotFound,
+    Refusal,
+)
 
 INSUFFICIENT_STOCK = Kind(400, "Insufficient stock")
 NOT_ADDABLE = Kind(400, "Could not add product")
@@ -59,6 +68,26 @@ class CurrencyGone(Refusal):
     detail = "The store no longer has the currency of this cart."
 
 
+class CustomItemsNotAllowed(Refusal):
+    kind = FORBIDDEN
+    code = "custom_items_not_allowed"
+    detail = "Only an administrator may add custom items, which name their own price."
+
+
+class CustomItemIsAProduct(Refusal):
+    """A custom item that people would take for a product: by its sku or barcode."""
+
+    kind = INVALID
+    code = "custom_item_is_a_product"
+    detail = "A product has this as its sku or barcode. Add the product, or name no sku."
+
+
+class CustomItemCurrencyDiffers(Refusal):
+    kind = INVALID
+    code = "custom_item_currency_differs"
+    detail = "A custom item is priced in the currency of its cart."
+
+
 class NegativeAmount(Refusal):
     kind = BAD_REQUEST
     code = "negative_amount"
@@ -81,12 +110,17 @@ class RefusedEntry:
     def entries(self) -> list[Error]:
         return [
             {
-                "source": f"data.{self.position}",
                 **entry,
+                "source": self._among_others(entry.get("source", "data")),
                 "meta": {**self.identity, **entry.get("meta", {})},
             }
             for entry in self.refusal.entries()
         ]
+
+    def _among_others(self, source: str) -> str:
+        """Say which entry a field belongs to, where the refusal speaks of its entry alone."""
+        here = f"data.{self.position}"
+        return source if source.startswith(here) else source.replace("data", here, 1)
 
 
 class SeveralRefused(Refusal):

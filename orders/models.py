@@ -21,6 +21,8 @@ from orders.errors import (
 )
 
 ITEMS_MAX = 100
+# What people read beside a line whose price was named by a request.
+PRICED_BY_REQUEST = "priced by the request"
 # What a cart's id may be: characters that are safe in an address.
 CART_ID = "[0-9A-Za-z_-]{1,128}"
 
@@ -455,6 +457,17 @@ class OrderItem(models.Model):
     @property
     def value(self) -> int:
         return self.unit_price * self.quantity
+
+    @property
+    def is_priced_by_request(self) -> bool:
+        """Tell whether the request that added this said what it costs: it is no product."""
+        return self.product_id is None
+
+    @property
+    def label(self) -> str:
+        """Name the line for people, who are to see what they did not price themselves."""
+        name = self.sku or self.name
+        return f"{name} ({PRICED_BY_REQUEST})" if self.is_priced_by_request else name
 
 
 class ClaimedLine(NamedTuple):

@@ -96,6 +96,9 @@ schema.describe(
         answers={201: answers.CartItems},
         refuses=[
             *_ITEM_REFUSALS,
+            errors.CustomItemsNotAllowed,
+            errors.CustomItemIsAProduct,
+            errors.CustomItemCurrencyDiffers,
             errors.CartIntoItself,
             errors.CartCurrencyDiffers,
             errors.CurrencyGone,
@@ -114,7 +117,7 @@ schema.describe(
             {"options": serializers.UpdateOptions},
         ),
         answers={200: answers.CartItems},
-        refuses=[*_ITEM_REFUSALS, errors.ItemNotInCart],
+        refuses=[*_ITEM_REFUSALS, errors.CustomItemsNotAllowed, errors.ItemNotInCart],
     ),
     delete=Operation("Empty a cart", answers={204: None}),
 )
@@ -127,7 +130,12 @@ schema.describe(
         "are joined, where the first of them stood.",
         takes=serializers.CartItemChanges,
         answers={200: answers.CartItems},
-        refuses=[*_ITEM_REFUSALS, errors.CartItemNotFound, BadRequest],
+        refuses=[
+            *_ITEM_REFUSALS,
+            errors.CustomItemsNotAllowed,
+            errors.CartItemNotFound,
+            BadRequest,
+        ],
     ),
     delete=Operation(
         "Remove an item of a cart",
@@ -148,6 +156,7 @@ schema.describe(
             errors.CartEmpty,
             errors.InsufficientStock,
             errors.NotForSale,
+            errors.CustomItemIsAProduct,
             errors.CurrencyDiffers,
             errors.TotalChanged,
             errors.TotalTooLarge,

@@ -75,6 +75,7 @@ class NotNegativeAmount(WholeNumber):
 class CustomPrice(serializers.Serializer[Any]):
     amount = NotNegativeAmount(max_value=AMOUNT_MAX)
     includes_tax = Flag(default=True)
+    currency = Text(max_length=3, required=False)
 
 
 class CustomItemBody(serializers.Serializer[Any]):
@@ -87,8 +88,7 @@ class CustomItemBody(serializers.Serializer[Any]):
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         price = fields.pop("price")
-        item = CustomItem(unit_price=price["amount"], includes_tax=price["includes_tax"], **fields)
-        return {"entry": item}
+        return {"entry": CustomItem(unit_price=price.pop("amount"), **price, **fields)}
 
 
 class CartId(Text):
@@ -427,6 +427,8 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.Order
     }
     if item.product_id:
         answer["product_id"] = str(item.product_id)
+    if item.is_priced_by_request:
+        answer["priced_by_request"] = True
     if item.custom_inputs:
         answer["custom_inputs"] = item.custom_inputs
     return answer

@@ -30,6 +30,10 @@ HOLDERS_MAX = 1000
 
 
 class _CartView(ApiView):
+    @property
+    def is_shopper(self) -> bool:
+        return not self.caller.is_administrator
+
     def currency_asked_for(self) -> str:
         return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
@@ -138,14 +142,22 @@ class CartItemsView(_CartView):
         if isinstance(entry, OtherCart):
             return self._add(cart_id, [entry], key)
         currency = self.currency_asked_for()
-        return self.items_of(carts.add_one(cart_id, entry, currency=currency, key=key), 201)
+        contents = carts.add_one(
+            cart_id, entry, currency=currency, by_shopper=self.is_shopper, key=key
+        )
+        return self.items_of(contents, 201)
 
     def _add(self, cart_id: str, entries: Sequence[Entry | Refusal], key: Key | None) -> Response:
         all_or_nothing = self.all_or_nothing(serializers.AddOptions)
         currency = self.currency_asked_for()
         try:
             changed = carts.add(
-                cart_id, entries, all_or_nothing=all_or_nothing, currency=currency, key=key
+                cart_id,
+                entries,
+                all_or_nothing=all_or_nothing,
+                currency=currency,
+                by_shopper=self.is_shopper,
+                key=key,
             )
         except SeveralRefused as nothing_added:
             if all_or_nothing:
@@ -159,7 +171,13 @@ class CartItemsView(_CartView):
         entries = _entries(data if isinstance(data, list) else [data], _change)
         all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
         try:
-            refused = carts.change_items(cart_id, entries, all_or_nothing=all_or_nothing, key=key)
+            refused = carts.change_items(
+                cart_id,
+                entries,
+                all_or_nothing=all_or_nothing,
+                by_shopper=self.is_shopper,
+                key=key,
+            )
         except SeveralRefused as nothing_set:
             if all_or_nothing:
                 raise
@@ -196,7 +214,7 @@ class CartItemView(_CartView):
         fields = self.validated(serializers.CartItemChanges)
         if fields.setdefault("item_id", item_id) != item_id:
             raise BadRequest("The address names another item.", source="data.id")
-        carts.change_item(cart_id, **fields, key=key)
+        carts.change_item(cart_id, **fields, by_shopper=self.is_shopper, key=key)
         return self.items(cart_id)
 
     def delete(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:

@@ -62,6 +62,12 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "payment_returned": "Say that the money is on its way back. " + SHOW_ORDER,
     "forbidden": ("The token is good, and not for this.", "Do not repeat the call."),
     "manual_gateway_not_for_shoppers": "Offer another gateway.",
+    "custom_items_not_allowed": "Add it from a server of your own, or have the store allow it "
+    "(`custom_items_by_shoppers`).",
+    "custom_item_is_a_product": "Add the product, or leave `sku` out. At checkout `meta` names the "
+    "line, which has to be removed.",
+    "custom_item_currency_differs": "Price it in the cart's currency. A new cart has that of "
+    "`X-Moltin-Currency`, or the store's own.",
     "cart_item_not_found": SHOW_CART,
     "currency_not_found": GONE,
     "gateway_not_found": GONE,

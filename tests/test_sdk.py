@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api import store
 from config.supervisor import PROJECT
 from tests.factories import api_client
 
@@ -59,6 +60,7 @@ def run(command, environment):
 def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, node, live_server, tmp_path):
     methods = tmp_path / "methods.json"
     office, storefront = api_client(SECRET), api_client(secret="")
+    store.change(custom_items_by_shoppers=True)
 
     run(
         [node, "--test", "--test-reporter=spec", "run.js"],

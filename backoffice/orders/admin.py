@@ -27,7 +27,7 @@ from backoffice.orders.case import OrderCase
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
-from orders.models import Order
+from orders.models import PRICED_BY_REQUEST, Order
 from payments.models import Attempt, Gateway, Payment
 
 
@@ -61,7 +61,7 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         if order_lists.named(request) == ATTENTION:
-            return ["__str__", "why", "customer", "sum", "state", "paid", "placed"]
+            return ["__str__", "why", "customer", "contents", "sum", "state", "paid", "placed"]
         return ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
@@ -91,7 +91,9 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
     def contents(self, order: Order) -> str:
         items = order.items.all()
         more = f" and {len(items) - 3} more" if len(items) > 3 else ""
-        return ", ".join(f"{item.quantity} of {item.sku or item.name}" for item in items[:3]) + more
+        if any(item.is_priced_by_request for item in items[3:]):
+            more += f" ({PRICED_BY_REQUEST})"
+        return ", ".join(f"{item.quantity} of {item.label}" for item in items[:3]) + more
 
     @display(description="why")
     def why(self, order: Any) -> str:

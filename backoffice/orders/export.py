@@ -38,7 +38,7 @@ def _row(order: Order) -> Sequence[Any]:
         ),
         order.customer_name,
         order.customer_email,
-        "; ".join(f"{item.quantity} x {item.sku or item.name}" for item in items),
+        "; ".join(f"{item.quantity} x {item.label}" for item in items),
         sum(item.quantity for item in items),
         timezone.localtime(order.shipped_at).isoformat(" ", "seconds") if order.shipped_at else "",
         order.order_number or order.external_ref,

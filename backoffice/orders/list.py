@@ -178,19 +178,21 @@ class Pick:
     sku: str
     name: str
     barcode: str
+    # Whether it is no product, whatever it calls itself.
+    is_priced_by_request: bool
     units: int
     numbers: list[int]
 
 
 def pick_list(found: Iterable[Order]) -> list[Pick]:
     """Sum up what to take from the shelves. What is digital lies on none."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    numbers: dict[tuple[str, str, str], list[int]] = {}
+    counts: Counter[tuple[str, str, str, bool]] = Counter()
+    numbers: dict[tuple[str, str, str, bool], list[int]] = {}
     for order in found:
         for item in order.items.all():
             if not _is_digital(item):
                 barcode = item.product.barcode if item.product else ""
-                goods = (item.sku, item.name, barcode)
+                goods = (item.sku, item.name, barcode, item.is_priced_by_request)
                 counts[goods] += item.quantity
                 of_goods = numbers.setdefault(goods, [])
                 if order.number not in of_goods:

@@ -4,14 +4,22 @@ import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from api.errors import Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from inventory.errors import ProductNotFound
-from orders.errors import ItemNotInCart, TooManyInALine, TooManyItems, TotalTooLarge
+from orders.errors import (
+    CustomItemCurrencyDiffers,
+    CustomItemIsAProduct,
+    CustomItemsNotAllowed,
+    ItemNotInCart,
+    TooManyInALine,
+    TooManyItems,
+    TotalTooLarge,
+)
 from orders.models import ITEMS_MAX, Cart, CartItem
 from orders.services import cart_contents
 from orders.services.offers import Offer, custom_offer
@@ -53,6 +61,8 @@ class CustomItem:
     sku: str = ""
     description: str = ""
     custom_inputs: Mapping[str, Any] | None = None
+    # The currency that the price is said to be in, if the request says so.
+    currency: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -60,10 +70,15 @@ class CustomItem:
 
     @property
     def line_key(self) -> str:
-        return f"custom:{_digest({**asdict(self), 'quantity': 0})}"
+        return f"custom:{_digest({**self._fields(), 'quantity': 0})}"
 
     def item(self) -> CartItem:
-        return CartItem(**{**asdict(self), "quantity": 0})
+        return CartItem(**{**self._fields(), "quantity": 0})
+
+    def _fields(self) -> dict[str, Any]:
+        fields = asdict(self)
+        del fields["currency"]
+        return fields
 
 
 @dataclass(frozen=True)
@@ -101,13 +116,20 @@ class Filling:
     items: dict[str, CartItem]
     offered: Mapping[uuid.UUID, Offer]
     check: bool
+    # Whether whoever asks may say what something costs.
+    may_price: bool = True
+    # Skus wanted for custom items that are those of products.
+    taken_codes: Collection[str] = ()
     changed: dict[str, CartItem] = field(default_factory=dict)
     # Units of each product that this call has put in already.
     taken: Counter[uuid.UUID | None] = field(default_factory=Counter)
 
     def add(self, entry: ProductWanted | CustomItem) -> None:
-        """Raises: ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine,
-        TotalTooLarge; having changed nothing."""
+        """Raises: CustomItemsNotAllowed, CustomItemIsAProduct, CustomItemCurrencyDiffers;
+        ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine, TotalTooLarge;
+        having changed nothing."""
+        if isinstance(entry, CustomItem):
+            self._require_proper(entry)
         item = self.items.get(entry.line_key) or self._new_item(entry)
         offer = self._offer(entry, item)
         if self.check:
@@ -117,6 +139,14 @@ class Filling:
         _set(item, item.quantity + entry.quantity, offer, self.cart)
         self.taken[offer.product_id] += entry.quantity
         self.items[item.line_key] = self.changed[item.line_key] = item
+
+    def _require_proper(self, entry: CustomItem) -> None:
+        if not self.may_price:
+            raise CustomItemsNotAllowed
+        if entry.sku in self.taken_codes:
+            raise CustomItemIsAProduct(source="data.sku")
+        if entry.currency and entry.currency != self.cart.currency_id:
+            raise CustomItemCurrencyDiffers(source="data.price.currency")
 
     def _offer(self, entry: ProductWanted | CustomItem, item: CartItem) -> Offer:
         if isinstance(entry, CustomItem):
@@ -175,6 +205,8 @@ class Changing:
     items: Mapping[uuid.UUID, CartItem]
     offered: Mapping[uuid.UUID, Offer]
     check: bool
+    # Whether whoever asks may say what something costs, and so have more of a custom item.
+    may_price: bool = True
     changed: dict[uuid.UUID, CartItem] = field(default_factory=dict)
     rekeyed: set[uuid.UUID] = field(default_factory=set)
 
@@ -185,6 +217,8 @@ class Changing:
             raise ItemNotInCart
         item = self.items[entry.item_id]
         if entry.quantity:
+            if not self.may_price and item.product_id is None and entry.quantity > item.quantity:
+                raise CustomItemsNotAllowed
             offer = self._offer(item)
             if self.check:
                 offer.require_enough(entry.quantity)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
-from api import clock
+from api import clock, store
 from api.errors import Refusal
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
@@ -33,7 +33,7 @@ from orders.services.cart_lines import (
     entry_of,
     forget_currency_if_empty,
 )
-from orders.services.offers import offers
+from orders.services.offers import codes_of_products, offers
 
 # How many expired carts are deleted at once.
 PURGED_AT_ONCE = 1000
@@ -70,11 +70,17 @@ def add_item(
 
 
 def add_one(
-    cart_id: str, entry: ProductWanted | CustomItem, *, currency: str, key: Key | None = None
+    cart_id: str,
+    entry: ProductWanted | CustomItem,
+    *,
+    currency: str,
+    by_shopper: bool = False,
+    key: Key | None = None,
 ) -> CartContents:
-    """Put one entry into the cart. Raises: what `add_item` does."""
+    """Put one entry into the cart. Raises: what `Filling.add` does."""
     try:
-        return add(cart_id, [entry], currency=currency, key=key).contents
+        added = add(cart_id, [entry], currency=currency, by_shopper=by_shopper, key=key)
+        return added.contents
     except SeveralRefused as refused:
         raise refused.refused[0].refusal from None
 
@@ -86,12 +92,14 @@ def add(
     *,
     all_or_nothing: bool = True,
     currency: str,
+    by_shopper: bool = False,
     key: Key | None = None,
 ) -> Changed:
     """Put several entries into the cart, in as many statements as one.
 
     Each entry's units of a product are checked together with those of earlier entries in the same
-    call. The contents of other carts are copied; those carts stay as they are.
+    call. The contents of other carts are copied; those carts stay as they are. What names its own
+    price is added for a shopper only where the store allows it, wherever it comes from.
 
     Raises: SeveralRefused, if any entry cannot be added and `all_or_nothing` is set, or if none
     can.
@@ -107,7 +115,14 @@ def add(
     ids = {each.product_id for _, each in additions if isinstance(each, ProductWanted)}
     product_ids = cart_contents.product_ids(items.values()) | {each for each in ids if each}
     offered = offers(product_ids, cart_currency)
-    filling = Filling(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
+    filling = Filling(
+        cart,
+        items,
+        offered,
+        check=not cart_contents.defers_inventory_check(cart),
+        may_price=_may_price(by_shopper),
+        taken_codes=codes_of_products(_skus_of_custom_items(additions)),
+    )
     for position, each in additions:
         try:
             filling.add(each)
@@ -182,6 +197,14 @@ def _with_products(additions: _Additions) -> _Additions:
     ]
 
 
+def _skus_of_custom_items(additions: _Additions) -> set[str]:
+    return {each.sku for _, each in additions if isinstance(each, CustomItem) and each.sku}
+
+
+def _may_price(by_shopper: bool) -> bool:
+    return not by_shopper or store.current().custom_items_by_shoppers
+
+
 def _is_named_by_sku(each: ProductWanted | CustomItem) -> TypeGuard[ProductWanted]:
     return isinstance(each, ProductWanted) and each.product_id is None
 
@@ -192,14 +215,17 @@ def change_item(
     quantity: int,
     custom_inputs: Mapping[str, Any] | None = None,
     *,
+    by_shopper: bool = False,
     key: Key | None = None,
 ) -> None:
     """Set a line to a number of units; 0 removes it.
 
-    Raises: CartItemNotFound, InsufficientStock, TooManyInALine, TotalTooLarge.
+    Raises: CartItemNotFound, CustomItemsNotAllowed, InsufficientStock, TooManyInALine,
+    TotalTooLarge.
     """
     try:
-        change_items(cart_id, [LineChange(item_id, quantity, custom_inputs)], key=key)
+        wanted = LineChange(item_id, quantity, custom_inputs)
+        change_items(cart_id, [wanted], by_shopper=by_shopper, key=key)
     except SeveralRefused as refused:
         refusal = refused.refused[0].refusal
         raise CartItemNotFound if isinstance(refusal, ItemNotInCart) else refusal from None
@@ -211,12 +237,14 @@ def change_items(
     entries: Sequence[LineChange | Refusal],
     *,
     all_or_nothing: bool = True,
+    by_shopper: bool = False,
     key: Key | None = None,
 ) -> Sequence[RefusedEntry]:
     """Change several lines, in as many statements as one.
 
     Other custom inputs make a line another one. Lines that become alike are joined and their units
-    added up, as in `add`; only each entry's own units are checked, as they are there.
+    added up, as in `add`; only each entry's own units are checked, as they are there. A shopper
+    gets more of a custom item only where one may be added.
 
     Returns the entries that were refused. Raises: SeveralRefused, as `add` does; TooManyInALine,
     TotalTooLarge where joined lines are too much together.
@@ -230,7 +258,13 @@ def change_items(
         if isinstance(entry, LineChange) and entry.item_id in items
     ]
     offered = offers(cart_contents.product_ids(items_to_change), cart.currency_id or "")
-    changing = Changing(cart, items, offered, check=not cart_contents.defers_inventory_check(cart))
+    changing = Changing(
+        cart,
+        items,
+        offered,
+        check=not cart_contents.defers_inventory_check(cart),
+        may_price=_may_price(by_shopper),
+    )
     refused = []
     for position, entry in enumerate(entries):
         identity = {} if isinstance(entry, Refusal) else {"id": str(entry.item_id)}

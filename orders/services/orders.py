@@ -17,6 +17,7 @@ from inventory.services import stock as inventory
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
+    CustomItemIsAProduct,
     InsufficientStock,
     NotForSale,
     NotPutBack,
@@ -27,6 +28,7 @@ from orders.errors import (
 from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
 from orders.services import cart_contents, cart_lines
 from orders.services.cart_contents import CartLine
+from orders.services.offers import codes_of_products
 
 # Checkout.
 
@@ -53,7 +55,8 @@ def checkout(
 ) -> tuple[Order, list[OrderItem]]:
     """Make an unpaid order of the cart at today's prices. Nothing is reserved; the cart stays.
 
-    Raises: CartEmpty, NotForSale, InsufficientStock, CurrencyDiffers, TotalChanged, TotalTooLarge.
+    Raises: CartEmpty, NotForSale, CustomItemIsAProduct, InsufficientStock, CurrencyDiffers,
+    TotalChanged, TotalTooLarge.
     """
     order_id = order_id or uuid7()
     claim(key, order_id)
@@ -65,6 +68,7 @@ def checkout(
     if currency and currency != cart.currency_id:
         raise CurrencyDiffers
     _require_for_sale(lines)
+    _require_no_product_named(lines)
     total = sum(line.value for line in lines)
     cart_lines.require_payable(total)
     if expected_total is not None and expected_total != total:
@@ -103,6 +107,15 @@ def _require_for_sale(lines: Sequence[CartLine]) -> None:
     )
     for product_id, quantity in quantities.items():
         products[product_id].require_enough(quantity)
+
+
+def _require_no_product_named(lines: Sequence[CartLine]) -> None:
+    """A product may have got the sku of a custom item since that was put into the cart."""
+    custom = [line.item for line in lines if line.item.product_id is None and line.item.sku]
+    taken = codes_of_products([item.sku for item in custom])
+    for item in custom:
+        if item.sku in taken:
+            raise CustomItemIsAProduct(meta={"id": str(item.pk), "sku": item.sku})
 
 
 def _snapshots(order: Order, lines: Sequence[CartLine]) -> list[OrderItem]:

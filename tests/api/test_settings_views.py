@@ -50,6 +50,7 @@ def test_the_defaults_in_the_shape_of_the_contract(back_office):
         "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
         "inventories": {"defer_inventory_check": False},
         "show_all_carts": True,
+        "custom_items_by_shoppers": False,
     }
     assert not StoreSettings.objects.exists()
 
@@ -108,6 +109,7 @@ def test_cart_settings_change_one_by_one(back_office):
         "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
         "inventories": {"defer_inventory_check": True},
         "show_all_carts": False,
+        "custom_items_by_shoppers": False,
     }
 
 

@@ -18,6 +18,7 @@ from orders import jobs
 from orders.errors import CurrencyGone
 from orders.models import Cart, CartItem, Order, OrderItem
 from orders.services import cart_lines, carts
+from tests.backoffice.pages import text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product, stock_of
 from tests.http import PRICE, Api, a_moment, administrator, an_id, assert_shape, shopper, statements
@@ -36,6 +37,8 @@ WRAPPING = {
 
 @pytest.fixture
 def storefront() -> Api:
+    """Shoppers of a store that lets them add custom items."""
+    store.change(custom_items_by_shoppers=True)
     return shopper()
 
 
@@ -254,6 +257,99 @@ def test_a_custom_item_takes_the_carts_currency(storefront):
     assert [line["value"]["currency"] for line in answer.json()["data"]] == ["EUR", "EUR"]
 
 
+def test_t35_a_custom_item_is_priced_in_its_carts_currency(storefront):
+    euro()
+    in_euro = {**WRAPPING, "price": {"amount": 350, "currency": "EUR"}}
+
+    refused_field(storefront.post("/v2/carts/mine/items", in_euro), "data.price.currency")
+    of_many = bulk(storefront, "mine", [WRAPPING, in_euro])
+    taken = storefront.post("/v2/carts/euro/items", in_euro, X_MOLTIN_CURRENCY="EUR")
+
+    refused_field(of_many, "data.1.price.currency")
+    assert taken.json()["data"][0]["value"]["currency"] == "EUR"
+
+
+def refused_field(answer: Any, source: str) -> None:
+    error = answer.json()["errors"][0]
+    assert (answer.status_code, error["status"], error["source"]) == (422, 422, source)
+
+
+# Each way in which a request may name a price.
+WAYS: dict[str, Any] = {
+    "alone": lambda: WRAPPING,
+    "in a list": lambda: [WRAPPING, wanted(product(stock=5))],
+    "from another cart": lambda: {"type": "cart_items", "cart_id": "given"},
+    "from another cart, in a list": lambda: [{"type": "cart_items", "cart_id": "given"}],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_t12_a_shopper_names_a_price_only_where_the_store_allows_it(storefront, back_office, way):
+    store.change(custom_items_by_shoppers=False)
+    assert back_office.post("/v2/carts/given/items", WRAPPING).status_code == 201
+    body = WAYS[way]()
+
+    answer = storefront.post("/v2/carts/mine/items", body)
+
+    assert answer.status_code == 403
+    assert {error["code"] for error in answer.json()["errors"]} == {"custom_items_not_allowed"}
+    assert lines(storefront, "mine") == []
+    back_office.put("/v2/settings/cart", {"custom_items_by_shoppers": True})
+    assert storefront.post("/v2/carts/mine/items", body).status_code == 201
+
+
+def test_t12_a_shopper_may_give_back_what_was_given_but_not_take_more_of_it(
+    storefront, back_office
+):
+    store.change(custom_items_by_shoppers=False)
+    [line] = back_office.post("/v2/carts/mine/items", WRAPPING).json()["data"]
+    path = f"/v2/carts/mine/items/{line['id']}"
+
+    more = storefront.put(path, {"quantity": 3})
+    in_a_list = storefront.put("/v2/carts/mine/items", [{"id": line["id"], "quantity": 3}])
+    less = storefront.put(path, {"quantity": 1, "custom_inputs": {"to": "Bo"}})
+
+    refused(more, 403, "custom_items_not_allowed")
+    refused(in_a_list, 403, "custom_items_not_allowed")
+    assert less.status_code == 200
+    assert back_office.put(path, {"quantity": 9}).status_code == 200
+    assert storefront.check_out("mine").status_code == 201
+
+
+@pytest.mark.parametrize("code", ["TEA-TIN", "tea-tin", "Tea-Tin", " TEA-TIN ", "TEA\u200b-TIN"])
+@pytest.mark.parametrize(
+    "named", [{"sku": "tea-tin"}, {"sku": "X", "barcode": "TEA-TIN"}], ids=["sku", "barcode"]
+)
+def test_t12_nothing_but_a_product_has_the_sku_or_barcode_of_one(back_office, named, code):
+    tea = product(stock=5, **named)
+    posing = {**WRAPPING, "sku": code}
+
+    refused_field(back_office.post("/v2/carts/mine/items", posing), "data.sku")
+    refused_field(bulk(back_office, "mine", [wanted(tea), posing]), "data.1.sku")
+    products.archive(tea.pk, actor=MERCHANT)
+    assert back_office.post("/v2/carts/mine/items", posing).status_code == 201
+
+
+def test_t12_a_sku_that_a_product_got_meanwhile_is_found_at_the_next_step(storefront, back_office):
+    [line] = storefront.post("/v2/carts/mine/items", {**WRAPPING, "sku": "W"}).json()["data"]
+    product(sku="w")
+
+    error = refused(storefront.check_out("mine"), 422, "custom_item_is_a_product")
+    merged = storefront.post("/v2/carts/yours/items", {"type": "cart_items", "cart_id": "mine"})
+
+    assert error["meta"] == {"id": line["id"], "sku": "W"}
+    assert merged.json()["errors"][0]["code"] == "custom_item_is_a_product"
+    assert not Order.objects.exists()
+
+
+def test_custom_items_without_a_sku_cost_no_look_up(back_office):
+    back_office.post("/v2/carts/first/items", WRAPPING)
+    plain = statements(lambda: back_office.post("/v2/carts/a/items", WRAPPING))
+    named = statements(lambda: back_office.post("/v2/carts/b/items", {**WRAPPING, "sku": "W"}))
+
+    assert named == plain + 1
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [
@@ -271,6 +367,10 @@ def test_a_custom_item_takes_the_carts_currency(storefront):
         ({"price": {"amount": "350"}}, 400),
         ({"price": {"amount": 2**53}}, 422),
         ({"price": {"amount": 1, "includes_tax": "no"}}, 400),
+        ({"price": {"amount": 1, "currency": 840}}, 400),
+        ({"price": {"amount": 1, "currency": "usd"}}, 422),
+        ({"price": [{"amount": 1}]}, 400),
+        ({"price": {"amount": {"amount": 1}}}, 400),
         ({"sku": 7}, 400),
         ({"custom_inputs": [1]}, 400),
         ({"price": {"amount": 2**53 - 1}, "quantity": 2}, 422),
@@ -335,9 +435,38 @@ def test_the_admin_shows_what_is_no_product(storefront, admin_client):
     cart_page = admin_client.get("/admin/orders/cart/mine/change/")
     order_page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
 
-    assert (cart_page.status_code, order_page.status_code) == (200, 200)
-    assert "Gift wrapping" in cart_page.content.decode()
-    assert "Gift wrapping" in order_page.content.decode()
+    for page in (cart_page, order_page):
+        assert "Gift wrapping" in text(page)
+        assert "priced by the request" in text(page)
+
+
+def test_t12_whoever_reads_an_order_sees_which_lines_were_priced_by_the_request(
+    storefront, back_office, admin_client
+):
+    """Even beside a product of the same name, and beyond the three items that a list names."""
+    mug = product(stock=5, name="Mug", sku="MUG")
+    others = [wanted(product(stock=5)) for _ in range(2)]
+    bulk(storefront, "mine", [wanted(mug), *others, {**WRAPPING, "name": "Mug"}])
+    order = storefront.check_out("mine").json()
+    storefront.pay(order["data"]["id"])
+    query = f"?order={order['data']['id']}"
+
+    marked = [item.get("priced_by_request", False) for item in order["included"]["items"]]
+    listed = back_office.get("/v2/orders?include=items").json()["included"]["items"]
+
+    assert marked == [False, False, False, True]
+    assert listed == order["included"]["items"]
+    for page, times in (
+        ("", 1),
+        ("?list=all", 1),
+        (f"ship-selected/{query}", 1),
+        # On the pick list and on the slip.
+        (f"print/{query}", 2),
+    ):
+        shown = text(admin_client.get(f"/admin/orders/order/{page}"))
+        assert shown.count("priced by the request") == times, page
+    exported = admin_client.get("/admin/orders/order/export/?list=all")
+    assert b"2 x Mug (priced by the request)" in b"".join(exported.streaming_content)
 
 
 # What cannot be put into a cart.
@@ -1059,11 +1188,11 @@ def test_a_currency_of_a_cart_stays_what_it_is_until_the_cart_is_gone(storefront
 
 @pytest.mark.django_db(transaction=True)
 def test_a_cart_is_not_begun_in_a_currency_that_another_process_has_just_deleted():
-    gone, storefront = euro(), shopper()
+    gone, back_office = euro(), administrator()
     currencies.by_code()
     Currency.objects.filter(pk=gone.pk).delete()
 
-    answer = storefront.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
+    answer = back_office.post("/v2/carts/mine/items", WRAPPING, X_MOLTIN_CURRENCY="EUR")
 
     refused(answer, 409, CurrencyGone.code)
     assert not Cart.objects.exists()

@@ -264,7 +264,9 @@ def test_a_free_order_is_paid_with_nothing_by_hand(gateway, settings):
         pay(order, gateway="fake")
     with pytest.raises(AmountRefused):
         pay(order, 1, gateway="manual")
-    pay(order, gateway="manual", by_shopper=True)
+    with pytest.raises(ManualNotForShoppers):
+        pay(order, gateway="manual", by_shopper=True)
+    pay(order, gateway="manual")
 
     assert states(order) == ("complete", "paid")
     assert numbers(poster) == (3, 2, 1)
