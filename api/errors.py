@@ -143,6 +143,22 @@ class Conflict(Refusal):
     retry_after_seconds = 1
 
 
+class UnknownField(Refusal):
+    """A name that no version of the contract knows, where to ignore it could cost money."""
+
+    kind = INVALID
+    code = "unknown_field"
+    detail = "This call knows no such field."
+
+
+class NotSupported(Refusal):
+    """A name that the contract knows, of which nothing here makes anything."""
+
+    kind = INVALID
+    code = "not_supported"
+    detail = "This call does not act on the field."
+
+
 def refusal_of(error: IntegrityError) -> Refusal | None:
     """Find the refusal that stands for a violated constraint: the one that names it, or Conflict.
 
@@ -186,13 +202,19 @@ class Invalid(Refusal):
         {"required", "null", "invalid", "type", "format", "not_a_list"}
     )
 
-    def __init__(self, *errors: FieldError) -> None:
+    def __init__(self, *errors: FieldError, strictly: bool = False) -> None:
+        """`strictly`: a wrong type breaks a rule, too (422); what is missing is still a 400."""
         super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
         self.errors = errors
+        self.strictly = strictly
 
     def entries(self) -> list[answers.Error]:
         """Return one entry per field, all with one status, since a response has only one."""
-        misshapen = any(error.title in self.SHAPE for error in self.errors)
+        titles = [error.title for error in self.errors]
+        if self.strictly:
+            misshapen = all(title == "required" for title in titles)
+        else:
+            misshapen = any(title in self.SHAPE for title in titles)
         kind = BAD_REQUEST if misshapen else self.kind
         return [
             entry(
@@ -215,7 +237,8 @@ def invalid_fields(errors: Any, source: str = "data") -> Iterator[FieldError]:
     elif isinstance(errors, list) and errors and isinstance(errors[0], exceptions.ErrorDetail):
         code = errors[0].code or "invalid"
         detail = f"{source.rpartition('.')[2]} is required" if code == "required" else errors[0]
-        yield FieldError(source, code, str(detail), f"field_{code}")
+        stands_alone = code in {UnknownField.code, NotSupported.code}
+        yield FieldError(source, code, str(detail), code if stands_alone else f"field_{code}")
     elif isinstance(errors, list):
         for position, nested in enumerate(errors):
             yield from invalid_fields(nested, f"{source}.{position}")

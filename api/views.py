@@ -1,4 +1,5 @@
 import functools
+from collections.abc import Set
 from json import JSONDecoder
 from typing import Any, NoReturn
 
@@ -17,8 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import limits, tokens
+from api import bodies, limits, tokens
 from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
+from api.bodies import WholeBody
 from api.errors import (
     BAD_REQUEST,
     FORBIDDEN,
@@ -49,8 +51,15 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON.")
 
 
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("A name stands twice in one object.")
+    return found
+
+
 # Made once, since making it takes as long as reading a small body.
-_decode = JSONDecoder(parse_constant=_no_constant).decode
+_decode = JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_name_once).decode
 
 
 class StrictJsonParser(JSONParser):
@@ -112,6 +121,36 @@ class ApiView(APIView):
     def validated(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """Read `data` through a serializer. Raises: Invalid, with an entry for each field."""
         return validated(serializer, self.data())
+
+    def understood(
+        self,
+        body: type[WholeBody],
+        *,
+        body_required: bool = True,
+        parameters: Set[str] = frozenset(),
+    ) -> dict[str, Any]:
+        """Read a call that is done only if all of it means something, as calls about money are.
+
+        Nothing may stand beside `data`, nor in the address but the `parameters`. Where no body is
+        required, an empty one counts as empty `data`, since SDKs send either.
+        Raises: Invalid, with an entry for each field.
+        """
+        sent = self.request.data
+        beside = sent.keys() - {"data"} if isinstance(sent, dict) else set()
+        errors = bodies.unknown({*beside, *(self.request.query_params.keys() - parameters)})
+        fields: dict[str, Any] = {}
+        try:
+            data = self.data() if body_required else self._optional_data()
+            fields = validated(body, data)
+        except Invalid as refusal:
+            errors += refusal.errors
+        if errors:
+            raise Invalid(*errors, strictly=True)
+        return fields
+
+    def _optional_data(self) -> Any:
+        sent = self.request.data
+        return sent.get("data", {}) if isinstance(sent, dict) else sent
 
 
 def validated(

@@ -2,6 +2,7 @@ from api.errors import (
     BAD_REQUEST,
     CONFLICT,
     FORBIDDEN,
+    INVALID,
     UNAUTHORIZED,
     WRONG_STATE,
     Kind,
@@ -125,6 +126,14 @@ class NotCapturable(Refusal):
     kind = WRONG_STATE
     code = "transaction_not_capturable"
     detail = "Transaction cannot be captured in its current state"
+
+
+class CaptureRefused(Refusal):
+    """More than was authorized, or what the gateway would round."""
+
+    kind = INVALID
+    code = "amount_not_capturable"
+    detail = "Only what is authorized can be captured, in amounts that the gateway can move."
 
 
 class NotRefundable(Refusal):

@@ -2,7 +2,7 @@
 
 from api import schema
 from api.answers import Data, PageOf
-from api.errors import Invalid
+from api.errors import Invalid, NotSupported, UnknownField
 from api.schema import Operation
 from orders import errors as order_errors
 from orders.answers import OrderWithItems
@@ -10,6 +10,9 @@ from orders.errors import InsufficientStock, NotForSale, OrderNotFound, PaymentU
 from orders.schema import CAN_INCLUDE
 from orders.serializers import OrderChanges
 from payments import answers, errors, serializers, views
+
+# All of such a call is understood, or it is refused.
+WHOLE = (Invalid, UnknownField, NotSupported)
 
 schema.describe(
     "Payments",
@@ -34,7 +37,7 @@ schema.describe(
             errors.RestIsPending,
             errors.PaymentDeclined,
             errors.PaymentReturned,
-            Invalid,
+            *WHOLE,
         ],
     ),
 )
@@ -63,7 +66,7 @@ _ATTEMPT_REFUSALS = [
     errors.PaymentNotFound,
     errors.GatewayNotFound,
     errors.GatewayRefused,
-    Invalid,
+    *WHOLE,
 ]
 schema.describe(
     "Payments",
@@ -80,7 +83,7 @@ schema.describe(
             errors.GatewayNotFound,
             errors.PaymentDeclined,
             errors.PaymentReturned,
-            Invalid,
+            *WHOLE,
         ],
     ),
 )
@@ -89,11 +92,11 @@ schema.describe(
     views.CaptureView,
     post=Operation(
         "Capture an authorization",
-        "All of it.",
+        "All of it, or `amount`: what is left is let go at once, and owing again.",
         takes=serializers.CaptureBody,
         body_required=False,
         answers=_ATTEMPTED,
-        refuses=[*_ATTEMPT_REFUSALS, errors.NotCapturable],
+        refuses=[*_ATTEMPT_REFUSALS, errors.NotCapturable, errors.CaptureRefused],
     ),
 )
 schema.describe(
@@ -101,11 +104,12 @@ schema.describe(
     views.RefundView,
     post=Operation(
         "Refund a payment",
-        "In parts with `amount`. Without one, it is only marked as refunded. Stock does not move.",
+        "Sent with `amount`, in parts too. Without one no money is sent: all of it is only marked "
+        "as refunded. Stock does not move.",
         takes=serializers.RefundBody,
         body_required=False,
         answers=_ATTEMPTED,
-        refuses=[*_ATTEMPT_REFUSALS, errors.NotRefundable, errors.AmountRefused],
+        refuses=[*_ATTEMPT_REFUSALS, errors.NotRefundable],
     ),
 )
 schema.describe(
@@ -139,7 +143,7 @@ schema.describe(
             order_errors.OrderNotCancellable,
             order_errors.OrderNotChangeable,
             PaymentUnderWay,
-            Invalid,
+            *WHOLE,
         ],
         includes=CAN_INCLUDE,
     ),

@@ -3,8 +3,11 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
-from api.fields import Choice, Flag, Text, WholeNumber
+from api.bodies import WholeBody
+from api.errors import NotSupported
+from api.fields import Amount, Choice, Flag, Text, WholeNumber
 from inventory.models import Currency
 from inventory.serializers import at, formatted_price
 from orders.models import Order, OrderItem
@@ -13,13 +16,41 @@ from payments import answers
 from payments.models import Attempt, Gateway, Payment
 from payments.services.payments import PaymentRequest
 
+# What moves money: a name that means nothing here is refused, and never passed over.
 
-class PaymentMeta(serializers.Serializer[Any]):
+
+class Options(WholeBody):
+    """May be sent, and say nothing: none of the published options is acted on."""
+
+    not_supported = frozenset(
+        {
+            *("application_context", "automatic_payment_methods", "customer_payment_profile_id"),
+            *("description", "note", "note_to_payer", "receipt_email"),
+            *("recurring_processing_model", "shopper_reference", "soft_descriptor"),
+        }
+    )
+
+
+class MoneyBody(WholeBody):
+    """What every call about money may carry. Its `type` says nothing that its address does not."""
+
+    type = Text(max_length=100, required=False)
+    options = Options(required=False)
+
+
+class PaymentMeta(WholeBody):
     name = Text(max_length=200, allow_blank=True, default="")
     custom_reference = Text(max_length=200, allow_blank=True, default="")
 
 
-class PaymentBody(serializers.Serializer[Any]):
+class PaymentBody(MoneyBody):
+    not_supported = frozenset(
+        {
+            *("customer", "customer_id", "payment_method_types"),
+            *("first_name", "last_name", "month", "number", "verification_value", "year"),
+        }
+    )
+
     gateway = Text(max_length=50)
     method = Choice(Payment.Method.choices)
     amount = WholeNumber(required=False)
@@ -40,21 +71,49 @@ class PaymentBody(serializers.Serializer[Any]):
         }
 
 
-class CaptureBody(serializers.Serializer[Any]):
-    """An authorization is captured whole: nothing needs to be said, only well-formed."""
+class CaptureBody(MoneyBody):
+    not_supported = frozenset({"capture_mechanism"})
+
+    amount = Amount(min_value=1, required=False)
+    custom_reference = Text(max_length=200, allow_blank=True, required=False)
 
 
-class ConfirmBody(serializers.Serializer[Any]):
-    """What the buyer did, the gateway knows: nothing needs to be said, only well-formed."""
+class ConfirmBody(MoneyBody):
+    """What the buyer did, the gateway knows: nothing needs to be said."""
+
+    not_supported = frozenset({"gateway", "method", "payment"})
 
 
-class RefundBody(serializers.Serializer[Any]):
-    amount = WholeNumber(required=False)
+class RefundBody(MoneyBody):
+    not_supported = frozenset({"custom_reference", "refund_mechanism"})
+
+    amount = Amount(min_value=1, required=False)
     reason = Text(max_length=500, allow_blank=True, default="")
 
 
-class VoidBody(serializers.Serializer[Any]):
+class VoidBody(MoneyBody):
     reason = Text(max_length=500, allow_blank=True, default="")
+
+
+class OrderMove(WholeBody):
+    """To ship or to cancel an order is a call of its own: nothing else is changed with it."""
+
+    not_supported = frozenset(
+        {
+            *("billing_address", "contact", "custom_attributes", "customer", "external_ref"),
+            *("meta", "order_number", "payment", "relationships", "shipping_address"),
+        }
+    )
+
+    type = Text(max_length=100, required=False)
+    status = Choice([Order.Status.CANCELLED.value], required=False)
+    shipping = Choice([Order.Shipping.FULFILLED.value], required=False)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if fields.keys() >= {"shipping", "status"}:
+            both = ErrorDetail("An order is shipped or cancelled, not both.", NotSupported.code)
+            raise serializers.ValidationError({"shipping": [both]})
+        return fields
 
 
 class GatewayChanges(serializers.Serializer[Any]):

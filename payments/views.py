@@ -1,5 +1,4 @@
 import uuid
-from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,9 +8,8 @@ from api.authentication import Administrator
 from api.filtering import included, listed
 from api.idempotency import Key, KeyInUse, once
 from api.pagination import paginated
-from api.views import ApiView, envelope, validated
+from api.views import ApiView, envelope
 from inventory.services import currencies
-from orders.errors import OrderNotChangeable
 from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
@@ -46,7 +44,7 @@ class PaymentsView(ApiView):
 
     @once(again=_paid_before)
     def post(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
-        fields = self.validated(serializers.PaymentBody)
+        fields = self.understood(serializers.PaymentBody)
         payment = payments.pay(
             order_id,
             fields["request"],
@@ -82,14 +80,7 @@ class TransactionView(ApiView):
         return envelope(serializers.transaction(payment, currency, _pending(payment)))
 
 
-class _TransactionActionView(ApiView):
-    def optional_data(self) -> Any:
-        """Return the body's data, if any: the SDKs send no body, or an empty one."""
-        body = self.request.data
-        return body.get("data", {}) if isinstance(body, dict) else body
-
-
-class ConfirmView(_TransactionActionView):
+class ConfirmView(ApiView):
     """The buyer has done what the gateway asked: a shopper may, who knows order and payment."""
 
     limited_as = "payment"
@@ -98,11 +89,11 @@ class ConfirmView(_TransactionActionView):
     def post(
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
-        validated(serializers.ConfirmBody, self.optional_data())
+        self.understood(serializers.ConfirmBody, body_required=False)
         return _transaction(payments.confirm(order_id, payment_id, key=key))
 
 
-class _AttemptView(_TransactionActionView):
+class _AttemptView(ApiView):
     """A capture, refund or void: the answer is the transaction as it stands then."""
 
     permission_classes = [Administrator]
@@ -117,8 +108,15 @@ class CaptureView(_AttemptView):
     def post(
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
-        validated(serializers.CaptureBody, self.optional_data())
-        payments.capture(order_id, payment_id, actor=self.caller.actor, key=key)
+        fields = self.understood(serializers.CaptureBody, body_required=False)
+        payments.capture(
+            order_id,
+            payment_id,
+            fields.get("amount"),
+            actor=self.caller.actor,
+            custom_reference=fields.get("custom_reference"),
+            key=key,
+        )
         return self.attempted(payment_id)
 
 
@@ -127,7 +125,7 @@ class RefundView(_AttemptView):
     def post(
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
-        fields = validated(serializers.RefundBody, self.optional_data())
+        fields = self.understood(serializers.RefundBody, body_required=False)
         payments.refund(
             order_id,
             payment_id,
@@ -144,8 +142,10 @@ class VoidView(_AttemptView):
     def post(
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
-        reason = validated(serializers.VoidBody, self.optional_data())["reason"]
-        payments.void(order_id, payment_id, actor=self.caller.actor, reason=reason, key=key)
+        fields = self.understood(serializers.VoidBody, body_required=False)
+        payments.void(
+            order_id, payment_id, actor=self.caller.actor, reason=fields["reason"], key=key
+        )
         return self.attempted(payment_id)
 
 
@@ -163,20 +163,16 @@ class OrderView(ApiView):
 
     @once(again=answered)
     def put(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
-        self._change(order_id, self.validated(OrderChanges), key)
-        return self.answered(order_id)
-
-    def _change(self, order_id: uuid.UUID, fields: dict[str, Any], key: Key | None) -> None:
         """One call does one thing: ship, cancel, or change what is written on the order."""
-        actor = self.caller.actor
-        if len(fields) > 1 and fields.keys() & {"shipping", "status"}:
-            raise OrderNotChangeable
-        if "shipping" in fields:
+        actor, data = self.caller.actor, self.data()
+        names = {*request.data, *(data if isinstance(data, dict) else ())}
+        if not names & {"shipping", "status"}:
+            orders.change(order_id, actor=actor, key=key, **self.validated(OrderChanges))
+        elif "shipping" in self.understood(serializers.OrderMove, parameters={"include"}):
             orders.ship(order_id, actor=actor, key=key)
-        elif "status" in fields:
-            payments.cancel(order_id, actor=actor, key=key)
         else:
-            orders.change(order_id, actor=actor, key=key, **fields)
+            payments.cancel(order_id, actor=actor, key=key)
+        return self.answered(order_id)
 
 
 class CartOrdersView(ApiView):

@@ -31,8 +31,29 @@ def _require_capturable(case: OrderCase) -> None:
         raise NotCapturable
 
 
-def _capture(case: OrderCase, form: ActionForm) -> str:
-    attempt = payments.capture(case.order.pk, case.payment.pk, actor=case.actor)
+class CaptureForm(ActionForm):
+    def __init__(self, data: Any, *, case: OrderCase) -> None:
+        super().__init__(data, case=case)
+        authorized = case.payment.authorized_amount
+        self.fields["amount"] = MoneyField(case.order.currency, initial=authorized)
+
+    def clean_amount(self) -> int:
+        amount: int = self.cleaned_data["amount"]
+        authorized = self.case.payment.authorized_amount
+        if authorized and not 0 < amount <= authorized:
+            formatted = self.case.money(authorized)
+            raise forms.ValidationError(f"Between 0 and {formatted}, which is authorized.")
+        return amount
+
+
+def _capture(case: OrderCase, form: CaptureForm) -> str:
+    attempt = payments.capture(
+        case.order.pk,
+        case.payment.pk,
+        form.cleaned_data["amount"],
+        actor=case.actor,
+        key=form.key(case.request),
+    )
     how_far = "is on its way" if attempt.is_pending else "is captured"
     return f"{case.money(attempt.amount)} {how_far}."
 
@@ -44,9 +65,12 @@ CAPTURE = Action(
     _capture,
     effects=lambda case: [
         f"Takes the authorized {case.money(case.payment.amount)} through {case.gateway}.",
+        "If you take less, the rest is let go at once, and that much of the order is owing again.",
         "Stock stays as it is.",
     ],
     guard=_require_capturable,
+    form=CaptureForm,
+    shown_again=True,
 )
 
 

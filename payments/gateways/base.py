@@ -112,6 +112,10 @@ class Adapter(ABC):
         Raises: Refusal.
         """
 
+    def can_move(self, amount: int, currency: str) -> bool:
+        """Tell whether it could charge, capture or refund exactly so much, without rounding."""
+        return True
+
     def asks_outside(self, payment: Payment) -> bool:
         """Tell whether an outside system is asked, which may be slow."""
         return True

@@ -20,7 +20,6 @@ from stripe import PaymentIntent, Refund, StripeClient, StripeError
 
 from inventory.services import currencies
 from payments.errors import (
-    AmountRefused,
     CurrencyNotChargeable,
     NoMessage,
     PaymentTokenRequired,
@@ -71,9 +70,10 @@ class StripeGateway(Adapter):
             raise PaymentTokenRequired(source="data.payment")
         if currencies.by_code()[payment.currency].decimal_places != _own_digits(payment.currency):
             raise CurrencyNotChargeable
-        if _DIGITS.get(payment.currency) == 3 and payment.amount % 10:
-            # Stripe rounds three digits to two.
-            raise AmountRefused(source="data.amount")
+
+    def can_move(self, amount: int, currency: str) -> bool:
+        """Stripe rounds three digits to two."""
+        return _DIGITS.get(currency) != 3 or amount % 10 == 0
 
     # Charging.
 
@@ -209,8 +209,10 @@ class StripeGateway(Adapter):
 
 
 def _capture(attempt: Attempt, key: str) -> Answer:
+    """Capture the amount; what else was authorized, Stripe lets go by itself."""
+    amount = _in_its_digits(attempt.amount, attempt.payment.currency)
     intent = _client().v1.payment_intents.capture(
-        attempt.payment.reference, {}, {"idempotency_key": key}
+        attempt.payment.reference, {"amount_to_capture": amount}, {"idempotency_key": key}
     )
     return _let_go_or_taken(intent)
 

@@ -29,6 +29,13 @@ def asks_nobody(payment: Payment) -> bool:
     return payment.gateway in gateways.ASKING_NOBODY
 
 
+def can_move(payment: Payment, amount: int) -> bool:
+    """Tell whether the payment's gateway can move exactly so much."""
+    return asks_nobody(payment) or gateways.adapter(payment.gateway).can_move(
+        amount, payment.currency
+    )
+
+
 def waiting_at_most(seconds: float) -> AbstractContextManager[None]:
     """Limit how long gateways are waited for inside the block to `seconds` altogether."""
     return deadline.at_most(seconds)

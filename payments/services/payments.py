@@ -28,6 +28,7 @@ from orders.services import orders
 from payments import gateways
 from payments.errors import (
     AmountRefused,
+    CaptureRefused,
     GatewayNotConfigured,
     GatewayNotEnabled,
     GatewayNotFound,
@@ -52,6 +53,7 @@ from payments.services.gateway_calls import (
     ask,
     ask_whether,
     asks_nobody,
+    can_move,
     lease,
     refunds_of,
     waiting_at_most,
@@ -156,6 +158,8 @@ def begin(
         bookkeeping.take_money(order, payment, SUCCEEDED)
     else:
         gateways.adapter(request.gateway).require_chargeable(payment)
+        if not can_move(payment, amount):
+            raise AmountRefused(source="data.amount")
         payment.charging_until = lease()
         order.pending += amount
         order.attempts_open += 1
@@ -298,25 +302,47 @@ def _begin_confirm(order_id: uuid.UUID, payment_id: uuid.UUID, *, key: Key | Non
 
 
 def capture(
-    order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor, key: Key | None = None
+    order_id: uuid.UUID,
+    payment_id: uuid.UUID,
+    amount: int | None = None,
+    *,
+    actor: Actor,
+    custom_reference: str | None = None,
+    key: Key | None = None,
 ) -> Attempt:
-    """Take authorized money.
+    """Take authorized money: all of it, or `amount`, and then the rest is let go with it.
 
-    Raises: OrderNotFound, PaymentNotFound, NotCapturable, GatewayRefused.
+    A part of the order is owing again then, and can be paid as any other.
+    Raises: OrderNotFound, PaymentNotFound, NotCapturable, CaptureRefused, GatewayRefused.
     """
-    return _performed(begin_capture(order_id, payment_id, actor=actor, key=key))
+    attempt = begin_capture(
+        order_id, payment_id, amount, actor=actor, custom_reference=custom_reference, key=key
+    )
+    return _performed(attempt)
 
 
 @in_transaction
 def begin_capture(
-    order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor, key: Key | None = None
+    order_id: uuid.UUID,
+    payment_id: uuid.UUID,
+    amount: int | None = None,
+    *,
+    actor: Actor,
+    custom_reference: str | None = None,
+    key: Key | None = None,
 ) -> Attempt:
     claim(key, payment_id)
     order, payment = lock(order_id, payment_id)
     capturable = payment.authorized_amount and not payment.late and not order.is_cancelled
     if not capturable or has_open_attempt(payment):
         raise NotCapturable
-    attempt = record_attempt(Attempt.Kind.CAPTURE, order, payment, payment.amount, actor)
+    amount = payment.amount if amount is None else amount
+    if not 0 < amount <= payment.amount or not can_move(payment, amount):
+        raise CaptureRefused(source="data.amount")
+    if custom_reference is not None:
+        payment.custom_reference = custom_reference
+        payment.save(update_fields=["custom_reference"])
+    attempt = record_attempt(Attempt.Kind.CAPTURE, order, payment, amount, actor)
     orders.save_and_mind(order)
     return attempt
 
@@ -363,6 +389,8 @@ def begin_refund(
     is_marking = amount is None
     amount = payment.refundable_amount if amount is None else amount
     if not may_go_back or not 0 < amount <= payment.refundable_amount:
+        raise NotRefundable
+    if not is_marking and not can_move(payment, amount):
         raise NotRefundable
     attempt = record_attempt(
         Attempt.Kind.REFUND,

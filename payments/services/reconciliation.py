@@ -37,6 +37,28 @@ def differences(since: datetime) -> list[ChargeDifference]:
     ]
 
 
+def marked_only(since: datetime) -> list[ChargeDifference]:
+    """Return what has been marked as refunded since, and no gateway was asked to send.
+
+    It is no difference: the money went back elsewhere, or so somebody said.
+    """
+    refunds = Attempt.objects.filter(
+        kind=Attempt.Kind.REFUND,
+        status=Attempt.Status.SUCCEEDED,
+        reference="",
+        created_at__gte=since,
+    ).exclude(payment__gateway__in=gateways.ASKING_NOBODY)
+    return [
+        ChargeDifference(
+            refund.payment.gateway,
+            refund.payment.reference,
+            f"{_money(refund.amount, refund.payment.currency)} were marked as refunded by "
+            f"{refund.actor_name} and never sent, payment {refund.payment_id}",
+        )
+        for refund in refunds.select_related("payment").order_by("created_at")
+    ]
+
+
 def _compared(gateway: str, booked: list[Booked], since: datetime) -> Iterator[ChargeDifference]:
     charges = {charge.reference: charge for charge in booked}
     payments = Payment.objects.filter(gateway=gateway).exclude(reference="")

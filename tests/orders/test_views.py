@@ -749,8 +749,6 @@ SHIP, CANCEL = {"shipping": "fulfilled"}, {"status": "cancelled"}
         ([], SHIP, "order_not_shippable"),
         ([CANCEL], SHIP, "order_not_shippable"),
         ([CANCEL], CANCEL, "order_not_cancellable"),
-        ([], {**SHIP, **CANCEL}, "order_not_changeable"),
-        ([], {**CANCEL, "external_ref": "x"}, "order_not_changeable"),
     ],
 )
 def test_what_an_unpaid_order_cannot_do(back_office, before, refused, code):

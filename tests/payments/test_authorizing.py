@@ -6,9 +6,11 @@ import pytest
 
 from orders.errors import OrderNotFound
 from payments.errors import (
+    CaptureRefused,
     GatewayRefused,
     ManualNotVoidable,
     NotCapturable,
+    NotRefundable,
     NotVoidable,
     PaymentNotFound,
 )
@@ -41,6 +43,61 @@ def test_authorize_takes_the_units_and_capture_the_money(gateway, shirt, order):
     payment.refresh_from_db()
     assert (payment.captured_amount, payment.transaction_type) == (1000, "capture")
     assert entries(shirt) == [("allocate", 1, "payment started")]
+
+
+@pytest.mark.parametrize("slug", ["fake", "test", "manual"])
+def test_a_part_is_captured_the_rest_let_go_and_owing_again(gateway, shirt, order, slug):
+    payment = pay(order, method=AUTHORIZE, gateway=slug)
+
+    attempt = payments.capture(order.pk, payment.pk, 400, actor=MERCHANT)
+
+    assert (attempt.status, attempt.amount) == ("succeeded", 400)
+    assert states(order) == ("incomplete", "partially_paid")
+    assert money(order) == {"captured": 400}
+    assert (order.payable, order.balance_owing) == (600, 600)
+    assert numbers(shirt) == (10, 9, 1)
+    with pytest.raises(NotCapturable):
+        payments.capture(order.pk, payment.pk, 600, actor=MERCHANT)
+    pay(order)
+    assert states(order) == ("complete", "paid")
+    assert entries(shirt) == [("allocate", 1, "payment started")]
+
+
+@pytest.mark.parametrize("amount", [0, -1, 1001, 2**53])
+def test_no_more_is_captured_than_is_authorized(gateway, order, amount):
+    payment = pay(order, method=AUTHORIZE)
+
+    with pytest.raises(CaptureRefused):
+        payments.capture(order.pk, payment.pk, amount, actor=MERCHANT)
+
+    assert gateway.performed == []
+    assert money(order) == {"authorized": 1000}
+
+
+def test_a_captured_part_is_all_that_goes_back(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+    payments.capture(order.pk, payment.pk, 400, actor=MERCHANT)
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    with pytest.raises(NotRefundable):
+        payments.refund(order.pk, payment.pk, 401, actor=MERCHANT)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+
+    assert states(order) == ("cancelled", "refunded")
+    assert gateway.performed == [("capture", 400), ("refund", 400)]
+
+
+def test_a_capture_of_a_part_without_an_answer_is_performed_as_that_part(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.capture(order.pk, payment.pk, 400, actor=MERCHANT)
+    gateway.on_perform = lambda attempt: OK
+
+    with in_a_minute():
+        recovery.settle_pending()
+
+    assert gateway.performed == [("capture", 400), ("capture", 400)]
+    assert money(order) == {"captured": 400}
 
 
 def test_what_cannot_be_captured_is_refused(gateway, order, shirt):

@@ -27,6 +27,10 @@ def pay(order: Order, **more: Any) -> Payment:
     return payments.pay(order.pk, request, actor=MERCHANT)
 
 
+def pay_by_hand(order: Order) -> Payment:
+    return payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
+
+
 def differences(capsys: Any) -> list[str]:
     try:
         call_command("reconcile_payments")
@@ -46,11 +50,19 @@ def test_the_books_agree_when_all_is_settled(stripe, order, capsys):
     assert differences(capsys) == []
 
 
-def test_what_was_only_marked_as_refunded_is_no_difference(stripe, order, capsys):
-    payment = pay(order)
+def test_t10_what_was_only_marked_as_refunded_is_listed_and_no_difference(stripe, order, capsys):
+    payment, by_hand = pay(order, amount=600), pay_by_hand(order)
+    payments.refund(order.pk, payment.pk, 200, actor=MERCHANT)
     payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+    payments.refund(order.pk, by_hand.pk, None, actor=MERCHANT)
 
-    assert differences(capsys) == []
+    call_command("reconcile_payments")
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"stripe {payment.reference}: $4.00 were marked as refunded by {MERCHANT.name} and never "
+        f"sent, payment {payment.pk}",
+        "The books of the last 7 days agree.",
+    ]
 
 
 def test_what_is_open_differs_until_it_is_settled(stripe, order, capsys):

@@ -17,10 +17,12 @@ from orders.services import orders
 from payments import gateways
 from payments.errors import (
     AmountRefused,
+    CaptureRefused,
     CurrencyNotChargeable,
     GatewayNotConfigured,
     GatewayNotEnabled,
     GatewayRefused,
+    NotRefundable,
     PaymentDeclined,
     PaymentTokenRequired,
 )
@@ -472,15 +474,19 @@ def test_f24_a_refund_that_a_person_called_failed_and_that_was_made_is_found(str
 
 @pytest.mark.parametrize("answer", ["dropped", "500"])
 @pytest.mark.parametrize("works", [True, False])
-def test_f18_a_capture_whose_answer_was_lost_is_made_once(stripe, order, answer, works):
+@pytest.mark.parametrize(("amount", "becomes"), [(1000, "paid"), (600, "partially_paid")])
+def test_f18_a_capture_whose_answer_was_lost_is_made_once(
+    stripe, order, answer, works, amount, becomes
+):
     payment = pay(order, method=AUTHORIZE)
     stripe.fault(operation="capture", answer=answer, works=works)
-    payments.capture(order.pk, payment.pk, actor=MERCHANT)
+    payments.capture(order.pk, payment.pk, amount, actor=MERCHANT)
 
     recovery.settle_pending()
 
-    assert state(order) == ("paid", 1)
-    assert intent(stripe)["amount_received"] == 1000
+    assert state(order) == (becomes, 1)
+    assert intent(stripe)["amount_received"] == amount
+    assert reconciliation.differences(payment.created_at) == []
 
 
 @pytest.mark.parametrize("works", [True, False])
@@ -815,6 +821,20 @@ def test_a_currency_that_the_store_counts_otherwise_is_refused(stripe):
 def test_three_digits_are_charged_in_steps_of_ten(stripe):
     with pytest.raises(AmountRefused):
         pay(order_in("KWD", 3, 1255))
+
+
+def test_three_digits_are_captured_and_refunded_in_steps_of_ten(stripe):
+    bought = order_in("KWD", 3, 1250)
+    payment = pay(bought, method=AUTHORIZE)
+
+    with pytest.raises(CaptureRefused):
+        payments.capture(bought.pk, payment.pk, 1245, actor=MERCHANT)
+    payments.capture(bought.pk, payment.pk, 1240, actor=MERCHANT)
+    payments.cancel(bought.pk, actor=MERCHANT)
+    with pytest.raises(NotRefundable):
+        payments.refund(bought.pk, payment.pk, 5, actor=MERCHANT)
+
+    assert moved(stripe) == [("authorize", 1250), ("capture", 1240)]
 
 
 # Waiting.

@@ -1,6 +1,7 @@
 """Paying on the wire: gateways, transactions of an order, and what a shopper learns of them."""
 
 import itertools
+import json
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from api import clock
 from orders.models import Order
 from payments.gateways.base import UNKNOWN, Answer, Outcome
-from payments.models import Gateway, Payment
+from payments.models import Attempt, Gateway, Payment
 from payments.services import payments, recovery
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, filled_cart, paid_order, product, stock_of, unpaid_order
@@ -387,6 +388,187 @@ def test_only_an_open_authorization_is_captured(back_office):
         assert (error["status"], error["code"]) == (422, "transaction_not_capturable")
 
 
+def test_t09_a_capture_of_a_part_takes_that_part(back_office):
+    order = order_of(2000)
+    authorized = authorize(back_office, order, "test")
+
+    answer = act(
+        back_office, order, authorized, "capture", {"amount": 500, "custom_reference": "A-7"}
+    )
+
+    shown = answer.json()["data"]
+    assert (answer.status_code, shown["custom_reference"]) == (200, "A-7")
+    assert states(back_office, order)[:2] == ("incomplete", "partially_paid")
+    prices = back_office.get(f"/v2/orders/{order.pk}").json()["data"]["meta"]["display_price"]
+    sums = [prices[name]["amount"] for name in ("paid", "authorized", "balance_owing")]
+    assert sums == [500, 0, 1500]
+    assert pay(back_office, order).json()["data"]["amount"] == 1500
+
+
+def test_more_than_is_authorized_is_not_captured(back_office):
+    order = order_of(2000)
+    authorized = authorize(back_office, order)
+
+    error = the_error(act(back_office, order, authorized, "capture", {"amount": 2001}))
+
+    assert (error["status"], error["source"]) == (422, "data.amount")
+    assert error["code"] == "amount_not_capturable"
+
+
+# A call about money of which not all is understood is not done.
+
+
+@pytest.fixture
+def to_move(back_office) -> dict[str, str]:
+    """Where money can be moved, by the name of the call."""
+    paid, authorized, waiting, unpaid = (order_of(2000) for _ in range(4))
+    for order, fields in (
+        (paid, {}),
+        (authorized, {"method": "authorize", "gateway": "test"}),
+        (waiting, {"gateway": "test", "payment": "requires_action"}),
+    ):
+        assert pay(back_office, order, **fields).status_code in {200, 202}
+    one = {
+        each: f"{transactions_of(each)}/{each.payments.get().pk}"
+        for each in (paid, authorized, waiting)
+    }
+    return {
+        "pay": f"/v2/orders/{unpaid.pk}/payments",
+        "capture": f"{one[authorized]}/capture",
+        "refund": f"{one[paid]}/refund",
+        "cancel": f"{one[authorized]}/cancel",
+        "confirm": f"{one[waiting]}/confirm",
+        "order": f"/v2/orders/{paid.pk}",
+    }
+
+
+NEEDED = {"pay": {"gateway": "test", "method": "purchase"}, "order": {"status": "cancelled"}}
+CALLS = ["pay", "capture", "refund", "cancel", "confirm", "order"]
+
+
+def ask(api: Api, call: str, path: str, body: Any, query: str = "") -> Any:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return api.send("PUT" if call == "order" else "POST", path + query, text)
+
+
+def assert_not_done(answer: Any, *expected: tuple[str, str]) -> None:
+    """Refused by these fields for these reasons, and no money moved."""
+    errors = answer.json()["errors"]
+    assert sorted((error["source"], error["code"]) for error in errors) == sorted(expected)
+    assert answer.status_code == 422
+    assert {error["status"] for error in errors} == {422}
+    assert not Attempt.objects.exists()
+    assert sorted(Payment.objects.values_list("status", flat=True)) == (
+        ["complete", "complete", "pending"]
+    )
+    assert not Order.objects.filter(status="cancelled").exists()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_t10_a_name_that_nobody_knows_is_refused_by_its_source(back_office, to_move, call):
+    data = NEEDED.get(call, {})
+
+    def told(body: Any, query: str = "") -> Any:
+        return ask(back_office, call, to_move[call], body, query)
+
+    unknown = "unknown_field"
+    assert_not_done(told({"data": {**data, "amout": 500}}), ("data.amout", unknown))
+    assert_not_done(told({"data": data, "amount": 500}), ("amount", unknown))
+    assert_not_done(told({"data": data}, "?amount=500"), ("amount", unknown))
+    assert_not_done(
+        told({"data": {**data, "Amount": 5, "x": {}}, "meta": None}),
+        *(("data.Amount", unknown), ("data.x", unknown), ("meta", unknown)),
+    )
+    if call != "order":
+        nested = {**data, "options": {"amount": 500, "receipt_email": "a@b.c"}}
+        assert_not_done(
+            told({"data": nested}),
+            ("data.options.amount", unknown),
+            ("data.options.receipt_email", "not_supported"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "value"),
+    [
+        ("pay", "payment_method_types", ["card"]),
+        ("capture", "capture_mechanism", "manual"),
+        ("refund", "refund_mechanism", "manual"),
+        ("confirm", "payment", "pi_1"),
+        ("order", "external_ref", "x"),
+        ("order", "payment", "refunded"),
+        ("order", "shipping", "fulfilled"),
+    ],
+)
+def test_a_published_field_that_nothing_comes_of_is_refused(
+    back_office, to_move, call, field, value
+):
+    body = {"data": {**NEEDED.get(call, {}), field: value}}
+
+    answer = ask(back_office, call, to_move[call], body)
+
+    assert_not_done(answer, (f"data.{field}", "not_supported"))
+
+
+WRONG_KINDS: list[Any] = ["x", "500", 1.5, 500.0, True, None, [500], {}]
+
+
+@pytest.mark.parametrize("call", ["capture", "refund", "pay"])
+def test_t09_an_amount_of_a_wrong_kind_or_size_moves_nothing(back_office, to_move, call):
+    # What is too much or too little for a payment is refused as the contract has it.
+    for amount in [*WRONG_KINDS, *([] if call == "pay" else [-1, 0, 2**63])]:
+        data = {**NEEDED.get(call, {}), "amount": amount}
+        answer = ask(back_office, call, to_move[call], {"data": data})
+
+        [error] = answer.json()["errors"]
+        assert_not_done(answer, ("data.amount", error["code"]))
+
+
+def test_data_that_is_no_object_moves_nothing(back_office, to_move):
+    for call in ("capture", "refund", "cancel", "confirm"):
+        for data in ([], [{"amount": 1}], "x", None, 5, True):
+            for body in ({"data": data}, data):
+                answer = ask(back_office, call, to_move[call], json.dumps(body))
+
+                [error] = answer.json()["errors"]
+                assert_not_done(answer, ("data", error["code"]))
+
+
+@pytest.mark.parametrize(
+    "body", ['{"data": {"amount": 1, "amount": 2}}', '{"data": {}, "data": 1}']
+)
+def test_a_name_that_stands_twice_moves_nothing(back_office, to_move, body):
+    for call in CALLS:
+        answer = ask(back_office, call, to_move[call], body)
+
+        assert (answer.status_code, the_error(answer)["code"]) == (400, "malformed")
+    assert not Attempt.objects.exists()
+
+
+def test_what_a_refusal_repeats_of_unknown_names_is_bounded(back_office, to_move):
+    names = {f"{number}\ud800" + "x" * 500: 1 for number in range(50)}
+
+    answer = ask(back_office, "refund", to_move["refund"], {"data": names})
+
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 20)
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize("call", ["capture", "refund", "cancel", "confirm"])
+@pytest.mark.parametrize("body", ["", "{}", {"data": {}}, {"data": {"options": {}}}], ids=str)
+def test_to_say_nothing_is_understood(back_office, to_move, call, body):
+    answer = ask(back_office, call, to_move[call], body)
+
+    assert answer.status_code == 200
+
+
+def test_a_type_says_nothing_more_than_the_address(back_office, to_move):
+    for call in ("capture", "refund", "confirm", "pay", "order"):
+        body = {"data": {**NEEDED.get(call, {}), "type": "transaction"}}
+
+        assert ask(back_office, call, to_move[call], body).status_code == 200
+
+
 def test_refunding_a_part_changes_the_transaction_in_place(back_office):
     order = order_of(3000)
     paid = pay(back_office, order)
@@ -426,7 +608,7 @@ def test_each_part_of_a_split_payment_is_refunded_by_itself(back_office):
     assert states(back_office, order)[1] == "refunded"
 
 
-@pytest.mark.parametrize("amount", [0, -1, 2001, 2**63, 10**30])
+@pytest.mark.parametrize("amount", [2001, 2**53 - 1])
 def test_f24_no_more_is_refunded_than_was_paid(back_office, amount):
     order = order_of(3000)
     paid = pay(back_office, order)

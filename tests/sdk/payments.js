@@ -255,7 +255,7 @@ test('malformed payments and unknown gateways are refused before any stock moves
   const wrong = [
     [400, { gateway: 'manual' }],
     [422, { gateway: 'manual', method: 'barter' }],
-    [400, { ...MANUAL, amount: 'all' }],
+    [422, { ...MANUAL, amount: 'all' }],
     [400, { ...MANUAL, amount: 0 }],
     [400, { ...MANUAL, amount: -1 }],
     [422, { gateway: 'nobody', method: 'purchase' }],

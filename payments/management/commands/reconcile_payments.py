@@ -16,9 +16,10 @@ class Command(BaseCommand):
     def handle(self, *, days: int, **options: Any) -> None:
         if days < 1:
             raise CommandError("--days is at least 1.")
-        differences = reconciliation.differences(clock.now() - timedelta(days=days))
-        for difference in differences:
-            self.stdout.write(str(difference))
+        since = clock.now() - timedelta(days=days)
+        differences = reconciliation.differences(since)
+        for listed in [*differences, *reconciliation.marked_only(since)]:
+            self.stdout.write(str(listed))
         if differences:
             raise CommandError(f"{len(differences)} differences in the last {days} days.")
         self.stdout.write(f"The books of the last {days} days agree.")

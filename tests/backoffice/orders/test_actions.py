@@ -185,11 +185,24 @@ def test_capture_takes_what_was_authorized(admin_client):
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
     asked = text(admin_client.get(action(payment, "capture")))
-    admin_client.post(action(payment, "capture"))
+    admin_client.post(action(payment, "capture"), {"amount": "25.00"})
 
     assert "Takes the authorized $25.00 through Test." in asked
     assert money(order) == (2500, 0, 0)
     assert "/capture/" not in text(admin_client.get(page(order)))
+
+
+def test_a_part_is_captured_and_the_rest_is_owing_again(admin_client):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
+
+    too_much = text(admin_client.post(action(payment, "capture"), {"amount": "25.01"}))
+    said = text(admin_client.post(action(payment, "capture"), {"amount": "10.00"}, follow=True))
+
+    assert "Between 0 and $25.00, which is authorized." in too_much
+    assert "$10.00 is captured." in said
+    assert money(order) == (1000, 0, 0)
+    assert (order.payment, order.payable) == ("partially_paid", 1500)
 
 
 def test_what_is_let_go_gives_the_units_back(admin_client):
@@ -210,7 +223,7 @@ def test_what_is_captured_is_not_captured_again(admin_client):
     payment = paid_by_card(order)
 
     asked = text(admin_client.get(action(payment, "capture")))
-    response = admin_client.post(action(payment, "capture"), follow=True)
+    response = admin_client.post(action(payment, "capture"), {"amount": "10.00"}, follow=True)
 
     assert "cannot be captured in its current state" in asked
     assert "cannot be captured in its current state" in text(response)
