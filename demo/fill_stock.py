@@ -73,7 +73,7 @@ def _product(number: int, at: datetime, dice: Random) -> Product:
 
 _COLUMNS = (
     "id, stock_id, sequence, action, quantity, by_order, available, allocated, held, "
-    "actor_kind, actor_id, actor_name, reason, order_id, created_at, counted_at"
+    "actor_kind, actor_id, actor_name, reason, order_id, created_at, effective_at"
 )
 
 

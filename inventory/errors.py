@@ -101,15 +101,58 @@ class StockMoved(Refusal):
     detail = "The stock moved since this form was opened."
 
 
+def _told(at: datetime) -> str:
+    return f"{at.astimezone(store.time_zone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
 class CountedLater(Refusal):
-    """The total was corrected by a count of a later moment, which found all that this one could."""
+    """A count of a later moment, or of what is to be taken back, has found what was there."""
 
     kind = WRONG_STATE
     code = "counted_later"
 
     def __init__(self, at: datetime) -> None:
-        when = f"{at.astimezone(store.time_zone()):%Y-%m-%d %H:%M:%S %Z}"
-        super().__init__(f"It was counted later, at {when}, and corrected: that stands.")
+        super().__init__(f"It was counted later, at {_told(at)}: that stands.")
+
+
+class AwayThen(Refusal):
+    """Units that had been shipped at the moment of the count came back since."""
+
+    kind = WRONG_STATE
+    code = "away_then"
+
+    def __init__(self, back_at: datetime) -> None:
+        super().__init__(
+            "Units of an order were sent away before that and were put back since, at "
+            f"{_told(back_at)}: nobody can tell whether they were on the shelf then. Count again "
+            "now."
+        )
+
+
+class CountedSinceShipped(Refusal):
+    """Units were counted since they were shipped: a person must say whether they were there."""
+
+    kind = WRONG_STATE
+    code = "counted_since_shipped"
+
+    def __init__(self, sku: str, at: datetime) -> None:
+        super().__init__(
+            f"{sku} was counted since it was shipped, at {_told(at)}. Say whether these units were "
+            "on the shelf then, or came back since."
+        )
+
+
+class FoundByCount(Refusal):
+    """Counts since the shipment found more than there should be: perhaps what is put back now."""
+
+    kind = WRONG_STATE
+    code = "found_by_count"
+
+    def __init__(self, sku: str, at: datetime) -> None:
+        super().__init__(
+            f"{sku} was counted since it was shipped, at {_told(at)}, and more was found than the "
+            "log said: these units may be among them. Refund without putting them back, and count."
+        )
 
 
 class NotUndoable(Refusal):

@@ -388,8 +388,9 @@ class StockTransaction(ActedBy):
     reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
-    # When it was counted: for the entries of a count, and for those that took them back.
-    counted_at = models.DateTimeField(null=True)
+    # From when it counts, where that was before it was written: a count's correction from the
+    # moment of the count, and what takes an entry back from that entry's own moment.
+    effective_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -403,9 +404,8 @@ class StockTransaction(ActedBy):
                 condition=Q(action__in=Action.values), name="stock_transaction_known_action"
             ),
             models.CheckConstraint(
-                condition=Q(counted_at=None)
-                | Q(by_order=False, action__in=[Action.INCREMENT, Action.DECREMENT]),
-                name="stock_transaction_counted_by_hand",
+                condition=Q(effective_at=None) | Q(effective_at__lte=F("created_at")),
+                name="stock_transaction_effective_by_then",
             ),
         ]
         indexes = [
@@ -419,6 +419,18 @@ class StockTransaction(ActedBy):
                 fields=["stock", "sequence"],
                 condition=Q(by_order=False),
                 name="stock_moved_by_hand",
+            ),
+            # What was found out later about a moment, among however many entries.
+            models.Index(
+                fields=["stock", "created_at"],
+                condition=Q(effective_at__isnull=False),
+                name="stock_effective_before",
+            ),
+            # What came back of shipped orders.
+            models.Index(
+                fields=["stock", "created_at"],
+                condition=Q(by_order=True, action=Action.INCREMENT),
+                name="stock_that_came_back",
             ),
             BrinIndex(fields=["created_at"], name="stock_transactions_by_day"),
         ]
@@ -439,6 +451,56 @@ class StockTransaction(ActedBy):
     def numbers(self) -> str:
         """Return the numbers after this entry, worded as the stock words its own."""
         return _sum(self)
+
+
+class StockCount(ActedBy):
+    """What somebody found on the shelf at a moment: evidence, also where the log says the same.
+
+    Written and withdrawn under the stock's lock only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # No foreign key in the database, as in the log.
+    stock = models.ForeignKey(
+        Stock, models.PROTECT, related_name="counts", db_constraint=False, db_index=False
+    )
+    units = models.IntegerField()
+    counted_at = models.DateTimeField()
+    # By how much it corrected the total; 0 where it agreed.
+    change = models.BigIntegerField()
+    # The number of the log's last entry then: the correction itself, if there was one.
+    sequence = models.BigIntegerField()
+    # The line that it came from, unless it was counted by hand.
+    line = models.ForeignKey(
+        "CountLine",
+        models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    recorded_at = models.DateTimeField()
+    # When it was taken back, and by which entry, if it had corrected anything.
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_sequence = models.BigIntegerField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(
+                fields=["stock", "counted_at"],
+                condition=Q(withdrawn_at=None),
+                name="last_count_of_a_stock",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.units} counted"
+
+    @property
+    def fewer(self) -> int:
+        """Return how many units it found missing."""
+        return -self.change
 
 
 class CountFileQuerySet(models.QuerySet["CountFile"]):
@@ -523,6 +585,11 @@ class CountFile(ActedBy):
         return self.state in self.UNDER_WAY
 
     @property
+    def comes_to_something(self) -> bool:
+        """Tell whether applying it writes anything: that a count agrees is kept, too."""
+        return bool(self.changed or (self.unchanged and self.kind == self.Kind.COUNTS))
+
+    @property
     def percent_done(self) -> int:
         return 100 * self.lines_done // self.lines_total
 
@@ -603,6 +670,11 @@ class CountLine(models.Model):
     @property
     def is_applied(self) -> bool:
         return self.sequence is not None and self.reverted_sequence is None
+
+    @property
+    def agreed(self) -> bool:
+        """Tell whether there was nothing to write to the log, once the line was applied."""
+        return self.change == 0 and not self.error
 
     @staticmethod
     def write(lines: "Sequence[CountLine]") -> None:

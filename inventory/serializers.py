@@ -13,6 +13,7 @@ from api.actors import Actor
 from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
+from inventory.services.log import Past
 from inventory.services.products import Money
 
 # As many currencies as a store may have.
@@ -183,15 +184,13 @@ def stock(row: Stock) -> answers.Stock:
     }
 
 
-def stock_at(
-    row: Stock, entry: StockTransaction | None, moment: datetime
-) -> answers.StockAtAMoment:
-    """Represent the stock as the entry left it; before the first entry there was none."""
+def stock_at(row: Stock, past: Past, moment: datetime) -> answers.StockAtAMoment:
+    """Represent the stock as it was; before the first entry of the log there was none."""
     answer: answers.StockAtAMoment = {**stock(row), "at": at(moment)}
-    answer["total"] = entry.total if entry else 0
-    answer["available"] = entry.available if entry else 0
-    answer["allocated"] = entry.allocated if entry else 0
-    answer["meta"]["updated_at"] = at(entry.created_at if entry else row.product.created_at)
+    answer["total"] = past.total
+    answer["available"] = past.available
+    answer["allocated"] = past.allocated
+    answer["meta"]["updated_at"] = at(past.moved_at or row.product.created_at)
     return answer
 
 

@@ -127,7 +127,8 @@ class InventoryView(ApiView):
             return envelope(serializers.stock(stock))
         if moment > clock.now():
             raise BadRequest("Nobody knows the stock of a moment to come.", source="at")
-        return envelope(serializers.stock_at(stock, stock_log.entry_at(stock, moment), moment))
+        [past] = stock_log.at_moments(stock, [moment])
+        return envelope(serializers.stock_at(stock, past, moment))
 
     def created(self, product_id: uuid.UUID | str) -> Response:
         stock = stock_log.stock_of(uuid.UUID(str(product_id)))

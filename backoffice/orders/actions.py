@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from unfold.widgets import (
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -13,9 +14,10 @@ from unfold.widgets import (
 from api.errors import Refusal
 from backoffice import attention
 from backoffice.actions import Action, ActionForm
-from backoffice.base import units
+from backoffice.base import moment, units
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.forms import MoneyField
+from inventory.services.stock import Whereabouts
 from orders.models import OrderItem
 from orders.services import orders
 from payments.errors import OrderNotPayable, RestIsPending
@@ -61,8 +63,9 @@ SHIP = Action(
 def _what_undoing_does(case: OrderCase) -> list[str]:
     shipped = sum(case.order.items.values_list("shipped", flat=True))
     stock = (
-        f"Brings {units(shipped)} back into the total and lets this order hold them again; "
-        "available stays as it is."
+        f"Brings {units(shipped)} back into the total, as if they had never left, and lets this "
+        "order hold them again; available stays as it is, but for what was counted since and has "
+        "them already."
         if shipped
         else "Moves no stock."
     )
@@ -70,12 +73,38 @@ def _what_undoing_does(case: OrderCase) -> list[str]:
 
 
 class UndoShipForm(ActionForm):
+    """Asks where the units were, if their product was counted since: nobody else can know."""
+
     reason = reason_field("Packed by mistake")
+    whereabouts = forms.TypedChoiceField(
+        label="When it was counted, the units",
+        choices=[
+            ("", "choose"),
+            (Whereabouts.ON_THE_SHELF, "were on the shelf: the count has them already"),
+            (Whereabouts.CAME_BACK, "were away, and came back since"),
+        ],
+        coerce=Whereabouts,
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def __init__(self, data: Any, *, case: OrderCase) -> None:
+        super().__init__(data, case=case)
+        counted = orders.counted_since_shipped(case.order)
+        if not counted:
+            del self.fields["whereabouts"]
+            return
+        told = ", ".join(f"{sku} at {moment(at)}" for sku, at in counted)
+        self.fields["whereabouts"].help_text = f"Counted since the order was shipped: {told}."
 
 
 def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
-    reason = form.cleaned_data["reason"]
-    orders.undo_ship(case.order.pk, actor=case.actor, reason=reason)
+    typed = form.cleaned_data
+    orders.undo_ship(
+        case.order.pk,
+        actor=case.actor,
+        reason=typed["reason"],
+        whereabouts=typed.get("whereabouts"),
+    )
     return f"Order {case.order} is to be shipped again."
 
 

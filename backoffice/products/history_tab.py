@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -88,9 +87,13 @@ class HistoryTab(ProductPage):
             conditions &= Q(order_id__in=_orders_named(asked["order"]))
         begin, end = form.period
         if begin:
-            conditions &= Q(sequence__gt=_last_number(stock, begin - timedelta(microseconds=1)))
+            conditions &= Q(
+                sequence__gt=stock_log.last_number(stock, begin - timedelta(microseconds=1))
+            )
         if end:
-            conditions &= Q(sequence__lte=_last_number(stock, end - timedelta(microseconds=1)))
+            conditions &= Q(
+                sequence__lte=stock_log.last_number(stock, end - timedelta(microseconds=1))
+            )
         return stock.log.filter(conditions)
 
     def _rows(
@@ -136,11 +139,6 @@ def _stock(product: Product) -> Stock:
     return Stock.objects.get(product_id=product.pk, location_id=DEFAULT_LOCATION_ID)
 
 
-def _last_number(stock: Stock, until: datetime) -> int:
-    entry = stock_log.entry_at(stock, until)
-    return entry.sequence if entry else 0
-
-
 @dataclass(frozen=True)
 class LogPage:
     """A part of the log, newest first: found by its numbers, so that every page costs the same."""
@@ -178,26 +176,13 @@ def past(stock: Stock, form: MomentForm) -> str:
     if not form.is_valid() or not form.cleaned_data["at"]:
         return ""
     at: datetime = form.cleaned_data["at"]
-    entry = stock_log.entry_at(stock, at)
-    if entry is None:
+    [then] = stock_log.at_moments(stock, [at])
+    if then.moved_at is None and not then.total:
         return f"{moment(at)}: nothing had moved yet."
     return (
-        f"{moment(at)}: Total {entry.total} = Available {entry.available} + Allocated "
-        f"{entry.allocated} (orders {entry.allocated - entry.held}, set aside {entry.held})"
+        f"{moment(at)}: Total {then.total} = Available {then.available} + Allocated "
+        f"{then.allocated} (orders {then.allocated - then.held}, set aside {then.held})"
     )
-
-
-# One look-up in an index for each point, however long the log is.
-_POINTS = """
-SELECT entry.available, entry.available + entry.allocated
-FROM unnest(%s::timestamptz[]) WITH ORDINALITY AS point (at, position)
-LEFT JOIN LATERAL (
-    SELECT available, allocated FROM inventory_stocktransaction
-    WHERE stock_id = %s AND created_at <= point.at
-    ORDER BY created_at DESC, sequence DESC LIMIT 1
-) AS entry ON true
-ORDER BY point.position
-"""
 
 
 def chart(stock: Stock, form: HistoryForm) -> dict[str, str] | None:
@@ -205,9 +190,8 @@ def chart(stock: Stock, form: HistoryForm) -> dict[str, str] | None:
     moments = _moments(stock, form)
     if not moments:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(_POINTS, [moments, stock.pk])
-        available, total = zip(*cursor.fetchall(), strict=True)
+    points = stock_log.at_moments(stock, moments)
+    available, total = [each.available for each in points], [each.total for each in points]
     long = moments[-1] - moments[0] > timedelta(days=POINTS)
     written = "%Y-%m-%d" if long else "%Y-%m-%d %H:%M"
     labels = [timezone.localtime(each).strftime(written) for each in moments]

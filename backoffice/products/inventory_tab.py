@@ -32,8 +32,8 @@ from backoffice.products.page import (
 )
 from inventory.errors import CountTooLow, StockMoved
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
+from inventory.services import evidence, products
 from inventory.services import log as stock_log
-from inventory.services import products
 from inventory.services import stock as inventory
 from inventory.services.log import totals_at
 
@@ -230,6 +230,7 @@ class InventoryTab(ProductPage):
             "original": product,
             "stock": stock,
             "sentence": sentence(stock),
+            "last_count": evidence.last_count(product.pk),
             "holding": holding,
             "set_aside": set_aside,
             "set_aside_before": stock.held - sum(entry.set_aside for entry in set_aside),
@@ -278,7 +279,7 @@ def _scanned(quantity: str) -> uuid.UUID | None:
 
 def _told(counted: int, difference: int) -> str:
     if not difference:
-        return f"Counted {units(counted)}, as the log says. Nothing was written."
+        return f"Counted {units(counted)}, as the log says: nothing to correct."
     done = "Incremented" if difference > 0 else "Decremented"
     return f"Counted {units(counted)}. {done}: {units(abs(difference))}."
 

@@ -1,11 +1,12 @@
 """The list of products, and a product's own fields."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -14,6 +15,7 @@ from django.utils.text import slugify
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from api import clock
 from api.errors import Refusal
 from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of, uuid_of
 from backoffice.products.actions import ARCHIVE, ProductCase
@@ -23,7 +25,7 @@ from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, product_of_code, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
 from inventory.errors import SkuTaken, SlugTaken
-from inventory.models import DEFAULT_LOCATION_ID, Product
+from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
 from inventory.services import products
 from inventory.services.products import Money
 
@@ -57,6 +59,30 @@ class StockStateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class CountedFilter(admin.SimpleListFilter):
+    """What was never counted, or not for long: of what is managed, since nothing else is."""
+
+    title = "last counted"
+    parameter_name = "counted"
+    DAYS: ClassVar = {"30": 30, "90": 90, "365": 365}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("never", "Never"),
+            *((days, f"Not in the past {days} days") for days in self.DAYS),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
+        asked = str(self.value())
+        if asked not in {"never", *self.DAYS}:
+            return queryset
+        counts = StockCount.objects.filter(stock=OuterRef("stock__pk"), withdrawn_at=None)
+        if asked in self.DAYS:
+            since = clock.now() - timedelta(days=self.DAYS[asked])
+            counts = counts.filter(counted_at__gte=since)
+        return queryset.filter(~Exists(counts), Q(stock__managed=True))
+
+
 class ProductList(ChangeList):
     """Unfold offers to show all where not all were counted: also where all are shown."""
 
@@ -69,7 +95,7 @@ class ProductList(ChangeList):
 @admin.register(Product)
 class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
-    list_filter = ["status", ManagedFilter, StockStateFilter]
+    list_filter = ["status", ManagedFilter, StockStateFilter, CountedFilter]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
     when_empty = "Add the first one, with what there is of it."

@@ -10,7 +10,7 @@ import hashlib
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,10 +33,11 @@ from inventory.models import (
     NewEntry,
     Product,
     Stock,
+    StockCount,
 )
-from inventory.services import count_csv
+from inventory.services import count_csv, evidence
 from inventory.services.count_csv import Line
-from inventory.services.log import Then, counted_since, totals_at
+from inventory.services.log import TakingBack, Then, taking_back, totals_at
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
 
@@ -203,47 +204,81 @@ def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
 
 
 def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
-    product_ids = {line.product_id for line in lines if not line.error and line.product_id}
-    rows = Stock.objects.lock(product_ids) if product_ids else []
-    stocks = {stock.product_id: stock for stock in rows}
+    stocks = _locked([line for line in lines if not line.error])
     entries = _work_out(file, lines, stocks)
     for line, entry in entries:
         line.sequence = entry.sequence
-    _write(file, entries, lambda line: _reason(file, line))
+    moments = [line.counted_at for line, _ in entries]
+    _write(file, entries, moments, lambda line: _reason(file, line))
+    if file.kind == CountFile.Kind.COUNTS:
+        evidence.keep(list(_counted(file, lines, stocks)))
+
+
+def _counted(
+    file: CountFile, lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]
+) -> Iterator[StockCount]:
+    """Make the evidence of what the lines have counted, after they have moved the stock."""
+    for line in lines:
+        if line.error or line.product_id is None:
+            continue
+        assert line.units is not None
+        assert line.counted_at is not None
+        assert line.change is not None
+        stock = stocks[line.product_id]
+        yield evidence.of(
+            stock, line.units, line.counted_at, line.change, actor=file.actor, line=line
+        )
 
 
 def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
-    """Write the opposite of each line's entry.
+    """Write the opposite of each line's entry, and withdraw what the lines have counted.
 
-    Units sold since then cannot be taken back, and a total that a later count corrected is right.
+    Units sold since then cannot be taken back, and what was counted since stands.
     """
     applied_lines = [line for line in lines if line.is_applied]
-    product_ids = {line.product_id for line in applied_lines if line.product_id}
-    rows = Stock.objects.lock(product_ids) if product_ids else []
-    stocks = {stock.product_id: stock for stock in rows}
-    log_entries = [
-        (stocks[line.product_id], line.sequence)
-        for line in applied_lines
-        if line.product_id and line.sequence
-    ]
-    entries = []
-    for line, counted_at in zip(applied_lines, counted_since(log_entries), strict=True):
+    agreeing_lines = [line for line in lines if line.agreed]
+    stocks = _locked([*applied_lines, *agreeing_lines])
+    entries, moments = [], []
+    for line, back in _taking_back(applied_lines, stocks):
         assert line.product_id is not None
         assert line.change
-        line.error = str(CountedLater(counted_at)) if counted_at else ""
+        line.error = str(CountedLater(back.counted_at)) if back.counted_at else ""
         entry = _move(line, stocks.get(line.product_id), -line.change)
         if entry:
             line.reverted_sequence = entry.sequence
             file.reverted += 1
             entries.append((line, entry))
+            moments.append(back.effective_at)
         else:
             file.not_reverted += 1
-    _write(file, entries, lambda line: f"Reverted: {file.name}, line {line.number}")
+    _write(file, entries, moments, lambda line: f"Reverted: {file.name}, line {line.number}")
+    if file.kind == CountFile.Kind.COUNTS:
+        taken_back = [*agreeing_lines, *(line for line, _ in entries)]
+        evidence.withdraw(stocks.values(), [line.pk for line in taken_back])
+
+
+def _locked(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
+    """Lock the stock of the lines' products."""
+    product_ids = {line.product_id for line in lines if line.product_id}
+    rows = Stock.objects.lock(product_ids) if product_ids else []
+    return {stock.product_id: stock for stock in rows}
+
+
+def _taking_back(
+    lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
+) -> Iterator[tuple[CountLine, TakingBack]]:
+    entries = [
+        (stocks[line.product_id], line.sequence)
+        for line in lines
+        if line.product_id and line.sequence
+    ]
+    return zip(lines, taking_back(entries), strict=True)
 
 
 def _write(
     file: CountFile,
     entries: Sequence[tuple[CountLine, NewEntry]],
+    moments: Sequence[datetime | None],
     reason: Callable[[CountLine], str],
 ) -> None:
     if entries:
@@ -252,7 +287,7 @@ def _write(
             [entry for _, entry in entries],
             cause,
             reasons=[reason(line)[:REASON_LENGTH_MAX] for line, _ in entries],
-            counted_at=[line.counted_at for line, _ in entries],
+            effective_at=moments,
         )
 
 
@@ -343,8 +378,8 @@ def _work_out(
             then = totals.get(line.number)
             line.total_before = then.total if then else _total(stock)
             line.change = change = line.units - (then.total if then else 0)
-            if change and then and then.counted_later_at:
-                line.error = str(CountedLater(then.counted_later_at))
+            if change and then and then.refusal:
+                line.error = str(then.refusal)
         entry = _move(line, stock, change)
         _add_to_sums(file, line, change)
         if entry:

@@ -1,8 +1,9 @@
-"""Reading the log: by its numbers, at a moment, and past totals as far as is known by now.
+"""Reading the log: by its numbers, and the past as far as it is known by now.
 
-The log has a count's result from when it was written down. But the result was true at the moment of
-the count already, so the entries of counts carry that moment too. Of several counts, the one with
-the latest moment is right: it found whatever the earlier ones did, and more.
+An entry counts from when it was written, unless it says otherwise. What a count found was true at
+the moment of the count already; and what takes an entry back counts from that entry's own moment,
+so that the two add up to nothing at every moment, as if neither had been. So the numbers of a past
+moment are those that the log had then, and what later entries say of that moment or an earlier one.
 """
 
 import uuid
@@ -12,7 +13,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from inventory.errors import StockNotFound, StockTransactionNotFound
+from api.errors import Refusal
+from inventory.errors import AwayThen, CountedLater, StockNotFound, StockTransactionNotFound
 from inventory.models import BY_HAND, Action, Stock, StockTransaction
 
 
@@ -66,98 +68,170 @@ def set_aside(stock: Stock, limit: int) -> list[StockTransaction]:
     return parts
 
 
-def entry_at(stock: Stock, moment: datetime) -> StockTransaction | None:
-    """Find the entry that made the numbers of a past moment: one look-up in an index.
-
-    None before the log begins, when there was no stock.
-    """
+def last_number(stock: Stock, moment: datetime) -> int:
+    """Return the number of the entry that was the log's last at this moment; 0 before the first."""
     until = stock.log.filter(created_at__lte=moment)
-    return until.order_by("-created_at", "-sequence").first()
+    entry = until.order_by("-created_at", "-sequence").first()
+    return entry.sequence if entry else 0
 
 
-# Past totals, as far as is known by now.
+# The past, as far as it is known by now.
+
+
+class Past(NamedTuple):
+    """A stock's numbers at a past moment, and when it had last moved then."""
+
+    available: int
+    allocated: int
+    held: int
+    moved_at: datetime | None
+
+    @property
+    def total(self) -> int:
+        return self.available + self.allocated
+
+
+def at_moments(stock: Stock, moments: Sequence[datetime]) -> list[Past]:
+    """Return the numbers at each moment: one look-up in an index, however long the log is.
+
+    Before the log begins there was nothing, and nothing had moved.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_AT_MOMENTS, _columns([(stock.pk, moment) for moment in moments]))
+        return [Past(*row) for row in cursor.fetchall()]
 
 
 class Then(NamedTuple):
-    """The total that a count of a past moment is compared with."""
+    """The total that a count of a past moment is compared with, and what speaks against it."""
 
     total: int
-    # The moment of a later count that found another total than the log had: then this one is void.
+    # The moment of the latest count of a later moment.
     counted_later_at: datetime | None = None
+    # When units came back that had been sent away before the moment.
+    came_back_at: datetime | None = None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Return why no count of this moment may find another total, if none may."""
+        if self.counted_later_at:
+            return CountedLater(self.counted_later_at)
+        if self.came_back_at:
+            return AwayThen(self.came_back_at)
+        return None
 
 
 def totals_at(moments: Sequence[tuple[Stock, datetime]]) -> list[Then]:
-    """Return the total of each stock at its moment. The caller holds the rows' locks.
-
-    The log is only read for rows that have moved since.
-    """
-    totals = [Then(stock.total) for stock, _ in moments]
-    moved_since = [
-        (position, stock.pk, moment)
-        for position, (stock, moment) in enumerate(moments)
-        if stock.last_moved_at and stock.last_moved_at > moment
-    ]
-    if moved_since:
-        columns = [list(column) for column in zip(*moved_since, strict=True)]
-        with connection.cursor() as cursor:
-            cursor.execute(_TOTALS_AT, columns)
-            for position, *then in cursor.fetchall():
-                totals[position] = Then(*then)
-    return totals
-
-
-def counted_since(entries: Sequence[tuple[Stock, int]]) -> list[datetime | None]:
-    """Return, for each entry by its number in the log, when a count corrected the total after it.
-
-    Such a count has seen what the entry did: taking that back would make a right total wrong. The
-    caller holds the rows' locks.
-    """
-    stock_ids, numbers = [stock.pk for stock, _ in entries], [number for _, number in entries]
+    """Return the total of each stock at its moment. The caller holds the rows' locks."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTED_SINCE, [stock_ids, numbers])
-        return [counted_at for (counted_at,) in cursor.fetchall()]
+        cursor.execute(_TOTALS_AT, _columns([(stock.pk, moment) for stock, moment in moments]))
+        return [Then(*row) for row in cursor.fetchall()]
 
 
-# A count that was taken back, by an entry with the same moment, adds up to nothing. Every count
-# that matters was written down after the entry that was the last one at the moment asked about.
-_TOTALS_AT = """
-SELECT asked.position, coalesce(entry.total, 0) + coalesce(until_then.change, 0), later.counted_at
-FROM unnest(%s::int[], %s::uuid[], %s::timestamptz[]) AS asked (position, stock_id, moment)
+class TakingBack(NamedTuple):
+    """What there is to know before an entry is taken back."""
+
+    # From when the entry counts, and so what takes it back.
+    effective_at: datetime
+    # When it was counted since, with the entry: to take it back would make a right total wrong.
+    counted_at: datetime | None
+
+
+def taking_back(entries: Sequence[tuple[Stock, int]]) -> list[TakingBack]:
+    """Look into each entry, by its number in the log. The caller holds the rows' locks."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKING_BACK, _columns([(stock.pk, number) for stock, number in entries]))
+        return [TakingBack(*row) for row in cursor.fetchall()]
+
+
+class Shipment(NamedTuple):
+    """When an order's units of a stock left the total, and what was counted since."""
+
+    # None where the log knows of none.
+    shipped_at: datetime | None
+    # The moment of the latest count since then.
+    counted_at: datetime | None
+    # How many units all counts since then, added up, found more or fewer than the log said.
+    found: int
+
+
+def shipments(order_id: uuid.UUID) -> dict[uuid.UUID, Shipment]:
+    """Return the latest shipment of an order, by product."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SHIPMENTS, [order_id])
+        return {product_id: Shipment(*row) for product_id, *row in cursor.fetchall()}
+
+
+def _columns(rows: Sequence[tuple[object, object]]) -> list[list[object]]:
+    return [[first for first, _ in rows], [second for _, second in rows]]
+
+
+# What the log said then, and what entries that were written later say of then.
+_PAST = """
+FROM unnest(%s::uuid[], %s::timestamptz[]) WITH ORDINALITY AS asked (stock_id, moment, position)
 LEFT JOIN LATERAL (
-    SELECT available + allocated AS total, sequence FROM inventory_stocktransaction
+    SELECT available, allocated, held, created_at FROM inventory_stocktransaction
     WHERE stock_id = asked.stock_id AND created_at <= asked.moment
     ORDER BY created_at DESC, sequence DESC LIMIT 1
 ) AS entry ON true
 CROSS JOIN LATERAL (
-    SELECT sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) AS change
-    FROM inventory_stocktransaction
-    WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > coalesce(entry.sequence, 0)
-        AND counted_at <= asked.moment
-) AS until_then
-CROSS JOIN LATERAL (
-    SELECT max(counted_at) AS counted_at FROM (
-        SELECT counted_at FROM inventory_stocktransaction
-        WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > coalesce(entry.sequence, 0)
-            AND counted_at > asked.moment
-        GROUP BY counted_at
-        HAVING sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) <> 0
-    ) AS counts
+    SELECT coalesce(sum(available), 0) AS available, coalesce(sum(allocated), 0) AS allocated,
+        coalesce(sum(held), 0) AS held
+    FROM inventory_stock_effect
+    WHERE stock_id = asked.stock_id AND created_at > asked.moment AND effective_at <= asked.moment
 ) AS later
 """
 
-_COUNTED_SINCE = """
-SELECT later.counted_at
+_AT_MOMENTS = f"""
+SELECT coalesce(entry.available, 0) + later.available,
+    coalesce(entry.allocated, 0) + later.allocated,
+    coalesce(entry.held, 0) + later.held, entry.created_at
+{_PAST}
+ORDER BY asked.position
+"""
+
+# Units of an order were away at the moment if they had been shipped, and are an entry of their own
+# again since. A shipment that was undone counts from when it happened, like the undoing.
+_TOTALS_AT = f"""
+SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
+        + later.available + later.allocated,
+    (SELECT max(counted_at) FROM inventory_stockcount
+     WHERE stock_id = asked.stock_id AND withdrawn_at IS NULL AND counted_at > asked.moment),
+    (SELECT max(back.created_at) FROM inventory_stocktransaction AS back
+     WHERE back.stock_id = asked.stock_id AND back.by_order AND back.action = 'increment'
+        AND back.effective_at IS NULL AND back.created_at > asked.moment
+        AND asked.moment >= (
+            SELECT gone.created_at FROM inventory_stocktransaction AS gone
+            WHERE gone.order_id = back.order_id AND gone.stock_id = back.stock_id
+                AND gone.action = 'decrement' AND gone.sequence < back.sequence
+            ORDER BY gone.sequence DESC LIMIT 1))
+{_PAST}
+ORDER BY asked.position
+"""  # noqa: S608 - as above
+
+# A count that was written down before the entry says nothing about it, and the entry's own count
+# goes with it.
+_TAKING_BACK = """
+SELECT coalesce(entry.effective_at, entry.created_at),
+    (SELECT max(seen.counted_at) FROM inventory_stockcount AS seen
+     WHERE seen.stock_id = asked.stock_id AND seen.withdrawn_at IS NULL
+        AND seen.counted_at >= coalesce(entry.effective_at, entry.created_at)
+        AND seen.sequence >= asked.sequence
+        AND NOT (seen.sequence = asked.sequence AND seen.change <> 0))
 FROM unnest(%s::uuid[], %s::bigint[]) WITH ORDINALITY AS asked (stock_id, sequence, position)
 JOIN inventory_stocktransaction AS entry
     ON entry.stock_id = asked.stock_id AND entry.sequence = asked.sequence
-CROSS JOIN LATERAL (
-    SELECT max(counted_at) AS counted_at FROM (
-        SELECT counted_at FROM inventory_stocktransaction
-        WHERE stock_id = asked.stock_id AND NOT by_order AND sequence > asked.sequence
-            AND counted_at >= coalesce(entry.counted_at, entry.created_at)
-        GROUP BY counted_at
-        HAVING sum(CASE action WHEN 'increment' THEN quantity ELSE -quantity END) <> 0
-    ) AS counts
-) AS later
 ORDER BY asked.position
+"""
+
+_SHIPMENTS = """
+SELECT DISTINCT ON (gone.stock_id) stock.product_id, gone.created_at, seen.counted_at, seen.found
+FROM inventory_stocktransaction AS gone
+JOIN inventory_stock AS stock ON stock.id = gone.stock_id
+CROSS JOIN LATERAL (
+    SELECT max(counted_at) AS counted_at, coalesce(sum(change), 0)::bigint AS found
+    FROM inventory_stockcount
+    WHERE stock_id = gone.stock_id AND withdrawn_at IS NULL AND counted_at >= gone.created_at
+) AS seen
+WHERE gone.order_id = %s AND gone.by_order AND gone.action = 'decrement'
+ORDER BY gone.stock_id, gone.sequence DESC
 """

@@ -7,12 +7,22 @@ transaction; as late as possible. A service that changes a product locks it just
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from api.actors import Actor
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
-from inventory.errors import CountedLater, CountTooLow, NotUndoable, StockMoved, StockNotFound
+from inventory.errors import (
+    CountedLater,
+    CountedSinceShipped,
+    CountTooLow,
+    FoundByCount,
+    NotUndoable,
+    StockMoved,
+    StockNotFound,
+    StockTooLow,
+)
 from inventory.models import (
     BY_HAND,
     FOR_ORDER,
@@ -20,10 +30,13 @@ from inventory.models import (
     REASON_LENGTH_MAX,
     Action,
     CountLine,
+    NewEntry,
+    Product,
     Stock,
     StockTransaction,
 )
-from inventory.services.log import totals_at
+from inventory.services import evidence
+from inventory.services.log import Shipment, shipments, taking_back, totals_at
 from inventory.services.writing import Cause, next_moment, write
 
 
@@ -35,16 +48,19 @@ def move(
     *,
     by_order: bool,
     first_id: uuid.UUID | None = None,
-    counted_at: datetime | None = None,
+    effective_at: datetime | None = None,
 ) -> None:
-    """Apply the actions, each with the product's quantity, to locked rows: all of them or none."""
+    """Apply the actions, each with the product's quantity, to locked rows: all of them or none.
+
+    They count from now, unless an earlier moment is given.
+    """
     entries = [
         stock.move(action, quantities[stock.product_id], by_order=by_order)
         for stock in stocks
         for action in actions
     ]
-    moments = [counted_at] * len(entries) if counted_at else None
-    write(entries, cause, first_id=first_id, counted_at=moments)
+    moments = [effective_at] * len(entries) if effective_at else None
+    write(entries, cause, first_id=first_id, effective_at=moments)
 
 
 # By hand: in the admin and at /v2/inventories.
@@ -87,11 +103,13 @@ def count(
 
     The entry is the count less the total at the moment of the count, which is now if it is not
     given: so whatever moved since then stays moved. `seen` is the number of the last log entry that
-    the person who counted knew of. Where the log agrees, nothing is written.
+    the person who counted knew of. Where the log agrees, nothing is written to it; what was counted
+    is kept all the same.
 
-    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountedLater if a count
-    of a later moment has corrected the total; CountTooLow if fewer units would be left than are
-    allocated; TooManyUnits.
+    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; where the log does not
+    agree, CountedLater if there is a count of a later moment, AwayThen if units came back since
+    that had been shipped before, CountTooLow if fewer units would be left than are allocated;
+    TooManyUnits.
     """
     claim(key, product_id)
     stock = lock_managed(product_id)
@@ -100,8 +118,8 @@ def count(
     moment = counted_at or next_moment(stock)
     [then] = totals_at([(stock, moment)])
     difference = counted - then.total
-    if difference and then.counted_later_at:
-        raise CountedLater(then.counted_later_at)
+    if difference and then.refusal:
+        raise then.refusal
     if stock.available + difference < 0:
         raise CountTooLow(
             f"{-difference} fewer than the log says, but only {stock.available} of {stock.total} "
@@ -112,7 +130,8 @@ def count(
         action = Action.INCREMENT if difference > 0 else Action.DECREMENT
         cause = Cause(actor, words_of_count(counted, counted_at, reason))
         quantities = {product_id: abs(difference)}
-        move([stock], [action], quantities, cause, by_order=BY_HAND, counted_at=moment)
+        move([stock], [action], quantities, cause, by_order=BY_HAND, effective_at=moment)
+    evidence.keep([evidence.of(stock, counted, moment, difference, actor=actor)])
     return difference
 
 
@@ -132,7 +151,9 @@ def words_of_count(counted: int, counted_at: datetime | None, reason: str) -> st
 def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransaction:
     """Write and return the opposite of an entry made by hand, if that is still the log's last.
 
-    Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it.
+    It counts from when the entry did, so that the two add up to nothing at every moment.
+    Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it;
+    CountedLater if it was counted since, with the entry.
     """
     # Entries never change: only whether this is the last one must be checked under the lock.
     entry = StockTransaction.objects.filter(stock__product_id=product_id, sequence=sequence).first()
@@ -142,9 +163,14 @@ def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransact
         raise NotUndoable
     if from_file:
         raise NotUndoable("A file of counts wrote this entry: revert the file, or count again.")
+    [back] = taking_back([(stock, sequence)])
+    if back.counted_at:
+        raise CountedLater(back.counted_at)
     cause = Cause(actor, f"undo: {entry.reason}"[:REASON_LENGTH_MAX])
     opposite, quantities = OPPOSITES[Action(entry.action)], {product_id: entry.quantity}
-    move([stock], [opposite], quantities, cause, by_order=BY_HAND, counted_at=entry.counted_at)
+    move([stock], [opposite], quantities, cause, by_order=BY_HAND, effective_at=back.effective_at)
+    if entry.effective_at:
+        evidence.follow_undo(stock, undone=sequence)
     return entry
 
 
@@ -200,16 +226,61 @@ def ship(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Act
     move(stocks, [Action.DEALLOCATE, Action.DECREMENT], quantities, cause, by_order=FOR_ORDER)
 
 
+class Whereabouts(StrEnum):
+    """Where the units of an undone shipment were, if their product was counted since."""
+
+    ON_THE_SHELF = "shelf"
+    CAME_BACK = "back"
+
+
 def undo_ship(
-    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+    quantities: Mapping[uuid.UUID, int],
+    *,
+    order_id: uuid.UUID,
+    actor: Actor,
+    reason: str,
+    whereabouts: Whereabouts | None = None,
 ) -> None:
     """Bring back the units that an order took out of the total, and let it hold them again.
 
-    Raises: StockNotFound if one of the products is no longer managed; TooManyUnits.
+    They count from when they were shipped, as if they never had been. Where the product was counted
+    since, that count has them already if they were on the shelf then; else they are back from now.
+
+    Raises: StockNotFound if one of the products is no longer managed; CountedSinceShipped if one
+    was counted and nobody says where the units were; StockTooLow if the count has them and others
+    have taken them since; TooManyUnits.
     """
     stocks = _lock_managed_for_order(quantities)
-    cause = Cause(actor, reason, order_id)
-    move(stocks, [Action.INCREMENT, Action.ALLOCATE], quantities, cause, by_order=FOR_ORDER)
+    shipped = shipments(order_id)
+    entries: list[NewEntry] = []
+    moments: list[datetime | None] = []
+    confirmed = []
+    for stock in stocks:
+        shipment = shipped.get(stock.product_id, _UNKNOWN)
+        quantity = quantities[stock.product_id]
+        if shipment.counted_at and whereabouts is None:
+            raise CountedSinceShipped(_sku_of(stock), shipment.counted_at)
+        if shipment.counted_at and whereabouts == Whereabouts.ON_THE_SHELF:
+            confirmed.append(stock)
+            entries.append(_allocate_again(stock, quantity))
+            moments.append(None)
+            continue
+        for action in (Action.INCREMENT, Action.ALLOCATE):
+            entries.append(stock.move(action, quantity, by_order=FOR_ORDER))
+            moments.append(None if shipment.counted_at else shipment.shipped_at)
+    write(entries, Cause(actor, reason, order_id), effective_at=moments)
+    evidence.confirm(confirmed, actor=actor)
+
+
+def _allocate_again(stock: Stock, quantity: int) -> NewEntry:
+    try:
+        return stock.move(Action.ALLOCATE, quantity, by_order=FOR_ORDER)
+    except StockTooLow as refusal:
+        raise StockTooLow(f"{_sku_of(stock)}: {refusal}") from refusal
+
+
+# A shipment that the log does not know.
+_UNKNOWN = Shipment(shipped_at=None, counted_at=None, found=0)
 
 
 def put_back(
@@ -217,11 +288,22 @@ def put_back(
 ) -> None:
     """Make units that came back from a shipped order available again.
 
-    Raises: StockNotFound if one of the products is no longer managed; TooManyUnits.
+    The parcel was away and has come back, so this counts from now, unlike what undoes a shipment.
+    Raises: StockNotFound if one of the products is no longer managed; FoundByCount if the counts
+    since the shipment found more than there should be; TooManyUnits.
     """
     stocks = _lock_managed_for_order(quantities)
+    shipped = shipments(order_id)
+    for stock in stocks:
+        shipment = shipped.get(stock.product_id, _UNKNOWN)
+        if shipment.counted_at and shipment.found > 0:
+            raise FoundByCount(_sku_of(stock), shipment.counted_at)
     cause = Cause(actor, reason, order_id)
     move(stocks, [Action.INCREMENT], quantities, cause, by_order=FOR_ORDER)
+
+
+def _sku_of(stock: Stock) -> str:
+    return Product.objects.values_list("sku", flat=True).get(pk=stock.product_id)
 
 
 def _lock_managed_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:

@@ -39,14 +39,14 @@ WITH moved AS (
 )
 INSERT INTO inventory_stocktransaction
     (id, stock_id, sequence, action, quantity, by_order, available, allocated, held,
-     actor_kind, actor_id, actor_name, reason, order_id, created_at, counted_at)
+     actor_kind, actor_id, actor_name, reason, order_id, created_at, effective_at)
 SELECT entry.id, entry.stock_id, entry.sequence, entry.action, entry.quantity, entry.by_order,
        entry.available, entry.allocated, entry.held, %s, %s, %s, coalesce(entry.reason, %s),
-       %s::uuid, moved.moved_at, entry.counted_at
+       %s::uuid, moved.moved_at, entry.effective_at
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::int[], %s::bool[], %s::int[],
             %s::int[], %s::int[], %s::text[], %s::timestamptz[])
     AS entry (id, stock_id, sequence, action, quantity, by_order, available, allocated, held,
-              reason, counted_at)
+              reason, effective_at)
 JOIN moved ON moved.id = entry.stock_id
 """
 
@@ -61,12 +61,12 @@ def write(
     *,
     first_id: uuid.UUID | None = None,
     reasons: list[str] | None = None,
-    counted_at: Sequence[datetime | None] | None = None,
+    effective_at: Sequence[datetime | None] | None = None,
 ) -> None:
     """Write locked rows, as their entries left them, and their log entries, in one statement.
 
     `first_id` becomes the id of the first entry; `reasons`, one per entry, override the cause's;
-    `counted_at`, one per entry, says when a count was taken.
+    `effective_at`, one per entry, is from when it counts, if not from when it is written.
     Raises: RowMoved, when the caller must roll back.
     """
     stocks = {entry.stock.pk: entry.stock for entry in entries}.values()
@@ -78,7 +78,7 @@ def write(
         _array(stock.held for stock in stocks),
         _array(stock.sequence for stock in stocks),
         _array(old_sequences[stock.pk] for stock in stocks),
-        _array(next_moment(stock).isoformat() for stock in stocks),
+        _array(moment.isoformat() for moment in _moments(stocks, entries, effective_at)),
         cause.actor.kind,
         cause.actor.id,
         cause.actor.name,
@@ -94,7 +94,7 @@ def write(
         _array(entry.allocated for entry in entries),
         _array(entry.held for entry in entries),
         reasons,
-        list(counted_at) if counted_at else None,
+        list(effective_at) if effective_at else None,
     ]
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, parameters)
@@ -122,6 +122,22 @@ def _sequences_before(entries: Sequence[NewEntry]) -> dict[uuid.UUID, int]:
     for entry in entries:
         sequences.setdefault(entry.stock.pk, entry.sequence - 1)
     return sequences
+
+
+def _moments(
+    stocks: Iterable[Stock],
+    entries: Sequence[NewEntry],
+    effective_at: Sequence[datetime | None] | None,
+) -> Iterable[datetime]:
+    """Return when each row moves: no entry is written before the moment from which it counts.
+
+    That one lies ahead if another machine, whose clock is faster, has named it.
+    """
+    moments = {stock.pk: next_moment(stock) for stock in stocks}
+    for entry, effective in zip(entries, effective_at or (), strict=False):
+        if effective:
+            moments[entry.stock.pk] = max(moments[entry.stock.pk], effective)
+    return moments.values()
 
 
 def next_moment(stock: Stock) -> datetime:

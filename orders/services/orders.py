@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F
@@ -13,7 +14,9 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory.errors import StockTooLow
+from inventory.services import log
 from inventory.services import stock as inventory
+from inventory.services.stock import Whereabouts
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
@@ -218,11 +221,20 @@ def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | No
 
 
 @in_transaction
-def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None = None) -> None:
+def undo_ship(
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str,
+    whereabouts: Whereabouts | None = None,
+    key: Key | None = None,
+) -> None:
     """Let a shipped order, whose goods are still there after all, hold its units again.
 
+    `whereabouts` tells of the products that were counted since: see `counted_since_shipped`.
     Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
-    StockNotFound, if a product's stock is no longer managed.
+    CountedSinceShipped, if `whereabouts` is missing; StockTooLow, if others have taken what was
+    counted; StockNotFound, if a product's stock is no longer managed.
     """
     claim(key, order_id)
     order = Order.objects.lock(order_id)
@@ -239,14 +251,33 @@ def undo_ship(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None
     note_event(order, OrderEvent.Kind.SHIP_UNDONE, actor=actor, text=reason)
     if lines:
         back = summed([(line.product_id, line.shipped) for line in lines if line.product_id])
-        inventory.undo_ship(back, order_id=order_id, actor=actor, reason=f"ship undone: {reason}")
+        inventory.undo_ship(
+            back,
+            order_id=order_id,
+            actor=actor,
+            reason=f"ship undone: {reason}",
+            whereabouts=whereabouts,
+        )
+
+
+def counted_since_shipped(order: Order) -> list[tuple[str, datetime]]:
+    """Name the products of a shipped order that were counted since, each with the last moment."""
+    shipped = {
+        product_id: shipment.counted_at
+        for product_id, shipment in log.shipments(order.pk).items()
+        if shipment.counted_at
+    }
+    lines = OrderItem.objects.filter(order=order, shipped__gt=0, product_id__in=shipped)
+    skus = dict(lines.order_by("position").values_list("product_id", "sku"))
+    return [(sku, shipped[product_id]) for product_id, sku in skus.items()]
 
 
 def put_back(order: Order, units: Mapping[uuid.UUID, int], *, actor: Actor, reason: str) -> None:
     """Make units of the locked, shipped order, by the id of their line, available again.
 
-    This comes last in its transaction, since it locks stock. Raises: NotPutBack; StockNotFound, if
-    a product's stock is no longer managed.
+    This comes last in its transaction, since it locks stock. Raises: NotPutBack; FoundByCount, if
+    the units may have been counted already; StockNotFound, if a product's stock is no longer
+    managed.
     """
     assert_in_transaction()
     lines = {line.pk: line for line in OrderItem.objects.filter(order=order, pk__in=units)}

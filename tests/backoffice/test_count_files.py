@@ -54,6 +54,24 @@ def text(response: Any) -> str:
     return " ".join(unescape(response.content.decode()).split())
 
 
+def test_t02_a_file_in_which_all_agrees_is_applied_too_so_that_it_is_kept(clerk):
+    product(10, sku="A")
+    product(10, sku="B")
+    send(clerk, "sku,count\nA,10\nB,10\n")
+    file = worked()
+    page = text(clerk.get(page_of(file)))
+
+    clerk.post(page_of(file, "apply"))
+    applied = text(clerk.get(page_of(worked())))
+    clerk.post(page_of(file, "revert"))
+    reverted = text(clerk.get(page_of(worked())))
+
+    assert "Applying it makes no change, and keeps that 2 agree." in page
+    assert ">Apply</button>" in page
+    assert "It made no change, and kept that 2 agree." in applied
+    assert "It made no change, and kept that 2 agree, all taken back." in reverted
+
+
 def test_a_file_goes_from_upload_to_applied_and_back(clerk):
     shirt = product(10, sku="A")
 

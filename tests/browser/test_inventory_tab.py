@@ -134,7 +134,7 @@ def test_numbers_that_cannot_be_refreshed_are_said_to_be_old(at_the_tab, mug):
         ("Allocate", "5", "After it: Total 50 = Available 35 + Allocated 15"),
         ("Deallocate", "4", "After it: Total 50 = Available 44 + Allocated 6"),
         ("Count", "48", "Will be written: decrement 2. After it: Total 48 = Available 38"),
-        ("Count", "50", "The log says the same: nothing will be written."),
+        ("Count", "50", "The log says the same: nothing to correct."),
         ("Decrement", "41", "Only 40 are available."),
         ("Allocate", "41", "Only 40 are available."),
         ("Deallocate", "5", "Only 4 are set aside by hand."),

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,6 +15,7 @@ from inventory.errors import CountTooLow, NotUndoable, StockMoved, StockNotFound
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
+from inventory.services.log import Then, totals_at
 from inventory.services.writing import RowMoved
 from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
@@ -157,11 +158,11 @@ def test_stock_that_is_not_managed_is_not_counted(act):
         act(product(managed=False).pk, 1, actor=MERCHANT)
 
 
-def test_a_count_costs_one_lock_and_one_write():
+def test_a_count_costs_one_lock_one_look_back_one_write_and_its_evidence():
     shirt = product(50)
 
     # BEGIN and COMMIT are a savepoint here, each with its release.
-    assert statements(lambda: inventory.count(shirt.pk, 40, actor=MERCHANT)) == 4
+    assert statements(lambda: inventory.count(shirt.pk, 40, actor=MERCHANT)) == 6
 
 
 # Undo.
@@ -248,11 +249,15 @@ def test_without_the_lock_counts_collide(monkeypatch):
     all_have_read = threading.Barrier(8, timeout=PATIENCE_SECONDS)
 
     def read(rows: StockQuerySet, product_ids: Collection[uuid.UUID]) -> list[Stock]:
-        found = list(rows.filter(product_id__in=product_ids))
+        return list(rows.filter(product_id__in=product_ids))
+
+    def look_back(moments: Sequence[tuple[Stock, datetime]]) -> list[Then]:
+        then = totals_at(moments)
         all_have_read.wait()
-        return found
+        return then
 
     monkeypatch.setattr(StockQuerySet, "lock", read)
+    monkeypatch.setattr(inventory, "totals_at", look_back)
 
     outcomes = run_together(*[partial(inventory.count, shirt.pk, 45, actor=MERCHANT)] * 8)
 
@@ -287,12 +292,14 @@ def test_the_stock_of_a_past_moment_is_told(from_nine):
 
 
 def test_an_entry_counts_from_its_own_moment_on(from_nine):
-    shirt = product(50)
-    entry = last_entry(shirt)
+    entry = last_entry(product(50))
+    moments = [entry.created_at - timedelta(microseconds=1), entry.created_at]
 
-    before = entry.created_at - timedelta(microseconds=1)
-    assert stock_log.entry_at(entry.stock, entry.created_at) == entry
-    assert stock_log.entry_at(entry.stock, before) is None
+    before, then = stock_log.at_moments(entry.stock, moments)
+
+    assert (before.total, before.moved_at) == (0, None)
+    assert (then.total, then.moved_at) == (50, entry.created_at)
+    assert [stock_log.last_number(entry.stock, moment) for moment in moments] == [0, 1]
 
 
 def test_of_entries_of_one_moment_the_last_one_counts():
@@ -300,7 +307,8 @@ def test_of_entries_of_one_moment_the_last_one_counts():
         shirt = product(50)
         move(shirt, Action.DECREMENT, 1)
 
-    assert stock_log.entry_at(stock_of(shirt), NINE) == last_entry(shirt)
+    assert stock_log.at_moments(stock_of(shirt), [NINE])[0].total == 49
+    assert stock_log.last_number(stock_of(shirt), NINE) == 2
 
 
 def test_a_past_moment_costs_the_same_however_long_the_log_is():

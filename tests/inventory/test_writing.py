@@ -28,7 +28,7 @@ def write_plainly(
     *,
     first_id: uuid.UUID | None = None,
     reasons: list[str] | None = None,
-    counted_at: Sequence[datetime | None] | None = None,
+    effective_at: Sequence[datetime | None] | None = None,
 ) -> None:
     """Do what `write` does, row by row in plain Django."""
     before: dict[uuid.UUID, int] = {}
@@ -48,7 +48,7 @@ def write_plainly(
         if not moved:
             raise RowMoved
     each_reason = reasons or [cause.reason] * len(entries)
-    each_moment = counted_at or [None] * len(entries)
+    each_moment = effective_at or [None] * len(entries)
     ids = [first_id or uuid7(), *(uuid7() for _ in entries[1:])]
     written = zip(ids, entries, each_reason, each_moment, strict=True)
     for entry_id, entry, reason, moment in written:
@@ -65,7 +65,7 @@ def write_plainly(
             reason=reason,
             order_id=cause.order_id,
             created_at=moments[entry.stock.pk],
-            counted_at=moment,
+            effective_at=moment,
         )
         row.actor = cause.actor
         row.save(force_insert=True)

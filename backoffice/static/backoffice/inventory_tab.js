@@ -56,7 +56,7 @@
       const then = document.querySelector("#then [data-total]");
       if (moment && !then) return { text: "" };
       const difference = typed - (moment ? Number(then.dataset.total) : now.available + now.allocated);
-      if (difference === 0) return { text: "The log says the same: nothing will be written." };
+      if (difference === 0) return { text: "The log says the same: nothing to correct." };
       after.available += difference;
       if (after.available < 0) {
         return { text: `${-difference} fewer than the log says. ${only(now.available, "available")}`, wrong: true };

@@ -95,6 +95,22 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     assert ("Ship undone", "admin", "Still on the shelf") in told(admin_client, order)
 
 
+def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_client):
+    shirt = product(10, sku="SHIRT")
+    order = shipped_order(shirt, 3)
+    opened = text(admin_client.get(action(order, "undo-ship")))
+    inventory.count(shirt.pk, 10, actor=MERCHANT)
+
+    asked = admin_client.post(action(order, "undo-ship"), {"reason": "Still here"})
+    admin_client.post(action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "no"})
+    before = numbers(shirt)
+    admin_client.post(action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "shelf"})
+
+    assert "whereabouts" not in opened
+    assert "Counted since the order was shipped: SHIRT at 2" in text(asked)
+    assert (before, numbers(shirt)) == ((10, 10, 0), (10, 7, 3))
+
+
 def test_an_order_that_needs_attention_says_why_and_can_be_left_be(admin_client):
     order = paid_order({product(9, price=1000): 1})
     payments.cancel(order.pk, actor=MERCHANT)

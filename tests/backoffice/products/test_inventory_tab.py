@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from api import clock, store
 from api.actors import Actor
-from inventory.models import Action, Product, StockTransaction
+from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import counts, products
 from inventory.services import stock as inventory
 from orders.services import orders
@@ -22,9 +22,9 @@ from tests.http import statements
 pytestmark = pytest.mark.django_db
 
 PRODUCTS = "/admin/inventory/product/"
-# Session, person and product; the stock with its orders; the latest movements, and whether a file
-# of counts made the last one.
-COST_OF_AN_EMPTY_TAB = 6
+# Session, person and product; the stock with its orders; the last count; the latest movements, and
+# whether a file of counts made the last one.
+COST_OF_AN_EMPTY_TAB = 7
 
 
 @pytest.fixture
@@ -239,11 +239,11 @@ def test_a_count_that_agrees_says_that_nothing_was_written(owner):
 
     answer = owner.post(tab(shirt), {"action": "count", "quantity": 1}, follow=True)
 
-    assert "Counted 1 unit, as the log says. Nothing was written." in text(answer)
+    assert "Counted 1 unit, as the log says: nothing to correct." in text(answer)
     assert stock_of(shirt).sequence == 1
 
 
-def test_a_count_of_an_earlier_moment_than_one_that_corrected_says_so(owner):
+def test_a_count_of_an_earlier_moment_than_another_one_says_so(owner):
     shirt = product(50)
     earlier = clock.now()
     inventory.count(shirt.pk, 47, actor=MERCHANT)
@@ -253,6 +253,37 @@ def test_a_count_of_an_earlier_moment_than_one_that_corrected_says_so(owner):
 
     assert "It was counted later, at" in text(answer)
     assert numbers(shirt) == (47, 47, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("counted", "said"),
+    [
+        (50, "as the log said"),
+        (48, "2 fewer than the log said"),
+        (51, "1 more than the log said"),
+    ],
+)
+def test_t02_the_tab_says_when_who_counted_last_and_what_was_found(owner, counted, said):
+    shirt = product(50)
+    never = text(owner.get(tab(shirt)))
+    owner.post(tab(shirt), {"action": "count", "quantity": counted})
+
+    page = text(owner.get(tab(shirt)))
+
+    at = StockCount.objects.get().counted_at
+    assert "Never counted." in never
+    assert f"Last counted: {at:%Y-%m-%d %H:%M:%S} (UTC) by owner, {counted} found, {said}." in page
+
+
+def test_an_entry_that_was_counted_since_is_not_undone_on_the_tab(owner):
+    shirt = product(50)
+    inventory.record(shirt.pk, Action.INCREMENT, 3, actor=MERCHANT)
+    inventory.count(shirt.pk, 53, actor=MERCHANT)
+
+    answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)
+
+    assert "It was counted later, at" in text(answer)
+    assert numbers(shirt) == (53, 53, 0, 0)
 
 
 def test_nothing_may_be_on_the_shelf(owner):

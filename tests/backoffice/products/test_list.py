@@ -1,15 +1,18 @@
 """Products in the admin: their list, and making, editing and deleting them."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from api import clock, store
 from inventory.models import Currency, Price, Product, StockTransaction
 from inventory.services import currencies
+from inventory.services import stock as inventory
 from tests.backoffice.pages import client_with, text
-from tests.factories import paid_order, product, stock_of
+from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +51,26 @@ def test_the_list_shows_the_price_as_people_write_it_and_the_numbers(admin_clien
     shown = text(admin_client.get(PRODUCTS)).split('id="result_list"')[1]
     assert "$1,234.50" in shown
     assert [f">{number}<" in shown for number in (6, 4, 10)] == [True, True, True]
+
+
+def test_t02_what_was_not_counted_for_long_is_found(admin_client):
+    product(5, sku="never")
+    product(sku="free", managed=False)
+    with clock.replaced(lambda: timezone.now() - timedelta(days=100)):
+        inventory.count(product(5, sku="long ago").pk, 5, actor=MERCHANT)
+    today, withdrawn = product(5, sku="today"), product(5, sku="withdrawn")
+    inventory.count(today.pk, 5, actor=MERCHANT)
+    inventory.count(withdrawn.pk, 4, actor=MERCHANT)
+    inventory.undo(withdrawn.pk, 2, actor=MERCHANT)
+
+    def found(counted: str) -> set[str]:
+        listed = admin_client.get(PRODUCTS, {"counted": counted}).context["cl"].queryset
+        return {each.sku for each in listed}
+
+    assert found("never") == {"never", "withdrawn"}
+    assert found("90") == {"never", "withdrawn", "long ago"}
+    assert found("365") == {"never", "withdrawn"}
+    assert found("yesterday") == {"never", "long ago", "today", "free", "withdrawn"}
 
 
 def test_products_are_found_by_name_sku_and_barcode(admin_client):

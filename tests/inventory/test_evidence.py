@@ -1,0 +1,445 @@
+"""What was counted stands, also where it agreed; what was taken back was never there."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from api import clock
+from inventory.errors import (
+    AwayThen,
+    CountedLater,
+    CountedSinceShipped,
+    FoundByCount,
+    NotUndoable,
+    StockTooLow,
+)
+from inventory.models import Action, CountFile, Product, StockCount
+from inventory.services import evidence
+from inventory.services import log as stock_log
+from inventory.services import stock as inventory
+from inventory.services.stock import Whereabouts
+from orders.models import Order
+from orders.services import orders
+from payments.services import payments
+from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
+from tests.inventory.test_log import (
+    NOON,
+    applied,
+    applied_as_it_is,
+    by_file,
+    by_hand,
+    reverted,
+    total,
+)
+
+pytestmark = pytest.mark.django_db
+
+BOTH = pytest.mark.parametrize("count", [by_hand, by_file])
+
+
+@pytest.fixture(autouse=True)
+def ticking() -> Iterator[None]:
+    """A clock that stands at noon and moves on by a second whenever it is looked at."""
+    seconds = itertools.count()
+    with clock.replaced(lambda: NOON + timedelta(seconds=next(seconds))):
+        yield
+
+
+def shipped(made: Product, units: int) -> Order:
+    order = paid_order({made: units})
+    orders.ship(order.pk, actor=MERCHANT)
+    return order
+
+
+def undo_ship(order: Order, whereabouts: Whereabouts | None = None) -> None:
+    orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake", whereabouts=whereabouts)
+
+
+def put_back(order: Order, units: int) -> None:
+    payments.refund(
+        order.pk,
+        order.payments.get().pk,
+        1,
+        actor=MERCHANT,
+        put_back={order.items.get().pk: units},
+    )
+
+
+def numbers(made: Product) -> tuple[int, int, int]:
+    stock = stock_of(made)
+    return stock.total, stock.available, stock.allocated
+
+
+def evidence_of(made: Product) -> list[tuple[int, int]]:
+    """What was found and by how much it corrected, of the counts that stand."""
+    standing = StockCount.objects.filter(stock__product=made, withdrawn_at=None)
+    return list(standing.order_by("counted_at", "sequence").values_list("units", "change"))
+
+
+# A movement and what took it back add up to nothing.
+
+
+def _shipment(made: Product) -> Callable[[], object]:
+    order = shipped(made, 3)
+    return lambda: undo_ship(order)
+
+
+def _increment(made: Product) -> Callable[[], object]:
+    inventory.record(made.pk, Action.INCREMENT, 3, actor=MERCHANT)
+    return lambda: inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
+
+
+def _decrement(made: Product) -> Callable[[], object]:
+    inventory.record(made.pk, Action.DECREMENT, 3, actor=MERCHANT)
+    return lambda: inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
+
+
+def _undone_undo(made: Product) -> Callable[[], object]:
+    _increment(made)()
+    undo = lambda: inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)  # noqa: E731
+    undo()
+    return undo
+
+
+def _file_of_changes(made: Product) -> Callable[[], object]:
+    file = applied_as_it_is(f"sku,change\n{made.sku},-3\n{made.sku},+1\n")
+    return lambda: reverted(file)
+
+
+def _count_by_hand(made: Product) -> Callable[[], object]:
+    by_hand(made, 8, clock.now())
+    return lambda: inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
+
+
+def _file_of_counts(made: Product) -> Callable[[], object]:
+    file = applied(made, 8, clock.now())
+    return lambda: reverted(file)
+
+
+HAPPENINGS = pytest.mark.parametrize(
+    "happening",
+    [
+        _shipment,
+        _increment,
+        _decrement,
+        _undone_undo,
+        _file_of_changes,
+        _count_by_hand,
+        _file_of_counts,
+    ],
+)
+
+
+@BOTH
+@HAPPENINGS
+def test_t01_what_was_taken_back_is_no_part_of_a_count_in_between(happening, count):
+    """The shelf has 20 all the time, whatever somebody wrote down and took back."""
+    shirt = product(20)
+
+    take_back = happening(shirt)
+    in_between = clock.now()
+    take_back()
+
+    assert count(shirt, 20, in_between) == ""
+    assert total(shirt) == 20
+    assert evidence_of(shirt)[-1] == (20, 0)
+
+
+@HAPPENINGS
+def test_t01_what_was_taken_back_is_in_no_reading_of_the_past(happening):
+    shirt = product(20)
+    holding_order({shirt: 5})
+    before = clock.now()
+
+    take_back = happening(shirt)
+    in_between = clock.now()
+    take_back()
+
+    past = stock_log.at_moments(stock_of(shirt), [before, in_between, clock.now()])
+    assert {(each.total, each.available, each.allocated - 5) for each in past} <= {
+        (20, 15, 0),
+        # Held by the order whose shipment was undone, also in between.
+        (20, 12, 3),
+    }
+    assert past[1][:3] == past[2][:3]
+
+
+def test_units_set_aside_by_mistake_were_not_set_aside():
+    shirt = product(20)
+    inventory.record(shirt.pk, Action.ALLOCATE, 4, actor=MERCHANT)
+    in_between = clock.now()
+    inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+
+    [then] = stock_log.at_moments(stock_of(shirt), [in_between])
+
+    assert (then.available, then.allocated, then.held) == (20, 0, 0)
+
+
+# What was counted since a movement has seen it.
+
+
+@BOTH
+@pytest.mark.parametrize(("found", "expected"), [(25, 25), (24, 24)])
+def test_t01_an_entry_that_was_counted_since_is_not_undone(count, found, expected):
+    shirt = product(20)
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+    mistake = stock_of(shirt).sequence
+    count(shirt, found, clock.now())
+
+    with pytest.raises((CountedLater, NotUndoable)):
+        inventory.undo(shirt.pk, mistake, actor=MERCHANT)
+
+    assert total(shirt) == expected
+
+
+@BOTH
+def test_an_entry_may_be_undone_if_only_an_earlier_moment_was_counted_since(count):
+    shirt = product(20)
+    before = clock.now()
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+    count(shirt, 20, before)
+
+    inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+
+    assert total(shirt) == 20
+
+
+@BOTH
+def test_t01_a_file_that_was_counted_since_and_found_right_is_not_reverted(count):
+    shirt, mug = product(20), product(20)
+    file = applied_as_it_is(f"sku,change\n{shirt.sku},5\n{mug.sku},5\n")
+    assert count(shirt, 25, clock.now()) == ""
+
+    reverted(file)
+
+    assert (total(shirt), total(mug)) == (25, 20)
+    assert (file.reverted, file.not_reverted) == (1, 1)
+
+
+# What was counted is kept, and stands.
+
+
+@BOTH
+@pytest.mark.parametrize(("found", "change"), [(20, 0), (18, -2), (23, 3)])
+def test_what_was_counted_is_kept_with_who_and_when(count, found, change):
+    shirt = product(20)
+    moment = clock.now()
+
+    count(shirt, found, moment)
+
+    last = evidence.last_count(shirt.pk)
+    assert last
+    assert (last.units, last.change, last.counted_at) == (found, change, moment)
+    assert (last.actor, last.recorded_at > moment) == (MERCHANT, True)
+    assert (last.line is not None) == (count is by_file)
+
+
+@pytest.mark.parametrize("later", [by_hand, by_file])
+@pytest.mark.parametrize("older", [by_hand, by_file])
+def test_t02_a_count_that_agreed_stands_against_an_older_sheet(later, older):
+    shirt = product(20)
+    old, new = clock.now(), clock.now()
+    assert later(shirt, 20, new) == ""
+
+    assert older(shirt, 18, old).startswith("It was counted later, at 2026-05-04 12:0")
+
+    assert total(shirt) == 20
+    assert evidence_of(shirt) == [(20, 0)]
+
+
+def test_t02_a_file_in_which_all_agrees_can_be_taken_back_too():
+    shirt = product(20)
+    old, new = clock.now(), clock.now()
+    file = applied(shirt, 20, new)
+
+    assert reverted(file).state == CountFile.State.REVERTED
+
+    assert evidence_of(shirt) == []
+    assert by_file(shirt, 18, old) == ""
+    assert total(shirt) == 18
+
+
+def test_a_count_that_was_undone_is_evidence_no_longer_until_that_is_undone():
+    shirt = product(20)
+    by_hand(shirt, 18, clock.now())
+    seen = []
+
+    for _ in range(3):
+        inventory.undo(shirt.pk, stock_of(shirt).sequence, actor=MERCHANT)
+        seen.append(evidence_of(shirt))
+
+    assert seen == [[], [(18, -2)], []]
+
+
+def test_a_refused_line_is_no_evidence():
+    shirt = product(20)
+    paid_order({shirt: 20})
+
+    assert "allocated" in by_file(shirt, 5, clock.now())
+
+    assert evidence.last_count(shirt.pk) is None
+
+
+# A shipment that is undone after a count: only a person knows where the units were.
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("found", "whereabouts", "expected"),
+    [
+        # They never left: the count has them.
+        (20, Whereabouts.ON_THE_SHELF, 20),
+        # They were away, as the books say, and came back.
+        (17, Whereabouts.CAME_BACK, 20),
+        # Three others were missing.
+        (17, Whereabouts.ON_THE_SHELF, 17),
+    ],
+)
+def test_t01_undo_ship_asks_where_the_units_were(count, found, whereabouts, expected):
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    count(shirt, found, clock.now())
+
+    with pytest.raises(CountedSinceShipped, match=rf"{shirt.sku} was counted .* 2026-05-04 12:0"):
+        undo_ship(order)
+    assert orders.counted_since_shipped(order)[0][0] == shirt.sku
+    undo_ship(order, whereabouts)
+
+    assert numbers(shirt) == (expected, expected - 3, 3)
+
+
+def test_of_several_products_each_has_its_own_rule():
+    shirt, mug = product(20), product(10)
+    order = paid_order({shirt: 3, mug: 2})
+    orders.ship(order.pk, actor=MERCHANT)
+    in_between = clock.now()
+    by_hand(shirt, 20, clock.now())
+
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+
+    assert (numbers(shirt), numbers(mug)) == ((20, 17, 3), (10, 8, 2))
+    assert by_file(mug, 10, in_between) == ""
+    assert total(mug) == 10
+
+
+def test_what_others_took_of_the_counted_units_is_not_theirs_again():
+    shirt, mug = product(3), product(3)
+    order = paid_order({shirt: 3, mug: 3})
+    orders.ship(order.pk, actor=MERCHANT)
+    by_hand(shirt, 3, clock.now())
+    holding_order({shirt: 1})
+
+    with pytest.raises(StockTooLow, match=f"{shirt.sku}: Only 2 are available; 3 asked for"):
+        undo_ship(order, Whereabouts.ON_THE_SHELF)
+
+    assert (numbers(shirt), numbers(mug)) == ((3, 2, 1), (0, 0, 0))
+    order.refresh_from_db()
+    assert order.shipping == "fulfilled"
+
+
+@BOTH
+def test_the_count_that_an_undone_shipment_relies_on_is_not_taken_back(count):
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    moment = clock.now()
+    file = applied(shirt, 20, moment)
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+
+    reverted(file)
+
+    assert file.not_reverted == 1
+    assert numbers(shirt) == (20, 17, 3)
+    # A better count of that moment or a later one corrects it.
+    assert count(shirt, 21, moment) == ""
+    assert total(shirt) == 21
+
+
+def test_without_a_count_since_the_shipment_nobody_is_asked():
+    shirt = product(20)
+    before = clock.now()
+    order = shipped(shirt, 3)
+    by_hand(shirt, 19, before)
+
+    assert orders.counted_since_shipped(order) == []
+    undo_ship(order)
+
+    assert numbers(shirt) == (19, 16, 3)
+
+
+def test_the_second_shipment_is_undone_as_of_the_second_one():
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    undo_ship(order)
+    by_hand(shirt, 20, clock.now())
+    orders.ship(order.pk, actor=MERCHANT)
+    in_between = clock.now()
+
+    undo_ship(order)
+
+    assert by_hand(shirt, 20, in_between) == ""
+    assert numbers(shirt) == (20, 17, 3)
+
+
+# Units that are put back were away: nobody can tell of a moment in between what was on the shelf.
+
+
+@BOTH
+@pytest.mark.parametrize("came_back", ["put back", "ship undone"])
+def test_t01_a_count_from_while_units_were_away_is_refused_if_it_differs(count, came_back):
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    away = clock.now()
+    if came_back == "put back":
+        put_back(order, 3)
+    else:
+        by_hand(shirt, 17, away - timedelta(microseconds=1))
+        undo_ship(order, Whereabouts.CAME_BACK)
+
+    assert count(shirt, 17, away) == ""
+    with pytest.raises(AwayThen, match="put back since, at 2026-05-04 12:0"):
+        inventory.count(shirt.pk, 20, counted_at=away + timedelta(microseconds=1), actor=MERCHANT)
+    assert "Count again now" in by_file(shirt, 20, away + timedelta(microseconds=2))
+
+    assert total(shirt) == 20
+
+
+@BOTH
+def test_a_count_of_another_time_than_while_they_were_away_is_taken(count):
+    shirt = product(20)
+    before = clock.now()
+    order = shipped(shirt, 3)
+    put_back(order, 2)
+
+    assert count(shirt, 21, before) == ""
+    assert count(shirt, 19, clock.now()) == ""
+
+    assert total(shirt) == 19
+
+
+@BOTH
+def test_t01_what_a_count_may_have_found_is_not_put_back(count):
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    count(shirt, 20, clock.now())
+
+    with pytest.raises(FoundByCount, match=rf"{shirt.sku} was counted .* at 2026-05-04 12:0"):
+        put_back(order, 3)
+
+    assert total(shirt) == 20
+    assert order.items.get().returned == 0
+    assert order.payments.get().refunded_amount == 0
+
+
+@pytest.mark.parametrize("found", [[17], [16], [20, 17], [19, 15]])
+def test_what_counts_did_not_find_is_put_back(found):
+    """Of several counts together: the last one says what is on the shelf."""
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    for units in found:
+        by_hand(shirt, units, clock.now())
+
+    put_back(order, 3)
+
+    assert total(shirt) == found[-1] + 3
