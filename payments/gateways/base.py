@@ -98,6 +98,9 @@ class Adapter(ABC):
     Any exception from it counts as no answer, since the money may have moved.
     """
 
+    # Whether it has books of its own, with which ours can be compared.
+    keeps_books = False
+
     def can_be_asked(self) -> bool:
         """Tell whether this server has the keys to ask, if only about earlier charges."""
         return True
@@ -156,7 +159,7 @@ class Adapter(ABC):
         return ()
 
     def booked_since(self, moment: datetime) -> Iterable[Booked]:
-        """Return every charge made since `moment`, where the gateway keeps books of its own."""
+        """Return every charge made since `moment`, where the gateway keeps books."""
         return ()
 
     def read_message(self, headers: Mapping[str, str], body: bytes) -> Message:

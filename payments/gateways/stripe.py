@@ -57,6 +57,8 @@ _NOT_IN_TIME = "The payment was not completed in time."
 
 
 class StripeGateway(Adapter):
+    keeps_books = True
+
     def can_be_asked(self) -> bool:
         return bool(settings.STRIPE_SECRET_KEY)
 

@@ -33,6 +33,7 @@ def differences(since: datetime) -> list[ChargeDifference]:
     return [
         difference
         for slug, adapter in gateways.adapters().items()
+        if adapter.keeps_books
         for difference in _compared(slug, list(adapter.booked_since(since)), since)
     ]
 
@@ -57,6 +58,11 @@ def marked_only(since: datetime) -> list[ChargeDifference]:
         )
         for refund in refunds.select_related("payment").order_by("created_at")
     ]
+
+
+def without_books() -> list[str]:
+    """Return the gateways with which there is nothing to compare."""
+    return [slug for slug, adapter in gateways.adapters().items() if not adapter.keeps_books]
 
 
 def _compared(gateway: str, booked: list[Booked], since: datetime) -> Iterator[ChargeDifference]:

@@ -62,6 +62,25 @@ def test_demo_is_refused_where_its_passwords_would_be_a_danger(settings):
         call_command("load_demo")
 
 
+# Whether all is well with it.
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(
+    ("command", "last_line"),
+    [
+        ("check", "System check identified no issues (1 silenced)."),
+        ("reconcile_payments --days=60", "The books of the last 60 days agree."),
+    ],
+)
+def test_t18_every_check_finds_it_clean(command, last_line, capsys):
+    """The audit runs after each of these tests."""
+    with clock.replaced(lambda: NOW):
+        call_command(*command.split())
+
+    assert capsys.readouterr().out.splitlines()[-1] == last_line
+
+
 # Who may come in.
 
 

@@ -16,6 +16,8 @@ class Command(BaseCommand):
     def handle(self, *, days: int, **options: Any) -> None:
         if days < 1:
             raise CommandError("--days is at least 1.")
+        if slugs := reconciliation.without_books():
+            self.stdout.write(f"Not compared, because it keeps no books: {', '.join(slugs)}.")
         since = clock.now() - timedelta(days=days)
         differences = reconciliation.differences(since)
         for listed in [*differences, *reconciliation.marked_only(since)]:
