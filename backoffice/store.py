@@ -32,10 +32,15 @@ class CurrencyForm(forms.ModelForm):
         help_texts = {
             "code": "Three letters, as USD.",
             "format": "{price} stands for the number: ${price} or {price} kr.",
-            "decimal_places": "Fixed once the currency is made: amounts are stored in its "
-            "smallest unit.",
+            "decimal_places": "Empty: as many as the currency has in the world. Fixed once it is "
+            "made: amounts are stored in its smallest unit.",
             "exchange_rate": "Kept for API clients; Holdfast converts nothing.",
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if digits := self.fields.get("decimal_places"):
+            digits.required, self.initial["decimal_places"] = False, None
 
     def clean_code(self) -> str:
         code = str(self.cleaned_data["code"]).upper()

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import iso4217
 from django.conf import settings
 from django.db import IntegrityError, connection
 from django.db.models import ProtectedError
@@ -29,6 +30,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CURRENCIES_MAX = 10
+# Of a code that is not in ISO 4217, or that has no digits there, such as gold.
+USUAL_DIGITS = 2
 
 
 def _refreshing_cache(service: Callable[P, R]) -> Callable[P, R]:
@@ -48,13 +51,16 @@ def _refreshing_cache(service: Callable[P, R]) -> Callable[P, R]:
 def create(
     *, currency_id: uuid.UUID | None = None, key: Key | None = None, **fields: Any
 ) -> Currency:
-    """Raises: CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled, TooManyCurrencies."""
+    """Make a currency. Without `decimal_places` it has the digits that it has in the world.
+
+    Raises: CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled, TooManyCurrencies.
+    """
     currency = Currency(id=currency_id or uuid7(), created_at=clock.now())
     claim(key, currency.pk)
     currencies = Currency.objects.lock_all()
     if len(currencies) >= CURRENCIES_MAX:
         raise TooManyCurrencies
-    _write(currency, currencies, fields)
+    _write(currency, currencies, _with_digits(fields))
     return currency
 
 
@@ -62,6 +68,8 @@ def create(
 @in_transaction
 def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> Currency:
     """Change the given fields and leave the rest. A new default replaces the one before.
+
+    Another code brings its own digits along, where no `decimal_places` are given.
 
     Raises: CurrencyNotFound, CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled;
     CurrencyIsDefault if no default would be left; CurrencyInUse if the change would give existing
@@ -72,6 +80,7 @@ def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> 
     currency = _of(currency_id, currencies)
     if currency.default and not (fields.get("default", True) and fields.get("enabled", True)):
         raise CurrencyIsDefault
+    fields = _with_digits(fields, unless=currency.code)
     means_other = any(
         fields.get(name, getattr(currency, name)) != getattr(currency, name)
         for name in ("code", "decimal_places")
@@ -98,6 +107,23 @@ def delete(currency_id: uuid.UUID) -> None:
     except ProtectedError as error:
         raise CurrencyInUse from error
     _require_unreferenced()
+
+
+def _with_digits(fields: Mapping[str, Any], *, unless: str = "") -> dict[str, Any]:
+    """Say how many digits a newly named code has, where nobody did."""
+    code = fields.get("code", unless)
+    if code == unless or fields.get("decimal_places") is not None:
+        return dict(fields)
+    return {**fields, "decimal_places": own_digits(code)}
+
+
+def own_digits(code: str) -> int:
+    """Return how many decimal places a currency has in the world."""
+    try:
+        exponent = iso4217.Currency(code).exponent
+    except ValueError:
+        return USUAL_DIGITS
+    return USUAL_DIGITS if exponent is None else exponent
 
 
 def _require_unreferenced() -> None:

@@ -191,6 +191,16 @@ def test_a_currency_is_added_and_its_digits_stay(admin_client):
     assert dinar.formatted(1250) == "KD 1.250"
 
 
+def test_t17_where_no_digits_are_typed_the_currency_has_its_own(admin_client):
+    url = "/admin/inventory/currency/add/"
+    shown = admin_client.get(url).context["adminform"].form["decimal_places"].value()
+
+    admin_client.post(url, new_currency(code="jpy", decimal_places=""))
+
+    assert shown is None
+    assert Currency.objects.get(code="JPY").decimal_places == 0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -104,6 +104,34 @@ def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office):
     assert statements(lambda: back_office.get("/v2/currencies")) == short
 
 
+@pytest.mark.parametrize(
+    ("code", "digits"), [("jpy", 0), ("KWD", 3), ("EUR", 2), ("XAU", 2), ("QQQ", 2)]
+)
+def test_t17_a_currency_has_its_own_digits_unless_told_otherwise(back_office, code, digits):
+    answer = back_office.post("/v2/currencies", {"code": code})
+    assert answer.json()["data"]["decimal_places"] == digits
+
+    peso = back_office.post("/v2/currencies", {"code": "CLP", "decimal_places": 2})
+    assert peso.json()["data"]["decimal_places"] == 2
+
+
+def test_t17_another_code_brings_its_own_digits_along(back_office):
+    euro = path(currencies.create(code="EUR"))
+    changes = [
+        ({"code": "JPY"}, 0),
+        ({"code": "JPY", "format": "¥{price}"}, 0),
+        ({"decimal_places": 1}, 1),
+        ({"code": "JPY"}, 1),
+        ({"code": "KWD", "decimal_places": 2}, 2),
+    ]
+
+    digits = [
+        back_office.put(euro, fields).json()["data"]["decimal_places"] for fields, _ in changes
+    ]
+
+    assert digits == [expected for _, expected in changes]
+
+
 def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_office):
     for answer in (
         back_office.post("/v2/currencies", {"code": "usd"}),

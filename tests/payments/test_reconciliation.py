@@ -34,7 +34,7 @@ def pay_by_hand(order: Order) -> Payment:
     return payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
 
-def differences(capsys: Any) -> list[str]:
+def differences(capsys: pytest.CaptureFixture[str]) -> list[str]:
     differ = False
     try:
         call_command("reconcile_payments")
@@ -66,6 +66,7 @@ def test_t10_what_was_only_marked_as_refunded_is_listed_and_no_difference(stripe
     call_command("reconcile_payments")
 
     assert capsys.readouterr().out.splitlines() == [
+        WITHOUT_BOOKS,
         f"stripe {payment.reference}: $4.00 were marked as refunded by {MERCHANT.name} and never "
         f"sent, payment {payment.pk}",
         "The books of the last 7 days agree.",
