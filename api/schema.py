@@ -33,7 +33,7 @@ from api.filtering import (
 )
 from api.idempotency import KEPT_FOR, KEY_LENGTH_MAX, KeyInUse, KeyReused
 from api.limits import TooManyRequests
-from api.pagination import LIMIT_MAX, OFFSET_MAX
+from api.pagination import LIMIT_MAX, OFFSET_MAX, PositionRefused
 from api.settings_views import (
     CartSettingsChanges,
     CartSettingsView,
@@ -133,6 +133,7 @@ LIST_REFUSALS = (
     FilterNotSupported,
     FilterTooLong,
     FilterValueWrong,
+    PositionRefused,
     SortNotSupported,
 )
 CURRENCY_HEADER = "X-Moltin-Currency", "The currency of prices; unsaid, the store's default."
@@ -344,8 +345,14 @@ def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
     yield _parameter("page[limit]", limit, {"type": "integer", "minimum": 0, "maximum": LIMIT_MAX})
     yield _parameter(
         "page[offset]",
-        "After how many records to begin. Filter and sort to go further.",
+        "After how many records to begin. To go further, follow `links.next`, or filter.",
         {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX},
+    )
+    yield _parameter(
+        "page[after]",
+        "The position at which the next page begins, as `links.next` has it: it goes on from there "
+        "in the same order, at any depth. Not together with `page[offset]`.",
+        TEXT,
     )
     if filters.takes:
         operators = "; ".join(

@@ -32,6 +32,12 @@ def _available(lookup: str, value: Any) -> Q:
     return _stock("available", lookup, value)
 
 
+def _available_of_stock(lookup: str, value: Any) -> Q:
+    if (lookup, value) in _ANY:
+        return Q(any_available=_ANY[lookup, value])
+    return Q(**{f"available__{lookup}": value})
+
+
 _IS_MANAGED = Exists(
     Stock.objects.filter(product=OuterRef("pk"), location_id=DEFAULT_LOCATION_ID, managed=True)
 )
@@ -41,7 +47,7 @@ class PublicProductFilters(ListFilters):
     """For a storefront that must not learn how many are left: it could ask until it knows."""
 
     takes = {
-        "id": Id("id", IN),
+        "id": Id("id", EQ, IN),
         "sku": Text("sku", EQ, LIKE, IN),
         "name": Text("name", EQ, LIKE),
         "slug": Text("slug", EQ, LIKE),
@@ -70,8 +76,40 @@ class ProductFilters(PublicProductFilters):
     takes = {**PublicProductFilters.takes, "stock": Number(_available, EQ, *COMPARISONS)}
 
 
-class StockTransactionFilters(ListFilters):
+class StockFilters(ListFilters):
+    """A list entry's `id` is its product's."""
+
     takes = {
+        "id": Id("product_id", EQ, IN),
+        "stock_id": Id("id", EQ, IN),
+        "sku": Text("product__sku", EQ, LIKE, IN),
+        "available": Number(_available_of_stock, EQ, *COMPARISONS),
+        "allocated": Number("allocated", EQ, *COMPARISONS),
+        "total": Number("total", EQ, *COMPARISONS),
+    }
+    sorts = {
+        "id": ["product_id"],
+        "available": ["available"],
+        "allocated": ["allocated"],
+        "total": ["total"],
+    }
+
+
+class CurrencyFilters(ListFilters):
+    takes = {
+        "id": Id("id", EQ, IN),
+        "code": Text("code", EQ, IN),
+        "enabled": Flag("enabled", EQ),
+        "default": Flag("default", EQ),
+    }
+    sorts = {"code": ["code"], "created_at": ["created_at"]}
+
+
+class StockTransactionFilters(ListFilters):
+    # Its entries were written in the order of their numbers.
+    sorts = {"created_at": ["sequence"]}
+    takes = {
+        "id": Id("id", EQ, IN),
         "action": Text("action", EQ, IN),
         "created_at": Moment("created_at", EQ, *COMPARISONS),
     }

@@ -7,7 +7,12 @@ from api.answers import Data, PageOf
 from api.errors import BadRequest, Invalid
 from api.schema import CURRENCY_HEADER, TEXT, Operation, a_list, data
 from inventory import answers, errors, serializers, views
-from inventory.filters import ProductFilters, StockTransactionFilters
+from inventory.filters import (
+    CurrencyFilters,
+    ProductFilters,
+    StockFilters,
+    StockTransactionFilters,
+)
 
 extend_schema_field({"type": "number", "exclusiveMinimum": 0})(serializers.ExchangeRate)
 
@@ -73,7 +78,12 @@ _CURRENCY_REFUSALS = [
 schema.describe(
     "Currencies",
     views.CurrenciesView,
-    get=Operation("List currencies", answers={200: PageOf[answers.Currency]}, lists=True),
+    get=Operation(
+        "List currencies",
+        answers={200: PageOf[answers.Currency]},
+        lists=True,
+        filters=CurrencyFilters,
+    ),
     post=Operation(
         "Create a currency",
         takes=serializers.CurrencyBody,
@@ -103,7 +113,12 @@ schema.describe(
 schema.describe(
     "Inventories",
     views.InventoriesView,
-    get=Operation("List stock", answers={200: PageOf[answers.Stock]}, lists=True),
+    get=Operation(
+        "List stock",
+        answers={200: PageOf[answers.Stock]},
+        lists=True,
+        filters=StockFilters,
+    ),
 )
 schema.describe(
     "Inventories",

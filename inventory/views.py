@@ -1,4 +1,5 @@
 import uuid
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -10,13 +11,19 @@ from rest_framework.serializers import ListSerializer
 from api import clock
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
-from api.filtering import conditions, listed, moment_parameter
+from api.filtering import conditions, listed, moment_parameter, values_of
 from api.idempotency import Key, once
-from api.pagination import Page, paginated
+from api.pagination import paginated
 from api.views import ApiView, envelope
 from inventory import answers, serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
-from inventory.filters import ProductFilters, PublicProductFilters, StockTransactionFilters
+from inventory.filters import (
+    CurrencyFilters,
+    ProductFilters,
+    PublicProductFilters,
+    StockFilters,
+    StockTransactionFilters,
+)
 from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
 from inventory.services import currencies, products
 from inventory.services import log as stock_log
@@ -95,8 +102,10 @@ class InventoriesView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request) -> Response:
-        managed = Stock.objects.filter(managed=True).select_related("product")
-        answer = paginated(request, listed(request, managed.order_by("pk")), serializers.stock)
+        # Products are read for the page alone: joined, a sort by numbers would join all of them.
+        managed = Stock.objects.filter(managed=True).prefetch_related("product")
+        rows = listed(request, managed.order_by("pk"), StockFilters)
+        answer = paginated(request, rows, serializers.stock)
         results = answer.data["meta"]["results"]
         results["all"] = results["total"]
         return answer
@@ -154,23 +163,15 @@ class StockTransactionsView(ApiView):
         Only a filtered log is counted.
         """
         stock = stock_log.stock_of(product_id)
-        page = Page.of(request)
-        newest_first = _newest_first(request)
-        criteria = conditions(request, StockTransactionFilters)
-        if criteria:
-            matches = stock.log.filter(*criteria).order_by(
-                "-sequence" if newest_first else "sequence"
-            )
-            return paginated(
-                request, matches, lambda entry: serializers.stock_transaction(entry, product_id)
-            )
-        entries = stock_log.page(
-            stock, offset=page.offset, limit=page.limit, newest_first=newest_first
-        )
-        return page.envelope(
+        entries = listed(request, stock.log.order_by("sequence"), StockTransactionFilters)
+        newest_first = "-created_at" in values_of(request, "sort")
+        is_whole = not conditions(request, StockTransactionFilters)
+        return paginated(
             request,
-            [serializers.stock_transaction(entry, product_id) for entry in entries],
-            total=stock.sequence,
+            entries,
+            lambda entry: serializers.stock_transaction(entry, product_id),
+            total=stock.sequence if is_whole else None,
+            window=partial(stock_log.page, stock, newest_first=newest_first) if is_whole else None,
         )
 
     def recorded(self, entry_id: uuid.UUID | str) -> Response:
@@ -183,15 +184,6 @@ class StockTransactionsView(ApiView):
         fields = self.validated(serializers.StockTransactionBody)
         action, actor = Action(fields.pop("action")), self.caller.actor
         return self.recorded(inventory.record(product_id, action, **fields, actor=actor, key=key))
-
-
-def _newest_first(request: Request) -> bool:
-    sort = request.query_params.get("sort", "created_at")
-    if sort not in {"created_at", "-created_at"}:
-        raise BadRequest(
-            "Stock transactions are sorted by created_at or -created_at.", source="sort"
-        )
-    return sort == "-created_at"
 
 
 class StockTransactionView(ApiView):
@@ -221,7 +213,7 @@ class _CurrencyAnswers(ApiView):
 
 class CurrenciesView(_CurrencyAnswers):
     def get(self, request: Request) -> Response:
-        rows = listed(request, Currency.objects.order_by("code"))
+        rows = listed(request, Currency.objects.order_by("code"), CurrencyFilters)
         return paginated(request, rows, self.represented)
 
     @once(again=_CurrencyAnswers.created)

@@ -46,11 +46,32 @@ def _either_number(lookup: str, value: Any) -> Condition:
 
 
 class CartFilters(ListFilters):
-    takes = {"name": Text("name", EQ, LIKE)}
+    takes = {
+        "id": Text("id", EQ, IN),
+        "name": Text("name", EQ, LIKE),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+        "updated_at": Moment("updated_at", EQ, *COMPARISONS),
+    }
+    sorts = {"created_at": ["created_at"], "updated_at": ["updated_at"]}
+
+
+class BuyersOrderFilters(ListFilters):
+    """For whoever knows a cart: nothing about people, of which one could ask until one knows."""
+
+    takes = {
+        "id": Id("id", EQ, IN),
+        "status": Text("status", EQ, IN),
+        "payment": Text("payment", EQ, IN),
+        "shipping": Text("shipping", EQ, IN),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+        "updated_at": Moment("updated_at", EQ, *COMPARISONS),
+    }
+    sorts = {"created_at": ["created_at"], "updated_at": ["updated_at"]}
 
 
 class OrderFilters(ListFilters):
     takes = {
+        "id": Id("id", EQ, IN),
         "status": Text("status", EQ, IN),
         "payment": Text("payment", EQ, IN),
         "shipping": Text("shipping", EQ, IN),

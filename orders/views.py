@@ -10,7 +10,7 @@ from api.authentication import Administrator
 from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
 from api.filtering import included, listed
 from api.idempotency import Key, once
-from api.pagination import Page, paginated
+from api.pagination import paginated, paginated_together
 from api.views import ApiView, envelope, validated
 from inventory.models import Currency
 from inventory.services import currencies
@@ -98,11 +98,11 @@ class CartsView(_CartView):
         """List the carts that have not expired, the last changed first."""
         if not self.caller.is_administrator:
             raise Forbidden("Only an administrator may list carts.")
-        page = Page.of(request)
         rows = listed(request, cart_contents.newest_first(), CartFilters)
-        page_contents = cart_contents.contents_of(rows[page.offset : page.offset + page.limit])
-        return page.envelope(
-            request, [self.shown(contents) for contents in page_contents], rows.count()
+        return paginated_together(
+            request,
+            rows,
+            lambda carts: [self.shown(found) for found in cart_contents.contents_of(carts)],
         )
 
     @once(again=_CartView.created_cart)

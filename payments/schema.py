@@ -7,9 +7,11 @@ from api.schema import Operation
 from orders import errors as order_errors
 from orders.answers import OrderWithItems
 from orders.errors import InsufficientStock, NotForSale, OrderNotFound, PaymentUnderWay
+from orders.filters import BuyersOrderFilters
 from orders.schema import CAN_INCLUDE
 from orders.serializers import OrderChanges
 from payments import answers, errors, serializers, views
+from payments.filters import GatewayFilters
 
 # All of such a call is understood, or it is refused.
 WHOLE = (Invalid, UnknownField, NotSupported)
@@ -156,12 +158,18 @@ schema.describe(
         "What became of them, for whoever knows the cart's id: no name, e-mail or address.",
         answers={200: PageOf[answers.OrderForItsBuyer]},
         lists=True,
+        filters=BuyersOrderFilters,
     ),
 )
 schema.describe(
     "Gateways",
     views.GatewaysView,
-    get=Operation("List gateways", answers={200: PageOf[answers.Gateway]}, lists=True),
+    get=Operation(
+        "List gateways",
+        answers={200: PageOf[answers.Gateway]},
+        lists=True,
+        filters=GatewayFilters,
+    ),
 )
 schema.describe(
     "Gateways",

@@ -10,11 +10,13 @@ from api.idempotency import Key, KeyInUse, once
 from api.pagination import paginated
 from api.views import ApiView, envelope
 from inventory.services import currencies
+from orders.filters import BuyersOrderFilters
 from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
 from orders.views import order_and_items, order_answer
 from payments import answers, serializers
+from payments.filters import GatewayFilters
 from payments.models import Attempt, Payment
 from payments.services import payments
 
@@ -190,7 +192,7 @@ class CartOrdersView(ApiView):
                 by_code[order.currency_id],
             )
 
-        orders = listed(request, rows.order_by("-created_at", "-pk"))
+        orders = listed(request, rows.order_by("-created_at", "-pk"), BuyersOrderFilters)
         return paginated(request, orders, represented)
 
 
@@ -199,7 +201,7 @@ class GatewaysView(ApiView):
 
     def get(self, request: Request) -> Response:
         known = payments.known_gateways().order_by("slug")
-        return paginated(request, listed(request, known), serializers.gateway)
+        return paginated(request, listed(request, known, GatewayFilters), serializers.gateway)
 
 
 class GatewayView(ApiView):

@@ -168,7 +168,7 @@ PRODUCTS = Listed(
         ("like(name,*blue*):like(name,*shirt*)", FIRST),
         ("like(name,*blue*):like(name,*song*)", NONE),
     ],
-    by_ids={("id", "in")},
+    by_ids={("id", "eq"), ("id", "in")},
     plain=[
         ({"status": "draft"}, SECOND),
         ({"status": ""}, BOTH),
@@ -180,7 +180,7 @@ PRODUCTS = Listed(
         ({"colour": "red", "page[limit]": "3", "include": "files"}, BOTH),
     ],
     undeclared=[
-        *("eq(id,x)", "gt(name,a)", "in(name,a)", "gt(status,a)", "eq(description,Soft)"),
+        *("gt(id,x)", "gt(name,a)", "in(name,a)", "gt(status,a)", "eq(description,Soft)"),
         *("like(commodity_type,d*)", "gt(manage_stock,true)", "like(barcode,4*)", "in(stock,1)"),
         *("like(created_at,2026*)", "is_null(name)", "eq(brand.id,x)", "eq(category.id,x)"),
         *("eq(archived_at,2026-01-01)", "eq(prices,1)", "eq(stocks__available,1)", "eq(pk,1)"),
@@ -311,7 +311,7 @@ ORDERS = Listed(
         ("eq(payment,unpaid):eq(shipping,fulfilled)", NONE),
         ("eq(product_sku,SH-1):eq(product_sku,HAT-9)", SECOND),
     ],
-    by_ids={("product_id", "eq")},
+    by_ids={("product_id", "eq"), ("id", "eq"), ("id", "in")},
     plain=[
         ({"payment": "paid"}, FIRST),
         ({"email": "ben@example.org"}, SECOND),
@@ -322,7 +322,7 @@ ORDERS = Listed(
     ],
     undeclared=[
         *("eq(customer_id,x)", "eq(account_id,x)", "eq(account_member_id,x)", "eq(contact.name,x)"),
-        *("eq(contact.email,x)", "like(status,in*)", "in(name,a,b)", "eq(with_tax,1)", "eq(id,x)"),
+        *("eq(contact.email,x)", "like(status,in*)", "in(name,a,b)", "eq(with_tax,1)", "gt(id,x)"),
         *("in(product_id,x)", "like(product_sku,S*)", "like(currency,U*)", "gt(name,a)"),
         *("like(created_at,2026*)", "eq(customer_name,x)", "eq(total,1)", "eq(number,1001)"),
         *("eq(cart_id,x)", "eq(shipping_address__city,x)", "eq(payments__token,x)"),

@@ -50,6 +50,10 @@ ADVICE: dict[str, str | tuple[str, str]] = {
         f"{SHOW_CART} `meta` names the product, which has to be removed; an order with it cannot "
         "be paid any more, so check out again without it.",
     ),
+    "position_refused": (
+        "`page[after]` is no position of this list in this order.",
+        "Begin the walk anew, without `page[after]`.",
+    ),
     "sort_not_supported": ("The list cannot be sorted like that.", MISTAKE),
     "stock_exists": (
         "The product's stock is managed already, and has moved.",

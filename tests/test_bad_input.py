@@ -723,7 +723,7 @@ def test_absurd_pages_are_refused(shop, path):
 
 
 def test_a_sort_that_the_log_does_not_know_is_refused(shop):
-    for sort in ("quantity", "-", "", "created_at,action", "%00"):
+    for sort in ("quantity", "-", "created_at,action", "%00"):
         assert_refused(
             shop.send(f"GET /v2/inventories/{{product}}/transactions?sort={sort}", b""), "sort"
         )

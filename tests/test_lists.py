@@ -1,6 +1,8 @@
 """What holds for every list over HTTP: how it is filtered, sorted and paged, and what it costs."""
 
+import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.schema import document
 from inventory.models import Action, Currency
-from inventory.services import currencies
+from inventory.services import currencies, products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
 from orders.models import Order
@@ -168,6 +170,78 @@ def test_no_row_is_on_two_pages_though_all_of_them_tie(back_office, listed):
         assert (len(seen), set(seen)) == (7, alike), sort
 
 
+# Walking a list to its end.
+
+
+def walked(api: Api, address: str) -> list[str]:
+    """Follow a list's links to its end."""
+    seen: list[str] = []
+    following: str | None = address
+    while following:
+        answer = api.get(following)
+        assert answer.status_code == 200, answer.content
+        body = answer.json()
+        page = body["meta"]["page"]
+        assert page["offset"] == len(seen)
+        seen += [shown.get("id", shown.get("slug")) for shown in body["data"]]
+        following = body["links"]["next"]
+        assert len(body["data"]) == page["limit"] or not following
+    assert len(seen) == body["meta"]["results"]["total"] == len(set(seen))
+    return seen
+
+
+@every_list
+def test_a_list_is_walked_in_any_order(back_office, listed):
+    with at(NOON):
+        listed.make_alike(5)
+    listed.make_alike(2)
+
+    for sort in ("", *listed.filters.sorts, *(f"-{sort}" for sort in listed.filters.sorts)):
+        address = f"{listed.path}?sort={sort}&filter=ge(created_at,2026-05-06)"
+        shown = back_office.get(f"{address}&page[limit]=100").json()["data"]
+        assert walked(back_office, f"{address}&page[limit]=2") == [row["id"] for row in shown]
+
+
+@every_list
+def test_what_comes_and_goes_during_a_walk_moves_nothing_else(back_office, listed):
+    with at(NOON):
+        made = [str(row.pk) for row in listed.make_alike(6)]
+    first = back_office.get(f"{listed.path}?page[limit]=3").json()
+    listed.make_alike(2)
+    if listed.path == "/v2/products":
+        products.archive(uuid.UUID(first["data"][0]["id"]), actor=MERCHANT)
+
+    second = back_office.get(first["links"]["next"]).json()
+
+    ids = [row["id"] for row in (*first["data"], *second["data"])]
+    assert sorted(ids) == sorted(made)
+    assert second["links"]["next"] is None
+
+
+def test_where_offsets_end_the_links_go_on_by_position(back_office, monkeypatch):
+    monkeypatch.setattr("api.pagination.OFFSET_MAX", 4)
+    for _ in range(9):
+        product()
+
+    seen = walked(back_office, "/v2/products?page[limit]=2&page[offset]=0")
+
+    assert len(seen) == 9
+    beyond = back_office.get("/v2/products?page[offset]=5").json()["errors"][0]
+    assert "follow links.next" in beyond["detail"]
+
+
+@pytest.mark.parametrize("sort", ["", "-name"])
+def test_a_position_belongs_to_the_order_in_which_it_was_given_out(back_office, sort):
+    product(), product()
+    following = back_office.get(f"/v2/products?page[limit]=1&sort={sort}").json()["links"]["next"]
+
+    for other in ("name", "-sku", "manage_stock", "-name,sku"):
+        address = following.replace("sort=", "was=") + f"&sort={other}"
+        refused = back_office.get(address)
+        assert refused.status_code == 400, address
+        assert refused.json()["errors"][0]["code"] == "position_refused"
+
+
 # Anything at all.
 
 SIGNS = st.sampled_from(
@@ -309,6 +383,60 @@ def test_every_list_of_the_description_is_measured_here():
             lists.add(path)
 
     assert lists == COSTS.keys()
+
+
+PAGED = [
+    path
+    for path in COSTS
+    if any(each["name"] == "page[after]" for each in document()["paths"][path]["get"]["parameters"])
+]
+
+
+def test_what_is_never_paged_is_short():
+    assert COSTS.keys() - PAGED == {
+        "/v2/carts/{cart_id}/items",
+        "/v2/orders/{order_id}/items",
+        "/v2/orders/{order_id}/transactions",
+    }
+
+
+@pytest.mark.parametrize("path", PAGED)
+def test_t36_every_list_is_walked_to_its_end(back_office, path):
+    currencies.create(code="EUR")
+    address = COSTS[path](7)
+
+    whole = back_office.get(f"{address}?page[limit]=100").json()["data"]
+
+    expected = [shown.get("id", shown.get("slug")) for shown in whole]
+    assert walked(back_office, f"{address}?page[limit]=2") == expected
+
+
+@pytest.mark.parametrize("path", PAGED)
+def test_each_page_of_a_walk_costs_the_same(back_office, path):
+    currencies.create(code="EUR")
+    address = f"{COSTS[path](7)}?page[limit]=1"
+    first = back_office.get(address).json()
+    second = back_office.get(first["links"]["next"]).json()
+
+    links = [address, first["links"]["next"], second["links"]["next"]]
+    costs = {statements(partial(back_office.get, link)) for link in links if link}
+    assert len(costs) == 1
+
+
+@pytest.mark.parametrize("path", PAGED)
+def test_a_walk_goes_on_only_from_where_it_was(back_office, path):
+    currencies.create(code="EUR")
+    address = COSTS[path](2)
+    following = back_office.get(f"{address}?page[limit]=1").json()["links"]["next"]
+
+    for query in (
+        f"{following.partition('?')[2]}&page[offset]=0",
+        *("page[after]=", "page[after]=x", "page[after]=W10", "page[after]=%00"),
+        f"{following.partition('?')[2]}&page[after]=x",
+    ):
+        refused = back_office.get(f"{address}?{query}")
+        assert refused.status_code == 400, query
+        assert refused.json()["errors"][0]["source"] == "page[after]"
 
 
 @pytest.mark.parametrize("path", COSTS)

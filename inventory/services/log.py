@@ -37,7 +37,7 @@ def stock_transaction_of(product_id: uuid.UUID, entry_id: uuid.UUID) -> StockTra
 
 
 def page(
-    stock: Stock, *, offset: int, limit: int, newest_first: bool = False
+    stock: Stock, offset: int, limit: int, *, newest_first: bool = False
 ) -> list[StockTransaction]:
     """Read a page of the log as a range of its numbers, which have no gaps: never OFFSET."""
     if newest_first:
