@@ -110,6 +110,8 @@ class CallCount(models.Model):
 
 PAGE_LENGTH_MAX = 100
 CART_EXPIRY_DAYS_MAX = 365
+# Fourteen days.
+UNPAID_ORDER_EXPIRY_HOURS = 336
 
 
 class StoreSettings(models.Model):
@@ -130,7 +132,9 @@ class StoreSettings(models.Model):
     # At this many available units or fewer, stock is low, unless a product has its own threshold.
     low_stock_threshold = models.PositiveIntegerField(default=5)
     # After how many hours an unpaid order is cancelled; 0 is never.
-    unpaid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
+    unpaid_order_expiry_hours = models.PositiveIntegerField(
+        default=UNPAID_ORDER_EXPIRY_HOURS, db_default=UNPAID_ORDER_EXPIRY_HOURS
+    )
     partly_paid_order_expiry_hours = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:

@@ -109,7 +109,8 @@ class StoreSettingsForm(forms.ModelForm):
         min_value=0,
         max_value=ORDER_EXPIRY_HOURS_MAX,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="0: never. What a cancelled order holds becomes available again.",
+        help_text="0: never; 336 are 14 days. What a cancelled order holds becomes available "
+        "again.",
     )
     partly_paid_order_expiry_hours = forms.IntegerField(
         label="Partly paid orders are cancelled after (hours)",

@@ -262,6 +262,12 @@ LIMITS = {
     # Hashing a password takes half a second of a core, on purpose.
     "login": env.int("LOGIN_LIMIT", default=20),
 }
+# How many orders of one cart, and how many that shoppers at one address made within a day, may
+# wait for their money; 0 sets no limit. In the demo everybody has the address of this machine.
+UNPAID_ORDERS_PER_CART = env.int("UNPAID_ORDERS_PER_CART", default=20)
+UNPAID_ORDERS_PER_ADDRESS = env.int(
+    "UNPAID_ORDERS_PER_ADDRESS", default=0 if HOLDFAST_DEMO else 200
+)
 # Every other call, counted in each process by itself.
 REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000)
 # How many proxies of our own stand in front, each of which adds to X-Forwarded-For.

@@ -11,10 +11,12 @@ from random import Random
 from api import clock
 from api.actors import Actor
 from api.ids import uuid7_of
+from api.models import UNPAID_ORDER_EXPIRY_HOURS
 from demo.catalogue import PRODUCTS
 from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
 from inventory.services import stock as inventory
+from orders.models import Order
 from orders.services import carts, orders
 from payments.errors import PaymentDeclined
 from payments.models import Payment
@@ -156,6 +158,13 @@ class Purchase:
     def cancelled(self, at: datetime) -> None:
         self._later(at)
         self._gives_back_units(partial(payments.cancel, self.order_id, actor=MARIA))
+
+    def expired(self) -> None:
+        """Have the worker cancel the order, for which nobody has paid for as long as is allowed."""
+        assert not self.holds_units
+        self._later(self.at + timedelta(hours=UNPAID_ORDER_EXPIRY_HOURS, minutes=7))
+        do = partial(payments.expire, self.order_id, while_payment=Order.Payment.UNPAID)
+        self.story.happens(self.at, do)
 
     def refunded(
         self, payment_id: uuid.UUID, amount: int | None, at: datetime, reason: str

@@ -229,10 +229,15 @@ def _authorization_let_go(story: Story) -> None:
 
 
 def _never_paid(story: Story) -> None:
-    for days_ago in [54, 40, 28, 18, 10, 5]:
+    for days_ago in [54, 40, 28, 18]:
+        _somebody_orders(story, days_ago, only_plentiful=True).expired()
+    for days_ago in [12, 10, 5]:
         _somebody_orders(story, days_ago, only_plentiful=True)
-    for days_ago in [37, 20, 7]:
-        _somebody_orders(story, days_ago, only_plentiful=True).declined()
+    for days_ago in [37, 20]:
+        purchase = _somebody_orders(story, days_ago, only_plentiful=True)
+        purchase.declined()
+        purchase.expired()
+    _somebody_orders(story, 7, only_plentiful=True).declined()
 
 
 def _carts_left_behind(story: Story) -> None:

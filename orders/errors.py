@@ -8,6 +8,7 @@ from api.errors import (
     CONFLICT,
     FORBIDDEN,
     INVALID,
+    TOO_MANY_REQUESTS,
     WRONG_STATE,
     Kind,
     NotFound,
@@ -194,6 +195,14 @@ class CurrencyDiffers(Refusal):
     kind = BAD_REQUEST
     code = "currency_differs"
     detail = "A cart is checked out in the currency of its first item."
+
+
+class TooManyUnpaidOrders(Refusal):
+    kind = TOO_MANY_REQUESTS
+    code = "too_many_unpaid_orders"
+    detail = "Too many orders of this cart, or from this address, wait for their money already."
+    # None of them need ever be paid; but somebody may pay or cancel one, and old ones expire.
+    retry_after_seconds = 3600
 
 
 class TotalChanged(Refusal):

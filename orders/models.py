@@ -1,5 +1,6 @@
 """What is wanted: carts, and the orders that they become."""
 
+import hashlib
 import uuid
 from collections.abc import Collection
 from datetime import datetime
@@ -267,6 +268,8 @@ class Order(models.Model):
     # The client's own number, if it gave one; ours is `number`.
     order_number = models.CharField(max_length=64, blank=True)
     external_ref = models.CharField(max_length=64, blank=True)
+    # Stands for the address of the shopper who checked out; empty if that was an administrator.
+    placed_from = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_index=True)
     updated_at = models.DateTimeField()
 
@@ -305,6 +308,11 @@ class Order(models.Model):
                 fields=["created_at"],
                 condition=Q(fully_paid_at=None, cancelled_at=None),
                 name="orders_unpaid",
+            ),
+            models.Index(
+                fields=["placed_from", "created_at"],
+                condition=Q(fully_paid_at=None, cancelled_at=None) & ~Q(placed_from=""),
+                name="orders_unpaid_from",
             ),
             models.Index(
                 fields=["shipped_at"], condition=Q(shipped_at__isnull=False), name="orders_shipped"
@@ -546,6 +554,50 @@ def next_order_number() -> int:
         cursor.execute("SELECT nextval('orders_order_number')")
         number: int = cursor.fetchone()[0]
     return number
+
+
+class Numbered(NamedTuple):
+    number: int
+    # Orders for which nobody has paid anything so far, counted up to the limits that were given.
+    unpaid_of_cart: int
+    unpaid_from_there: int
+
+
+def next_number_and_unpaid(
+    cart_id: str, of_cart: int, placed_from: str, from_there: int, since: datetime
+) -> Numbered:
+    """Return what `next_order_number` does, and count the unpaid orders that there are already.
+
+    The caller has locked the cart. If orders from one place are counted, its checkouts now wait for
+    each other until the transaction ends: no other lock makes two carts of one place take turns.
+    """
+    with connection.cursor() as cursor:
+        if from_there:
+            # In a statement of its own: what the next one sees was committed before it began.
+            place = hashlib.sha256(placed_from.encode()).digest()[:8]
+            cursor.execute(_TAKE_TURNS, [int.from_bytes(place, signed=True)])
+        cursor.execute(_NUMBER_AND_UNPAID, [cart_id, of_cart, placed_from, since, from_there])
+        return Numbered(*cursor.fetchone())
+
+
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(%s)"
+_NUMBER_AND_UNPAID = """
+SELECT nextval('orders_order_number'), (
+    SELECT count(*) FROM (
+        SELECT FROM orders_order
+        WHERE cart_id = %s AND payment = 'unpaid' AND fully_paid_at IS NULL
+            AND cancelled_at IS NULL
+        LIMIT %s
+    ) AS of_cart
+), (
+    SELECT count(*) FROM (
+        SELECT FROM orders_order
+        WHERE placed_from = %s AND placed_from <> '' AND created_at > %s AND payment = 'unpaid'
+            AND fully_paid_at IS NULL AND cancelled_at IS NULL
+        LIMIT %s
+    ) AS from_there
+)
+"""
 
 
 def summed(quantities: Collection[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:

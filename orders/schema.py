@@ -160,6 +160,7 @@ schema.describe(
             errors.CurrencyDiffers,
             errors.TotalChanged,
             errors.TotalTooLarge,
+            errors.TooManyUnpaidOrders,
             Invalid,
         ],
         headers=[CURRENCY_HEADER],

@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
+from api import limits
 from api.authentication import Administrator
 from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
 from api.filtering import included, listed
@@ -232,7 +233,12 @@ class CheckoutView(ApiView):
     def post(self, request: Request, key: Key | None, cart_id: str) -> Response:
         fields = self.validated(serializers.CheckoutBody)
         currency = request.headers.get("X-Moltin-Currency", "")
-        return checked_out(*orders.checkout(cart_id, **fields, currency=currency, key=key))
+        shopper = not self.caller.is_administrator
+        placed_from = limits.address_of(request._request) if shopper else ""
+        made = orders.checkout(
+            cart_id, **fields, currency=currency, placed_from=placed_from, key=key
+        )
+        return checked_out(*made)
 
 
 def checked_out(order: Order, items: list[OrderItem]) -> Response:

@@ -129,6 +129,8 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "units_allocated": MERCHANT,
     "unsupported_gateway_operation": "Refund or cancel the order instead.",
     "too_many_requests": AGAIN,
+    "too_many_unpaid_orders": "Pay one of the orders of `GET /v2/carts/{cart}/orders` instead of "
+    "making another one.",
     "busy": AGAIN,
     "malformed": ("The body cannot be read as JSON.", MISTAKE),
     "method_not_allowed": ("This address does not take the method.", MISTAKE),

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F
+from django.utils.crypto import salted_hmac
 
 from api import clock, compiled
 from api.actors import Actor
@@ -26,12 +28,24 @@ from orders.errors import (
     NotPutBack,
     OrderNotChangeable,
     ShipNotUndoable,
+    TooManyUnpaidOrders,
     TotalChanged,
 )
-from orders.models import Cart, Order, OrderEvent, OrderItem, next_order_number, summed
+from orders.models import (
+    Cart,
+    Order,
+    OrderEvent,
+    OrderItem,
+    next_number_and_unpaid,
+    next_order_number,
+    summed,
+)
 from orders.services import cart_contents, cart_lines
 from orders.services.cart_contents import CartLine
 from orders.services.offers import codes_of_products
+
+# Over which time unpaid orders from one address are counted.
+A_DAY = timedelta(days=1)
 
 # Checkout.
 
@@ -53,17 +67,22 @@ def checkout(
     currency: str = "",
     order_number: str = "",
     external_ref: str = "",
+    placed_from: str = "",
     order_id: uuid.UUID | None = None,
     key: Key | None = None,
 ) -> tuple[Order, list[OrderItem]]:
     """Make an unpaid order of the cart at today's prices. Nothing is reserved; the cart stays.
 
+    `placed_from` is the address of a shopper, for whom it is limited how many orders wait for their
+    money; none is kept as it stands.
+
     Raises: CartEmpty, NotForSale, CustomItemIsAProduct, InsufficientStock, CurrencyDiffers,
-    TotalChanged, TotalTooLarge.
+    TotalChanged, TotalTooLarge, TooManyUnpaidOrders.
     """
     order_id = order_id or uuid7()
     claim(key, order_id)
     now = clock.now()
+    placed_from = placed_from and _digest(placed_from)
     cart = Cart.objects.lock(cart_id, now=now)
     lines = cart_contents.lines_of(cart) if cart else []
     if cart is None or not lines or cart.currency_id is None:
@@ -78,7 +97,7 @@ def checkout(
         raise TotalChanged
     order = Order(
         id=order_id,
-        number=next_order_number(),
+        number=_next_number(cart_id, placed_from, now) if placed_from else next_order_number(),
         cart_id=cart_id,
         currency_id=cart.currency_id,
         total=total,
@@ -88,6 +107,7 @@ def checkout(
         shipping_address=buyer.shipping_address,
         order_number=order_number,
         external_ref=external_ref,
+        placed_from=placed_from,
         created_at=now,
         updated_at=now,
     )
@@ -95,6 +115,22 @@ def checkout(
     compiled.insert([order])
     compiled.insert(items)
     return order, items
+
+
+def _digest(address: str) -> str:
+    """Stand for an address that nobody can read again, without the key of this server."""
+    return salted_hmac("orders.placed_from", address, algorithm="sha256").hexdigest()
+
+
+def _next_number(cart_id: str, placed_from: str, now: datetime) -> int:
+    """Raises: TooManyUnpaidOrders."""
+    of_cart, from_there = settings.UNPAID_ORDERS_PER_CART, settings.UNPAID_ORDERS_PER_ADDRESS
+    numbered = next_number_and_unpaid(cart_id, of_cart, placed_from, from_there, now - A_DAY)
+    if (of_cart and numbered.unpaid_of_cart >= of_cart) or (
+        from_there and numbered.unpaid_from_there >= from_there
+    ):
+        raise TooManyUnpaidOrders
+    return numbered.number
 
 
 def _require_for_sale(lines: Sequence[CartLine]) -> None:
@@ -190,13 +226,13 @@ def release_and_save(order: Order, *, actor: Actor, reason: str) -> None:
         inventory.deallocate(held, order_id=order.pk, actor=actor, reason=reason)
 
 
-def cancel_and_save(order: Order, *, actor: Actor) -> None:
+def cancel_and_save(order: Order, *, actor: Actor, reason: str = "") -> None:
     """Cancel the locked order and give back what it holds. The caller checked that it may be."""
     assert not order.is_cancelled
     assert not order.is_shipped
     order.status = Order.Status.CANCELLED
     order.cancelled_at = order.updated_at = clock.now()
-    note_event(order, OrderEvent.Kind.CANCELLED, actor=actor)
+    note_event(order, OrderEvent.Kind.CANCELLED, actor=actor, text=reason)
     release_and_save(order, actor=actor, reason="order cancelled")
 
 

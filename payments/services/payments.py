@@ -504,7 +504,9 @@ def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
 
     Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay.
     """
-    _perform_voids(begin_cancel(order_id, actor=SYSTEM, while_payment=while_payment))
+    reason = f"expired {Order.Payment(while_payment).label.lower()}"
+    voids = begin_cancel(order_id, actor=SYSTEM, while_payment=while_payment, reason=reason)
+    _perform_voids(voids)
 
 
 def _perform_voids(voids: Iterable[Attempt]) -> None:
@@ -518,7 +520,12 @@ def _perform_voids(voids: Iterable[Attempt]) -> None:
 
 @in_transaction
 def begin_cancel(
-    order_id: uuid.UUID, *, actor: Actor, while_payment: str = "", key: Key | None = None
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    while_payment: str = "",
+    reason: str = "",
+    key: Key | None = None,
 ) -> list[Attempt]:
     """Cancel the order; return the voids that are still to be asked for.
 
@@ -539,7 +546,7 @@ def begin_cancel(
         record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
         for payment in authorizations
     ]
-    orders.cancel_and_save(order, actor=actor)
+    orders.cancel_and_save(order, actor=actor, reason=reason)
     return voids
 
 

@@ -40,6 +40,8 @@ T = TypeVar("T", Payment, Attempt)
 Second = TypeVar("Second")
 
 BATCH = 100
+# More than every shopper at one address can leave unpaid in a day, every ten minutes.
+EXPIRED_AT_ONCE = 1000
 
 
 # Asking again.
@@ -194,45 +196,56 @@ def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
     )
 
 
-def expire_orders(*, limit: int = BATCH) -> int:
-    """Cancel orders that have waited for their money longer than the store allows."""
+def expire_orders(*, limit: int = EXPIRED_AT_ONCE) -> int:
+    """Cancel orders that have waited for their money longer than the store allows.
+
+    Each is cancelled in a transaction of its own, the oldest first: a run that ends early has done
+    what it has done, and the next one goes on.
+    """
     store_settings = store.current()
     overdue = [
-        *_waiting_since(store_settings.unpaid_order_expiry_hours, [Order.Payment.UNPAID]),
+        *_waiting_since(store_settings.unpaid_order_expiry_hours, [Order.Payment.UNPAID], limit),
         *_waiting_since(
             store_settings.partly_paid_order_expiry_hours,
             [Order.Payment.PARTIALLY_PAID, Order.Payment.PARTIALLY_AUTHORIZED],
+            limit,
         ),
     ]
     return _each(
-        overdue[:limit],
+        overdue,
         lambda order_id, payment: payments.expire(order_id, while_payment=payment),
     )
 
 
-def _waiting_since(hours: int, states: list[Order.Payment]) -> Iterable[tuple[uuid.UUID, str]]:
+def _waiting_since(
+    hours: int, states: list[Order.Payment], limit: int
+) -> Iterable[tuple[uuid.UUID, str]]:
     """Return the orders in these states that are older than `hours`; none if that is 0."""
     if not hours:
         return []
-    rows: QuerySet[Order] = Order.objects.filter(
-        status=Order.Status.INCOMPLETE,
+    rows: QuerySet[Order] = Order.objects.unpaid().filter(
         payment__in=states,
         attempts_open=0,
         created_at__lt=clock.now() - timedelta(hours=hours),
     )
-    return rows.order_by("created_at").values_list("pk", "payment")[:BATCH]
+    return rows.order_by("created_at").values_list("pk", "payment")[:limit]
 
 
 def _each(
     rows: Iterable[tuple[uuid.UUID, Second]], act: Callable[[uuid.UUID, Second], object]
 ) -> int:
-    """Act on each row and count; a refusal means that the row has changed since it was found."""
+    """Act on each row and count; a refusal means that the row has changed since it was found.
+
+    One that fails for a reason that nobody foresaw must not keep the others waiting.
+    """
     count = 0
     for row in rows:
         try:
             act(*row)
         except Refusal as refusal:
             log.info("left_as_it_is", row=str(row[0]), refusal=refusal.code)
+        except Exception:
+            log.exception("did_not_lapse", row=str(row[0]))
         else:
             count += 1
     return count

@@ -40,7 +40,7 @@ def sent(**changes: str) -> dict[str, str]:
         "default_currency": "USD",
         "low_stock_threshold": "5",
         "cart_expiry_days": "7",
-        "unpaid_order_expiry_hours": "0",
+        "unpaid_order_expiry_hours": "336",
         "partly_paid_order_expiry_hours": "0",
         "page_length": "25",
         **changes,

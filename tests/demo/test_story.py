@@ -16,9 +16,10 @@ from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
 from inventory.models import CountFile, Product, Stock, StockTransaction
 from inventory.services import currencies
-from orders.models import Cart, Order, OrderItem
+from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
+from payments.services import recovery
 from tests.conftest import leave_the_first_rows
 
 pytestmark = pytest.mark.thorough
@@ -190,6 +191,13 @@ def test_orders_are_in_every_state():
     assert states["incomplete", "partially_authorized", "unfulfilled"] >= 1
     assert states["cancelled", "unpaid", "unfulfilled"] >= 3
     assert states["cancelled", "refunded", "unfulfilled"] >= 3
+
+
+@pytest.mark.usefixtures("demo")
+def test_what_waits_too_long_for_its_money_has_expired_already():
+    assert OrderEvent.objects.filter(text="expired unpaid").count() == 6
+    with clock.replaced(lambda: NOW):
+        assert recovery.expire_orders() == 0
 
 
 @pytest.mark.usefixtures("demo")

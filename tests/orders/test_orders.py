@@ -1,8 +1,10 @@
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 
+from api import clock
 from inventory.errors import StockNotFound, UnitsAllocated
 from inventory.models import Product, StockTransaction
 from inventory.services import products
@@ -17,6 +19,7 @@ from orders.errors import (
     OrderNotShippable,
     PaymentUnderWay,
     ShipNotUndoable,
+    TooManyUnpaidOrders,
     TotalChanged,
     TotalTooLarge,
 )
@@ -177,6 +180,39 @@ def test_an_order_is_worth_at_most_9007199254740991():
 
 
 # Shipping.
+
+
+@pytest.mark.parametrize("limited", ["cart", "address"])
+def test_t39_a_shopper_leaves_only_so_many_orders_unpaid(settings, limited):
+    """Paid and cancelled ones do not count, nor other carts, addresses or days."""
+    settings.UNPAID_ORDERS_PER_CART = 2 if limited == "cart" else 0
+    settings.UNPAID_ORDERS_PER_ADDRESS = 2 if limited == "address" else 0
+    shirt = product(stock=10)
+    carts = [filled_cart({shirt: 1}) for _ in range(3)]
+    mine = carts[:1] * 3 if limited == "cart" else carts
+
+    def check_out(cart: str, address: str = "198.51.100.7") -> Order:
+        return orders.checkout(cart, BUYER, placed_from=address)[0]
+
+    first, second = check_out(mine[0]), check_out(mine[1])
+    for _ in range(2):
+        with pytest.raises(TooManyUnpaidOrders) as refused:
+            check_out(mine[2])
+    assert refused.value.retry_after_seconds
+    assert "198" not in first.placed_from
+    assert first.placed_from == second.placed_from
+
+    payments.cancel(first.pk, actor=MERCHANT)
+    third = check_out(mine[2])
+    with pytest.raises(TooManyUnpaidOrders):
+        check_out(mine[2])
+    payments.pay(third.pk, PaymentRequest("manual"), actor=MERCHANT)
+    check_out(mine[2])
+    orders.checkout(mine[2], BUYER)
+    check_out(carts[1] if limited == "cart" else mine[2], "198.51.100.8")
+    if limited == "address":
+        with at(clock.now() + timedelta(days=1, minutes=1)):
+            check_out(mine[2])
 
 
 def test_ship_takes_the_units_out_of_the_total():
@@ -522,7 +558,7 @@ def test_every_change_of_a_cart_begins_with_its_lock(change, locks):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one():
+def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one(settings):
     small = filled_cart(dict.fromkeys(some_products(1), 1))
     large = filled_cart(dict.fromkeys(some_products(20), 1))
 
@@ -532,6 +568,9 @@ def test_checkout_takes_as_many_statements_for_twenty_lines_as_for_one():
     assert few == many
     assert len(few) == 8, few
     assert "lock orders_cart" in few
+    settings.UNPAID_ORDERS_PER_ADDRESS = 0
+    by_shopper = statements_of(lambda: orders.checkout(small, BUYER, placed_from="198.51.100.7"))
+    assert len(by_shopper) == 8, by_shopper
     assert not [statement for statement in few if "stock" in statement]
 
 

@@ -11,6 +11,7 @@ import pytest
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Product, StockTransaction
+from orders import models
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
 from orders.services import audit, carts, orders
@@ -181,6 +182,53 @@ def test_f11_control_without_a_key_every_click_makes_an_order():
     assert kinds(outcomes) == ["done"] * 8
     made = list(Order.objects.values_list("number", flat=True))
     assert len(set(made)) == 8
+
+
+HERE = "198.51.100.7"
+
+
+def check_out_as_shopper(*cart_ids: str, address: str = HERE) -> list[Any]:
+    """Check out all these carts at once."""
+    return run_together(
+        *[partial(orders.checkout, cart_id, BUYER, placed_from=address) for cart_id in cart_ids]
+    )
+
+
+@pytest.mark.parametrize("of", ["cart", "address"])
+def test_t39_of_checkouts_at_once_only_so_many_stay_unpaid(settings, of):
+    settings.UNPAID_ORDERS_PER_CART, settings.UNPAID_ORDERS_PER_ADDRESS = (
+        (3, 0) if of == "cart" else (0, 3)
+    )
+    shirt = product(stock=10)
+    carts = [filled_cart({shirt: 1}) for _ in range(8)]
+
+    outcomes = check_out_as_shopper(*(carts[:1] * 8 if of == "cart" else carts))
+
+    assert kinds(outcomes) == ["TooManyUnpaidOrders"] * 5 + ["done"] * 3
+    assert Order.objects.count() == 3
+
+
+@pytest.mark.parametrize("of", ["cart", "address"])
+def test_t39_control_without_the_lock_more_stay_unpaid(settings, monkeypatch, of):
+    settings.UNPAID_ORDERS_PER_CART, settings.UNPAID_ORDERS_PER_ADDRESS = (
+        (1, 0) if of == "cart" else (0, 1)
+    )
+    all_have_counted = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    count = models.next_number_and_unpaid
+
+    def count_together(*known: Any) -> Any:
+        counted = count(*known)
+        all_have_counted.wait()
+        return counted
+
+    monkeypatch.setattr("orders.services.orders.next_number_and_unpaid", count_together)
+    monkeypatch.setattr(CartQuerySet, "lock", lambda self, cart_id, *, now: self.get(pk=cart_id))
+    monkeypatch.setattr(models, "_TAKE_TURNS", "SELECT %s::bigint")
+    carts = [filled_cart({product(stock=10): 1}) for _ in range(2)]
+
+    outcomes = check_out_as_shopper(*(carts[:1] * 2 if of == "cart" else carts))
+
+    assert kinds(outcomes) == ["done", "done"]
 
 
 # Shipping and cancelling.

@@ -593,6 +593,22 @@ def test_f03_two_lines_of_one_product_need_the_units_of_both(storefront):
     assert not Order.objects.exists()
 
 
+def test_t39_a_shopper_is_told_to_wait_and_an_administrator_goes_on(
+    storefront, back_office, settings
+):
+    settings.UNPAID_ORDERS_PER_CART = 1
+    storefront.add_to_cart("mine", str(product(stock=5).pk), 1)
+    assert storefront.check_out("mine").status_code == 201
+
+    refused = storefront.check_out("mine", key="again")
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3600")
+    assert refused.json()["errors"][0]["code"] == "too_many_unpaid_orders"
+    assert back_office.check_out("mine").status_code == 201
+    settings.UNPAID_ORDERS_PER_CART = 3
+    assert storefront.check_out("mine", key="again").status_code == 201
+
+
 def test_an_unexpected_total_is_a_conflict(storefront, back_office):
     shirt = product(stock=5, price=1250)
     cart = filled_cart({shirt: 2})

@@ -20,7 +20,7 @@ from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
 from inventory.services import stock as inventory
-from orders.errors import InsufficientStock, PaymentUnderWay
+from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
 from orders.services import audit, carts, orders
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
@@ -345,6 +345,35 @@ def test_f07_control_without_the_orders_lock_both_happen(gateway, monkeypatch):
     assert order.payments.get().is_pending
     assert (order.is_cancelled, order.pending) in {(True, 0), (False, 1250)}
     assert numbers(shirt)[2] == 1
+
+
+def expiring(order: Order) -> Callable[[], None]:
+    return lambda: payments.expire(order.pk, while_payment="unpaid")
+
+
+def test_t15_an_order_that_is_paid_while_it_expires_is_either_paid_or_expired(gateway):
+    shirt = product(stock=100)
+
+    for _ in range(10):
+        order = unpaid_order({shirt: 1})
+        gateway.charged.clear()
+        paid, expired = run_together(paying(order), expiring(order))
+
+        order.refresh_from_db()
+        if isinstance(paid, Exception):
+            assert isinstance(paid, OrderNotPayable)
+            assert (expired, order.is_cancelled, gateway.charged) == (None, True, [])
+        else:
+            assert isinstance(expired, OrderNotCancellable | PaymentUnderWay)
+            assert (order.status, order.payment) == ("complete", "paid")
+
+
+@pytest.mark.tampers_with_the_books
+def test_t15_control_without_the_orders_lock_it_is_paid_and_expired(gateway, monkeypatch):
+    order = unpaid_order({product(stock=10): 1})
+    read_instead_of_locking(monkeypatch, 2)
+
+    assert kinds(run_together(beginning(order), expiring(order))) == ["done", "done"]
 
 
 def test_f12_a_slow_gateway_keeps_no_other_buyer_waiting(gateway):

@@ -24,6 +24,7 @@ from payments.services import gateway_calls, payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.fake_gateway import DECLINED, OK, FakeGateway
+from tests.orders.statements import sql_of
 
 pytestmark = pytest.mark.django_db
 
@@ -452,12 +453,53 @@ def test_an_order_that_is_never_paid_is_cancelled_after_a_day(order):
     assert (early, expired) == (0, 1)
     assert state(order) == ("cancelled", "unpaid", 0)
     [event] = order.events.all()
-    assert (event.kind, event.actor_name) == ("cancelled", "Holdfast")
+    assert (event.kind, event.text, event.actor_name) == ("cancelled", "expired unpaid", "Holdfast")
 
 
-def test_orders_wait_for_ever_unless_the_store_says_otherwise(order):
+def test_t15_an_unpaid_order_waits_for_14_days_unless_the_store_says_otherwise(
+    order, shirt, admin_client
+):
+    with in_hours(14 * 24 - 1):
+        early = recovery.expire_orders()
+    with in_hours(14 * 24):
+        expired = recovery.expire_orders()
+
+    assert (early, expired) == (0, 1)
+    page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
+    assert "expired unpaid" in page.content.decode()
+    store.change(unpaid_order_expiry_hours=0)
+    unpaid_order({shirt: 1})
     with in_hours(10_000):
         assert recovery.expire_orders() == 0
+
+
+def test_orders_expire_a_batch_at_a_time_and_one_that_fails_keeps_no_other(
+    shirt, monkeypatch, caplog
+):
+    oldest, *others = [unpaid_order({shirt: 1}) for _ in range(4)]
+    expire = payments.expire
+
+    def fail(order_id: Any, **known: Any) -> None:
+        if order_id == oldest.pk:
+            raise ZeroDivisionError
+        expire(order_id, **known)
+
+    monkeypatch.setattr(payments, "expire", fail)
+
+    with in_hours(14 * 24):
+        expired = [recovery.expire_orders(limit=2) for _ in range(4)]
+
+    assert expired == [1, 1, 1, 0]
+    assert [state(order)[0] for order in others] == ["cancelled"] * 3
+    assert state(oldest)[0] == "incomplete"
+
+
+def test_finding_what_expires_reads_only_what_is_unpaid(order):
+    """However many orders there are: the index of unpaid ones has as many rows as there are."""
+    sql = "".join(sql_of(recovery.expire_orders))
+
+    assert '"fully_paid_at" IS NULL' in sql
+    assert '"cancelled_at" IS NULL' in sql
 
 
 @pytest.mark.usefixtures("patience_of_a_day")
