@@ -5,7 +5,7 @@ only that app knows it, beside the class.
 Services raise them; the API answers through `answer_exception`, and the admin shows their message.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -181,6 +181,27 @@ def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
     for refusal in kind.__subclasses__():
         yield refusal
         yield from _below(refusal)
+
+
+# What somebody saw of a thing, each part under its name: money as numbers, all else as text.
+Standing = Mapping[str, int | str]
+
+
+class Moved(Refusal):
+    """What somebody decided on is no longer as it was when they saw it."""
+
+    kind = CONFLICT
+    code = "moved"
+    detail = "It changed since this form was opened. Nothing was done."
+
+
+def require_as_seen(seen: Standing | None, standing: Callable[[], Standing]) -> None:
+    """Decide on what is locked whether it is still as somebody saw it, if that is to matter.
+
+    Raises: Moved.
+    """
+    if seen is not None and dict(seen) != dict(standing()):
+        raise Moved
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,16 @@ def claim(key: Key | None, resource_id: uuid.UUID | str) -> None:
         raise Answered(_record_of(key))
 
 
+def require_new(key: Key | None) -> None:
+    """Look whether the request was done before, without taking its key.
+
+    Raises: Answered, KeyReused.
+    """
+    since = clock.now() - KEPT_FOR
+    if key and IdempotencyKey.objects.filter(pk=key.id, created_at__gte=since).exists():
+        raise Answered(_record_of(key))
+
+
 def _record_of(key: Key) -> IdempotencyKey:
     """Return the key's stored record. Raises: KeyReused, if the key came with another body."""
     record = IdempotencyKey.objects.get(pk=key.id)

@@ -1,12 +1,14 @@
 """What people may do on a page: each action says what it will do, and does it when confirmed."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -15,8 +17,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action as unfold_action
 
 from api.actors import Actor
-from api.errors import Refusal
-from api.idempotency import Answered, KeyReused
+from api.errors import Refusal, Standing
+from api.idempotency import Answered, KeyReused, require_new
 from backoffice.base import OnceForm, actor_of
 from orders.errors import InsufficientStock
 
@@ -42,13 +44,86 @@ class Case(Generic[T]):
     def may(self, permission: str) -> bool:
         return self.request.user.has_perm(permission)
 
+    def again(self) -> Self:
+        """Read once more what it is about, which has changed."""
+        assert isinstance(self.subject, models.Model)
+        self.subject.refresh_from_db()
+        return replace(self)
+
+    # What is seen of the subject, and decided by: see backoffice.actions.ActionForm.
+
+    def standing(self) -> Standing:
+        return {}
+
+    def changes(self, seen: Standing) -> list[str]:
+        """Say what is no longer as it was seen."""
+        now = self.standing()
+        return [
+            f"{name[:1].upper()}{name[1:200]}: was {self.worded(seen.get(name))}, and is "
+            f"{self.worded(now.get(name))} now."
+            for name in {**now, **seen}
+            if seen.get(name) != now.get(name)
+        ]
+
+    def worded(self, part: Any) -> str:
+        return "none" if part is None or part == "" else str(part).replace("_", " ")[:200]
+
+
+# Of an order with a hundred lines.
+SEEN_LENGTH_MAX = 50_000
+
 
 class ActionForm(OnceForm):
-    """A confirmation with nothing to fill in."""
+    """A confirmation, with nothing to fill in but what a subclass adds. It carries what was seen.
+
+    If that is no longer so when the form is sent, nothing is done, and it is shown again with what
+    changed. The service is told what was seen, too, and decides under its lock.
+    """
+
+    seen = forms.CharField(max_length=SEEN_LENGTH_MAX, required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, *, case: Any) -> None:
         super().__init__(data)
         self.case = case
+        self.fields["seen"].initial = self._now()
+
+    def sees(self) -> Standing:
+        """What people decide by when they send this form."""
+        standing: Standing = self.case.standing()
+        return standing
+
+    @property
+    def saw(self) -> Standing:
+        """What they decided by who sent it."""
+        return read_standing(self.data.get("seen", ""))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.saw != self.sees():
+            changes = " ".join(self.case.changes(self.saw)) if self.saw else ""
+            self.add_error(
+                None,
+                f"It changed since this form was opened, so nothing was done. {changes}"
+                if changes
+                else "The form did not say what it was made from, so nothing was done. Look at it "
+                "as it is now, then send it again.",
+            )
+        return cleaned
+
+    def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
+        super().is_to_be_seen_again(request, seen=self._now(), **now)
+
+    def _now(self) -> str:
+        return json.dumps(self.sees(), ensure_ascii=False)
+
+
+def read_standing(sent: str) -> dict[str, Any]:
+    """Read what a form carried, be it what it may: at worst, nothing was seen."""
+    try:
+        saw = json.loads(sent)
+    except (ValueError, RecursionError):
+        return {}
+    return saw if isinstance(saw, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -65,8 +140,6 @@ class Action(Generic[C]):
     # Raises what would refuse it, before anybody confirms in vain.
     guard: Callable[[C], None] = lambda case: None
     form: type[ActionForm] = ActionForm
-    # Whether what was typed is shown again after a refusal.
-    shown_again: bool = False
     dangerous: bool = False
     # Whether Django's log is to keep it, since no log of ours does.
     logged: bool = False
@@ -99,6 +172,19 @@ class Action(Generic[C]):
             "label": self.label(case) if self.label else self.title,
             "back": back,
         }
+
+
+def was_done_before(case: Case[Any], form: OnceForm) -> bool:
+    """Tell of a form that it was sent before, and done, if it was: whatever has changed by it."""
+    try:
+        require_new(form.key(case.request))
+    except Answered:
+        messages.info(case.request, case.recorded_already)
+    except KeyReused:
+        messages.error(case.request, case.sent_differently)
+    else:
+        return False
+    return True
 
 
 def carry_out(case: Case[Any], perform: Callable[[], str], form: forms.Form | None = None) -> bool:
@@ -151,18 +237,27 @@ class ActionAdmin(ModelAdmin):
     """Pages with actions that are confirmed."""
 
     def confirm(
-        self, action: Action[C], case: C, *, back: str = "", **context: Any
+        self, action: Action[C], case: C, *, back: str = "", then: str = "", **context: Any
     ) -> HttpResponse:
-        """Say what the action does, and carry it out when that was confirmed."""
+        """Say what the action does, and carry it out when that was confirmed.
+
+        Whatever speaks against it, the form is shown again, with what is so now. Who did it sees
+        the page `then` or, as who does not want to, the page `back`.
+        """
         request = case.request
         back = back or self._page_of(case.subject)
-        form = action.form(request.POST if request.method == "POST" else None, case=case)
-        if request.method == "POST" and form.is_valid():
-            is_done = action.carry_out(case, form)
-            if is_done and action.logged:
-                self.log_change(request, case.subject, action.title)
-            if is_done or not action.shown_again:
-                return redirect(back)
+        form = action.form(None, case=case)
+        if request.method == "POST":
+            form = action.form(request.POST, case=case)
+            if was_done_before(case, form):
+                return redirect(then or back)
+            if form.is_valid():
+                if action.carry_out(case, form):
+                    self.log_done(action, case)
+                    return redirect(then or back)
+                case = case.again()
+                form = action.form(request.POST, case=case)
+            form.is_to_be_seen_again(request)
         shared = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -171,6 +266,10 @@ class ActionAdmin(ModelAdmin):
             **action.confirmation(case, form, back),
         }
         return TemplateResponse(request, "admin/confirm.html", {**shared, **context})
+
+    def log_done(self, action: Action[Any], case: Case[Any]) -> None:
+        if action.logged:
+            self.log_change(case.request, case.subject, action.title)
 
     def _page_of(self, row: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])

@@ -27,6 +27,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 
 from api import clock
 from api.actors import Actor
+from api.errors import Standing
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from orders.errors import PaymentUnderWay
@@ -73,13 +74,20 @@ def require_leavable(order: Order, why: Collection[str]) -> None:
 
 
 @in_transaction
-def leave_be(order_id: uuid.UUID, *, actor: Actor, reason: str, key: Key | None = None) -> None:
+def leave_be(
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str,
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> None:
     """Take an order off the list until something happens to it.
 
-    Raises: OrderNotFound, PaymentUnderWay, NothingToLeaveBe.
+    Raises: OrderNotFound, PaymentUnderWay, NothingToLeaveBe, Moved.
     """
     claim(key, order_id)
-    order = Order.objects.lock(order_id)
+    order = Order.objects.lock(order_id, seen=seen)
     require_leavable(order, why(order_id))
     orders.leave_be(order, actor=actor, reason=reason)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from unfold.admin import ModelAdmin
 from api import clock
 from api.actors import Actor
 from api.errors import Refusal
-from api.idempotency import Key
+from api.idempotency import Answered, Key, KeyReused, require_new
 from api.ids import uuid7
 from api.spreadsheets import csv_response
 
@@ -30,6 +30,8 @@ PER_PAGE = 25
 NOTHING = "\N{EN DASH}"
 # How many rows of an export are in memory together.
 EXPORT_ROWS = 2_000
+CSRF_FIELD = "csrfmiddlewaretoken"
+ONCE_LENGTH_MAX = 64
 
 
 class _NoTransactionOfItsOwn(admin.ModelAdmin):
@@ -175,26 +177,74 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor.person(request.user)
 
 
-class OnceForm(forms.Form):
+class WholeForm(forms.BaseForm):
+    """A form that is done as a whole or not at all: nothing that was typed is dropped unsaid.
+
+    Between drawing and sending, a field may have lost its place: its currency was disabled, its
+    units came back already. Names that begin with an underscore are buttons.
+    """
+
+    # What the page sends beside the fields.
+    beside: ClassVar[Collection[str]] = ()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if gone := [self.label_of(name) for name in self.data if self._is_gone(name)]:
+            self.add_error(
+                None,
+                f"There is no place for {', '.join(gone)} any more, so nothing was done. Look at "
+                "the form as it is now.",
+            )
+        return cleaned
+
+    def label_of(self, name: str) -> str:
+        """Name a field that is gone, as people knew it."""
+        return f'"{name[:60]}"'
+
+    def _is_gone(self, name: str) -> bool:
+        if name.startswith("_") or name == CSRF_FIELD or name in self.beside:
+            return False
+        return name.removeprefix("initial-") not in self.fields
+
+
+class OnceForm(WholeForm, forms.Form):
     """A form that happens once, however often its button is pressed."""
 
-    once = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
+    once = forms.CharField(max_length=ONCE_LENGTH_MAX, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **options})
-        self.fields["once"].initial = uuid.uuid4().hex
+        self.fields["once"].initial = _new_key()
 
     def key(self, request: HttpRequest) -> Key | None:
         """Make the idempotency key of what was sent, as an API client would."""
-        once = self.cleaned_data["once"]
-        if not once:
+        once = self.data.get("once", "")
+        if not 0 < len(once) <= ONCE_LENGTH_MAX:
             return None
-        sent = repr(sorted((name, self.data.get(name)) for name in self.fields))
+        sent = sorted(item for item in self.data.items() if item[0] not in {CSRF_FIELD, "seen"})
         return Key(
             client_id=f"user:{request.user.pk}",
             method="POST",
             path=request.path_info,
             key=once,
-            fingerprint=hashlib.sha256(sent.encode()).hexdigest(),
+            fingerprint=hashlib.sha256(repr(sent).encode()).hexdigest(),
             claim_id=uuid7(),
         )
+
+    def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
+        """Prepare what was sent, and refused, for being shown and sent once more.
+
+        What was typed stays where it still has a place, beside what is to be seen `now`. A key that
+        is on record was good for this once: whoever sends the form again means something new.
+        """
+        _ = self.errors
+        typed = {name: self.data[name] for name in self.fields if name in self.data}
+        try:
+            require_new(self.key(request))
+        except (Answered, KeyReused):
+            typed["once"] = _new_key()
+        self.data = {**typed, **now}
+
+
+def _new_key() -> str:
+    return uuid.uuid4().hex

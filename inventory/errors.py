@@ -1,7 +1,7 @@
 from datetime import datetime
 
 from api import store
-from api.errors import CONFLICT, INVALID, WRONG_STATE, Kind, NotFound, Refusal
+from api.errors import CONFLICT, INVALID, WRONG_STATE, Kind, Moved, NotFound, Refusal
 
 STOCK_EXISTS = Kind(400, "Validation Error")
 STOCK_TOO_LOW = Kind(422, "Cannot complete request")
@@ -95,8 +95,7 @@ class CountTooLow(StockTooLow):
     constraint = ""
 
 
-class StockMoved(Refusal):
-    kind = CONFLICT
+class StockMoved(Moved):
     code = "stock_moved"
     detail = "The stock moved since this form was opened."
 

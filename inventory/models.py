@@ -13,6 +13,7 @@ from django.db.models.functions import Upper
 from django.db.models.lookups import GreaterThan
 
 from api import compiled
+from api.errors import Standing
 from api.fields import UNITS_MAX
 from api.ids import uuid7
 from api.models import ActedBy
@@ -328,6 +329,15 @@ class Stock(models.Model):
     def for_orders(self) -> int:
         """Return the units that orders hold: allocated, and not set aside by hand."""
         return self.allocated - self.held
+
+    def standing(self) -> Standing:
+        """What people decide by who do something with all units of a product at once."""
+        return {
+            "managed": "yes" if self.managed else "no",
+            "available": str(self.available),
+            "allocated": str(self.allocated),
+            "set aside": str(self.held),
+        }
 
     def require_managed(self) -> None:
         if not self.managed:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from django.db import connection, models
 from django.db.models import F, Q
 
 from api import compiled
+from api.errors import Standing, require_as_seen
 from api.ids import uuid7
 from api.models import ActedBy
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
@@ -202,14 +204,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def partly_paid(self) -> "OrderQuerySet":
         return self.filter(PARTLY_PAID)
 
-    def lock(self, order_id: uuid.UUID) -> "Order":
+    def lock(self, order_id: uuid.UUID, *, seen: Standing | None = None) -> "Order":
         """Lock the order until the transaction ends: after its cart, before any stock.
 
-        Raises: OrderNotFound.
+        Raises: OrderNotFound; Moved, if it is not as it was `seen`.
         """
         orders = compiled.fetch(Order, "WHERE id = %s FOR NO KEY UPDATE", [order_id])
         if not orders:
             raise OrderNotFound
+        require_as_seen(seen, orders[0].standing)
         return orders[0]
 
 
@@ -362,6 +365,32 @@ class Order(models.Model):
     @property
     def balance_owing(self) -> int:
         return self.total - self.captured - self.authorized
+
+    def standing(self) -> Standing:
+        """What people decide by: the order's states, its money and its units. One query."""
+        units: dict[str, Counter[str]] = defaultdict(Counter)
+        for item in self.items.all():
+            units[item.sku].update(
+                allocated=item.allocated, shipped=item.shipped, returned=item.returned
+            )
+        return {
+            "status": self.status,
+            "payment": self.payment,
+            "shipping": self.shipping,
+            "captured": self.captured,
+            "authorized": self.authorized,
+            "pending": self.pending,
+            "refunded": self.refunded,
+            "attempts under way": str(self.attempts_open),
+            "refunds under way": str(self.refunds_open),
+            **{
+                f"units of {sku}": ", ".join(
+                    f"{of[name]} {name}" for name in sorted(of) if of[name]
+                )
+                for sku, of in sorted(units.items())
+                if of.total()
+            },
+        }
 
     def require_shippable(self) -> None:
         """Raises: OrderNotShippable, PaymentUnderWay."""

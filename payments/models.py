@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from api import compiled
+from api.errors import Standing
 from api.ids import uuid7
 from api.models import ActedBy
 from orders.models import Order
@@ -134,6 +135,19 @@ class Payment(ActedBy):
     @property
     def authorized_amount(self) -> int:
         return self.amount if self.is_authorized else 0
+
+    def standing(self) -> Standing:
+        """What people decide by who do something with this payment. One query."""
+        pending = [attempt for attempt in self.attempts.all() if attempt.is_pending]
+        return {
+            "this payment": self.status,
+            "captured of it": self.captured_amount,
+            "refunded of it": self.refunded_amount,
+            "on its way back of it": self.refunding_amount,
+            "under way of it": ", ".join(
+                sorted(f"{each.kind} of {each.created_at:%Y-%m-%d %H:%M:%S.%f}" for each in pending)
+            ),
+        }
 
     def is_under_way(self, now: datetime) -> bool:
         """Tell whether some process charges it or is about to: then no other may ask about it."""

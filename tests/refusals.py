@@ -166,6 +166,7 @@ UNSEEN = {
     "transaction_under_way",
     "signature_refused",
     "no_message",
+    "moved",
     "stock_moved",
     "not_put_back",
     "nothing_to_leave_be",

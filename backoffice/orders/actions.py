@@ -11,7 +11,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from api.errors import Refusal
+from api.errors import Refusal, Standing
 from backoffice import attention
 from backoffice.actions import Action, ActionForm
 from backoffice.base import moment, units
@@ -45,7 +45,13 @@ def _what_ship_does(case: OrderCase) -> list[str]:
 
 def _ship(case: OrderCase, form: ShipForm) -> str:
     tracking = form.cleaned_data["tracking"]
-    orders.ship(case.order.pk, actor=case.actor, tracking=tracking)
+    orders.ship(
+        case.order.pk,
+        actor=case.actor,
+        tracking=tracking,
+        seen=form.saw,
+        key=form.key(case.request),
+    )
     return f"Order {case.order} is shipped."
 
 
@@ -104,6 +110,8 @@ def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
         actor=case.actor,
         reason=typed["reason"],
         whereabouts=typed.get("whereabouts"),
+        seen=form.saw,
+        key=form.key(case.request),
     )
     return f"Order {case.order} is to be shipped again."
 
@@ -116,7 +124,6 @@ UNDO_SHIP = Action(
     effects=_what_undoing_does,
     guard=lambda case: case.order.require_ship_undoable(),
     form=UndoShipForm,
-    shown_again=True,
     dangerous=True,
 )
 
@@ -153,7 +160,7 @@ def _what_cancel_does(case: OrderCase) -> list[str]:
 
 
 def _cancel(case: OrderCase, form: CancelForm) -> str:
-    payments.cancel(case.order.pk, actor=case.actor)
+    payments.cancel(case.order.pk, actor=case.actor, seen=form.saw, key=form.key(case.request))
     if form.cleaned_data.get("refund"):
         _refund_all(case)
     return f"Order {case.order} is cancelled."
@@ -243,6 +250,7 @@ def _record_payment(case: OrderCase, form: PaymentForm) -> str:
             custom_reference=form.cleaned_data["reference"],
         ),
         actor=case.actor,
+        seen=form.saw,
         key=form.key(case.request),
     )
     return f"{case.money(payment.amount)} recorded for order {case.order}."
@@ -256,7 +264,6 @@ RECORD_PAYMENT = Action(
     effects=_what_recording_does,
     guard=_require_payable,
     form=PaymentForm,
-    shown_again=True,
 )
 
 
@@ -270,6 +277,10 @@ class NoteForm(ActionForm):
         widget=UnfoldAdminTextareaWidget({"rows": 4}),
         error_messages={"required": "Write something."},
     )
+
+    def sees(self) -> Standing:
+        """It is right whatever happened to the order."""
+        return {}
 
 
 def _write_note(case: OrderCase, form: NoteForm) -> str:
@@ -292,7 +303,6 @@ NOTE = Action(
     ],
     guard=lambda case: None,
     form=NoteForm,
-    shown_again=True,
 )
 
 
@@ -318,6 +328,7 @@ def _leave_be(case: OrderCase, form: LeaveForm) -> str:
         case.order.pk,
         actor=case.actor,
         reason=form.cleaned_data["reason"],
+        seen=form.saw,
         key=form.key(case.request),
     )
     return f"Order {case.order} is left be."
@@ -331,7 +342,6 @@ LEAVE_BE = Action(
     effects=_what_leaving_does,
     guard=lambda case: attention.require_leavable(case.order, case.needs_attention),
     form=LeaveForm,
-    shown_again=True,
 )
 
 # In the order in which they are offered.

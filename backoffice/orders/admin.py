@@ -18,7 +18,7 @@ from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
-from backoffice.base import ExportingAdmin, ReadOnlyAdmin, actor_of, moment
+from backoffice.base import ExportingAdmin, ReadOnlyAdmin, moment
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
@@ -144,8 +144,10 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
             "slips": order_lists.packing_slips(found),
             "results": None,
         }
-        if request.method == "POST":
-            context["results"] = order_lists.ship_all(found, actor=actor_of(request))
+        sent = request.POST if request.method == "POST" else None
+        form = context["form"] = order_lists.SeveralForm(sent, found)
+        if form.is_valid():
+            context["results"] = order_lists.ship_all(found, form, request)
         return TemplateResponse(request, "admin/orders/order/ship_selected.html", context)
 
     def print_view(self, request: HttpRequest) -> HttpResponse:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 from django import forms
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from api.errors import Standing
 from backoffice import attention
 from backoffice.actions import Case
 from orders.models import Order
 from payments.models import Attempt, Gateway, Payment
+from payments.services import bookkeeping
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class OrderCase(Case[Order]):
     def needs_attention(self) -> list[str]:
         """Why the order does, if it does."""
         return attention.why(self.order.pk)
+
+    def again(self) -> Self:
+        if self.the_payment:
+            self.the_payment.refresh_from_db()
+        return super().again()
+
+    def standing(self) -> Standing:
+        if self.the_payment:
+            return bookkeeping.standing(self.order, self.the_payment)
+        return self.order.standing()
+
+    def worded(self, part: Any) -> str:
+        return self.money(part) if isinstance(part, int) else super().worded(part)
 
     def money(self, amount: int) -> str:
         return self.order.currency.formatted(amount)

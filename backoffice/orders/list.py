@@ -1,5 +1,6 @@
 """Orders as a list of work: its tabs, its search, and what can be done with several at once."""
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -8,17 +9,18 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.db.models import Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-from api.actors import Actor
-from api.errors import Refusal
+from api.errors import Moved, Refusal, Standing
 from backoffice import attention
-from backoffice.actions import words
-from backoffice.base import is_number, uuid_of
+from backoffice.actions import read_standing, words
+from backoffice.base import WholeForm, is_number, uuid_of
+from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
 from inventory.models import Product
 from orders.models import Order, OrderItem, OrderQuerySet
@@ -150,6 +152,21 @@ def chosen(ids: Iterable[str]) -> list[Order]:
     return list(found.prefetch_related(items).order_by("number"))
 
 
+class SeveralForm(WholeForm, forms.Form):
+    """Several orders, as each of them was seen."""
+
+    seen = forms.CharField(max_length=2_000_000, required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, found: Iterable[Order]) -> None:
+        super().__init__(data)
+        standings = {str(order.pk): order.standing() for order in found}
+        self.fields["seen"].initial = json.dumps(standings, ensure_ascii=False)
+
+    def saw(self, order: Order) -> Standing:
+        seen = read_standing(self.data.get("seen", "")).get(str(order.pk))
+        return seen if isinstance(seen, dict) else {}
+
+
 class Shipped(NamedTuple):
     """What became of one of several orders."""
 
@@ -158,14 +175,17 @@ class Shipped(NamedTuple):
     refusal: str
 
 
-def ship_all(found: Collection[Order], *, actor: Actor) -> list[Shipped]:
+def ship_all(found: Collection[Order], form: SeveralForm, request: HttpRequest) -> list[Shipped]:
     """Ship each order in a transaction of its own: one that is refused holds up no other."""
-    return [Shipped(order, _ship(order, actor)) for order in found]
+    return [Shipped(order, _ship(OrderCase(request, order), form.saw(order))) for order in found]
 
 
-def _ship(order: Order, actor: Actor) -> str:
+def _ship(case: OrderCase, saw: Standing) -> str:
     try:
-        orders.ship(order.pk, actor=actor)
+        case.order.require_shippable()
+        orders.ship(case.order.pk, actor=case.actor, seen=saw)
+    except Moved as moved:
+        return " ".join([words(moved), *(case.again().changes(saw) if saw else [])])
     except Refusal as refusal:
         return words(refusal)
     return ""

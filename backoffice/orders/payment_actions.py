@@ -52,6 +52,7 @@ def _capture(case: OrderCase, form: CaptureForm) -> str:
         case.payment.pk,
         form.cleaned_data["amount"],
         actor=case.actor,
+        seen=form.saw,
         key=form.key(case.request),
     )
     how_far = "is on its way" if attempt.is_pending else "is captured"
@@ -70,7 +71,6 @@ CAPTURE = Action(
     ],
     guard=_require_capturable,
     form=CaptureForm,
-    shown_again=True,
 )
 
 
@@ -99,6 +99,8 @@ def _void(case: OrderCase, form: VoidForm) -> str:
         case.payment.pk,
         actor=case.actor,
         reason=form.cleaned_data["reason"],
+        seen=form.saw,
+        key=form.key(case.request),
     )
     how_far = "is about to be let go" if attempt.is_pending else "is let go"
     return f"{case.money(attempt.amount)} {how_far}."
@@ -112,7 +114,6 @@ VOID = Action(
     effects=_what_void_does,
     guard=_require_voidable,
     form=VoidForm,
-    shown_again=True,
     dangerous=True,
 )
 
@@ -148,7 +149,7 @@ class RefundForm(ActionForm):
             )
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        cleaned = super().clean()
         amount, left = cleaned.get("amount"), self.case.payment.refundable_amount
         if amount is None:
             return cleaned
@@ -158,6 +159,12 @@ class RefundForm(ActionForm):
         elif cleaned.get("elsewhere") and amount != left:
             self.add_error("amount", f"Only all of it can be marked as refunded: {formatted}.")
         return cleaned
+
+    def label_of(self, name: str) -> str:
+        for item in self.case.order.items.all():
+            if name == f"back_{item.pk.hex}":
+                return f'"Put back of {item.sku}"'
+        return super().label_of(name)
 
     def put_back(self) -> dict[uuid.UUID, int]:
         """How many units of which line came back."""
@@ -201,6 +208,7 @@ def _refund(case: OrderCase, form: RefundForm) -> str:
         actor=case.actor,
         reason=typed["reason"],
         put_back=form.put_back(),
+        seen=form.saw,
         key=form.key(case.request),
     )
     done = f"{case.money(attempt.amount)} {became(attempt)}."
@@ -216,7 +224,6 @@ REFUND = Action(
     effects=_what_refund_does,
     guard=_require_refundable,
     form=RefundForm,
-    shown_again=True,
     dangerous=True,
 )
 
@@ -312,6 +319,8 @@ def _settle_by_hand(case: OrderCase, form: SettleForm) -> str:
         reference=typed["reference"],
         reason=typed["reason"],
         actor=case.actor,
+        seen=form.saw,
+        key=form.key(case.request),
     )
     return f"Settled by hand: the payment is {payment.get_status_display().lower()}."
 
@@ -324,7 +333,6 @@ SETTLE_BY_HAND = Action(
     effects=_what_settling_does,
     guard=_require_open,
     form=SettleForm,
-    shown_again=True,
     dangerous=True,
 )
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from django.utils.html import format_html
 
-from api.errors import Refusal
-from backoffice.actions import Action, Case
+from api.errors import Refusal, Standing
+from backoffice.actions import Action, ActionForm, Case
 from backoffice.base import units
 from inventory.errors import UnitsAllocated
 from inventory.models import Product, Stock
@@ -23,6 +23,9 @@ class ProductCase(Case[Product]):
     @cached_property
     def stock(self) -> Stock:
         return Stock.objects.get(product_id=self.subject.pk)
+
+    def standing(self) -> Standing:
+        return self.stock.standing()
 
 
 def _writing_off(stock: Stock) -> str:
@@ -60,9 +63,10 @@ def _what_archiving_does(case: ProductCase) -> list[str]:
     return effects
 
 
-def _archive(case: ProductCase, form: object) -> str:
-    products.archive(case.subject.pk, actor=case.actor)
-    return ""
+def _archive(case: ProductCase, form: ActionForm) -> str:
+    product, key = case.subject, form.key(case.request)
+    products.archive(product.pk, actor=case.actor, seen=form.saw, key=key)
+    return f"{product} is deleted."
 
 
 ARCHIVE = Action(
@@ -98,8 +102,9 @@ def _what_stopping_does(case: ProductCase) -> list[str]:
     ]
 
 
-def _stop_managing(case: ProductCase, form: object) -> str:
-    products.stop_managing(case.subject.pk, actor=case.actor)
+def _stop_managing(case: ProductCase, form: ActionForm) -> str:
+    key = form.key(case.request)
+    products.stop_managing(case.subject.pk, actor=case.actor, seen=form.saw, key=key)
     return "The stock of this product is no longer managed."
 
 

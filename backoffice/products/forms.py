@@ -277,6 +277,8 @@ class OperationForm(OnceForm):
 
 
 class StartManagingForm(OnceForm):
+    beside = ("action",)
+
     quantity = forms.IntegerField(
         label="Units that are there now",
         min_value=0,

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,7 +17,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from api import clock
-from api.errors import Refusal
+from backoffice.actions import Action, Case
 from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of, uuid_of
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.forms import NewProductForm, ProductForm, with_prices
@@ -109,8 +110,6 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
     ]
     export_permission = "inventory.view_stock"
-
-    delete_confirmation_template = "admin/confirm.html"
 
     # The list.
 
@@ -251,35 +250,24 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
 
     # Deleting, which is archiving.
 
-    def get_deleted_objects(
-        self, objs: Any, request: HttpRequest
-    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
-        return [], {}, set(), []
-
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        """Django's own, for its address and message: the action only words what it asks."""
-        context = {**(extra_context or {}), **self._archiving(request, object_id)}
-        try:
-            return super().delete_view(request, object_id, context)
-        except Refusal as refusal:
-            messages.error(request, str(refusal))
-            return redirect("admin:inventory_product_change", object_id)
-
-    def _archiving(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+    ) -> HttpResponse:
         product = self.get_object(request, object_id)
+        if not self.has_delete_permission(request, product):
+            raise PermissionDenied
         if product is None:
-            return {}
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return missing
         case = ProductCase(request, product)
-        back = reverse("admin:inventory_product_change", args=[product.pk])
-        shown = ARCHIVE.confirmation(case, ARCHIVE.form(None, case=case), back)
         # What deleting is, is said even while it is refused.
-        return {**shown, "effects": ARCHIVE.effects(case)}
+        effects = ARCHIVE.effects(case)
+        changelist = reverse("admin:inventory_product_changelist")
+        return self.confirm(ARCHIVE, case, then=changelist, effects=effects, title="Delete")
 
-    def delete_model(self, request: HttpRequest, obj: Product) -> None:
-        ARCHIVE.perform(ProductCase(request, obj), None)
-        super().log_deletions(request, Product.objects.filter(pk=obj.pk))
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Django asks for this too early; `delete_model` does it when nothing was refused."""
+    def log_done(self, action: Action[Any], case: Case[Any]) -> None:
+        super().log_done(action, case)
+        if action is ARCHIVE:
+            self.log_deletions(case.request, Product.objects.filter(pk=case.subject.pk))

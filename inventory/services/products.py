@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from api import clock
 from api.actors import Actor
-from api.errors import refusal_of
+from api.errors import Standing, refusal_of
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, in_transaction
@@ -143,15 +143,20 @@ def change_prices(product_id: uuid.UUID, amounts: Mapping[str, int | None]) -> N
 
 @in_transaction
 def start_managing(
-    product_id: uuid.UUID, quantity: int, *, actor: Actor, key: Key | None = None
+    product_id: uuid.UUID,
+    quantity: int,
+    *,
+    actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
 ) -> None:
     """Give a product its first stock, if it is unmanaged or its stock record is still untouched.
 
-    Raises: ProductNotFound; StockExists for any other.
+    Raises: ProductNotFound; StockExists for any other; Moved.
     """
     claim(key, product_id)
     _lock_product(product_id)
-    stock = lock_one(product_id)
+    stock = lock_one(product_id, seen=seen)
     if stock.managed and stock.sequence:
         raise StockExists
     _set_managed(stock, True)
@@ -160,24 +165,40 @@ def start_managing(
 
 
 @in_transaction
-def stop_managing(product_id: uuid.UUID, *, actor: Actor) -> None:
+def stop_managing(
+    product_id: uuid.UUID,
+    *,
+    actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> None:
     """Write off what is available and stop managing the product's stock. The log stays.
 
-    Raises: StockNotFound; UnitsAllocated.
+    Raises: StockNotFound; UnitsAllocated; Moved.
     """
-    _write_off(lock_managed(product_id), actor)
+    claim(key, product_id)
+    stock = lock_one(product_id, seen=seen)
+    stock.require_managed()
+    _write_off(stock, actor)
 
 
 @in_transaction
-def archive(product_id: uuid.UUID, *, actor: Actor) -> None:
+def archive(
+    product_id: uuid.UUID,
+    *,
+    actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> None:
     """Hide a product from everything but the log and the orders that name it.
 
-    Raises: ProductNotFound; UnitsAllocated.
+    Raises: ProductNotFound; UnitsAllocated; Moved.
     """
+    claim(key, product_id)
     product = _lock_product(product_id)
     product.archived_at = product.updated_at = clock.now()
     product.save(update_fields=["archived_at", "updated_at"])
-    stock = lock_one(product_id)
+    stock = lock_one(product_id, seen=seen)
     if stock.managed:
         _write_off(stock, actor)
 

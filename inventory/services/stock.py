@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from api.actors import Actor
+from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import Stale, assert_in_transaction, in_transaction
@@ -74,18 +75,35 @@ def record(
     *,
     actor: Actor,
     reason: str = "",
+    seen: int | None = None,
     key: Key | None = None,
 ) -> uuid.UUID:
     """Increment, decrement, allocate or deallocate stock by hand; return the id of the log's entry.
 
-    Raises: StockNotFound; StockTooLow, having changed nothing; TooManyUnits.
+    `seen` is the number of the last log entry that the person knew of. What orders did since then
+    makes no difference to what comes or goes; what was recorded by hand may be the same thing.
+    Raises: StockNotFound; StockTooLow, having changed nothing; TooManyUnits; StockMoved if anything
+    was recorded by hand since `seen`.
     """
     entry_id = uuid7()
     claim(key, entry_id)
     stock = lock_managed(product_id)
+    if seen is not None:
+        _require_none_by_hand(stock, since=seen)
     cause = Cause(actor, reason)
     move([stock], [action], {product_id: quantity}, cause, by_order=BY_HAND, first_id=entry_id)
     return entry_id
+
+
+def _require_none_by_hand(stock: Stock, *, since: int) -> None:
+    """Raises: StockMoved."""
+    by_hand = stock.log.filter(sequence__gt=since, by_order=BY_HAND).order_by("-sequence").first()
+    if by_hand:
+        why = f" ({by_hand.reason})" if by_hand.reason else ""
+        raise StockMoved(
+            f"Since this form was opened, somebody recorded {by_hand.action} "
+            f"{by_hand.quantity}{why}: it is {stock} now. Send it again if yours is another one."
+        )
 
 
 @in_transaction
@@ -185,10 +203,12 @@ def lock_managed(product_id: uuid.UUID) -> Stock:
     return stock
 
 
-def lock_one(product_id: uuid.UUID) -> Stock:
+def lock_one(product_id: uuid.UUID, *, seen: Standing | None = None) -> Stock:
+    """Raises: StockNotFound; Moved, if it is not as it was `seen`."""
     stocks = Stock.objects.lock([product_id])
     if not stocks:
         raise StockNotFound
+    require_as_seen(seen, stocks[0].standing)
     return stocks[0]
 
 

@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from api import clock, compiled
 from api.actors import Actor
+from api.errors import Standing
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
@@ -237,13 +238,20 @@ def cancel_and_save(order: Order, *, actor: Actor, reason: str = "") -> None:
 
 
 @in_transaction
-def ship(order_id: uuid.UUID, *, actor: Actor, tracking: str = "", key: Key | None = None) -> None:
+def ship(
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    tracking: str = "",
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> None:
     """Take the units of a paid order out of the total. `tracking` is kept with the event.
 
-    Raises: OrderNotFound, OrderNotShippable, PaymentUnderWay.
+    Raises: OrderNotFound, OrderNotShippable, PaymentUnderWay; Moved.
     """
     claim(key, order_id)
-    order = Order.objects.lock(order_id)
+    order = Order.objects.lock(order_id, seen=seen)
     order.require_shippable()
     held = _held(order)
     order.shipping = Order.Shipping.FULFILLED
@@ -263,6 +271,7 @@ def undo_ship(
     actor: Actor,
     reason: str,
     whereabouts: Whereabouts | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> None:
     """Let a shipped order, whose goods are still there after all, hold its units again.
@@ -270,10 +279,11 @@ def undo_ship(
     `whereabouts` tells of the products that were counted since: see `counted_since_shipped`.
     Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
     CountedSinceShipped, if `whereabouts` is missing; StockTooLow, if others have taken what was
-    counted; StockNotFound, if a product's stock is no longer managed.
+    counted; StockNotFound, if a product's stock is no longer managed;
+    Moved.
     """
     claim(key, order_id)
-    order = Order.objects.lock(order_id)
+    order = Order.objects.lock(order_id, seen=seen)
     order.require_ship_undoable()
     lines = list(OrderItem.objects.filter(order=order, shipped__gt=0))
     if any(line.returned for line in lines):

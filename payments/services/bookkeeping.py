@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from api import clock
 from api.actors import Actor
+from api.errors import Standing, require_as_seen
 from orders.models import Order
 from orders.services import orders
 from payments.errors import PaymentNotFound
@@ -17,17 +18,25 @@ from payments.models import Attempt, Payment
 from payments.services.gateway_calls import asks_nobody, lease
 
 
-def lock(order_id: uuid.UUID, payment_id: uuid.UUID) -> tuple[Order, Payment]:
+def lock(
+    order_id: uuid.UUID, payment_id: uuid.UUID, *, seen: Standing | None = None
+) -> tuple[Order, Payment]:
     """Lock the order and read its payment, which changes only under this lock.
 
-    Raises: OrderNotFound, PaymentNotFound.
+    Raises: OrderNotFound, PaymentNotFound; Moved, if they are not as they were `seen`.
     """
     order = Order.objects.lock(order_id)
     payment = Payment.known(payment_id)
     if payment is None or payment.order_id != order_id:
         raise PaymentNotFound
     payment.order = order
+    require_as_seen(seen, lambda: standing(order, payment))
     return order, payment
+
+
+def standing(order: Order, payment: Payment) -> Standing:
+    """What people decide by who do something with one payment of an order."""
+    return {**order.standing(), **payment.standing()}
 
 
 def save_and_allocate(order: Order, actor: Actor) -> None:

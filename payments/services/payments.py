@@ -18,7 +18,7 @@ from procrastinate.contrib.django import app
 
 from api import clock, compiled
 from api.actors import SYSTEM, Actor
-from api.errors import Busy, Refusal
+from api.errors import Busy, Refusal, Standing
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
@@ -90,16 +90,23 @@ def pay(
     actor: Actor,
     by_shopper: bool = False,
     payment_id: uuid.UUID | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Payment:
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
     Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, AmountRefused, OrderNotPayable,
     RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could never charge,
-    all before the gateway is asked; PaymentDeclined, PaymentReturned after.
+    or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
     """
     payment = begin(
-        order_id, request, actor=actor, by_shopper=by_shopper, payment_id=payment_id, key=key
+        order_id,
+        request,
+        actor=actor,
+        by_shopper=by_shopper,
+        payment_id=payment_id,
+        seen=seen,
+        key=key,
     )
     if payment.is_pending:
         payment = _charge_now_or_later(payment, actor)
@@ -126,6 +133,7 @@ def begin(
     actor: Actor,
     by_shopper: bool = False,
     payment_id: uuid.UUID | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Payment:
     """Put a payment on record and, if it is the order's first, take the order's units.
@@ -135,7 +143,7 @@ def begin(
     payment_id = payment_id or uuid7()
     claim(key, payment_id)
     _require_enabled(request.gateway)
-    order = Order.objects.lock(order_id)
+    order = Order.objects.lock(order_id, seen=seen)
     if request.gateway == "manual" and by_shopper:
         _require_manual_for_shoppers()
     amount = _payable_amount(order, request.amount, request.gateway)
@@ -308,15 +316,23 @@ def capture(
     *,
     actor: Actor,
     custom_reference: str | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Take authorized money: all of it, or `amount`, and then the rest is let go with it.
 
     A part of the order is owing again then, and can be paid as any other.
-    Raises: OrderNotFound, PaymentNotFound, NotCapturable, CaptureRefused, GatewayRefused.
+    Raises: OrderNotFound, PaymentNotFound, NotCapturable, CaptureRefused, Moved;
+    GatewayRefused.
     """
     attempt = begin_capture(
-        order_id, payment_id, amount, actor=actor, custom_reference=custom_reference, key=key
+        order_id,
+        payment_id,
+        amount,
+        actor=actor,
+        custom_reference=custom_reference,
+        seen=seen,
+        key=key,
     )
     return _performed(attempt)
 
@@ -329,10 +345,11 @@ def begin_capture(
     *,
     actor: Actor,
     custom_reference: str | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     claim(key, payment_id)
-    order, payment = lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id, seen=seen)
     capturable = payment.authorized_amount and not payment.late and not order.is_cancelled
     if not capturable or has_open_attempt(payment):
         raise NotCapturable
@@ -355,6 +372,7 @@ def refund(
     actor: Actor,
     reason: str = "",
     put_back: Mapping[uuid.UUID, int] | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Give captured money back through the gateway. Without an amount, mark all as refunded.
@@ -362,11 +380,18 @@ def refund(
     Marking moves no money: it was given back elsewhere. Stock stays where it is, except for units
     of a shipped order that came back: `put_back` says how many of which line. They are available
     again as soon as the refund is on record, whatever its gateway answers then.
-    Raises: OrderNotFound, PaymentNotFound, NotRefundable, NotPutBack, StockNotFound,
+    Raises: OrderNotFound, PaymentNotFound, NotRefundable, NotPutBack, StockNotFound, Moved;
     GatewayRefused.
     """
     attempt = begin_refund(
-        order_id, payment_id, amount, actor=actor, reason=reason, put_back=put_back, key=key
+        order_id,
+        payment_id,
+        amount,
+        actor=actor,
+        reason=reason,
+        put_back=put_back,
+        seen=seen,
+        key=key,
     )
     return _performed(attempt)
 
@@ -380,11 +405,12 @@ def begin_refund(
     actor: Actor,
     reason: str = "",
     put_back: Mapping[uuid.UUID, int] | None = None,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Put a refund on record. One that is only marked as made has succeeded at once."""
     claim(key, payment_id)
-    order, payment = lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id, seen=seen)
     may_go_back = order.fully_paid_at or order.is_cancelled or payment.late
     is_marking = amount is None
     amount = payment.refundable_amount if amount is None else amount
@@ -413,13 +439,16 @@ def void(
     *,
     actor: Actor,
     reason: str = "",
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Release authorized money.
 
-    Raises: OrderNotFound, PaymentNotFound, ManualNotVoidable, NotVoidable, GatewayRefused.
+    Raises: OrderNotFound, PaymentNotFound, ManualNotVoidable, NotVoidable, Moved;
+    GatewayRefused.
     """
-    return _performed(begin_void(order_id, payment_id, actor=actor, reason=reason, key=key))
+    attempt = begin_void(order_id, payment_id, actor=actor, reason=reason, seen=seen, key=key)
+    return _performed(attempt)
 
 
 @in_transaction
@@ -429,10 +458,11 @@ def begin_void(
     *,
     actor: Actor,
     reason: str = "",
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     claim(key, payment_id)
-    order, payment = lock(order_id, payment_id)
+    order, payment = lock(order_id, payment_id, seen=seen)
     if asks_nobody(payment):
         raise ManualNotVoidable
     if not payment.authorized_amount or has_open_attempt(payment):
@@ -490,13 +520,15 @@ def look_after_refunds(payment: Payment) -> bool:
 # Cancelling an order, with the money it holds.
 
 
-def cancel(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
+def cancel(
+    order_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+) -> None:
     """Cancel an order, give its units back and void its authorizations. Captured money stays.
 
     The voids are on record with the cancellation; their gateways are asked after it is committed.
-    Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay.
+    Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay, Moved.
     """
-    _perform_voids(begin_cancel(order_id, actor=actor, key=key))
+    _perform_voids(begin_cancel(order_id, actor=actor, seen=seen, key=key))
 
 
 def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
@@ -525,6 +557,7 @@ def begin_cancel(
     actor: Actor,
     while_payment: str = "",
     reason: str = "",
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> list[Attempt]:
     """Cancel the order; return the voids that are still to be asked for.
@@ -532,7 +565,7 @@ def begin_cancel(
     `while_payment` is the state that its payment must still be in.
     """
     claim(key, order_id)
-    order = Order.objects.lock(order_id)
+    order = Order.objects.lock(order_id, seen=seen)
     order.require_cancellable()
     if while_payment and order.payment != while_payment:
         raise OrderNotCancellable("The order has been paid meanwhile.")

@@ -16,7 +16,8 @@ from django.db.models import Count, F, Min, Q, QuerySet
 
 from api import clock, store
 from api.actors import SYSTEM, Actor
-from api.errors import Refusal
+from api.errors import Refusal, Standing
+from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from orders.models import Order, OrderEvent
 from orders.services import orders
@@ -149,15 +150,19 @@ def settle_by_hand(
     reference: str,
     reason: str,
     actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
 ) -> Payment:
     """Write down what a person found out about a stuck payment, or about its stuck attempt.
 
     Of several refunds it is the oldest: one may turn out to be made and another not. The order's
     record says who settled it and why. If the gateway turns out to know better, its answer counts
     as it would after any other.
-    Raises: OrderNotFound, PaymentNotFound, NotOpen; StillUnderWay while a gateway is being asked.
+    Raises: OrderNotFound, PaymentNotFound, NotOpen; StillUnderWay while a gateway is being asked;
+    Moved.
     """
-    order, payment = lock(order_id, payment_id)
+    claim(key, payment_id)
+    order, payment = lock(order_id, payment_id, seen=seen)
     attempt = payment.attempts.filter(status=Attempt.Status.PENDING).order_by("created_at").first()
     require_left_alone(payment, [attempt] if attempt else [])
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED

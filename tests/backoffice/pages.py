@@ -1,5 +1,6 @@
 """Who looks at a page, and what they read there."""
 
+from collections.abc import Mapping
 from html import unescape
 from typing import Any
 
@@ -17,6 +18,18 @@ def client_with(*permissions: str) -> Client:
     user = User.objects.create_user("clerk", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return signed_in(user)
+
+
+def send(
+    client: Client, address: str, typed: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """Open a page with a form, fill in what is `typed`, and send it with what the page hides."""
+    return client.post(address, {**hidden(client, address), **(typed or {})}, **options)
+
+
+def hidden(client: Client, address: str) -> dict[str, Any]:
+    form = (client.get(address).context or {}).get("form")
+    return {field.html_name: field.value() for field in form.hidden_fields()} if form else {}
 
 
 def text(response: Any) -> str:

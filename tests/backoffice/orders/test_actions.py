@@ -1,5 +1,6 @@
 """What people do with an order in the admin."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,11 @@ from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
 from orders.models import Order
 from orders.services import orders
-from payments.gateways.base import UNKNOWN
+from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
-from tests.backoffice.pages import client_with, text
+from tests.backoffice.pages import client_with, hidden, send, text
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.fake_gateway import OK
 
@@ -75,7 +76,7 @@ def pay(order: Order, amount: int | None = None, **fields: Any) -> Payment:
 def test_the_parcels_number_is_kept_with_the_order(admin_client):
     order = paid_order({product(10): 3})
 
-    admin_client.post(action(order, "ship"), {"tracking": "00340434161094042557"})
+    send(admin_client, action(order, "ship"), {"tracking": "00340434161094042557"})
 
     assert ("Shipped", "admin", "00340434161094042557") in told(admin_client, order)
 
@@ -85,7 +86,7 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     order = shipped_order(shirt, 3)
 
     asked = text(admin_client.get(action(order, "undo-ship")))
-    response = admin_client.post(action(order, "undo-ship"), {"reason": "Still on the shelf"})
+    response = send(admin_client, action(order, "undo-ship"), {"reason": "Still on the shelf"})
 
     assert "Brings 3 units back into the total" in asked
     assert response.status_code == 302
@@ -101,10 +102,10 @@ def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_cl
     opened = text(admin_client.get(action(order, "undo-ship")))
     inventory.count(shirt.pk, 10, actor=MERCHANT)
 
-    asked = admin_client.post(action(order, "undo-ship"), {"reason": "Still here"})
-    admin_client.post(action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "no"})
+    asked = send(admin_client, action(order, "undo-ship"), {"reason": "Still here"})
+    send(admin_client, action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "no"})
     before = numbers(shirt)
-    admin_client.post(action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "shelf"})
+    send(admin_client, action(order, "undo-ship"), {"reason": "Still here", "whereabouts": "shelf"})
 
     assert "whereabouts" not in opened
     assert "Counted since the order was shipped: SHIRT at 2" in text(asked)
@@ -117,8 +118,8 @@ def test_an_order_that_needs_attention_says_why_and_can_be_left_be(admin_client)
     assert "leave-be" in text(admin_client.get(page(order)))
 
     asked = text(admin_client.get(action(order, "leave-be")))
-    without = admin_client.post(action(order, "leave-be"), {"reason": " "})
-    response = admin_client.post(action(order, "leave-be"), {"reason": "An agreed fee"})
+    without = send(admin_client, action(order, "leave-be"), {"reason": " "})
+    response = send(admin_client, action(order, "leave-be"), {"reason": "An agreed fee"})
 
     assert "(Cancelled, and money is still held)" in asked
     assert "Moves neither stock nor money." in asked
@@ -136,7 +137,7 @@ def test_an_ordinary_order_has_nothing_to_be_left_be(admin_client):
     order = paid_order({product(9): 1})
 
     assert "leave-be" not in text(admin_client.get(page(order)))
-    refused = admin_client.post(action(order, "leave-be"), {"reason": "Because"})
+    refused = send(admin_client, action(order, "leave-be"), {"reason": "Because"})
 
     assert "Nothing of this order needs attention." in text(refused)
 
@@ -145,7 +146,7 @@ def test_undo_ship_wants_a_reason(admin_client):
     shirt = product(10)
     order = shipped_order(shirt, 3)
 
-    response = admin_client.post(action(order, "undo-ship"), {"reason": " "})
+    response = send(admin_client, action(order, "undo-ship"), {"reason": " "})
 
     assert "Say why" in text(response)
     assert numbers(shirt) == (7, 7, 0)
@@ -156,7 +157,7 @@ def test_undo_ship_is_for_those_who_may():
     client = client_with("view_order", "change_order")
 
     assert "undo-ship" not in text(client.get(page(order)))
-    assert client.post(action(order, "undo-ship"), {"reason": "Oh"}).status_code == 403
+    assert send(client, action(order, "undo-ship"), {"reason": "Oh"}).status_code == 403
 
 
 # Cancel, and the money.
@@ -173,7 +174,7 @@ def test_cancel_offers_the_refund_and_has_it_on(admin_client):
 
 def test_money_that_a_cancelled_order_keeps_is_shown(admin_client):
     order = paid_order({product(10, price=1250): 2})
-    admin_client.post(action(order, "cancel"))
+    send(admin_client, action(order, "cancel"))
 
     shown = text(admin_client.get(page(order)))
 
@@ -185,12 +186,23 @@ def test_who_may_not_refund_can_cancel_and_leaves_the_money(admin_client):
     client = client_with("view_order", "change_order")
 
     asked = text(client.get(action(order, "cancel")))
-    client.post(action(order, "cancel"), {"refund": "on"})
+    send(client, action(order, "cancel"))
 
     assert "and refund" not in asked
     assert "$25.00 stays held until somebody refunds it." in asked
     assert money(order) == (2500, 0, 0)
     assert order.is_cancelled
+
+
+def test_t11_who_may_no_longer_refund_cancels_nothing_by_a_form_that_refunds(admin_client):
+    order = paid_order({product(10, price=1250): 2})
+    client = client_with("view_order", "change_order")
+
+    response = send(client, action(order, "cancel"), {"refund": "on"})
+
+    assert 'There is no place for "refund" any more' in text(response)
+    assert money(order) == (2500, 0, 0)
+    assert not order.is_cancelled
 
 
 # Capture, and let go.
@@ -201,7 +213,7 @@ def test_capture_takes_what_was_authorized(admin_client):
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
     asked = text(admin_client.get(action(payment, "capture")))
-    admin_client.post(action(payment, "capture"), {"amount": "25.00"})
+    send(admin_client, action(payment, "capture"), {"amount": "25.00"})
 
     assert "Takes the authorized $25.00 through Test." in asked
     assert money(order) == (2500, 0, 0)
@@ -212,8 +224,8 @@ def test_a_part_is_captured_and_the_rest_is_owing_again(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
-    too_much = text(admin_client.post(action(payment, "capture"), {"amount": "25.01"}))
-    said = text(admin_client.post(action(payment, "capture"), {"amount": "10.00"}, follow=True))
+    too_much = text(send(admin_client, action(payment, "capture"), {"amount": "25.01"}))
+    said = text(send(admin_client, action(payment, "capture"), {"amount": "10.00"}, follow=True))
 
     assert "Between 0 and $25.00, which is authorized." in too_much
     assert "$10.00 is captured." in said
@@ -227,7 +239,7 @@ def test_what_is_let_go_gives_the_units_back(admin_client):
     payment = paid_by_card(order, method=Payment.Method.AUTHORIZE)
 
     asked = text(admin_client.get(action(payment, "void")))
-    admin_client.post(action(payment, "void"), {"reason": "Never answered"})
+    send(admin_client, action(payment, "void"), {"reason": "Never answered"})
 
     assert "Gives 2 units back to available." in asked
     assert money(order) == (0, 0, 0)
@@ -239,7 +251,7 @@ def test_what_is_captured_is_not_captured_again(admin_client):
     payment = paid_by_card(order)
 
     asked = text(admin_client.get(action(payment, "capture")))
-    response = admin_client.post(action(payment, "capture"), {"amount": "10.00"}, follow=True)
+    response = send(admin_client, action(payment, "capture"), {"amount": "10.00"}, follow=True)
 
     assert "cannot be captured in its current state" in asked
     assert "cannot be captured in its current state" in text(response)
@@ -254,7 +266,7 @@ def test_a_part_is_refunded_and_the_units_stay_with_the_order(admin_client):
     payment = paid_by_card(order)
 
     asked = text(admin_client.get(action(payment, "refund")))
-    admin_client.post(action(payment, "refund"), {"amount": "5.00", "reason": "Scratched"})
+    send(admin_client, action(payment, "refund"), {"amount": "5.00", "reason": "Scratched"})
 
     assert "Gives money back through Test: up to $25.00." in asked
     assert "the order goes on holding 2 units until cancelled" in asked
@@ -269,8 +281,8 @@ def test_a_refund_sent_twice_is_made_once(admin_client):
     payment = paid_by_card(order)
     sent = {"amount": "5.00", "reason": "Scratched", "once": "the-same-form"}
 
-    admin_client.post(action(payment, "refund"), sent)
-    response = admin_client.post(action(payment, "refund"), sent, follow=True)
+    send(admin_client, action(payment, "refund"), sent)
+    response = send(admin_client, action(payment, "refund"), sent, follow=True)
 
     assert "recorded already" in text(response)
     assert money(order) == (2500, 0, 500)
@@ -283,7 +295,8 @@ def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
     back = f"back_{line.pk.hex}"
 
     asked = text(admin_client.get(action(payment, "refund")))
-    response = admin_client.post(
+    response = send(
+        admin_client,
         action(payment, "refund"),
         {"amount": "25.00", "reason": "Did not fit", back: "2"},
         follow=True,
@@ -302,10 +315,10 @@ def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
     line, payment = order.items.get(), order.payments.get()
     sent = {"amount": "1.00", "reason": "Did not fit", f"back_{line.pk.hex}": "1"}
 
-    admin_client.post(action(payment, "refund"), sent)
+    send(admin_client, action(payment, "refund"), sent)
     tomorrow = clock.now() + timedelta(days=1)
     with clock.replaced(lambda: tomorrow):
-        admin_client.post(action(payment, "refund"), sent)
+        send(admin_client, action(payment, "refund"), sent)
 
     back = ("Stock: 1 unit incremented", "admin", "Did not fit · 1 of SHIRT")
     assert told(admin_client, order).count(back) == 2
@@ -318,8 +331,10 @@ def test_no_more_is_put_back_than_left(admin_client, units):
     line, payment = order.items.get(), order.payments.get()
     back = f"back_{line.pk.hex}"
 
-    response = admin_client.post(
-        action(payment, "refund"), {"amount": "25.00", "reason": "Did not fit", back: units}
+    response = send(
+        admin_client,
+        action(payment, "refund"),
+        {"amount": "25.00", "reason": "Did not fit", back: units},
     )
 
     assert list(response.context["form"].errors) == [back]
@@ -332,7 +347,7 @@ def test_an_amount_that_cannot_go_back_is_refused(admin_client, amount):
     order = unpaid_order({product(10, price=1250): 2})
     payment = paid_by_card(order)
 
-    response = admin_client.post(action(payment, "refund"), {"amount": amount, "reason": "Oh"})
+    response = send(admin_client, action(payment, "refund"), {"amount": amount, "reason": "Oh"})
 
     assert list(response.context["form"].errors) == ["amount"]
     assert money(order) == (2500, 0, 0)
@@ -343,11 +358,186 @@ def test_what_was_given_back_elsewhere_is_only_marked(admin_client):
     payment = paid_by_card(order)
     sent = {"reason": "In cash", "elsewhere": "on"}
 
-    part = admin_client.post(action(payment, "refund"), {**sent, "amount": "5.00"})
-    admin_client.post(action(payment, "refund"), {**sent, "amount": "25.00"})
+    part = send(admin_client, action(payment, "refund"), {**sent, "amount": "5.00"})
+    send(admin_client, action(payment, "refund"), {**sent, "amount": "25.00"})
 
     assert "Only all of it can be marked as refunded: $25.00." in text(part)
     assert money(order) == (2500, 0, 2500)
+
+
+# What was seen.
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A form as somebody opened it."""
+
+    client: Client
+    address: str
+    hidden: dict[str, Any]
+
+    def send(self, **typed: str) -> Any:
+        return self.client.post(self.address, {**self.hidden, **typed}, follow=True)
+
+
+def opened(client: Client, about: Order | Payment, name: str) -> Opened:
+    address = action(about, name)
+    return Opened(client, address, hidden(client, address))
+
+
+def test_t11_two_people_give_money_back_for_one_returned_unit_and_it_is_given_once(admin_client):
+    shirt = product(10, price=4000, sku="SHIRT")
+    order = shipped_order(shirt, 1)
+    [line], [payment] = order.items.all(), order.payments.all()
+    typed = {"amount": "40.00", "reason": "Returned", f"back_{line.pk.hex}": "1"}
+    second_client = client_with("view_order", "refund_payment")
+    first = opened(admin_client, payment, "refund")
+    second = opened(second_client, payment, "refund")
+
+    first.send(**typed)
+    shown = text(second.send(**typed))
+
+    assert money(order) == (4000, 0, 4000)
+    assert numbers(shirt) == (10, 10, 0)
+    assert "Refunded: was $0.00, and is $40.00 now." in shown
+    assert "Units of SHIRT: was 1 shipped, and is 1 returned, 1 shipped now." in shown
+    assert 'There is no place for "Put back of SHIRT" any more' in shown
+    # The same person's second click is nothing new.
+    assert "recorded already" in text(first.send(**typed))
+    assert payment.attempts.count() == 1
+
+
+def test_t11_a_form_shown_again_keeps_what_was_typed_and_can_be_sent(admin_client):
+    order = shipped_order(product(10, price=4000), 2)
+    payment = order.payments.get()
+    first, second = [opened(admin_client, payment, "refund") for _ in range(2)]
+
+    first.send(amount="40.00", reason="Returned")
+    shown = second.send(amount="30.00", reason="Torn")
+    form = shown.context["form"]
+    again = {name: form[name].value() for name in form.fields if form[name].value()}
+    second.send(**again)
+
+    assert (form["amount"].value(), form["reason"].value()) == ("30.00", "Torn")
+    assert money(order) == (8000, 0, 7000)
+
+
+CHANGED = {
+    "ship": {},
+    "cancel": {},
+    "record-payment": {"amount": "1.00"},
+    "leave-be": {"reason": "Agreed"},
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_t11_nothing_is_done_with_an_order_that_is_not_as_it_was_seen(admin_client, name):
+    order = unpaid_order({product(10, price=1000): 3})
+    pay(order, 1000)
+    form = opened(admin_client, order, name)
+    pay(order, 500)
+    events = order.events.count()
+
+    shown = form.send(**CHANGED[name])
+
+    assert "Captured: was $10.00, and is $15.00 now." in text(shown)
+    assert money(order) == (1500, 0, 0)
+    assert order.events.count() == events
+    assert not order.is_cancelled
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [("capture", {"amount": "10.00"}), ("void", {"reason": "Too late"})],
+)
+def test_t11_nothing_is_done_with_a_payment_that_is_not_as_it_was_seen(admin_client, name, typed):
+    order = unpaid_order({product(10, price=1000): 3})
+    payment = pay(order, 1000, method=Payment.Method.AUTHORIZE)
+    form = opened(admin_client, payment, name)
+    pay(order, 500)
+
+    assert "Captured: was $0.00, and is $5.00 now." in text(form.send(**typed))
+    assert money(order) == (500, 1000, 0)
+
+
+def test_t11_what_is_undone_is_the_shipment_that_was_seen(admin_client):
+    shirt = product(10, price=1000)
+    order = shipped_order(shirt, 3)
+    form = opened(admin_client, order, "undo-ship")
+    payments.refund(order.pk, order.payments.get().pk, 500, actor=MERCHANT)
+
+    assert "Refunded: was $0.00" in text(form.send(reason="Oh"))
+    assert numbers(shirt) == (7, 7, 0)
+
+
+def test_t11_two_people_settle_the_same_refund_and_not_the_next_one_too(admin_client, gateway):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    for _ in range(2):
+        payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    first, second = [opened(admin_client, payment, "settle-by-hand") for _ in range(2)]
+
+    for form in (first, second):
+        form.send(outcome="failed", reason="In the dashboard")
+
+    assert payment.attempts.filter(status="pending").count() == 1
+
+
+@pytest.mark.parametrize("seen", ["", "nonsense", "[1]", "[" * 9_999, '{"captured": {}, "x": 1}'])
+def test_t11_a_form_that_says_nothing_or_nonsense_of_what_was_seen_does_nothing(admin_client, seen):
+    order = paid_order({product(10): 3})
+
+    response = send(admin_client, action(order, "ship"), {"seen": seen})
+
+    assert response.status_code == 200
+    assert "so nothing was done." in text(response)
+    order.refresh_from_db()
+    assert not order.is_shipped
+
+
+def test_t11_a_note_is_right_whatever_happened_to_the_order(admin_client):
+    order = unpaid_order({product(10): 1})
+    form = opened(admin_client, order, "note")
+    pay(order)
+
+    form.send(text="Rings twice.")
+
+    assert order.events.filter(text="Rings twice.").exists()
+
+
+def test_t11_what_is_decided_under_the_lock_is_decided_on_what_was_seen(admin_client, monkeypatch):
+    order = shipped_order(product(10, price=4000), 1)
+    payment = order.payments.get()
+    form = opened(admin_client, payment, "refund")
+    refund = payments.refund
+
+    def after_somebody_else(*about: Any, **how: Any) -> Attempt:
+        monkeypatch.setattr(payments, "refund", refund)
+        refund(order.pk, payment.pk, 1500, actor=MERCHANT)
+        return refund(*about, **how)
+
+    monkeypatch.setattr(payments, "refund", after_somebody_else)
+    shown = form.send(amount="20.00", reason="Torn")
+
+    assert "Refunded: was $0.00, and is $15.00 now." in text(shown)
+    assert shown.context["form"]["amount"].value() == "20.00"
+    assert money(order) == (4000, 0, 1500)
+
+
+def test_t11_what_a_gateway_refused_can_be_tried_again_from_the_form(admin_client, gateway):
+    order = unpaid_order({product(10, price=1250): 2})
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
+    gateway.on_perform = lambda attempt: Answer(Outcome.FAILED, failure="Not today")
+    form = opened(admin_client, payment, "refund")
+
+    refused = form.send(amount="5.00", reason="Torn")
+    gateway.on_perform = lambda attempt: OK
+    again = refused.context["form"]
+    form.send(**{name: again[name].value() for name in again.fields if again[name].value()})
+
+    assert "Not today" in text(refused)
+    assert money(order) == (2500, 0, 500)
 
 
 def test_refunding_is_for_those_who_may():
@@ -356,7 +546,7 @@ def test_refunding_is_for_those_who_may():
     client = client_with("view_order", "change_order", "add_payment")
 
     assert "/refund/" not in text(client.get(page(order)))
-    response = client.post(action(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
+    response = send(client, action(payment, "refund"), {"amount": "1.00", "reason": "Oh"})
     assert response.status_code == 403
 
 
@@ -375,7 +565,7 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
     gateway.on_find_charge = lambda payment: OK
 
     asked = text(admin_client.get(action(payment, "check-now")))
-    response = admin_client.post(action(payment, "check-now"), follow=True)
+    response = send(admin_client, action(payment, "check-now"), follow=True)
 
     assert "what became of the purchase of $25.00" in asked
     assert "the payment is complete." in text(response)
@@ -387,7 +577,7 @@ def test_check_now_asks_the_gateway_and_settles_by_its_answer(admin_client, gate
 def test_check_now_says_when_nobody_knows_yet(admin_client):
     payment = hanging(unpaid_order({product(10): 1}))
 
-    response = admin_client.post(action(payment, "check-now"), follow=True)
+    response = send(admin_client, action(payment, "check-now"), follow=True)
 
     assert "does not know yet" in text(response)
 
@@ -398,8 +588,10 @@ def test_a_hanging_payment_is_settled_by_hand_as_failed_and_gives_its_units_back
     payment = hanging(order)
 
     asked = text(admin_client.get(action(payment, "settle-by-hand")))
-    admin_client.post(
-        action(payment, "settle-by-hand"), {"outcome": "failed", "reason": "Seen in the dashboard"}
+    send(
+        admin_client,
+        action(payment, "settle-by-hand"),
+        {"outcome": "failed", "reason": "Seen in the dashboard"},
     )
 
     assert "gives 2 units back to available" in asked
@@ -419,8 +611,10 @@ def test_of_two_refunds_that_hang_the_older_one_is_settled_first(admin_client, g
 
     asked = text(admin_client.get(action(payment, "settle-by-hand")))
     for outcome in ("succeeded", "failed"):
-        admin_client.post(
-            action(payment, "settle-by-hand"), {"outcome": outcome, "reason": "In the dashboard"}
+        send(
+            admin_client,
+            action(payment, "settle-by-hand"),
+            {"outcome": outcome, "reason": "In the dashboard"},
         )
 
     assert "found out about the refund of $3.00. Then comes the refund of $4.00." in asked
@@ -435,7 +629,7 @@ def test_settling_by_hand_wants_an_outcome_and_a_reason(admin_client, missing):
     sent = {"outcome": "succeeded", "reason": "Seen"}
     del sent[missing]
 
-    response = admin_client.post(action(payment, "settle-by-hand"), sent)
+    response = send(admin_client, action(payment, "settle-by-hand"), sent)
 
     assert list(response.context["form"].errors) == [missing]
     payment.refresh_from_db()
@@ -451,7 +645,7 @@ def test_what_is_settled_is_neither_checked_nor_settled_again(admin_client):
     assert "/check-now/" not in shown
     assert "/settle-by-hand/" not in shown
     sent = {"outcome": "failed", "reason": "Oh"}
-    admin_client.post(action(payment, "settle-by-hand"), sent)
+    send(admin_client, action(payment, "settle-by-hand"), sent)
     assert money(order)[0] == 1250
 
 
@@ -469,7 +663,7 @@ def test_settling_by_hand_is_for_the_owner():
 def test_a_note_is_kept_in_the_timeline(admin_client):
     order = unpaid_order({product(10): 1})
 
-    admin_client.post(action(order, "note"), {"text": "Rings twice.\n<b>Beware</b>"})
+    send(admin_client, action(order, "note"), {"text": "Rings twice.\n<b>Beware</b>"})
 
     assert ("Note", "admin", "Rings twice.\n<b>Beware</b>") in [
         (what, who, note.replace("\r", "")) for what, who, note in told(admin_client, order)
@@ -480,7 +674,7 @@ def test_a_note_is_kept_in_the_timeline(admin_client):
 def test_an_empty_note_is_none(admin_client):
     order = unpaid_order({product(10): 1})
 
-    response = admin_client.post(action(order, "note"), {"text": " "})
+    response = send(admin_client, action(order, "note"), {"text": " "})
 
     assert "Write something." in text(response)
     assert not order.events.exists()
@@ -524,7 +718,7 @@ def test_ship_says_what_it_does_and_does_it_when_confirmed(admin_client):
 
     asked = text(admin_client.get(action(order, "ship")))
     before = numbers(shirt)
-    response = admin_client.post(action(order, "ship"))
+    response = send(admin_client, action(order, "ship"))
 
     assert "Takes 3 units out of the total." in asked
     assert before == (10, 7, 3)
@@ -539,7 +733,7 @@ def test_ship_of_what_is_not_paid_is_refused(admin_client):
     order = unpaid_order({shirt: 3})
 
     asked = text(admin_client.get(action(order, "ship")))
-    response = admin_client.post(action(order, "ship"), follow=True)
+    response = send(admin_client, action(order, "ship"), follow=True)
 
     assert "Only a paid order can be shipped." in asked
     assert "Only a paid order can be shipped." in text(response)
@@ -555,7 +749,7 @@ def test_cancel_says_what_it_does_to_stock_and_money(admin_client):
     order = paid_order({shirt: 2})
 
     asked = text(admin_client.get(action(order, "cancel")))
-    admin_client.post(action(order, "cancel"))
+    send(admin_client, action(order, "cancel"))
 
     assert "Gives 2 units back to available." in asked
     assert "Gives $25.00 back, too. Without that it stays held" in asked
@@ -570,7 +764,7 @@ def test_cancel_refunds_in_the_same_step_when_asked_to(admin_client):
     pay(order, 1000)
     payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
-    response = admin_client.post(action(order, "cancel"), {"refund": "on"}, follow=True)
+    response = send(admin_client, action(order, "cancel"), {"refund": "on"}, follow=True)
 
     assert "$10.00 is refunded." in text(response)
     assert "$15.00 is refunded." in text(response)
@@ -583,7 +777,7 @@ def test_cancel_lets_authorizations_go(admin_client):
     pay(order, method=Payment.Method.AUTHORIZE)
 
     asked = text(admin_client.get(action(order, "cancel")))
-    admin_client.post(action(order, "cancel"))
+    send(admin_client, action(order, "cancel"))
 
     assert "Lets the authorized $25.00 go." in asked
     assert states(order) == ("cancelled", "unpaid", "unfulfilled")
@@ -594,7 +788,7 @@ def test_a_shipped_order_is_not_cancelled(admin_client):
     order = paid_order({shirt: 2})
     orders.ship(order.pk, actor=MERCHANT)
 
-    response = admin_client.post(action(order, "cancel"), {"refund": "on"}, follow=True)
+    response = send(admin_client, action(order, "cancel"), {"refund": "on"}, follow=True)
 
     assert "The order is shipped already." in text(response)
     assert numbers(shirt) == (8, 8, 0)
@@ -609,8 +803,10 @@ def test_record_payment_offers_what_is_left_and_takes_the_stock(admin_client):
     order = unpaid_order({shirt: 2})
 
     form = admin_client.get(action(order, "record-payment"))
-    response = admin_client.post(
-        action(order, "record-payment"), {"amount": "25.00", "reference": "Bank, 3 May"}
+    response = send(
+        admin_client,
+        action(order, "record-payment"),
+        {"amount": "25.00", "reference": "Bank, 3 May"},
     )
 
     assert form.context["form"]["amount"].value() == "25.00"
@@ -626,7 +822,7 @@ def test_record_payment_offers_what_is_left_and_takes_the_stock(admin_client):
 def test_a_part_can_be_recorded(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
 
-    admin_client.post(action(order, "record-payment"), {"amount": "10"})
+    send(admin_client, action(order, "record-payment"), {"amount": "10"})
 
     assert admin_client.get(action(order, "record-payment")).context["form"]["amount"].value() == (
         "15.00"
@@ -638,8 +834,8 @@ def test_a_part_sent_twice_is_recorded_once(admin_client):
     order = unpaid_order({product(10, price=1250): 2})
     sent = {"amount": "10", "once": "the-same-form"}
 
-    admin_client.post(action(order, "record-payment"), sent)
-    response = admin_client.post(action(order, "record-payment"), sent, follow=True)
+    send(admin_client, action(order, "record-payment"), sent)
+    response = send(admin_client, action(order, "record-payment"), sent, follow=True)
 
     assert "recorded already" in text(response)
     assert Payment.objects.count() == 1
@@ -650,7 +846,7 @@ def test_an_amount_that_cannot_be_is_refused(admin_client, amount):
     shirt = product(10, price=1250)
     order = unpaid_order({shirt: 2})
 
-    response = admin_client.post(action(order, "record-payment"), {"amount": amount})
+    response = send(admin_client, action(order, "record-payment"), {"amount": amount})
 
     assert list(response.context["form"].errors) == ["amount"]
     assert not Payment.objects.exists()
@@ -662,7 +858,7 @@ def test_a_payment_that_finds_no_stock_is_refused_with_the_numbers(admin_client)
     order = unpaid_order({shirt: 2})
     inventory.record(shirt.pk, Action.DECREMENT, 9, actor=MERCHANT)
 
-    response = admin_client.post(action(order, "record-payment"), {"amount": "25.00"})
+    response = send(admin_client, action(order, "record-payment"), {"amount": "25.00"})
 
     assert "Only 1 is available; 2 asked for." in text(response)
     assert 'value="25.00"' in text(response)
@@ -675,7 +871,7 @@ def test_recording_needs_the_manual_gateway(admin_client):
     shirt = product(10)
     order = unpaid_order({shirt: 2})
 
-    response = admin_client.post(action(order, "record-payment"), {"amount": "25.00"})
+    response = send(admin_client, action(order, "record-payment"), {"amount": "25.00"})
 
     assert "The payment gateway is unknown or not enabled." in text(response)
     assert numbers(shirt) == (10, 10, 0)
@@ -685,7 +881,7 @@ def test_a_paid_order_takes_no_more_money(admin_client):
     order = paid_order({product(10): 2})
 
     asked = text(admin_client.get(action(order, "record-payment")))
-    admin_client.post(action(order, "record-payment"), {"amount": "1.00"})
+    send(admin_client, action(order, "record-payment"), {"amount": "1.00"})
 
     assert "nothing of it is left to pay" in asked
     assert Payment.objects.count() == 1
@@ -694,7 +890,7 @@ def test_a_paid_order_takes_no_more_money(admin_client):
 def test_an_order_of_nothing_is_paid_with_nothing(admin_client):
     order = unpaid_order({product(10, price=0): 2})
 
-    admin_client.post(action(order, "record-payment"), {"amount": "0.00"})
+    send(admin_client, action(order, "record-payment"), {"amount": "0.00"})
 
     assert states(order) == ("complete", "paid", "unfulfilled")
 
@@ -712,7 +908,7 @@ def test_who_may_only_view_orders_does_nothing_with_them(name):
 
     assert f"/{name}/" not in shown
     assert client.get(action(order, name)).status_code == 403
-    assert client.post(action(order, name), {"amount": "1"}).status_code == 403
+    assert send(client, action(order, name), {"amount": "1"}).status_code == 403
     assert numbers(shirt) == (10, 8, 2)
 
 

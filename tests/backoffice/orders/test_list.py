@@ -13,7 +13,7 @@ from orders.services import orders
 from payments.models import Attempt
 from payments.services import payments
 from payments.services.payments import PaymentRequest
-from tests.backoffice.pages import text
+from tests.backoffice.pages import hidden, send, text
 from tests.factories import (
     BUYER,
     MERCHANT,
@@ -227,7 +227,7 @@ def test_several_are_shipped_and_each_has_its_result(admin_client):
 
     asked = text(admin_client.get(page))
     before = stock_of(shirt).total
-    results = admin_client.post(page).context["results"]
+    results = send(admin_client, page).context["results"]
 
     assert "refused: Only a paid order can be shipped." in asked
     assert before == 19
@@ -244,12 +244,28 @@ def test_several_sent_twice_are_shipped_once(admin_client):
     shirt = product(20)
     order = paid_order({shirt: 2})
     page = chosen(admin_client, "ship_selected", order)
-    admin_client.post(page)
+    send(admin_client, page)
 
-    again = admin_client.post(page)
+    again = send(admin_client, page)
 
     assert "The order is shipped already." in text(again)
     assert stock_of(shirt).total == 18
+
+
+def test_t11_of_several_that_one_is_not_shipped_which_is_not_as_it_was_seen(admin_client):
+    shirt = product(20, price=1000)
+    same, moved = paid_order({shirt: 1}), paid_order({shirt: 2})
+    page = chosen(admin_client, "ship_selected", same, moved)
+    seen = hidden(admin_client, page)
+    payments.refund(moved.pk, moved.payments.get().pk, 500, actor=MERCHANT)
+
+    results = admin_client.post(page, seen).context["results"]
+    unseen = admin_client.post(page).context["results"]
+
+    assert [each.refusal == "" for each in results] == [True, False]
+    assert "Refunded: was $0.00, and is $5.00 now." in results[1].refusal
+    assert "It changed since this form was opened." in unseen[1].refusal
+    assert stock_of(shirt).total == 19
 
 
 def test_shipping_several_is_for_those_who_may():

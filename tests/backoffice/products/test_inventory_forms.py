@@ -10,7 +10,7 @@ from django.urls import reverse
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
-from tests.backoffice.pages import client_with, text
+from tests.backoffice.pages import client_with, send, text
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ def test_stop_managing_says_what_is_written_off_before_it_does_it(admin_client):
 
     asked = text(admin_client.get(f"{tab(shirt)}stop/"))
     unchanged = numbers(shirt)
-    admin_client.post(f"{tab(shirt)}stop/")
+    send(admin_client, f"{tab(shirt)}stop/")
 
     assert "8 units" in asked
     assert unchanged == (8, 8, 0, 0)
@@ -178,7 +178,7 @@ def test_stop_managing_is_refused_while_units_are_allocated(admin_client):
     shirt = product(8)
     paid_order({shirt: 1})
 
-    response = admin_client.post(f"{tab(shirt)}stop/", follow=True)
+    response = send(admin_client, f"{tab(shirt)}stop/")
 
     assert "Units of this product are allocated." in text(response)
     assert numbers(shirt) == (8, 7, 1, 0)

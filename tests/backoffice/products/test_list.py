@@ -4,14 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
 from api import clock, store
-from inventory.models import Currency, Price, Product, StockTransaction
+from inventory.models import Action, Currency, Price, Product, StockTransaction
 from inventory.services import currencies
 from inventory.services import stock as inventory
-from tests.backoffice.pages import client_with, text
+from tests.backoffice.pages import client_with, hidden, send, text
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -240,9 +241,12 @@ def test_deleting_archives_after_saying_what_is_written_off(admin_client):
     page = f"{PRODUCTS}{shirt.pk}/delete/"
 
     asked = text(admin_client.get(page))
-    admin_client.post(page, {"post": "yes"})
+    answer = send(admin_client, page)
 
     assert "4 units" in asked
+    assert answer.url == PRODUCTS
+    [entry] = LogEntry.objects.filter(object_id=str(shirt.pk))
+    assert entry.is_deletion()
     shirt.refresh_from_db()
     assert shirt.archived_at
     assert not admin_client.get(PRODUCTS).context["cl"].result_list
@@ -253,12 +257,26 @@ def test_deleting_is_refused_while_units_are_allocated(admin_client):
     shirt = product(4)
     paid_order({shirt: 1})
 
-    response = admin_client.post(f"{PRODUCTS}{shirt.pk}/delete/", {"post": "yes"}, follow=True)
+    response = send(admin_client, f"{PRODUCTS}{shirt.pk}/delete/")
 
     assert "Units of this product are allocated." in text(response)
     shirt.refresh_from_db()
     assert shirt.archived_at is None
     assert numbers(shirt) == (4, 3, 1, 0)
+
+
+def test_t11_a_product_is_not_deleted_with_other_units_than_were_seen(admin_client):
+    shirt = product(4)
+    page = f"{PRODUCTS}{shirt.pk}/delete/"
+    seen = hidden(admin_client, page)
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    answer = text(admin_client.post(page, seen))
+
+    assert "Available: was 4, and is 9 now." in answer
+    assert "9 units" in answer
+    shirt.refresh_from_db()
+    assert shirt.archived_at is None
 
 
 def test_there_is_no_deleting_in_bulk(admin_client):

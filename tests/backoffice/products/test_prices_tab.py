@@ -9,6 +9,7 @@ from django.test import Client
 from inventory.models import Currency, Price, Product
 from inventory.services import currencies, products
 from inventory.services.products import Money
+from tests.backoffice.pages import send
 from tests.backoffice.products.test_inventory_tab import client_with, text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, product
@@ -99,7 +100,7 @@ def test_prices_are_changed_by_whoever_may():
 def test_prices_of_what_is_archived_are_not_changed(owner):
     shirt = product(price=1250)
     form = opened(owner, shirt)
-    owner.post(f"/admin/inventory/product/{shirt.pk}/delete/", {"post": "yes"})
+    send(owner, f"/admin/inventory/product/{shirt.pk}/delete/")
 
     owner.post(tab(shirt), {**form, "price": "1.00"})
 
