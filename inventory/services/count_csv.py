@@ -4,8 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from django.utils import timezone
@@ -19,6 +20,12 @@ from inventory.models import REASON_LENGTH_MAX, CountFile
 
 BYTES_MAX = 20_000_000
 LINES_MAX = 200_000
+# A spreadsheet may write rows of nothing down to its own last one. They are no lines, but each
+# takes its time.
+ROWS_MAX = LINES_MAX + 1_048_576
+# Of one row, over however many lines its quoted cells go: what may stand in it is far shorter.
+ROW_LENGTH_MAX = 10_000
+COLUMNS_MAX = 50
 DELIMITERS = ",;\t"
 COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
 _SAYING = ("count", "change", "counted_at", "reason")
@@ -44,65 +51,136 @@ class Line(NamedTuple):
     error: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sheet:
+    """A file whose first line has been read.
+
+    The others are read while they are taken, so that they are never in memory all at once.
+    """
+
     kind: CountFile.Kind
-    lines: list[Line]
-    # How many lines name a product and say nothing about it.
-    left_out: int
+    # Raises CountFileUnreadable on the way.
+    lines: Iterator[Line] = field(init=False)
+    # How many lines name a product and say nothing about it: known when all have been read.
+    left_out: int = 0
 
 
 def read(content: bytes, *, now: datetime) -> Sheet:
-    """Read all lines; what is wrong with a line stands in its error. `now` is the upload's time.
+    """Read what a file is; what is wrong with a line stands in its error.
 
-    Raises: CountFileUnreadable, if it is not such a file at all.
+    `now` is the upload's time. Raises: CountFileUnreadable, if it is not such a file at all.
     """
     if len(content) > BYTES_MAX:
         raise CountFileUnreadable(
             f"The file has {len(content) / 1e6:.0f} MB. Split it: at most {BYTES_MAX / 1e6:.0f} MB "
             "are taken at once."
         )
-    text = _decoded(content)
-    if not text.strip():
-        raise CountFileUnreadable("The file is empty.")
-    rows = _rows(text, _delimiter(text))
-    header = next(row for _, row in rows if row)
-    # Around a name in quotes, a program that does not know the mark before it leaves both.
-    columns = [name.strip().strip('\ufeff" ').lower().replace(" ", "_") for name in header]
-    kind = _kind(columns)
+    encoding = _encoding(content)
+    rows = _rows(_Lines(content, encoding), _delimiter(content, encoding))
+    columns = _columns(rows)
+    sheet = Sheet(_kind(columns))
+    sheet.lines = _read_lines(sheet, rows, columns, now)
+    return sheet
+
+
+def _columns(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    for _, row in rows:
+        if any(cell.strip() for cell in row):
+            return [name.strip().lower().replace(" ", "_") for name in row]
+    raise CountFileUnreadable("The file is empty.")
+
+
+def _read_lines(
+    sheet: Sheet, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str], now: datetime
+) -> Iterator[Line]:
     # A row with none of these names only a product, which was not counted.
     says = [position for position, name in enumerate(columns) if name in _SAYING]
-    lines, left_out = [], 0
+    lines = 0
     for number, row in rows:
         if any(cell.strip() for cell in [row[p] for p in says if p < len(row)]):
-            lines.append(_line(number, row, columns, kind, now))
+            lines += 1
+            yield _line(number, row, columns, sheet.kind, now)
         elif any(cell.strip() for cell in row):
-            left_out += 1
-        if len(lines) + left_out > LINES_MAX:
-            raise CountFileUnreadable(
-                f"The file has more than {LINES_MAX:,} lines. Split it into several."
-            )
+            sheet.left_out += 1
+        if lines + sheet.left_out > LINES_MAX:
+            raise _too_many_lines()
     if not lines:
-        raise CountFileUnreadable(f"No line says anything under {kind.value.removesuffix('s')}.")
-    return Sheet(kind, lines, left_out)
+        raise CountFileUnreadable(
+            f"No line says anything under {sheet.kind.value.removesuffix('s')}."
+        )
 
 
-def _decoded(content: bytes) -> str:
-    """Decode what spreadsheets write: UTF-8, UTF-16 or, in older ones, Windows-1252."""
+def _encoding(content: bytes) -> str:
+    """Find out how it is written: in UTF-8, UTF-16 or, by older spreadsheets, Windows-1252."""
     is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "cp1252"]:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
+        if _is_text(content, encoding):
+            return encoding
     raise CountFileUnreadable("This is no CSV file. In a spreadsheet, save it as CSV (UTF-8).")
 
 
-def _delimiter(text: str) -> str:
+def _is_text(content: bytes, encoding: str) -> bool:
+    """Tell whether it can be decoded, a piece at a time: the whole text is never in memory."""
+    with _opened(content, encoding) as text:
+        try:
+            return not any("\x00" in piece for piece in iter(partial(text.read, 2**16), ""))
+        except UnicodeDecodeError:
+            return False
+
+
+def _opened(content: bytes, encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
+
+
+class _Lines:
+    """The lines of a file, one at a time, as far as they may be a file of counts.
+
+    Whatever is too much is refused while it is read, before anything is made of it.
+    """
+
+    def __init__(self, content: bytes, encoding: str) -> None:
+        self._text = _opened(content, encoding)
+        self._lines = 0
+        self._row_length = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        """Raises: CountFileUnreadable."""
+        line = self._text.readline(ROW_LENGTH_MAX + 1)
+        if not line:
+            raise StopIteration
+        self._lines += 1
+        self._row_length += len(line)
+        if self._row_length > ROW_LENGTH_MAX:
+            raise CountFileUnreadable(
+                f"Line {self._lines} is longer than {ROW_LENGTH_MAX:,} letters. If it should not "
+                "be, a quotation mark before it may have no end."
+            )
+        if self._lines > ROWS_MAX:
+            raise _too_many_lines()
+        return line
+
+    def end_row(self) -> None:
+        self._row_length = 0
+
+
+def _too_many_lines() -> CountFileUnreadable:
+    return CountFileUnreadable(
+        f"The file has more than {LINES_MAX:,} lines. Split it into several."
+    )
+
+
+def _delimiter(content: bytes, encoding: str) -> str:
     """Return the delimiter that splits the first line into the most known column names."""
-    first = text.lstrip().splitlines()[0].lower()
+    lines = _Lines(content, encoding)
+    for line in lines:
+        if first := line.strip().lower():
+            break
+        lines.end_row()
+    else:
+        raise CountFileUnreadable("The file is empty.")
 
     def known(delimiter: str) -> int:
         names = {name.strip(' "') for name in first.split(delimiter)}
@@ -111,22 +189,28 @@ def _delimiter(text: str) -> str:
     return max(DELIMITERS, key=known)
 
 
-def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of the line in which it begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
         try:
-            yield number, next(reader)
+            row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             raise CountFileUnreadable(f"Line {number} cannot be read: {error}.") from error
+        lines.end_row()
+        yield number, row
 
 
 def _kind(columns: Sequence[str]) -> CountFile.Kind:
     """Return what the columns say the file is. Raises: CountFileUnreadable, if they do not."""
     permitted = [*COLUMNS, *IGNORED]
+    if len(columns) > COLUMNS_MAX:
+        raise CountFileUnreadable(
+            f"The first line names {len(columns):,} columns: at most {COLUMNS_MAX} are read."
+        )
     if unknown := [name for name in columns if name not in permitted]:
         names = ", ".join(f'"{name}"' if name else "one without a name" for name in unknown)
         raise CountFileUnreadable(

@@ -9,13 +9,14 @@ purchase of one of their products waits until the batch is through.
 import hashlib
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import connection
-from django.db.models import Min, Sum
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
 from procrastinate.contrib.django import app
 
 from api import clock
@@ -31,11 +32,10 @@ from inventory.models import (
     CountFile,
     CountLine,
     NewEntry,
-    Product,
     Stock,
     StockCount,
 )
-from inventory.services import count_csv, evidence
+from inventory.services import codes, count_csv, evidence
 from inventory.services.count_csv import Line
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
 from inventory.services.stock import words_of_count
@@ -46,10 +46,13 @@ JOB = "inventory.jobs.work_on_count_file"
 BATCH = 200
 # Checking locks nothing, so these batches are larger.
 BATCH_TO_CHECK = 2_000
+BATCH_TO_COPY = 10_000
 # After this long the next job of the queue has its turn, and a worker can stop if told to.
 SECONDS_A_JOB = 2.0
 # A file that should be worked on and has been left alone for this long has lost its job.
 LEFT_ALONE = timedelta(seconds=60)
+# Of the lines that count one product, so many are named.
+LINES_NAMED = 5
 # The position from which reverting goes backwards through a file.
 _END = 2**31 - 1
 
@@ -63,23 +66,21 @@ def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]
     The same bytes again are the file that was uploaded before, and nothing happens, unless that
     file was reverted. Raises: CountFileUnreadable.
     """
-    now = clock.now()
+    return _store(name, content, actor, clock.now())
+
+
+@in_transaction
+def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[CountFile, bool]:
     sheet = count_csv.read(content, now=now)
     file = CountFile(
         name=name[:200],
         sha256=hashlib.sha256(content).hexdigest(),
         kind=sheet.kind,
-        lines_total=len(sheet.lines),
-        left_out=sheet.left_out,
+        lines_total=0,
         uploaded_by=actor.name,
         created_at=now,
     )
     _note(file, actor, now)
-    return _store(file, sheet.lines)
-
-
-@in_transaction
-def _store(file: CountFile, lines: Sequence[Line]) -> tuple[CountFile, bool]:
     # This waits for a parallel upload of the same file.
     CountFile.objects.bulk_create([file], ignore_conflicts=True)
     in_force = CountFile.objects.exclude(state=CountFile.State.REVERTED)
@@ -89,17 +90,30 @@ def _store(file: CountFile, lines: Sequence[Line]) -> tuple[CountFile, bool]:
         raise Stale
     if current.pk != file.pk:
         return current, False
-    _copy(file, lines)
+    file.lines_total = _copy(file, sheet.lines)
+    file.left_out = sheet.left_out
+    CountFile.objects.filter(pk=file.pk).update(
+        lines_total=file.lines_total, left_out=file.left_out
+    )
     go_on(file.pk)
     return file, True
 
 
-def _copy(file: CountFile, lines: Iterable[Line]) -> None:
+def _copy(file: CountFile, lines: Iterator[Line]) -> int:
+    """Write the lines some thousands at a time, while they are read; return how many there were.
+
+    So no statement takes as long as reading the whole file does.
+    """
     columns = ", ".join(Line._fields)
     statement = f"COPY {CountLine._meta.db_table} (file_id, {columns}) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for line in lines:
-            copy.write_row((file.pk, *line))
+    written = 0
+    with connection.cursor() as cursor:
+        while batch := list(islice(lines, BATCH_TO_COPY)):
+            with cursor.copy(statement) as copy:
+                for line in batch:
+                    copy.write_row((file.pk, *line))
+            written += len(batch)
+    return written
 
 
 @in_transaction
@@ -188,6 +202,7 @@ def take_a_batch(file_id: uuid.UUID) -> bool:
         file.lines_done += len(lines)
     has_more = bool(lines) and file.lines_done < file.lines_total
     if not has_more:
+        work.finish(file)
         # Lines that could not be reverted stay applied, and can be tried again.
         file.state = CountFile.State.APPLIED if file.not_reverted else work.afterwards
     file.updated_at = clock.now()
@@ -199,7 +214,8 @@ def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
     """Find each line's product and say what applying would do. The stock is not locked."""
     _find_products(lines)
     stocks = _stocks_of(lines)
-    _account_for_earlier_lines(file, lines, stocks)
+    if file.kind == CountFile.Kind.CHANGES:
+        _account_for_earlier_lines(file, stocks)
     _work_out(file, lines, stocks)
 
 
@@ -306,33 +322,16 @@ def _reason(file: CountFile, line: CountLine) -> str:
 def _find_products(lines: Sequence[CountLine]) -> None:
     """Set each line's product, or say why there is none.
 
-    The product is found by its sku or, where the line has none, by its barcode.
+    It is found for lines with an error, too: they speak of their product all the same.
     """
-    by_sku = _products_by("sku", {line.sku for line in lines if line.sku})
-    by_barcode = _products_by("barcode", {line.barcode for line in lines if not line.sku})
-    for line in lines:
+    named = codes.products_named([(line.sku, line.barcode) for line in lines])
+    for line, (product_id, made_at, error) in zip(lines, named, strict=True):
+        line.product_id = product_id
         if line.error:
             continue
-        column = "sku" if line.sku else "barcode"
-        products = by_sku.get(line.sku, []) if line.sku else by_barcode.get(line.barcode, [])
-        if not products:
-            line.error = f"No product has this {column}."
-        elif len(products) > 1:
-            line.error = f"{len(products)} products have this barcode: write the sku."
-        else:
-            [(line.product_id, made_at)] = products
-            if line.counted_at and line.counted_at < made_at:
-                line.error = "It was counted before there was such a product."
-
-
-def _products_by(column: str, codes: set[str]) -> dict[str, list[tuple[uuid.UUID, datetime]]]:
-    """Return products, as their ids and when they were made, by code."""
-    by_code: dict[str, list[tuple[uuid.UUID, datetime]]] = defaultdict(list)
-    codes.discard("")
-    products = Product.objects.kept().filter(**{f"{column}__in": codes})
-    for code, *product in products.values_list(column, "pk", "created_at") if codes else []:
-        by_code[code].append(tuple(product))
-    return by_code
+        line.error = error
+        if line.counted_at and made_at and line.counted_at < made_at:
+            line.error = "It was counted before there was such a product."
 
 
 def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
@@ -341,25 +340,66 @@ def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
     return {stock.product_id: stock for stock in stocks}
 
 
-def _account_for_earlier_lines(
-    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
-) -> None:
-    """Refuse a second count of a product in a file; add up its changes from earlier batches."""
+def _account_for_earlier_lines(file: CountFile, stocks: Mapping[uuid.UUID, Stock]) -> None:
+    """Add up the changes of the same products from earlier batches."""
     earlier_lines = file.lines.filter(number__lte=file.position, product__in=stocks, error="")
-    sums = earlier_lines.values("product_id").annotate(first=Min("number"), change=Sum("change"))
-    first_numbers: dict[uuid.UUID | None, int] = {}
-    for row in sums:
-        first_numbers[row["product_id"]] = row["first"]
-        stocks[row["product_id"]].available += row["change"]
-    if file.kind == CountFile.Kind.CHANGES:
+    sums = earlier_lines.values_list("product_id").annotate(Sum("change"))
+    for product_id, change in sums:
+        stocks[product_id].available += change
+
+
+def _refuse_repeated(file: CountFile) -> None:
+    """Refuse the lines that count one product together: none of them is the right one.
+
+    A person has counted one shelf twice, or has two shelves of it and means the sum. This is known
+    when all lines have been checked. What was wrong with a line beyond that stays said.
+    """
+    if file.kind != CountFile.Kind.COUNTS:
         return
-    for line in lines:
-        if (
-            not line.error
-            and (first_number := first_numbers.setdefault(line.product_id, line.number))
-            != line.number
-        ):
-            line.error = f"Line {first_number} counts this product already."
+    with connection.cursor() as cursor:
+        cursor.execute(_REPEATED, [LINES_NAMED, file.pk])
+        said = {product_id: _words_of_repeated(*row) for product_id, *row in cursor.fetchall()}
+        if said:
+            cursor.execute(_REFUSE_REPEATED, [list(said), list(said.values()), file.pk])
+            _add_up_again(file)
+
+
+def _words_of_repeated(lines: int, first: Sequence[int], units: int | None, read: int) -> str:
+    named = [f"{number:,}" for number in first]
+    others = lines - len(named)
+    last = f"{others:,} more" if others else named.pop()
+    together = f", together {units:,}" if read == lines else ""
+    return (
+        f"Lines {', '.join(named)} and {last} count the same product{together}: write what there "
+        "is in all into one line."
+    )
+
+
+_REPEATED = """
+SELECT product_id, count(*), (array_agg(number ORDER BY number))[:%s], sum(units), count(units)
+FROM inventory_countline WHERE file_id = %s AND product_id IS NOT NULL
+GROUP BY product_id HAVING count(*) > 1
+"""
+
+_REFUSE_REPEATED = """
+UPDATE inventory_countline AS line SET error = said.error
+FROM unnest(%s::uuid[], %s::text[]) AS said (product_id, error)
+WHERE line.file_id = %s AND line.product_id = said.product_id
+    AND line.units IS NOT NULL AND line.counted_at IS NOT NULL
+"""
+
+
+def _add_up_again(file: CountFile) -> None:
+    good, more, fewer = Q(error=""), Q(change__gt=0), Q(change__lt=0)
+    sums = file.lines.aggregate(
+        changed=Count("pk", filter=good & ~Q(change=0)),
+        unchanged=Count("pk", filter=good & Q(change=0)),
+        refused=Count("pk", filter=~good),
+        units_added=Coalesce(Sum("change", filter=good & more), 0),
+        units_removed=-Coalesce(Sum("change", filter=good & fewer), 0),
+    )
+    for name, value in sums.items():
+        setattr(file, name, value)
 
 
 def _work_out(
@@ -443,10 +483,14 @@ class _Work:
     do: Callable[[CountFile, Sequence[CountLine]], None]
     batch: int
     afterwards: CountFile.State
+    # What is left to do after the last batch.
+    finish: Callable[[CountFile], None] = lambda file: None
 
 
 _WORK = {
-    CountFile.State.CHECKING: _Work(_check, BATCH_TO_CHECK, CountFile.State.CHECKED),
+    CountFile.State.CHECKING: _Work(
+        _check, BATCH_TO_CHECK, CountFile.State.CHECKED, _refuse_repeated
+    ),
     CountFile.State.APPLYING: _Work(_apply, BATCH, CountFile.State.APPLIED),
     CountFile.State.REVERTING: _Work(_revert, BATCH, CountFile.State.REVERTED),
 }

@@ -1,5 +1,6 @@
 """What is read from a file of counts, in whatever way it was written."""
 
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -48,7 +49,7 @@ def test_letters_survive_what_spreadsheets_write(encoding):
 def test_lines_are_numbered_as_an_editor_numbers_them():
     content = b'sku,name,count\nA,"two\nlines",1\n\nB,,2\n'
 
-    lines = count_csv.read(content, now=NOON).lines
+    lines = list(count_csv.read(content, now=NOON).lines)
 
     assert [(line.number, line.sku) for line in lines] == [(2, "A"), (5, "B")]
 
@@ -89,7 +90,67 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
     with pytest.raises(CountFileUnreadable, match=r"4 MB.*at most 3 MB"):
         count_csv.read(b"x" * 4_000_000, now=NOON)
     with pytest.raises(CountFileUnreadable, match="more than 2 lines"):
-        count_csv.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON)
+        list(count_csv.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON).lines)
+
+
+MANY = 200_000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"sku," * MANY, "Line 1 is longer than 10,000 letters"),
+        (b"\n\n" + b"x;" * MANY, "Line 3 is longer"),
+        (b"x," * 4_000 + b"\nA,1\n", "The first line names 4,001 columns: at most 50 are read"),
+        (b"sku,count\n" + b"x," * MANY, "Line 2 is longer"),
+        # A quotation mark without an end, and cells of two lines each.
+        (b'sku,count\n"' + b"A,1\n" * MANY, "Line 2501 is longer"),
+        (b"sku,count\n" + b'"x\n",' * MANY, "Line 2002 is longer"),
+        (b"sku,count\nA," + b"9" * 20_000, "Line 2 is longer"),
+    ],
+    ids=["header", "late header", "columns", "cells", "quotation", "quoted lines", "cell"],
+)
+def test_t08_what_has_no_end_is_refused_before_anything_is_made_of_it(content, said):
+    tracemalloc.start()
+    try:
+        with pytest.raises(CountFileUnreadable, match=said):
+            list(count_csv.read(content, now=NOON).lines)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # Of the file there is a copy of at most one piece.
+    assert most < 1_000_000
+
+
+def test_t08_a_good_file_is_never_in_memory_as_a_whole():
+    content = b"sku,count,reason\n" + b"SHIRT-NAVY-M,12,shelf four in the back\n" * 10_000
+    tracemalloc.start()
+    try:
+        lines = sum(1 for _ in count_csv.read(content, now=NOON).lines)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (lines, most < 1_000_000) == (10_000, True)
+
+
+@pytest.mark.parametrize("rows", [b"\n", b",\n", b" ,\t\n"])
+def test_t08_rows_of_nothing_come_to_an_end(rows, monkeypatch):
+    monkeypatch.setattr(count_csv, "ROWS_MAX", 20)
+    header = b"sku,count\n"
+
+    [line] = count_csv.read(header + rows * 18 + b"A,1\n", now=NOON).lines
+    assert (line.number, line.sku) == (20, "A")
+    for content in (rows * 21, header + rows * 20):
+        with pytest.raises(CountFileUnreadable, match="more than 200,000 lines"):
+            list(count_csv.read(content, now=NOON).lines)
+
+
+@pytest.mark.parametrize("content", [b'""\n', b",,\n , \n", b"\xef\xbb\xbf", b"\t\n\n"])
+def test_a_file_of_nothing_is_empty(content):
+    with pytest.raises(CountFileUnreadable, match="The file is empty"):
+        count_csv.read(content, now=NOON)
 
 
 @pytest.mark.parametrize(

@@ -142,17 +142,80 @@ def test_products_are_found_by_sku_or_barcode():
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_a_product_is_counted_once_a_file(size, monkeypatch):
+def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(size))
-    shirt = product(10, sku="A", barcode="77")
+    shirt, mug = product(10, sku="A", barcode="77"), product(10, sku="B")
 
-    file = applied("sku,barcode,count\nA,,12\n,77,9\nA,,11\n")
+    file = applied("sku,barcode,count\nA,,12\nB,,4\n,77,9\nX,,1\nA,,0\n")
+
+    said = (
+        "Lines 2, 4 and 6 count the same product, together 21: write what there is in all into one "
+        "line."
+    )
+    assert errors_of(file) == {2: said, 4: said, 5: "No product has this sku.", 6: said}
+    assert (numbers(shirt), numbers(mug)) == ((10, 10, 0), (4, 4, 0))
+    assert (file.changed, file.unchanged, file.refused) == (1, 0, 4)
+    assert (file.units_added, file.units_removed) == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("lines", "errors"),
+    [
+        # What cannot be read says so, and is no reason to believe the other.
+        (
+            ["A,12", "A,many"],
+            [
+                "Lines 2 and 3 count the same product: write what there is in all into one line.",
+                '"many" is no whole number.',
+            ],
+        ),
+        (
+            ["A,1"] * 1_200,
+            [
+                "Lines 2, 3, 4, 5, 6 and 1,195 more count the same product, together 1,200: write "
+                "what there is in all into one line."
+            ]
+            * 1_200,
+        ),
+        # Without a count nothing is said.
+        (["A,12", "A,"], [""]),
+    ],
+)
+def test_lines_that_repeat_a_product_say_which_they_are(lines, errors):
+    product(10, sku="A")
+
+    file = checked("sku,count\n" + "\n".join(lines))
+
+    assert [line.error for line in lines_of(file)] == errors
+
+
+def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
+    """As when a spreadsheet took the zeros from 0042."""
+    product(10, sku="0042", barcode="4006381333931")
+    product(10, sku="42")
+    product(10, sku="C", barcode="77")
+    product(10, sku="D", barcode="77")
+
+    file = applied(
+        "sku,barcode,count\n42,4006381333931,49\n43,4006381333931,1\n0042,4006381333932,1\n"
+        "42,77,1\n0042,4006381333931,11\nD,77,12\n"
+    )
 
     assert errors_of(file) == {
-        3: "Line 2 counts this product already.",
-        4: "Line 2 counts this product already.",
+        2: "The barcode is that of 0042, and not of 42: correct one of the two, or leave it empty.",
+        3: "No product has this sku. The barcode is that of 0042.",
+        4: "No product has this barcode: correct it, or leave it empty.",
+        5: "The barcode is that of C and 1 more, and not of 42: correct one of the two, or leave "
+        "it empty.",
     }
-    assert numbers(shirt) == (12, 12, 0)
+    assert (file.changed, file.units_added) == (2, 3)
+
+
+def test_t04_changes_too_name_one_product():
+    product(10, sku="0042", barcode="4006381333931")
+    product(10, sku="42")
+
+    assert list(errors_of(checked("sku,barcode,change\n42,4006381333931,-9\n"))) == [2]
 
 
 def small_batches(size: int) -> dict[Any, Any]:
