@@ -29,22 +29,27 @@ class Kind(NamedTuple):
 
     status: int
     title: str
+    # Whether it was the request that was at fault, or its moment, and not what the shop was like.
+    # Then it is no answer that an idempotency key keeps: the corrected request may use the key.
+    of_form: bool = False
 
 
-BAD_REQUEST = Kind(400, "Bad Request")
-UNAUTHORIZED = Kind(401, "Unauthorized")
-BAD_TOKEN = Kind(401, "Unable to validate access token")
-FORBIDDEN = Kind(403, "Forbidden")
+BAD_REQUEST = Kind(400, "Bad Request", of_form=True)
+# Worded like the one before, of a request that would be good if the shop were another one.
+NOT_POSSIBLE = Kind(400, "Bad Request")
+UNAUTHORIZED = Kind(401, "Unauthorized", of_form=True)
+BAD_TOKEN = Kind(401, "Unable to validate access token", of_form=True)
+FORBIDDEN = Kind(403, "Forbidden", of_form=True)
 NOT_FOUND = Kind(404, "Not Found")
-METHOD_NOT_ALLOWED = Kind(405, "Method Not Allowed")
-NOT_ACCEPTABLE = Kind(406, "Not Acceptable")
+METHOD_NOT_ALLOWED = Kind(405, "Method Not Allowed", of_form=True)
+NOT_ACCEPTABLE = Kind(406, "Not Acceptable", of_form=True)
 CONFLICT = Kind(409, "Conflict")
-UNSUPPORTED_MEDIA_TYPE = Kind(415, "Unsupported Media Type")
-INVALID = Kind(422, "Failed Validation")
+UNSUPPORTED_MEDIA_TYPE = Kind(415, "Unsupported Media Type", of_form=True)
+INVALID = Kind(422, "Failed Validation", of_form=True)
 WRONG_STATE = Kind(422, "Unprocessable Entity")
-TOO_MANY_REQUESTS = Kind(429, "Too Many Requests")
-SERVER_ERROR = Kind(500, "Internal Server Error")
-BUSY = Kind(503, "Service Unavailable")
+TOO_MANY_REQUESTS = Kind(429, "Too Many Requests", of_form=True)
+SERVER_ERROR = Kind(500, "Internal Server Error", of_form=True)
+BUSY = Kind(503, "Service Unavailable", of_form=True)
 
 
 class Refusal(Exception):
@@ -72,6 +77,11 @@ class Refusal(Exception):
     @property
     def title(self) -> str:
         return self.kind.title
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether this is the answer to the request, which an idempotency key keeps."""
+        return not self.kind.of_form and self.retry_after_seconds is None
 
     def entries(self) -> list[answers.Error]:
         return [

@@ -1,15 +1,17 @@
 """`Idempotency-Key`: the same request, however often it arrives, happens once.
 
 The key's row is written inside the service's own transaction (`claim`), so that it is there exactly
-if the work was done. The answer is stored after the commit; if that was lost, it is made again from
-the resource. A refusal is stored in a transaction of its own, after the rollback.
+if the work was done. It names the resource, from which the answer is made again: no answer is kept.
+A refusal by the state that the shop was in has no resource. It is kept itself, in a transaction of
+its own after the rollback. One that was the request's own fault is not, and leaves the key free.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -21,7 +23,7 @@ from rest_framework.response import Response
 
 from api import clock
 from api.authentication import caller_of
-from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, Refusal, answer
+from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, NotFound, Refusal, answer
 from api.ids import uuid7
 from api.models import IdempotencyKey
 from api.transactions import assert_in_transaction, in_transaction
@@ -31,6 +33,10 @@ Address = ParamSpec("Address")
 
 KEPT_FOR = timedelta(hours=24)
 KEY_LENGTH_MAX = 255
+# How much of a path a row tells, for people; the whole of it is part of the row's id.
+PATH_TOLD_MAX = 1000
+# How many characters of JSON the errors of a refusal may be that is kept.
+ERRORS_LENGTH_MAX = 16_000
 
 
 class KeyInUse(Refusal):
@@ -44,6 +50,11 @@ class KeyReused(Refusal):
     kind = WRONG_STATE
     code = "idempotency_key_reused"
     detail = "This Idempotency-Key was used for a different request body."
+
+
+class ResultGone(NotFound):
+    code = "result_gone"
+    detail = "This was done before, and what it made has been deleted since."
 
 
 class Answered(Exception):
@@ -62,17 +73,19 @@ class Key:
     key: str
     fingerprint: str
     claim_id: uuid.UUID
+    # What else makes it another key: which shopper sent it, the query and the currency asked for.
+    within: tuple[str, ...] = ()
 
     @property
     def id(self) -> uuid.UUID:
-        scope = "\n".join((self.client_id, self.method, self.path, self.key))
+        scope = json.dumps([self.client_id, self.method, self.path, self.key, *self.within])
         return uuid.UUID(bytes=hashlib.sha256(scope.encode()).digest()[:16])
 
     @property
     def columns(self) -> list[Any]:
         """Return the row's values in the order that the statements below expect."""
-        scope = [self.id, self.client_id, self.method, self.path, self.key]
-        return [*scope, self.fingerprint, self.claim_id]
+        told = [self.client_id, self.method, self.path[:PATH_TOLD_MAX], self.key]
+        return [self.id, *told, self.fingerprint, self.claim_id]
 
     @classmethod
     def of(cls, request: Request) -> "Key | None":
@@ -89,15 +102,37 @@ class Key:
                 f"An Idempotency-Key is 1 to {KEY_LENGTH_MAX} printable ASCII characters.",
                 source="Idempotency-Key",
             )
-        body: bytes = request._request.body
+        caller = caller_of(request)
         return cls(
-            client_id=caller_of(request).client_id,
+            client_id=caller.client_id,
             method=str(request.method),
             path=request._request.path_info,
             key=key,
-            fingerprint=hashlib.sha256(body).hexdigest(),
+            fingerprint=_fingerprint(request._request.body),
             claim_id=uuid7(),
+            within=(
+                caller.shopper,
+                request.META.get("QUERY_STRING", ""),
+                request.headers.get("X-Moltin-Currency", ""),
+            ),
         )
+
+
+def _fingerprint(body: bytes) -> str:
+    """Tell bodies apart by what they say: the same JSON may be written in several ways."""
+    try:
+        said = json.loads(body, parse_float=_number)
+        body = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        # No JSON. A call that needs some refuses it.
+        pass
+    return hashlib.sha256(body).hexdigest()
+
+
+def _number(written: str) -> int | float:
+    """Read 1.0 and 1e0 as the 1 that they are."""
+    number = float(written)
+    return int(number) if number.is_integer() else number
 
 
 # A key seen a day ago is a new key. The advisory lock is only tried: a second request is refused at
@@ -153,7 +188,10 @@ def require_new(key: Key | None) -> None:
 
 def _record_of(key: Key) -> IdempotencyKey:
     """Return the key's stored record. Raises: KeyReused, if the key came with another body."""
-    record = IdempotencyKey.objects.get(pk=key.id)
+    return _of_same_body(key, IdempotencyKey.objects.get(pk=key.id))
+
+
+def _of_same_body(key: Key, record: IdempotencyKey) -> IdempotencyKey:
     if record.fingerprint != key.fingerprint:
         raise KeyReused
     return record
@@ -172,16 +210,21 @@ ON CONFLICT (id) DO UPDATE
 
 
 @in_transaction
-def _store(key: Key, response: Response) -> bool:
-    """Store an answer and tell whether that worked: the key may belong to another call by now."""
-    body = JSONRenderer().render(response.data).decode()
+def _store(key: Key, status: int, errors: Sequence[Any]) -> bool:
+    """Keep errors and tell whether that worked: the key may belong to another call by now."""
     now = clock.now()
     with connection.cursor() as cursor:
-        cursor.execute(
-            _STORE,
-            [*key.columns, response.status_code, body, now, now - KEPT_FOR],
-        )
+        cursor.execute(_STORE, [*key.columns, status, _told(errors), now, now - KEPT_FOR])
         return bool(cursor.rowcount)
+
+
+def _told(errors: Sequence[Any]) -> str:
+    """Write errors as JSON, and of very many only the first ones."""
+    told = JSONRenderer().render(errors).decode()
+    while len(told) > ERRORS_LENGTH_MAX:
+        errors = errors[: len(errors) // 2]
+        told = JSONRenderer().render(errors).decode()
+    return told
 
 
 def once(
@@ -194,7 +237,6 @@ def once(
 
     The method hands the key to a service, which claims it. `again` makes the answer anew from the
     view and the resource id that was claimed; the other parts of the address are in `view.kwargs`.
-    Server errors and 429 are not stored, nor is 202, which only says how far things had got.
     """
 
     def decorate(
@@ -230,35 +272,66 @@ def _once(
     except KeyReused:
         raise
     except Refusal as refusal:
-        # A refusal that holds only for the moment is not the answer to this request.
-        if refusal.retry_after_seconds is not None:
-            raise
+        return _refused(key, refusal, again)
+    if errors := _errors_beside(response):
+        # The work is done, and most of its answer can be made again.
+        with contextlib.suppress(Busy):
+            _store(key, response.status_code, errors)
+    return response
+
+
+def _refused(key: Key, refusal: Refusal, again: Callable[[str], Response]) -> Response:
+    """Answer with a refusal, and keep it if it lasts; or as the key was answered before.
+
+    Raises: the refusal, if that is not to be kept; KeyInUse, KeyReused.
+    """
+    if refusal.retry_after_seconds is not None:
+        raise refusal
+    if refusal.lasts:
         response = answer(refusal)
-    passing = response.status_code >= 500 or response.status_code in {202, 429}
-    try:
-        if passing or _store(key, response) or response.status_code < 400:
-            return response
-    except Busy as refusal:
-        # The work is done, and its answer can be made again; a refusal waits for the key's holder.
-        if response.status_code < 400:
-            return response
-        raise KeyInUse from refusal
-    # Refused before it could claim the key, which another call has used: that call's answer counts.
-    return _replay(_record_of(key), again)
+        try:
+            if _store(key, response.status_code, response.data["errors"]):
+                return response
+        except Busy as busy:
+            # Another call holds the key.
+            raise KeyInUse from busy
+    # Refused before it could claim the key, which another call may have used: its answer counts.
+    record = IdempotencyKey.objects.filter(
+        pk=key.id, created_at__gte=clock.now() - KEPT_FOR
+    ).first()
+    if record is None:
+        raise refusal
+    return _replay(_of_same_body(key, record), again)
 
 
 def _replay(record: IdempotencyKey, again: Callable[[str], Response]) -> Response:
-    if record.answered:
-        response = Response(json.loads(record.body or "null"), status=record.status)
+    errors = json.loads(record.body or "[]")
+    if record.status is not None and record.status >= 400:
+        response = Response({"errors": errors}, status=record.status)
     else:
-        try:
-            response = again(record.resource_id)
-        except KeyInUse:
-            raise
-        except Refusal as refusal:
-            response = answer(refusal)
+        response = _made_again(record.resource_id, again)
+        if errors and not _errors_beside(response):
+            response.data["errors"] = errors
     response["Idempotent-Replayed"] = "true"
     return response
+
+
+def _made_again(resource_id: str, again: Callable[[str], Response]) -> Response:
+    """Raises: KeyInUse."""
+    try:
+        return again(resource_id)
+    except KeyInUse:
+        raise
+    except NotFound:
+        return answer(ResultGone())
+    except Refusal as refusal:
+        return answer(refusal)
+
+
+def _errors_beside(response: Response) -> Sequence[Any]:
+    """Return why a part of what was asked for was not done. No resource can tell that later."""
+    errors: Sequence[Any] = response.data.get("errors", ()) if response.data else ()
+    return errors
 
 
 def purge() -> int:

@@ -69,29 +69,26 @@ def _sha256(text: str) -> str:
 
 
 class IdempotencyKey(models.Model):
-    """A request that must happen once, and what was answered. See api.idempotency."""
+    """A request that must happen once, and what came of it. See api.idempotency."""
 
     id = models.UUIDField(primary_key=True)
     client_id = models.CharField(max_length=64)
     method = models.CharField(max_length=8)
     path = models.CharField(max_length=1000)
     key = models.CharField(max_length=255)
-    # SHA-256 of the body: the same key with another body is a mistake, not a repetition.
+    # SHA-256 of what the body says: the same key with another body is a mistake, no repetition.
     fingerprint = models.CharField(max_length=64)
     # The one call that holds the key; another call must not answer in its name.
     claim_id = models.UUIDField()
-    # What the call was about, from which its answer can be made again if it was lost.
+    # What the call was about, from which its answer is made again.
     resource_id = models.CharField(max_length=128)
+    # Of a refusal, or of an answer with errors beside it: these, as JSON. No resource tells them.
     status = models.PositiveSmallIntegerField(null=True)
     body = models.TextField(blank=True)
     created_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.key}"
-
-    @property
-    def answered(self) -> bool:
-        return self.status is not None
 
 
 class CallCount(models.Model):

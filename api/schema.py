@@ -31,7 +31,7 @@ from api.filtering import (
     ListFilters,
     SortNotSupported,
 )
-from api.idempotency import KEPT_FOR, KEY_LENGTH_MAX, KeyInUse, KeyReused
+from api.idempotency import KEPT_FOR, KEY_LENGTH_MAX, KeyInUse, KeyReused, ResultGone
 from api.limits import TooManyRequests
 from api.pagination import LIMIT_MAX, OFFSET_MAX, PositionRefused
 from api.settings_views import (
@@ -226,7 +226,7 @@ class Schema(AutoSchema):
         return "Administrators only." if self._needs_administrator() else ""
 
     def _is_idempotent(self, operation: Operation) -> bool:
-        return self.method in {"POST", "PUT"} and operation.takes_idempotency_key
+        return self.method != "GET" and operation.takes_idempotency_key
 
     def _parameters(self, operation: Operation) -> Iterator[Piece]:
         variables = re.findall(r"{(\w+)}", self.path)
@@ -239,7 +239,10 @@ class Schema(AutoSchema):
                 "pattern": "^[!-~]([ -~]*[!-~])?$",
             }
             hours = KEPT_FOR.days * 24
-            about = f"The same request with the same key happens once, within {hours} hours."
+            about = (
+                f"The same request with the same key happens once, within {hours} hours. One that "
+                "was refused for its form may be corrected under its key."
+            )
             yield _parameter("Idempotency-Key", about, key, place="header")
         for name, text in operation.headers:
             yield _parameter(name, text, TEXT, place="header")
@@ -311,7 +314,7 @@ class Schema(AutoSchema):
         if operation.lists:
             yield from LIST_REFUSALS
         if self._is_idempotent(operation):
-            yield from (KeyInUse, KeyReused)
+            yield from (KeyInUse, KeyReused, ResultGone)
         if self.method != "GET":
             yield from (Busy, Conflict)
 

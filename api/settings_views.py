@@ -11,7 +11,7 @@ from api.fields import Flag, WholeNumber
 from api.idempotency import Key, once
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX
 from api.pagination import OFFSET_MAX
-from api.views import ApiView, envelope
+from api.views import ApiView, deleted, envelope
 
 
 class ExpiresTooLate(Refusal):
@@ -94,10 +94,11 @@ class SettingsView(_SettingsAnswers):
         }
         return envelope(answer)
 
-    def delete(self, request: Request) -> Response:
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None) -> Response:
         """Go back to the defaults."""
-        store.reset_page_length()
-        return Response(status=204)
+        store.reset_page_length(key=key)
+        return deleted()
 
 
 class CartSettingsView(_SettingsAnswers):

@@ -66,6 +66,6 @@ def _change(key: Key | None, fields: dict[str, Any]) -> None:
         StoreSettings.objects.update(**fields)
 
 
-def reset_page_length() -> None:
+def reset_page_length(*, key: Key | None = None) -> None:
     """Reset what PUT /v2/settings can change to its default."""
-    change(page_length=StoreSettings().page_length)
+    change(key=key, page_length=StoreSettings().page_length)

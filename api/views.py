@@ -173,6 +173,10 @@ def envelope(data: Any, status: int = 200, **beside: Any) -> Response:
     return Response({"data": data, **beside}, status=status)
 
 
+def deleted(*_: object) -> Response:
+    return Response(status=204)
+
+
 class GrantType(serializers.ChoiceField):
     """A field whose unknown values make the call malformed, as in the source API: a 400."""
 

@@ -14,7 +14,7 @@ from api.errors import BadRequest, Invalid, invalid_fields
 from api.filtering import conditions, listed, moment_parameter, values_of
 from api.idempotency import Key, once
 from api.pagination import paginated
-from api.views import ApiView, envelope
+from api.views import ApiView, deleted, envelope
 from inventory import answers, serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
 from inventory.filters import (
@@ -93,9 +93,10 @@ class ProductView(_ProductAnswers):
         products.update(product_id, **fields, actor=self.caller.actor, key=key)
         return self.answered(product_id)
 
-    def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        products.archive(product_id, actor=self.caller.actor)
-        return Response(status=204)
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
+        products.archive(product_id, actor=self.caller.actor, key=key)
+        return deleted()
 
 
 class InventoriesView(ApiView):
@@ -149,9 +150,10 @@ class InventoryView(ApiView):
         products.start_managing(product_id, quantity, actor=self.caller.actor, key=key)
         return self.created(product_id)
 
-    def delete(self, request: Request, product_id: uuid.UUID) -> Response:
-        products.stop_managing(product_id, actor=self.caller.actor)
-        return Response(status=204)
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
+        products.stop_managing(product_id, actor=self.caller.actor, key=key)
+        return deleted()
 
 
 class StockTransactionsView(ApiView):
@@ -232,6 +234,7 @@ class CurrencyView(_CurrencyAnswers):
         currencies.change(currency_id, **fields, key=key)
         return self.answered(currency_id)
 
-    def delete(self, request: Request, currency_id: uuid.UUID) -> Response:
-        currencies.delete(currency_id)
-        return Response(status=204)
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None, currency_id: uuid.UUID) -> Response:
+        currencies.delete(currency_id, key=key)
+        return deleted()

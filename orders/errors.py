@@ -8,6 +8,7 @@ from api.errors import (
     CONFLICT,
     FORBIDDEN,
     INVALID,
+    NOT_POSSIBLE,
     TOO_MANY_REQUESTS,
     WRONG_STATE,
     Kind,
@@ -55,7 +56,7 @@ class CartIntoItself(Refusal):
 
 
 class CartCurrencyDiffers(Refusal):
-    kind = BAD_REQUEST
+    kind = NOT_POSSIBLE
     code = "cart_currency_differs"
     detail = "A cart can only be merged into a cart of the same currency."
 
@@ -134,6 +135,10 @@ class SeveralRefused(Refusal):
         super().__init__("; ".join(str(entry.refusal) for entry in refused))
         self.refused = refused
 
+    @property
+    def lasts(self) -> bool:
+        return all(entry.refusal.lasts for entry in self.refused)
+
     def entries(self) -> list[Error]:
         """Return the errors, all with one status, since a response has only one."""
         entries = [error for entry in self.refused for error in entry.entries()]
@@ -156,13 +161,13 @@ class InsufficientStock(Refusal):
 
 
 class CartEmpty(Refusal):
-    kind = BAD_REQUEST
+    kind = NOT_POSSIBLE
     code = "cart_empty"
     detail = "An empty cart cannot be checked out."
 
 
 class TooManyItems(Refusal):
-    kind = BAD_REQUEST
+    kind = NOT_POSSIBLE
     code = "too_many_items"
     detail = "A cart holds at most 100 unique items."
 
@@ -182,7 +187,7 @@ class TotalTooLarge(Refusal):
 class NotForSale(Refusal):
     """A cart line whose product is no longer offered, or has no price in the cart's currency."""
 
-    kind = BAD_REQUEST
+    kind = NOT_POSSIBLE
     code = "not_for_sale"
 
 
@@ -192,7 +197,7 @@ class NoPrice(Refusal):
 
 
 class CurrencyDiffers(Refusal):
-    kind = BAD_REQUEST
+    kind = NOT_POSSIBLE
     code = "currency_differs"
     detail = "A cart is checked out in the currency of its first item."
 

@@ -12,7 +12,7 @@ from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
 from api.filtering import included, listed
 from api.idempotency import Key, once
 from api.pagination import paginated, paginated_together
-from api.views import ApiView, envelope, validated
+from api.views import ApiView, deleted, envelope, validated
 from inventory.models import Currency
 from inventory.services import currencies
 from orders import answers, serializers
@@ -125,9 +125,10 @@ class CartView(_CartView):
         carts.save(cart_id, key=key, **fields)
         return self.whole_cart(cart_id)
 
-    def delete(self, request: Request, cart_id: str) -> Response:
-        carts.delete(cart_id)
-        return Response(status=204)
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        carts.delete(cart_id, key=key)
+        return deleted()
 
 
 class CartItemsView(_CartView):
@@ -185,9 +186,10 @@ class CartItemsView(_CartView):
             refused = nothing_set.refused
         return self.items_of(cart_contents.contents(cart_id), refused=refused)
 
-    def delete(self, request: Request, cart_id: str) -> Response:
-        carts.remove_items(cart_id)
-        return Response(status=204)
+    @once(again=deleted)
+    def delete(self, request: Request, key: Key | None, cart_id: str) -> Response:
+        carts.remove_items(cart_id, key=key)
+        return deleted()
 
 
 def _unwrapped(data: Any) -> Any:
@@ -218,8 +220,11 @@ class CartItemView(_CartView):
         carts.change_item(cart_id, **fields, by_shopper=self.is_shopper, key=key)
         return self.items(cart_id)
 
-    def delete(self, request: Request, cart_id: str, item_id: uuid.UUID) -> Response:
-        carts.remove_item(cart_id, item_id)
+    @once(again=_CartView.items)
+    def delete(
+        self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID
+    ) -> Response:
+        carts.remove_item(cart_id, item_id, key=key)
         return self.items(cart_id)
 
 

@@ -182,6 +182,5 @@ schema.describe(
         takes=serializers.GatewayChanges,
         answers={200: Data[answers.Gateway]},
         refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, Invalid],
-        takes_idempotency_key=False,
     ),
 )

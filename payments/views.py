@@ -208,8 +208,13 @@ class GatewayView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, slug: str) -> Response:
+        return self.answered(slug)
+
+    def answered(self, slug: str) -> Response:
         return envelope(serializers.gateway(payments.gateway_named(slug)))
 
-    def put(self, request: Request, slug: str) -> Response:
+    @once(again=answered)
+    def put(self, request: Request, key: Key | None, slug: str) -> Response:
         changes = self.validated(serializers.GatewayChanges)
-        return envelope(serializers.gateway(payments.set_gateway(slug, **changes)))
+        payments.set_gateway(slug, key=key, **changes)
+        return self.answered(slug)

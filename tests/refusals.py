@@ -107,6 +107,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",
     "payment_token_required": "Send what the gateway's own script made of the card as `payment`.",
     "gateway_refused": MERCHANT,
+    "result_gone": "Nothing, if it was deleted on purpose; else send the call with a new key.",
     "idempotency_key_reused": "Make a new key for each new thing to be done.",
     "not_supported": "Leave the field that `source` names out: it would have no effect here.",
     "unknown_field": (

@@ -95,8 +95,9 @@ def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> 
 
 @_refreshing_cache
 @in_transaction
-def delete(currency_id: uuid.UUID) -> None:
+def delete(currency_id: uuid.UUID, *, key: Key | None = None) -> None:
     """Raises: CurrencyNotFound, CurrencyIsDefault, CurrencyInUse."""
+    claim(key, currency_id)
     currency = _of(currency_id, Currency.objects.lock_all())
     if currency.default:
         raise CurrencyIsDefault

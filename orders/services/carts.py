@@ -280,8 +280,9 @@ def change_items(
 
 
 @in_transaction
-def remove_item(cart_id: str, item_id: uuid.UUID) -> None:
+def remove_item(cart_id: str, item_id: uuid.UUID, *, key: Key | None = None) -> None:
     """Raises: CartItemNotFound."""
+    claim(key, cart_id)
     _open(cart_id)
     removed, _ = CartItem.objects.filter(cart_id=cart_id, pk=item_id).delete()
     if not removed:
@@ -290,8 +291,9 @@ def remove_item(cart_id: str, item_id: uuid.UUID) -> None:
 
 
 @in_transaction
-def remove_items(cart_id: str) -> None:
+def remove_items(cart_id: str, *, key: Key | None = None) -> None:
     """Empty the cart; the cart itself stays."""
+    claim(key, cart_id)
     if Cart.objects.lock(cart_id, now=clock.now()):
         CartItem.objects.filter(cart_id=cart_id).delete()
         Cart.objects.filter(pk=cart_id).update(updated_at=clock.now())
@@ -326,8 +328,9 @@ def _change(cart_id: str, fields: Mapping[str, Any]) -> None:
 
 
 @in_transaction
-def delete(cart_id: str) -> None:
+def delete(cart_id: str, *, key: Key | None = None) -> None:
     """Delete the cart, if there is one. Orders made from it stay."""
+    claim(key, cart_id)
     # Locked for deletion (FOR UPDATE), so that no line is added to it meanwhile.
     if Cart.objects.filter(pk=cart_id).select_for_update().first():
         CartItem.objects.filter(cart_id=cart_id).delete()

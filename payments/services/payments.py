@@ -586,9 +586,13 @@ def begin_cancel(
 # Gateways and reading.
 
 
-def set_gateway(slug: str, *, enabled: bool | None = None, name: str | None = None) -> Gateway:
+@in_transaction
+def set_gateway(
+    slug: str, *, enabled: bool | None = None, name: str | None = None, key: Key | None = None
+) -> Gateway:
     """Raises: GatewayNotFound; GatewayNotConfigured for a gateway whose keys are missing."""
     gateway = gateway_named(slug)
+    claim(key, gateway.slug)
     if enabled and not is_usable(slug):
         raise GatewayNotConfigured
     changes = {"enabled": enabled, "name": name}

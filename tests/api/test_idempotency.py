@@ -12,19 +12,36 @@ from rest_framework.test import APIRequestFactory
 
 from api import clock
 from api.errors import (
+    BAD_REQUEST,
     CONFLICT,
+    FORBIDDEN,
+    INVALID,
+    NOT_POSSIBLE,
     SERVER_ERROR,
     TOO_MANY_REQUESTS,
     WRONG_STATE,
     BadRequest,
     Busy,
+    FieldError,
+    Invalid,
     Refusal,
 )
-from api.idempotency import KEPT_FOR, Answered, Key, KeyInUse, KeyReused, claim, once, purge
+from api.idempotency import (
+    ERRORS_LENGTH_MAX,
+    KEPT_FOR,
+    Answered,
+    Key,
+    KeyInUse,
+    KeyReused,
+    claim,
+    once,
+    purge,
+)
 from api.ids import uuid7
 from api.models import ApiClient, IdempotencyKey
-from api.tokens import ADMINISTRATOR, Caller
+from api.tokens import ADMINISTRATOR, SHOPPER, Caller
 from api.transactions import in_transaction
+from api.views import deleted
 from tests.concurrency import PATIENCE_SECONDS, run_together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,15 +54,19 @@ def _request(
     *,
     key: str | None = "key-1",
     client_id: str = "shop",
+    shopper: str = "",
     method: str = "POST",
     path: str = "/v2/things",
+    currency: str = "",
 ) -> Request:
     headers = {"Idempotency-Key": key} if key is not None else {}
+    if currency:
+        headers["X-Moltin-Currency"] = currency
     http = APIRequestFactory().generic(
         method, path, body or '{"data": 1}', "application/json", headers=headers
     )
     request = Request(http, parsers=[JSONParser()])
-    caller: Any = Caller(client_id, "Shop", ADMINISTRATOR)
+    caller: Any = Caller(client_id, "Shop", SHOPPER if shopper else ADMINISTRATOR, shopper)
     request.user = caller
     return request
 
@@ -86,7 +107,7 @@ class _Things:
         self.made.append(name)
 
     def again(self, resource_id: str) -> Response:
-        return Response({"data": {"name": resource_id, "made": "again"}}, status=201)
+        return Response({"data": {"name": resource_id}}, status=201)
 
 
 @pytest.fixture
@@ -132,14 +153,77 @@ def test_without_a_key_every_request_counts(things):
         {"client_id": "another shop"},
         {"method": "PUT"},
         {"path": "/v2/others"},
+        {"path": "/v2/things?include=items"},
+        {"currency": "EUR"},
+        {"shopper": "ada"},
     ],
+    ids=str,
 )
-def test_a_key_counts_for_one_client_one_method_and_one_path(things, other):
+def test_a_key_counts_for_one_holder_and_one_call_however_like_another(things, other):
     things.call(_request())
     response = things.call(_request(**other))
 
     assert not _replayed(response)
     assert things.made == ["thing 1", "thing 2"]
+    assert _replayed(things.call(_request(**other)))
+
+
+def test_t31_a_key_of_one_shopper_is_none_of_another_one_s(things):
+    shoppers = ["ada", "ben", "ada", "ben"]
+
+    responses = [things.call(_request(shopper=shopper)) for shopper in shoppers]
+
+    assert [response.data["data"]["name"] for response in responses] == [
+        "thing 1",
+        "thing 2",
+        "thing 1",
+        "thing 2",
+    ]
+    assert [_replayed(response) for response in responses] == [False, False, True, True]
+
+
+BODY = '{"data": {"name": "Mug", "price": 1, "is": [true, null]}}'
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        '{ "data":\n{"name":"Mug","price":1,"is":[true,null]}}\n',
+        '{"data": {"is": [true, null], "price": 1, "name": "Mug"}}',
+        '{"data": {"n\\u0061me": "\\u004dug", "price": 1, "is": [true, null]}}',
+        '{"data": {"name": "Mug", "price": 1.0, "is": [true, null]}}',
+        '{"data": {"name": "Mug", "price": 1e0, "is": [true, null]}}',
+        '{"data": {"name": "Mug", "price": 2, "price": 1, "is": [true, null]}}',
+    ],
+)
+def test_t31_bodies_are_compared_by_what_they_say(things, same):
+    things.call(_request(BODY))
+
+    assert _replayed(things.call(_request(same)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '{"data": {"name": "Mug", "price": 1, "is": [null, true]}}',
+        '{"data": {"name": "Mug", "price": 1, "is": [1, null]}}',
+        '{"data": {"name": "Mug", "price": "1", "is": [true, null]}}',
+        '{"data": {"name": "Mug", "price": 1.5, "is": [true, null]}}',
+        '{"data": {"name": "mug", "price": 1, "is": [true, null]}}',
+        '{"data": {"name": "Mug", "price": 1, "is": [true, null], "more": null}}',
+        '{"data": {"name": "Mug", "price": 1e999, "is": [true, null]}}',
+        BODY[:-1],
+        "[" * 100_000,
+        "9" * 5_000,
+        "\xff",
+        " ",
+    ],
+)
+def test_t31_bodies_that_say_something_else_are_others(things, other):
+    things.call(_request(BODY))
+
+    with pytest.raises(KeyReused):
+        things.call(_request(other))
 
 
 def test_f27_a_key_is_refused_for_another_body(things):
@@ -157,7 +241,7 @@ def test_an_answer_without_a_body_is_remembered_too(things):
         things.make(key)
         return Response(status=204)
 
-    first, second = [_call(_request(), perform, things.again) for _ in range(2)]
+    first, second = [_call(_request(), perform, deleted) for _ in range(2)]
 
     assert (first.status_code, first.data) == (second.status_code, second.data) == (204, None)
     assert _replayed(second)
@@ -252,6 +336,56 @@ def test_f27_a_refusal_is_remembered(things):
     assert things.made == []
 
 
+class _Malformed(Refusal):
+    kind = BAD_REQUEST
+    code = "malformed_thing"
+
+
+class _Broke(Refusal):
+    kind = INVALID
+    code = "broke_a_rule"
+
+
+class _NotYours(Refusal):
+    kind = FORBIDDEN
+    code = "not_yours"
+
+
+INVALID_FIELD = Invalid(FieldError("data.name", "length", "Too long.", "field_length"))
+
+
+@pytest.mark.parametrize("after", [_claim, lambda key: None], ids=["claimed", "at sight"])
+@pytest.mark.parametrize(
+    "refusal", [_Malformed("No."), _Broke("No."), _NotYours("No."), INVALID_FIELD], ids=type
+)
+def test_t30_a_refusal_of_the_request_s_form_leaves_its_key_to_the_corrected_one(
+    things, refusal, after
+):
+    with pytest.raises(type(refusal)):
+        _call(_request('{"data": "wrong"}'), _refuse(refusal, after=after), things.again)
+    assert not IdempotencyKey.objects.exists()
+
+    corrected = things.call(_request('{"data": "right"}'))
+
+    assert (corrected.status_code, _replayed(corrected)) == (201, False)
+
+
+def test_t30_what_the_shop_s_state_refuses_stays_refused_under_its_key(things):
+    class TooLate(Refusal):
+        kind = NOT_POSSIBLE
+        code = "too_late"
+        detail = "No."
+
+    first = _call(_request(), _refuse(TooLate(), after=_claim), things.again)
+    second = things.call(_request())
+
+    assert (first.status_code, first.data) == (second.status_code, second.data)
+    assert second.data["errors"][0]["title"] == "Bad Request"
+    assert _replayed(second)
+    with pytest.raises(KeyReused):
+        things.call(_request('{"data": 2}'))
+
+
 def test_a_refusal_before_the_key_was_claimed_is_remembered(things):
     _call(_request(), _refuse(Refused(), after=lambda key: None), things.again)
 
@@ -285,10 +419,10 @@ class _Broken(Refusal):
 
 @pytest.mark.parametrize("passing", [_SlowDown(), _Broken()])
 def test_f27_neither_429_nor_an_answer_of_500_is_remembered(things, passing):
-    first = _call(_request(), _refuse(passing, after=_claim), things.again)
-    second = things.call(_request())
+    with pytest.raises(type(passing)):
+        _call(_request(), _refuse(passing, after=_claim), things.again)
 
-    assert first.status_code == passing.kind.status
+    second = things.call(_request())
     assert (second.status_code, _replayed(second)) == (201, False)
 
 
@@ -313,8 +447,74 @@ def test_a_payment_under_way_is_looked_at_anew_and_not_remembered_as_pending(thi
     second = _call(_request(), perform, things.again)
 
     assert things.made == ["thing 1"]
-    assert second.data == {"data": {"name": "thing 1", "made": "again"}}
+    assert (second.status_code, second.data) == (201, {"data": {"name": "thing 1"}})
     assert _replayed(second)
+
+
+# What is kept.
+
+
+def test_t39_of_an_answer_nothing_is_kept_but_what_it_was_about(things):
+    def perform(key: Key | None) -> Response:
+        things.make(key)
+        return Response({"data": "x" * 1_300_000}, status=201)
+
+    _call(_request(), perform, things.again)
+
+    record = IdempotencyKey.objects.get()
+    assert (record.resource_id, record.status, record.body) == ("thing 1", None, "")
+
+
+def test_what_was_done_costs_no_statement_beside_its_claim(things, django_assert_num_queries):
+    with django_assert_num_queries(4):  # BEGIN, claim, thing, COMMIT
+        things.call(_request())
+
+
+def test_an_answer_that_says_what_was_left_out_says_so_again(things):
+    def perform(key: Key | None) -> Response:
+        things.make(key)
+        return Response({"data": {"name": "thing 1"}, "errors": [{"code": "left_out"}]}, status=201)
+
+    first, second = [_call(_request(), perform, things.again) for _ in range(2)]
+
+    assert first.data == second.data
+    assert _replayed(second)
+
+
+def test_of_very_many_errors_the_first_ones_are_kept(things):
+    class Many(Refusal):
+        kind = WRONG_STATE
+        code = "many"
+
+        def entries(self) -> Any:
+            return [{**super(Many, self).entries()[0], "source": f"data.{n}"} for n in range(5_000)]
+
+    first = _call(_request(), _refuse(Many("No."), after=_claim), things.again)
+    second = things.call(_request())
+
+    assert len(IdempotencyKey.objects.get().body) <= ERRORS_LENGTH_MAX
+    assert second.status_code == first.status_code
+    kept = second.data["errors"]
+    assert kept == first.data["errors"][: len(kept)]
+    assert len(kept) > 50
+
+
+def test_a_path_may_be_longer_than_what_a_row_tells_of_it(things):
+    paths = [f"/v2/{'x' * 2_000}{end}" for end in "abab"]
+
+    replayed = [_replayed(things.call(_request(path=path))) for path in paths]
+
+    assert replayed == [False, False, True, True]
+
+
+def test_what_is_refused_by_now_is_answered_as_before_if_it_was_done_before(things):
+    """Such as a custom item, where the store has ceased to take them."""
+    things.call(_request())
+
+    again = _call(_request(), _refuse(_Malformed("No."), after=lambda key: None), things.again)
+
+    assert (again.status_code, again.data) == (201, {"data": {"name": "thing 1"}})
+    assert _replayed(again)
 
 
 # A lost answer.
@@ -382,11 +582,14 @@ def test_a_refusal_never_overwrites_what_a_later_call_achieved(things):
         assert (answer.status_code, answer.data) == (201, {"data": {"name": "thing 1"}})
 
 
-def test_whoever_reuses_a_key_is_told_so_even_if_the_new_request_is_refused_at_sight(things):
+@pytest.mark.parametrize("refusal", [Refused(), _Malformed("No.")], ids=type)
+def test_whoever_reuses_a_key_is_told_so_even_if_the_new_request_is_refused_at_sight(
+    things, refusal
+):
     things.call(_request('{"data": 1}'))
 
     with pytest.raises(KeyReused):
-        _call(_request('{"data": 2}'), _refuse(Refused(), after=lambda key: None), things.again)
+        _call(_request('{"data": 2}'), _refuse(refusal, after=lambda key: None), things.again)
 
     assert things.call(_request('{"data": 1}')).data == {"data": {"name": "thing 1"}}
 
@@ -466,7 +669,7 @@ def test_what_is_known_of_a_key_is_told_to_whoever_claims_it_again(things):
         claim(Key.of(_request()), "another thing")
 
     record = answered.value.record
-    assert (record.resource_id, record.status, record.path) == ("thing 1", 201, "/v2/things")
+    assert (record.resource_id, record.status, record.path) == ("thing 1", None, "/v2/things")
     assert str(record) == "POST /v2/things key-1"
 
 

@@ -309,6 +309,34 @@ def test_a_reload_between_question_and_answer_makes_no_second_order(page, mug):
     assert [str(order.pk) for order in Order.objects.all()] == [answers[0]["data"]["id"]]
 
 
+def test_t30_an_order_that_was_made_though_the_server_said_500_is_made_once(page, mug, watch):
+    broken = {"errors": [{"status": 500, "title": "Internal Server Error", "code": "server_error"}]}
+    fill_cart(page)
+    answers = lose_first_answer(
+        page, "**/checkout", lambda route: route.fulfill(status=500, json=broken)
+    )
+    place_order(page)
+    expect(says(page)).to_have_text("Internal Server Error")
+    watch.complaints.clear()
+
+    page.get_by_role("button", name="Place the order").click()
+
+    expect(order_of(page)).to_contain_text("Not paid")
+    assert [str(order.pk) for order in Order.objects.all()] == [answers[0]["data"]["id"]]
+
+
+def test_t30_a_refused_order_may_be_tried_again_when_the_reason_is_gone(page, mug):
+    fill_cart(page)
+    products.update(mug.pk, status="draft", actor=MERCHANT)
+    place_order(page)
+    expect(says(page)).to_contain_text("no longer sold")
+    products.update(mug.pk, status="live", actor=MERCHANT)
+
+    page.get_by_role("button", name="Place the order").click()
+
+    expect(order_of(page)).to_contain_text("Not paid")
+
+
 def test_a_payment_whose_answer_got_lost_is_charged_once(page, mug):
     order_mug(page)
     lose_first_answer(page, "**/payments", lambda route: route.abort())

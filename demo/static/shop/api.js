@@ -9,7 +9,8 @@ const GIVE_UP_SECONDS = 30;
 // Refusals that pass: the same call succeeds, or is answered, a little later.
 const PASSING = ["busy", "idempotency_key_in_use", "payment_under_way", "too_many_requests"];
 
-let token = "";
+// It outlives a reload, because the keys in keys.js are its holder's.
+let token = sessionStorage.getItem("token") ?? "";
 
 /** The server said no. `code` tells why in a word that stays; `entries` has one for each field. */
 export class Refused extends Error {
@@ -41,6 +42,11 @@ export function randomId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Tell whether the server has left open what became of a call. Then its key is still wanted. */
+export function isOpen(error) {
+  return passes(error) || error.status >= 500;
+}
+
 /** Repeat a call that got no answer, or was told to come back. */
 async function patiently(attempt) {
   for (let left = ATTEMPTS - 1; ; left -= 1) {
@@ -58,10 +64,10 @@ function passes(error) {
 }
 
 async function request(method, path, data, key) {
-  token ||= await authenticate();
+  if (!token) await authenticate();
   let response = await answered(path, options(method, data, key));
   if (response.status === 401) {
-    token = await authenticate();
+    await authenticate();
     response = await answered(path, options(method, data, key));
   }
   return read(response);
@@ -80,6 +86,7 @@ async function read(response) {
     throw new Unanswered();
   });
   if (response.ok) return body;
+  if (!body.errors) throw new Unanswered();
   throw new Refused(response.status, body.errors, Number(response.headers.get("Retry-After")));
 }
 
@@ -95,11 +102,16 @@ function options(method, data, key) {
   };
 }
 
-/** A storefront has an id and no secret: there is nothing in this page to steal. */
+/**
+ * A storefront has an id and no secret: there is nothing in this page to steal.
+ * The token that has ended goes along, so that the new one is the same shopper's.
+ */
 async function authenticate() {
   const body = new URLSearchParams({ grant_type: "implicit", client_id: CLIENT_ID });
-  const answer = await read(await answered("/oauth/access_token", { method: "POST", body }));
-  return answer.access_token;
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const asked = answered("/oauth/access_token", { method: "POST", headers, body });
+  token = (await read(await asked)).access_token;
+  sessionStorage.setItem("token", token);
 }
 
 function seconds(count) {

@@ -1,11 +1,11 @@
 // Idempotency keys that outlive a lost answer, a reload and an impatient second click.
 
-import { Refused, randomId } from "./api.js";
+import { Refused, isOpen, randomId } from "./api.js";
 
 /**
  * Do something that must happen once. `what` is all that it consists of: while that stays the
- * same and there was no answer, the same key is sent again, and the server does it once.
- * After an answer the next attempt is another one, with another key.
+ * same and the server has not said what became of it, the same key is sent again, and it happens
+ * once. After an answer, a refusal too, the next attempt is another one, with another key.
  */
 export async function once(name, what, act) {
   try {
@@ -13,7 +13,7 @@ export async function once(name, what, act) {
     forget(name);
     return answer;
   } catch (error) {
-    if (error instanceof Refused) forget(name);
+    if (error instanceof Refused && !isOpen(error)) forget(name);
     throw error;
   }
 }
