@@ -500,7 +500,11 @@ def test_a_body_that_comes_in_chunks_is_read_as_far_as_any_other(monkeypatch, le
     """The web server hands it on to be read to its end, and nobody has said where that is."""
     body, given = b"x" * length, dict[str, Any]()
     monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
-    chunks = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    chunks = {
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input_terminated": True,
+        "REMOTE_ADDR": "127.0.0.1",
+    }
 
     wsgi.application({**chunks, "wsgi.input": io.BytesIO(body)}, None)
 
@@ -513,7 +517,11 @@ def test_a_body_that_comes_in_chunks_is_read_as_far_as_any_other(monkeypatch, le
 def test_a_file_that_comes_in_chunks_is_never_taken_in_part(monkeypatch):
     given = dict[str, Any]()
     monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
-    chunks = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    chunks = {
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input_terminated": True,
+        "REMOTE_ADDR": "127.0.0.1",
+    }
     sent = {**chunks, "CONTENT_TYPE": "multipart/form-data; boundary=b", "wsgi.input": io.BytesIO()}
 
     wsgi.application(sent, None)
