@@ -30,7 +30,6 @@ NO_PROCESS = str(2**22 + 1)
 
 _libc = ctypes.CDLL(None)
 
-# Nobody but the owner of the socket's folder can connect, so no password is needed.
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -51,6 +50,12 @@ _FIRST_STATEMENTS = """\
 CREATE ROLE holdfast LOGIN CREATEDB;
 CREATE DATABASE holdfast OWNER holdfast;
 """
+
+
+# No password is needed where the kernel says who calls. Under root the account that PostgreSQL
+# runs as has no business there, for other programs may run as it too.
+_WHO_MAY_CONNECT = "local all all peer map=owner\n"
+_OWNER = 'owner "{owner}" all\n'
 
 
 class EmbeddedDatabaseError(Exception):
@@ -105,6 +110,7 @@ class Server:
         bin_folder = self._reachable_programs()
         if not self.data.exists():
             self._create_data(bin_folder)
+        self._admit_the_owner_alone()
         if len(os.fsencode(self.folder)) > LONGEST_SOCKET_FOLDER:
             self.sockets = Path(tempfile.mkdtemp(prefix="holdfast-", dir="/tmp"))
             self._give(self.sockets)
@@ -177,6 +183,16 @@ class Server:
         single_user = ["--single", "-c", "exit_on_error=on", "-D", str(unfinished), "postgres"]
         self._run([bin_folder / "postgres", *single_user], input=_FIRST_STATEMENTS)
         unfinished.rename(self.data)
+
+    def _admit_the_owner_alone(self) -> None:
+        """Also at data of an earlier release, which admitted whoever reached the socket."""
+        owner = pwd.getpwuid(os.geteuid()).pw_name
+        for name, text in (
+            ("pg_hba.conf", _WHO_MAY_CONNECT),
+            ("pg_ident.conf", _OWNER.format(owner=owner)),
+        ):
+            # Written by the account: in its folder, root might follow a link that it has laid.
+            self._run(["tee", self.data / name], input=text)
 
     def _stop_orphan(self) -> None:
         """Stop the server that a killed owner may have left in this folder."""

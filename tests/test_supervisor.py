@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from config import supervisor
-from config.embedded import EmbeddedDatabaseError, Server, die_with_parent
+from config.embedded import EmbeddedDatabaseError, Server, die_with_parent, programs
 
 FIRST_START_SECONDS = 120
 START_SECONDS = 30
@@ -379,6 +379,35 @@ def test_the_embedded_database_keeps_to_itself(folder):
             assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         assert server.folder.stat().st_mode & 0o777 == 0o700
         assert folder.stat().st_mode & 0o777 == 0o711
+    finally:
+        server.delete()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_t43_nobody_else_gets_in_not_even_the_account_that_it_runs_as(folder):
+    server = Server(folder / "postgres", durable=False)
+    server.start()
+    # As it was before there was such a rule.
+    (server.data / "pg_hba.conf").write_text("local all all trust\n")
+    server.stop()
+    server.start()
+    psql = [str(programs() / "psql"), "--no-psqlrc", "-h", str(server.sockets), "-c", "SELECT 1"]
+    try:
+        for role in ("postgres", "holdfast"):
+            asked = subprocess.run(
+                [*psql, "-U", role, "postgres"],
+                user="nobody",
+                group="nogroup",
+                extra_groups=[],
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert asked.returncode == 2
+            assert "Peer authentication failed" in asked.stderr
+        with psycopg.connect(server.url, user="postgres", dbname="postgres") as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         server.delete()
 
