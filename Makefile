@@ -2,7 +2,6 @@
 # `make help` lists what there is.
 
 PYTHON ?= python3
-UV := uv==0.13.8
 BIN := .venv/bin
 # Once the development tools are there, they stay: `make run` must not take them away again.
 INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.installed)
@@ -65,12 +64,13 @@ screenshots: .venv/dev.installed ## take pictures of every page into screenshots
 torture: .venv/dev.installed ## kill and break everything at random for ten minutes, and compare all books
 	@$(BIN)/python -m tests.torture $(TORTURE)
 
-COMPILE = $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-lock: $(BIN)/python ## resolve pyproject.toml into the two lock files
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+lock: $(BIN)/python ## resolve pyproject.toml into the lock files
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group install -o requirements-install.lock
 
 # uv installs in seconds what takes pip a minute. Where it is not to be had, or finds no packages
 # because only pip is configured for the network at hand, pip reads the same lock.
@@ -93,4 +93,5 @@ $(BIN)/python:
 		echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Say which one to use: make PYTHON=/path/to/python3.11"; \
 		exit 1; } >&2
 	@$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV) || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-install.lock || true

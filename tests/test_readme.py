@@ -236,3 +236,13 @@ def test_every_decision_is_short_and_says_when_why_and_what_follows(decision):
     assert lines[2] == decision.name[:10]
     for part in ("**Context.**", "**Rule.**", "**Consequence.**"):
         assert sum(line.startswith(part) for line in lines) == 1
+
+
+def test_t43_nothing_is_installed_without_its_hash():
+    sources = [ROOT / "Makefile", *ROOT.glob(".ci/*"), *ROOT.glob(".github/**/*.yml"), *DOCUMENTS]
+    text = "\n".join(source.read_text() for source in sources).replace("\\\n", "")
+
+    commands = re.findall(r"\bpip (?:install|sync) .*?(?=$|;|\|\|)", text, re.MULTILINE)
+
+    assert len(commands) == 4
+    assert [command for command in commands if "--require-hashes" not in command] == []
