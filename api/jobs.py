@@ -3,7 +3,7 @@
 import structlog
 from procrastinate.contrib.django import app
 
-from api import idempotency, limits
+from api import finished_jobs, idempotency, limits
 
 log = structlog.get_logger(__name__)
 
@@ -23,3 +23,10 @@ def purge_keys_and_counts(timestamp: int) -> None:
     """Delete yesterday's idempotency keys, and the counts of addresses that have gone quiet."""
     idempotency.purge()
     limits.purge()
+
+
+@app.periodic(cron="37 * * * *")
+@app.task(queueing_lock="purge_finished_jobs", pass_context=False)
+def purge_finished_jobs(timestamp: int) -> None:
+    """Delete the jobs that were over long ago."""
+    finished_jobs.purge()
