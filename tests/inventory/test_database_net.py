@@ -241,6 +241,22 @@ def test_f36_no_entry_of_the_log_is_ever_deleted(stock):
         _execute("DELETE FROM inventory_stocktransaction WHERE sequence = 2")
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        "inventory_stocktransaction",
+        "inventory_stock",
+        "inventory_stock, inventory_product CASCADE",
+        "orders_orderevent",
+        "orders_order CASCADE",
+    ],
+)
+@pytest.mark.usefixtures("stock")
+def test_t43_no_table_that_is_kept_is_emptied_at_once(tables):
+    with _refused_at_once("is refused: its rows are kept as they are"):
+        _execute(f"TRUNCATE {tables}")
+
+
 def test_stock_with_a_log_cannot_be_deleted(stock):
     with _refused_at_once("DELETE on inventory_stock is refused"):
         _execute("DELETE FROM inventory_stock WHERE id = %s", stock.pk)
