@@ -154,6 +154,10 @@ class Payment(ActedBy):
         ends = (self.charging_until, self.queued_until)
         return self.is_pending and any(end is not None and end > now for end in ends)
 
+    def waits_for_buyer(self, now: datetime) -> bool:
+        """Tell whether it only waits for an act of its buyer's, so that it may be given up."""
+        return self.is_pending and self.action is not None and not self.is_under_way(now)
+
     @property
     def refundable_amount(self) -> int:
         return self.captured_amount - self.refunded_amount - self.refunding_amount

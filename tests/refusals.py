@@ -93,7 +93,8 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_in_use": MERCHANT,
     "currency_taken": MERCHANT,
     "idempotency_key_in_use": AGAIN + " The key sees to it that it happens once.",
-    "payment_pending": "Wait: read the order until its payment is settled.",
+    "payment_pending": "Wait: read the order until its payment is settled. One that only waits for "
+    "its buyer is given up by paying anew; then this says that the gateway did not answer.",
     "payment_under_way": AGAIN,
     "sku_taken": MERCHANT,
     "slug_taken": MERCHANT,

@@ -154,6 +154,11 @@ def _what_cancel_does(case: OrderCase) -> list[str]:
         )
     elif kept:
         effects.append(f"{case.money(kept)} stays held until somebody refunds it.")
+    effects += [
+        f"Gives up the payment of {case.money(payment.amount)} that waits for its buyer. If it "
+        "turns out to have succeeded, it counts, and that money is to be refunded."
+        for payment in payments.all_that_is_open(order)
+    ]
     if order.authorized:
         effects.append(f"Lets the authorized {case.money(order.authorized)} go.")
     return [*effects, "A cancelled order cannot be opened again."]
@@ -192,7 +197,7 @@ CANCEL = Action(
     "orders.change_order",
     _cancel,
     effects=_what_cancel_does,
-    guard=lambda case: case.order.require_cancellable(),
+    guard=lambda case: payments.require_cancellable(case.order),
     form=CancelForm,
     dangerous=True,
 )

@@ -26,12 +26,18 @@ def lock(
     Raises: OrderNotFound, PaymentNotFound; Moved, if they are not as they were `seen`.
     """
     order = Order.objects.lock(order_id)
-    payment = Payment.known(payment_id)
-    if payment is None or payment.order_id != order_id:
-        raise PaymentNotFound
-    payment.order = order
+    payment = payment_of(order, payment_id)
     require_as_seen(seen, lambda: standing(order, payment))
     return order, payment
+
+
+def payment_of(order: Order, payment_id: uuid.UUID) -> Payment:
+    """Read a payment of the locked order. Raises: PaymentNotFound."""
+    payment = Payment.known(payment_id)
+    if payment is None or payment.order_id != order.pk:
+        raise PaymentNotFound
+    payment.order = order
+    return payment
 
 
 def standing(order: Order, payment: Payment) -> Standing:

@@ -93,15 +93,19 @@ def a_wait() -> Iterator[bool]:
             _waits.release()
 
 
-def what_became_of(payment: Payment, *, confirmed: bool = False) -> Answer:
+def what_became_of(
+    payment: Payment, *, confirmed: bool = False, is_given_up: bool = False
+) -> Answer:
     """Learn what became of a charge that nobody waits for, and end one that nobody will finish.
 
-    A buyer who has to act has until the deadline; `confirmed` says that the buyer has acted.
+    A buyer who has to act has until the deadline, unless the payment is given up; `confirmed` says
+    that the buyer has acted.
     """
     adapter = gateways.adapter(payment.gateway)
     look = adapter.confirm if confirmed else adapter.find_charge
     answer = ask(lambda: look(payment))
-    if payment.is_pending and (answer.outcome is Outcome.OPEN or _is_overdue(payment, answer)):
+    ends = {Outcome.OPEN, Outcome.ACTION} if is_given_up else {Outcome.OPEN}
+    if payment.is_pending and (answer.outcome in ends or _is_overdue(payment, answer)):
         return ask(lambda: adapter.give_up(payment))
     return answer
 

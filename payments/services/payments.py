@@ -6,9 +6,10 @@ attempts with the same life. A payment and its attempts change only under their 
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -22,7 +23,7 @@ from api.errors import Busy, Refusal, Standing
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
-from orders.errors import OrderNotCancellable, OrderNotFound
+from orders.errors import OrderNotCancellable, OrderNotFound, PaymentUnderWay
 from orders.models import Order
 from orders.services import orders
 from payments import gateways
@@ -46,7 +47,7 @@ from payments.errors import (
 )
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
-from payments.services import bookkeeping
+from payments.services import bookkeeping, waiting
 from payments.services.bookkeeping import has_open_attempt, lock, record_attempt, save_and_allocate
 from payments.services.gateway_calls import (
     a_wait,
@@ -59,12 +60,15 @@ from payments.services.gateway_calls import (
     waiting_at_most,
     what_became_of,
 )
-from payments.services.settling import settle, settle_attempt, settle_refunded
+from payments.services.settling import make_way, settle, settle_attempt, settle_refunded
+from payments.services.waiting import GivenUp
 
 log = structlog.get_logger(__name__)
 
 # How long a payment may wait for a worker to charge it. After that, recovery calls it failed.
 QUEUED_FOR = timedelta(minutes=5)
+GIVEN_UP_FOR_ANOTHER = "Given up while it waited for its buyer, who paid otherwise."
+GIVEN_UP_TO_CANCEL = "Given up while it waited for its buyer: the order was cancelled."
 UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
 
@@ -95,11 +99,13 @@ def pay(
 ) -> Payment:
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
+    If nothing is left but for payments that only wait for their buyer, it takes their place.
     Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, AmountRefused, OrderNotPayable,
     RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could never charge,
     or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
     """
-    payment = begin(
+    begin_it = partial(
+        begin,
         order_id,
         request,
         actor=actor,
@@ -108,6 +114,17 @@ def pay(
         seen=seen,
         key=key,
     )
+    try:
+        payment = begin_it()
+    except RestIsPending:
+        given_up = waiting.give_up(
+            _in_the_way(order_id, request), why=GIVEN_UP_FOR_ANOTHER, actor=actor
+        )
+        if not given_up:
+            raise
+        payment = waiting.in_their_place(
+            given_up, lambda answers: begin_it(in_place_of=answers), actor=actor
+        )
     if payment.is_pending:
         payment = _charge_now_or_later(payment, actor)
     return require_not_refused(payment)
@@ -134,11 +151,13 @@ def begin(
     by_shopper: bool = False,
     payment_id: uuid.UUID | None = None,
     seen: Standing | None = None,
+    in_place_of: Sequence[GivenUp] = (),
     key: Key | None = None,
 ) -> Payment:
     """Put a payment on record and, if it is the order's first, take the order's units.
 
-    It is pending until its gateway has answered, or complete at once where none is to be asked.
+    It is pending until its gateway has answered, or complete at once where none is to be asked. The
+    units of those that it takes the place of stay with the order.
     """
     payment_id = payment_id or uuid7()
     claim(key, payment_id)
@@ -146,10 +165,27 @@ def begin(
     order = Order.objects.lock(order_id, seen=seen)
     if request.gateway == "manual" and by_shopper:
         _require_manual_for_shoppers()
+    for given_up in in_place_of:
+        make_way(order, given_up.payment, given_up.answer, actor)
     amount = _payable_amount(order, request.amount, request.gateway)
+    payment = _made(order, request, amount)
+    payment.id = payment_id
+    payment.actor = actor
+    if asks_nobody(payment):
+        bookkeeping.take_money(order, payment, SUCCEEDED)
+    else:
+        _require_chargeable(payment)
+        payment.charging_until = lease()
+        order.pending += amount
+        order.attempts_open += 1
+    compiled.insert([payment])
+    save_and_allocate(order, actor)
+    return payment
+
+
+def _made(order: Order, request: PaymentRequest, amount: int) -> Payment:
     now = order.updated_at = clock.now()
-    payment = Payment(
-        id=payment_id,
+    return Payment(
         order=order,
         gateway=request.gateway,
         method=request.method,
@@ -161,19 +197,24 @@ def begin(
         created_at=now,
         updated_at=now,
     )
-    payment.actor = actor
-    if asks_nobody(payment):
-        bookkeeping.take_money(order, payment, SUCCEEDED)
-    else:
-        gateways.adapter(request.gateway).require_chargeable(payment)
-        if not can_move(payment, amount):
-            raise AmountRefused(source="data.amount")
-        payment.charging_until = lease()
-        order.pending += amount
-        order.attempts_open += 1
-    compiled.insert([payment])
-    save_and_allocate(order, actor)
-    return payment
+
+
+def _require_chargeable(payment: Payment) -> None:
+    """Raises: AmountRefused, or what its gateway says that it could never charge."""
+    gateways.adapter(payment.gateway).require_chargeable(payment)
+    if not can_move(payment, payment.amount):
+        raise AmountRefused(source="data.amount")
+
+
+@in_transaction
+def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> list[Payment]:
+    """Choose whom to give up for a payment, and refuse one that would come to nothing then."""
+    order = Order.objects.lock(order_id)
+    chosen = waiting.in_the_way(order, request.amount) if not order.payable else []
+    if chosen and request.gateway not in gateways.ASKING_NOBODY:
+        amount = request.amount or sum(payment.amount for payment in chosen)
+        _require_chargeable(_made(order, request, amount))
+    return chosen
 
 
 def _require_enabled(slug: str) -> None:
@@ -526,9 +567,44 @@ def cancel(
     """Cancel an order, give its units back and void its authorizations. Captured money stays.
 
     The voids are on record with the cancellation; their gateways are asked after it is committed.
+    Payments that only wait for their buyer are given up first. One that turns out to have succeeded
+    counts, and the order is cancelled as a paid one.
     Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay, Moved.
     """
-    _perform_voids(begin_cancel(order_id, actor=actor, seen=seen, key=key))
+    try:
+        voids = begin_cancel(order_id, actor=actor, seen=seen, key=key)
+    except PaymentUnderWay:
+        given_up = waiting.give_up(_all_that_is_open(order_id), why=GIVEN_UP_TO_CANCEL, actor=actor)
+        if not given_up:
+            raise
+        voids = waiting.in_their_place(
+            given_up,
+            lambda answers: begin_cancel(
+                order_id, actor=actor, given_up=answers, seen=seen, key=key
+            ),
+            actor=actor,
+        )
+    _perform_voids(voids)
+
+
+@in_transaction
+def _all_that_is_open(order_id: uuid.UUID) -> list[Payment]:
+    return all_that_is_open(Order.objects.lock(order_id))
+
+
+def all_that_is_open(order: Order) -> list[Payment]:
+    """Return what has to be given up to cancel the order; none if more than that is open."""
+    waiting_payments = waiting.waiting_of(order)
+    return waiting_payments if len(waiting_payments) == order.attempts_open else []
+
+
+def require_cancellable(order: Order) -> None:
+    """Say beforehand what `cancel` would. Raises: OrderNotCancellable, PaymentUnderWay."""
+    try:
+        order.require_cancellable()
+    except PaymentUnderWay:
+        if not all_that_is_open(order):
+            raise
 
 
 def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
@@ -558,6 +634,7 @@ def begin_cancel(
     while_payment: str = "",
     reason: str = "",
     seen: Standing | None = None,
+    given_up: Sequence[GivenUp] = (),
     key: Key | None = None,
 ) -> list[Attempt]:
     """Cancel the order; return the voids that are still to be asked for.
@@ -566,6 +643,8 @@ def begin_cancel(
     """
     claim(key, order_id)
     order = Order.objects.lock(order_id, seen=seen)
+    for each in given_up:
+        make_way(order, each.payment, each.answer, actor)
     order.require_cancellable()
     if while_payment and order.payment != while_payment:
         raise OrderNotCancellable("The order has been paid meanwhile.")

@@ -96,12 +96,30 @@ def _book_capture(order: Order, payment: Payment, answer: Answer, actor: Actor) 
 
 
 def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    _write_failed(order, payment, answer)
+    bookkeeping.save_and_release(order, actor, reason="payment failed")
+
+
+def _write_failed(order: Order, payment: Payment, answer: Answer) -> None:
     bookkeeping.stop_waiting(order, payment)
     payment.status = Payment.Status.FAILED
     payment.failure = answer.failure
     payment.reference = answer.reference or payment.reference
     payment.write()
-    bookkeeping.save_and_release(order, actor, reason="payment failed")
+
+
+def make_way(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+    """Settle a payment of the locked order whose place is taken in this same transaction.
+
+    If it has failed, the units stay with the order: the caller keeps them for what takes the place,
+    or gives them back, and saves the order.
+    """
+    assert_in_transaction()
+    payment = bookkeeping.payment_of(order, payment.pk)
+    if payment.is_pending and answer.outcome in {Outcome.FAILED, Outcome.CANCELLED}:
+        _write_failed(order, payment, answer)
+    else:
+        apply(order, payment, answer, actor)
 
 
 def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:

@@ -47,7 +47,7 @@ def read_instead_of_locking(monkeypatch: pytest.MonkeyPatch, parties: int) -> No
     """Take the order's lock away and let all read the order before any goes on."""
     all_have_read = threading.Barrier(parties, timeout=PATIENCE_SECONDS)
 
-    def read(self: OrderQuerySet, order_id: Any) -> Order:
+    def read(self: OrderQuerySet, order_id: Any, **seen: Any) -> Order:
         order = self.get(pk=order_id)
         all_have_read.wait()
         return order
@@ -275,11 +275,11 @@ def test_f08_whoever_comes_second_waits_and_is_refused(monkeypatch, first, secon
     lock = OrderQuerySet.lock
     who = threading.local()
 
-    def lock_in_turn(self: OrderQuerySet, order_id: Any) -> Order:
+    def lock_in_turn(self: OrderQuerySet, order_id: Any, **seen: Any) -> Order:
         if who.is_second:
             asked.set()
-            return lock(self, order_id)
-        found = lock(self, order_id)
+            return lock(self, order_id, **seen)
+        found = lock(self, order_id, **seen)
         locked.set()
         assert asked.wait(PATIENCE_SECONDS)
         return found

@@ -24,9 +24,9 @@ from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWa
 from orders.models import Order, OrderQuerySet
 from orders.services import audit, carts, orders
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
-from payments.gateways.base import UNKNOWN, Answer
+from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import payments, recovery, settling
+from payments.services import payments, recovery, settling, waiting
 from payments.services.payments import PaymentRequest
 from payments.services.settling import State
 from tests.concurrency import PATIENCE_SECONDS, run_together
@@ -40,7 +40,7 @@ from tests.factories import (
     stock_of,
     unpaid_order,
 )
-from tests.fake_gateway import DECLINED, OK
+from tests.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
@@ -80,7 +80,7 @@ def read_instead_of_locking(monkeypatch: pytest.MonkeyPatch, parties: int) -> No
     """Take the order's lock away and let all read the order before any goes on."""
     all_have_read = threading.Barrier(parties, timeout=PATIENCE_SECONDS)
 
-    def read(self: OrderQuerySet, order_id: Any) -> Order:
+    def read(self: OrderQuerySet, order_id: Any, **seen: Any) -> Order:
         order = self.get(pk=order_id)
         all_have_read.wait()
         return order
@@ -557,7 +557,7 @@ def test_f24_control_without_the_orders_lock_more_is_sent_than_was_captured(gate
     part = paying(order)()
     both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
-    def read(order_id: Any, payment_id: Any) -> tuple[Order, Payment]:
+    def read(order_id: Any, payment_id: Any, **seen: Any) -> tuple[Order, Payment]:
         found = Order.objects.get(pk=order_id), Payment.objects.get(pk=payment_id)
         found[1].order = found[0]
         both_have_read.wait()
@@ -886,10 +886,10 @@ def test_who_waits_too_long_for_an_order_is_told_to_come_again(gateway, retries,
     order = unpaid_order({product(stock=10): 1})
     lock = OrderQuerySet.lock
 
-    def lock_impatiently(self: OrderQuerySet, order_id: Any) -> Order:
+    def lock_impatiently(self: OrderQuerySet, order_id: Any, **seen: Any) -> Order:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '50ms'")
-        return lock(self, order_id)
+        return lock(self, order_id, **seen)
 
     with transaction.atomic():
         Order.objects.lock(order.pk)
@@ -900,3 +900,138 @@ def test_who_waits_too_long_for_an_order_is_told_to_come_again(gateway, retries,
     assert retries == ["LockNotAvailable"] * 3
     assert gateway.charged == []
     assert not order.payments.exists()
+
+
+# Giving up who waits for a buyer.
+
+ASKED = Answer(Outcome.ACTION, "ch_1", action={"client_parameters": {}, "next_actions": []})
+
+
+@pytest.fixture
+def rival() -> Order:
+    """Another buyer's order of the last unit."""
+    return unpaid_order({product(stock=1): 1})
+
+
+@pytest.fixture
+def waits(gateway, rival) -> Order:
+    """An order of the last unit, whose payment waits for its buyer; the next one goes well."""
+    order = unpaid_order({rival.items.get().product: 1})
+    gateway.on_charge = gateway.on_find_charge = lambda payment: ASKED
+    paying(order)()
+    gateway.charged.clear()
+    gateway.on_charge = lambda payment: OK
+    return order
+
+
+def all_give_up_before_any_goes_on(gateway: FakeGateway, parties: int) -> None:
+    all_have_asked = threading.Barrier(parties, timeout=PATIENCE_SECONDS)
+
+    def give_up(payment: Payment) -> Answer:
+        all_have_asked.wait()
+        return GIVEN_UP
+
+    gateway.on_give_up = give_up
+
+
+def test_t13_of_several_who_pay_anew_at_once_one_pays(gateway, waits, retries):
+    all_give_up_before_any_goes_on(gateway, 4)
+
+    outcomes = run_together(*[paying(waits)] * 4)
+
+    assert kinds(outcomes).count("done") == 1
+    refused = {type(one) for one in outcomes if isinstance(one, Exception)}
+    assert refused <= {RestIsPending, OrderNotPayable}
+    assert len(gateway.charged) == 1
+    assert moved(waits) == ["allocate"]
+    assert retries == []
+
+
+@pytest.mark.tampers_with_the_books
+def test_t13_control_without_the_orders_lock_all_take_the_place(gateway, waits, monkeypatch):
+    monkeypatch.setattr(payments, "_charge_now_or_later", lambda payment, actor: payment)
+    read_instead_of_locking(monkeypatch, 2)
+
+    outcomes = run_together(*[paying(waits)] * 2)
+
+    assert kinds(outcomes) == ["done", "done"]
+    assert money_differences() != []
+
+
+def test_t13_to_pay_anew_and_to_cancel_at_once(gateway, waits):
+    all_give_up_before_any_goes_on(gateway, 2)
+
+    paid, cancelled = run_together(paying(waits), cancelling(waits))
+
+    waits.refresh_from_db()
+    if isinstance(paid, Exception):
+        assert isinstance(paid, OrderNotPayable)
+        assert (cancelled, gateway.charged) == (None, [])
+        assert moved(waits) == ["allocate", "deallocate"]
+    elif cancelled is None:
+        assert (waits.status, waits.payment) == ("cancelled", "paid")
+        assert moved(waits) == ["allocate", "deallocate"]
+    else:
+        assert isinstance(cancelled, PaymentUnderWay)
+        assert moved(waits) == ["allocate"]
+
+
+def test_t13_two_who_cancel_at_once(gateway, waits):
+    all_give_up_before_any_goes_on(gateway, 2)
+
+    outcomes = run_together(cancelling(waits), cancelling(waits))
+
+    assert kinds(outcomes) == ["OrderNotCancellable", "done"]
+    assert moved(waits) == ["allocate", "deallocate"]
+
+
+def test_t13_nobody_else_gets_the_last_unit_while_its_holder_changes(gateway, waits, rival):
+    given_up, tried = threading.Event(), threading.Event()
+
+    def give_up(payment: Payment) -> Answer:
+        given_up.set()
+        assert tried.wait(PATIENCE_SECONDS)
+        return GIVEN_UP
+
+    def pounce() -> None:
+        assert given_up.wait(PATIENCE_SECONDS)
+        try:
+            paying(rival, gateway="manual")()
+        finally:
+            tried.set()
+
+    gateway.on_give_up = give_up
+
+    paid, pounced = run_together(paying(waits), pounce)
+
+    assert paid.status == "complete"
+    assert isinstance(pounced, InsufficientStock)
+    assert moved(waits) == ["allocate"]
+
+
+def test_t13_control_if_the_old_one_ends_before_the_new_one_begins(
+    gateway, waits, rival, monkeypatch
+):
+    def one_after_the_other(given_up: Any, act: Any, *, actor: Any) -> Any:
+        for each in given_up:
+            settling.settle(each.payment, each.answer)
+        paying(rival, gateway="manual")()
+        return act([])
+
+    monkeypatch.setattr(waiting, "in_their_place", one_after_the_other)
+
+    with pytest.raises(InsufficientStock):
+        paying(waits)()
+
+
+def test_t13_the_buyer_confirms_while_another_card_is_tried(gateway, waits):
+    """The gateway decides: here the buyer was faster."""
+    first = waits.payments.get()
+    gateway.on_find_charge = lambda payment: OK if payment.pk == first.pk else UNKNOWN
+
+    paid, confirmed = run_together(paying(waits), partial(payments.confirm, waits.pk, first.pk))
+
+    assert isinstance(paid, OrderNotPayable)
+    assert confirmed.status == "complete"
+    assert gateway.charged == []
+    assert moved(waits) == ["allocate"]

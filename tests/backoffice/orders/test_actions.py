@@ -783,6 +783,29 @@ def test_cancel_lets_authorizations_go(admin_client):
     assert states(order) == ("cancelled", "unpaid", "unfulfilled")
 
 
+def test_t13_cancel_gives_up_the_payment_that_waits_for_its_buyer_and_says_so(admin_client):
+    shirt = product(1, price=1250)
+    order = unpaid_order({shirt: 1})
+    paid_by_card(order, token="requires_action")
+
+    asked = text(admin_client.get(action(order, "cancel")))
+    send(admin_client, action(order, "cancel"))
+
+    assert "Gives up the payment of $12.50 that waits for its buyer." in asked
+    assert order.payments.get().status == "failed"
+    order.refresh_from_db()
+    assert order.is_cancelled
+    assert numbers(shirt) == (1, 1, 0)
+
+
+def test_cancel_is_not_offered_while_a_gateway_is_silent(admin_client, impatient):
+    order = unpaid_order({product(1, price=1250): 1})
+    paid_by_card(order, token="slow")
+
+    assert "is being settled" in text(admin_client.get(action(order, "cancel")))
+    assert "/cancel/" not in text(admin_client.get(page(order)))
+
+
 def test_a_shipped_order_is_not_cancelled(admin_client):
     shirt = product(10)
     order = paid_order({shirt: 2})

@@ -1,0 +1,103 @@
+"""Payments that only wait for an act of their buyer, such as 3-D Secure, and giving them up.
+
+Their gateway is asked first, with nothing locked, and its answer decides: what it cancelled can
+never succeed any more, and what succeeded meanwhile counts. Whoever takes their place writes the
+answer down in the transaction that does it; if that comes to nothing, it is written down alone.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from api import clock
+from api.actors import Actor
+from api.errors import Refusal
+from api.idempotency import Answered
+from orders.models import Order
+from payments.errors import GatewayNotFound
+from payments.gateways.base import UNKNOWN, Answer, Outcome
+from payments.models import Payment
+from payments.services.gateway_calls import a_wait, what_became_of
+from payments.services.settling import settle
+
+T = TypeVar("T")
+
+_ENDED = frozenset({Outcome.FAILED, Outcome.CANCELLED})
+_DECIDED = _ENDED | {Outcome.SUCCEEDED, Outcome.CAPTURED}
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A payment that waited, and what its gateway said when it was to be given up."""
+
+    payment: Payment
+    answer: Answer
+
+
+def waiting_of(order: Order) -> list[Payment]:
+    """Return the order's payments that only wait for their buyer, oldest first."""
+    now = clock.now()
+    pending = order.payments.filter(status=Payment.Status.PENDING).order_by("pk")
+    return [payment for payment in pending if payment.waits_for_buyer(now)]
+
+
+def in_the_way(order: Order, amount: int | None) -> list[Payment]:
+    """Choose the fewest that have to be given up for a payment of so much, or of all that is left.
+
+    One of that very amount is taken for the same buyer's. None if that would not suffice.
+    """
+    waiting = waiting_of(order)[::-1]
+    if amount is None:
+        return waiting
+    if same := [payment for payment in waiting if payment.amount == amount]:
+        return same[:1]
+    chosen: list[Payment] = []
+    for payment in waiting:
+        if sum(each.amount for each in chosen) < amount:
+            chosen.append(payment)
+    return chosen if 0 < amount <= sum(each.amount for each in chosen) else []
+
+
+def give_up(payments: Iterable[Payment], *, why: str, actor: Actor) -> list[GivenUp]:
+    """Have the gateways give payments up. None are returned if not all of it is decided.
+
+    Nothing may be locked. What has been decided by then is written down.
+    """
+    given_up: list[GivenUp] = []
+    with a_wait() as may_wait:
+        for payment in payments:
+            answer = _given_up(payment) if may_wait else UNKNOWN
+            if answer.outcome not in _DECIDED:
+                break
+            reason = why if answer.outcome in _ENDED else ""
+            given_up.append(GivenUp(payment, replace(answer, failure=reason)))
+        else:
+            return given_up
+    _write_down(given_up, actor)
+    return []
+
+
+def _given_up(payment: Payment) -> Answer:
+    try:
+        return what_became_of(payment, is_given_up=True)
+    except GatewayNotFound:
+        return UNKNOWN
+
+
+def in_their_place(
+    given_up: Sequence[GivenUp], act: Callable[[Sequence[GivenUp]], T], *, actor: Actor
+) -> T:
+    """Act in a transaction that writes the answers down; if it is refused, write them down alone.
+
+    If this dies before, recovery learns the same from the gateways.
+    """
+    try:
+        return act(given_up)
+    except (Answered, Refusal):
+        _write_down(given_up, actor)
+        raise
+
+
+def _write_down(given_up: Sequence[GivenUp], actor: Actor) -> None:
+    for each in given_up:
+        settle(each.payment, each.answer, actor=actor)

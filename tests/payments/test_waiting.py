@@ -1,0 +1,462 @@
+"""Payments that only wait for their buyer: given up by paying anew, and by cancelling the order."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from api.idempotency import Answered, Key
+from api.ids import uuid7
+from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWay
+from orders.models import Order
+from payments import gateways
+from payments.errors import (
+    OrderNotPayable,
+    PaymentDeclined,
+    PaymentTokenRequired,
+    RestIsPending,
+)
+from payments.gateways.base import UNKNOWN, Answer, Outcome
+from payments.models import Payment
+from payments.services import payments, recovery, settling, waiting
+from tests.factories import MERCHANT, product, unpaid_order
+from tests.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
+from tests.http import administrator, shopper
+from tests.payments.paying import AUTHORIZE, in_a_minute, money, pay, states
+from tests.stock import entries, numbers
+
+pytestmark = pytest.mark.django_db
+
+ACTION = Answer(
+    Outcome.ACTION, "ch_1", action={"client_parameters": {}, "next_actions": [{"type": "sdk"}]}
+)
+ASKS = "pm_card_threeDSecure2Required"
+
+
+def waiting_payment(gateway: FakeGateway, order: Order, amount: int | None = None) -> Payment:
+    """A payment whose buyer has been asked for something; the next one goes well."""
+    gateway.on_charge = lambda payment: ACTION
+    gateway.on_find_charge = lambda payment: ACTION
+    payment = pay(order, amount)
+    gateway.on_charge = lambda payment: OK
+    return payment
+
+
+def statuses(order: Order) -> list[str]:
+    return list(order.payments.order_by("pk").values_list("status", flat=True))
+
+
+@pytest.fixture
+def given_up(gateway: FakeGateway) -> list[Payment]:
+    """Those that the gateway was asked to give up."""
+    asked: list[Payment] = []
+    answer = gateway.on_give_up
+
+    def note(payment: Payment) -> Answer:
+        asked.append(payment)
+        return answer(payment)
+
+    gateway.on_give_up = note
+    return asked
+
+
+@pytest.fixture
+def last_unit() -> Order:
+    return unpaid_order({product(stock=1, price=1000): 1})
+
+
+# Paying anew.
+
+
+def test_t13_another_card_takes_the_place_of_the_one_that_waits(gateway, given_up, last_unit):
+    first = waiting_payment(gateway, last_unit)
+
+    second = pay(last_unit)
+
+    assert given_up == [first]
+    assert statuses(last_unit) == ["failed", "complete"]
+    first.refresh_from_db()
+    assert first.failure == "Given up while it waited for its buyer, who paid otherwise."
+    assert second.amount == 1000
+    assert states(last_unit) == ("complete", "paid")
+    # The unit never went back, so nobody else could take it.
+    assert entries(last_unit.items.get().product) == [("allocate", 1, "payment started")]
+
+
+@pytest.mark.parametrize("slug", ["test", "manual"])
+def test_it_need_not_be_the_same_gateway(gateway, shirt, order, slug):
+    waiting_payment(gateway, order)
+
+    pay(order, gateway=slug)
+
+    assert statuses(order) == ["failed", "complete"]
+    assert money(order) == {"captured": 1000}
+
+
+def test_the_new_one_may_wait_too_and_be_given_up_in_turn(gateway, order):
+    waiting_payment(gateway, order)
+
+    second = waiting_payment(gateway, order)
+    third = pay(order)
+
+    assert second.is_pending
+    assert third.status == "complete"
+    assert statuses(order) == ["failed", "failed", "complete"]
+    assert money(order) == {"captured": 1000}
+
+
+def test_a_new_one_that_is_declined_leaves_the_order_unpaid(gateway, shirt, order):
+    waiting_payment(gateway, order)
+    gateway.on_charge = lambda payment: DECLINED
+
+    with pytest.raises(PaymentDeclined):
+        pay(order)
+
+    assert statuses(order) == ["failed", "failed"]
+    assert states(order) == ("incomplete", "unpaid")
+    assert money(order) == {}
+    assert numbers(shirt) == (10, 10, 0)
+
+
+@pytest.mark.parametrize("found", ["looked", "given up"])
+def test_what_succeeded_meanwhile_counts_and_nothing_is_paid_twice(gateway, order, found):
+    waiting_payment(gateway, order)
+    if found == "looked":
+        gateway.on_find_charge = lambda payment: OK
+    gateway.on_give_up = lambda payment: OK
+
+    with pytest.raises(OrderNotPayable):
+        pay(order)
+
+    assert statuses(order) == ["complete"]
+    assert states(order) == ("complete", "paid")
+    assert len(gateway.charged) == 1
+
+
+def test_a_message_that_it_succeeded_may_come_in_between(gateway, order):
+    first = waiting_payment(gateway, order)
+
+    def succeed_just_before(payment: Payment) -> Answer:
+        settling.settle(first, OK)
+        return OK
+
+    gateway.on_give_up = succeed_just_before
+
+    with pytest.raises(OrderNotPayable):
+        pay(order)
+
+    assert states(order) == ("complete", "paid")
+    assert len(gateway.charged) == 1
+
+
+def test_a_message_that_it_ended_may_come_in_between_and_the_units_be_gone(gateway):
+    shirt = product(stock=1, price=1000)
+    order, other = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
+    first = waiting_payment(gateway, order)
+
+    def end_just_before(payment: Payment) -> Answer:
+        settling.settle(first, GIVEN_UP)
+        pay(other, gateway="manual")
+        return GIVEN_UP
+
+    gateway.on_give_up = end_just_before
+
+    with pytest.raises(InsufficientStock):
+        pay(order)
+
+    assert statuses(order) == ["failed"]
+    assert states(other) == ("complete", "paid")
+    assert len(gateway.charged) == 1
+
+
+@pytest.mark.parametrize("silent", ["look", "give up"])
+def test_without_an_answer_nothing_is_given_up_nor_paid(gateway, shirt, order, silent):
+    waiting_payment(gateway, order)
+    if silent == "look":
+        gateway.on_find_charge = lambda payment: UNKNOWN
+    gateway.on_give_up = lambda payment: UNKNOWN
+
+    with pytest.raises(RestIsPending):
+        pay(order)
+    with pytest.raises(PaymentUnderWay):
+        payments.cancel(order.pk, actor=MERCHANT)
+
+    assert statuses(order) == ["pending"]
+    assert money(order) == {"pending": 1000, "attempts_open": 1}
+    assert numbers(shirt) == (10, 9, 1)
+    assert len(gateway.charged) == 1
+
+
+def test_while_no_thread_may_wait_nothing_is_given_up(gateway, given_up, order, monkeypatch):
+    waiting_payment(gateway, order)
+    monkeypatch.setattr("payments.services.gateway_calls._waits", _none_free())
+
+    with pytest.raises(RestIsPending):
+        pay(order)
+
+    assert given_up == []
+
+
+def _none_free() -> Any:
+    class NoneFree:
+        def acquire(self, *, blocking: bool) -> bool:
+            return False
+
+    return NoneFree()
+
+
+def test_who_does_not_wait_for_a_buyer_is_not_given_up(gateway, given_up, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order)
+
+    with pytest.raises(RestIsPending):
+        pay(order)
+    with pytest.raises(PaymentUnderWay):
+        payments.cancel(order.pk, actor=MERCHANT)
+
+    assert given_up == []
+
+
+def test_a_gateway_whose_keys_are_gone_cannot_give_up(gateway, order, monkeypatch):
+    waiting_payment(gateway, order)
+    known = {slug: each for slug, each in gateways.adapters().items() if slug != "fake"}
+    monkeypatch.setattr(gateways, "adapters", lambda: known)
+
+    with pytest.raises(RestIsPending):
+        pay(order, gateway="manual")
+
+
+def test_nobody_is_given_up_for_a_payment_that_its_gateway_could_not_charge(
+    stripe, gateway, given_up, order
+):
+    waiting_payment(gateway, order)
+
+    with pytest.raises(PaymentTokenRequired):
+        pay(order, gateway="stripe")
+
+    assert given_up == []
+    assert statuses(order) == ["pending"]
+
+
+# Parts of an order.
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        (None, ["failed", "failed", "failed", "complete"]),
+        (200, ["failed", "pending", "pending", "complete"]),
+        (300, ["pending", "failed", "pending", "complete"]),
+        (500, ["pending", "pending", "failed", "complete"]),
+        (400, ["pending", "pending", "failed", "complete"]),
+        (700, ["pending", "failed", "failed", "complete"]),
+        (1000, ["failed", "failed", "failed", "complete"]),
+        (1001, ["pending", "pending", "pending"]),
+        (0, ["pending", "pending", "pending"]),
+        (-1, ["pending", "pending", "pending"]),
+    ],
+)
+def test_of_several_parts_no_more_are_given_up_than_are_in_the_way(
+    gateway, order, amount, expected
+):
+    for part in (200, 300, 500):
+        waiting_payment(gateway, order, part)
+
+    if len(expected) == 3:
+        with pytest.raises(RestIsPending):
+            pay(order, amount)
+    else:
+        assert pay(order, amount).amount == (amount or 1000)
+
+    assert statuses(order) == expected
+
+
+def test_while_something_is_left_to_pay_nobody_is_given_up(gateway, given_up, order):
+    waiting_payment(gateway, order, 400)
+
+    rest = pay(order)
+
+    assert rest.amount == 600
+    assert given_up == []
+    assert money(order) == {"captured": 600, "pending": 400, "attempts_open": 1}
+
+
+def test_a_part_that_waits_is_given_up_beside_one_that_does_not(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order, 400)
+    waiting_payment(gateway, order, 600)
+
+    with pytest.raises(PaymentUnderWay):
+        payments.cancel(order.pk, actor=MERCHANT)
+    assert pay(order).amount == 600
+
+    assert statuses(order) == ["pending", "failed", "complete"]
+
+
+def test_what_one_gateway_gave_up_is_written_down_though_another_is_silent(gateway, order):
+    waiting_payment(gateway, order, 400)
+    second = waiting_payment(gateway, order, 600)
+    gateway.on_give_up = lambda payment: GIVEN_UP if payment.pk == second.pk else UNKNOWN
+
+    with pytest.raises(RestIsPending):
+        pay(order)
+
+    assert statuses(order) == ["pending", "failed"]
+    assert money(order) == {"pending": 400, "attempts_open": 1}
+
+
+# Cancelling.
+
+
+def test_t13_to_cancel_an_order_gives_up_who_waits(gateway, given_up, last_unit):
+    first = waiting_payment(gateway, last_unit)
+
+    payments.cancel(last_unit.pk, actor=MERCHANT)
+
+    assert given_up == [first]
+    assert statuses(last_unit) == ["failed"]
+    assert states(last_unit) == ("cancelled", "unpaid")
+    assert money(last_unit) == {}
+    shirt = last_unit.items.get().product
+    assert entries(shirt)[1:] == [("deallocate", 1, "order cancelled")]
+    assert numbers(shirt) == (1, 1, 0)
+    with pytest.raises(OrderNotCancellable):
+        payments.cancel(last_unit.pk, actor=MERCHANT)
+
+
+def test_what_succeeded_meanwhile_is_cancelled_as_a_paid_order(gateway, shirt, order):
+    waiting_payment(gateway, order)
+    gateway.on_give_up = lambda payment: OK
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert states(order) == ("cancelled", "paid")
+    assert money(order) == {"captured": 1000}
+    assert numbers(shirt) == (10, 10, 0)
+
+
+def test_what_was_authorized_meanwhile_is_let_go(gateway, order):
+    gateway.on_charge = lambda payment: ACTION
+    gateway.on_find_charge = lambda payment: OK
+    pay(order, method=AUTHORIZE)
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert gateway.performed == [("void", 1000)]
+    assert states(order) == ("cancelled", "unpaid")
+
+
+# Crashes and keys.
+
+
+@pytest.mark.parametrize("act", ["pay", "cancel"])
+def test_f14_a_crash_after_the_gateway_gave_up_is_made_up_for_by_recovery(
+    gateway, shirt, order, monkeypatch, act
+):
+    waiting_payment(gateway, order)
+
+    def die(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(waiting, "in_their_place", die)
+        with pytest.raises(KeyboardInterrupt):
+            pay(order) if act == "pay" else payments.cancel(order.pk, actor=MERCHANT)
+    left = statuses(order)
+    gateway.on_find_charge = lambda payment: GIVEN_UP
+    with in_a_minute():
+        recovery.settle_pending()
+
+    assert left == ["pending"]
+    assert statuses(order) == ["failed"]
+    assert states(order) == ("incomplete", "unpaid")
+    assert numbers(shirt) == (10, 10, 0)
+
+
+def test_f27_the_same_key_pays_anew_once(gateway, given_up, order):
+    waiting_payment(gateway, order)
+    key = Key("client", "POST", "/v2/orders/1/payments", "k", "body", uuid7())
+    pay(order, key=key)
+
+    with pytest.raises(Answered):
+        pay(order, key=key)
+
+    assert len(given_up) == 1
+    assert len(gateway.charged) == 2
+
+
+# At Stripe, and on the wire.
+
+
+def at_stripe(stripe: Any) -> list[str]:
+    return [intent["status"] for intent in stripe.book()["intents"]]
+
+
+@pytest.fixture
+def asked_for_3d_secure(stripe, last_unit) -> Callable[[str], Any]:
+    """An order whose buyer left 3-D Secure open; pays it with this card."""
+    storefront = shopper()
+
+    def pay_with(card: str) -> Any:
+        return storefront.pay(str(last_unit.pk), gateway="stripe", payment=card)
+
+    assert pay_with(ASKS).status_code == 202
+    return pay_with
+
+
+def test_t13_another_card_while_3d_secure_is_open(stripe, asked_for_3d_secure, last_unit):
+    answer = asked_for_3d_secure("pm_card_visa")
+
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "complete")
+    assert at_stripe(stripe) == ["canceled", "succeeded"]
+    assert [move["kind"] for move in stripe.book()["moves"]] == ["charge"]
+    assert states(last_unit) == ("complete", "paid")
+
+
+def test_t13_the_shop_cancels_while_3d_secure_is_open(stripe, asked_for_3d_secure, last_unit):
+    answer = administrator().put(f"/v2/orders/{last_unit.pk}", {"status": "cancelled"})
+
+    assert answer.status_code == 200
+    assert at_stripe(stripe) == ["canceled"]
+    assert numbers(last_unit.items.get().product) == (1, 1, 0)
+
+
+def test_a_buyer_who_did_act_has_paid_whatever_is_tried_then(
+    stripe, asked_for_3d_secure, last_unit
+):
+    stripe.authenticate(last_unit.payments.get().reference)
+
+    answer = asked_for_3d_secure("pm_card_visa")
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "order_not_payable")
+    assert at_stripe(stripe) == ["succeeded"]
+    assert states(last_unit) == ("complete", "paid")
+
+
+def test_a_buyer_who_failed_to_act_pays_with_another_card(stripe, asked_for_3d_secure, last_unit):
+    stripe.authenticate(last_unit.payments.get().reference, succeeds=False)
+
+    assert asked_for_3d_secure("pm_card_visa").status_code == 200
+
+    assert at_stripe(stripe) == ["canceled", "succeeded"]
+
+
+def test_while_stripe_is_silent_the_call_waits_for_another_time(stripe, asked_for_3d_secure):
+    stripe.fault(operation="cancel", answer="dropped", works=False)
+
+    answer = asked_for_3d_secure("pm_card_visa")
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "payment_pending")
+    assert at_stripe(stripe) == ["requires_action"]
+    assert asked_for_3d_secure("pm_card_visa").status_code == 200
+
+
+def test_a_cancel_at_stripe_whose_answer_was_lost_is_found_the_next_time(
+    stripe, asked_for_3d_secure
+):
+    stripe.fault(operation="cancel", answer="dropped")
+
+    assert asked_for_3d_secure("pm_card_visa").status_code == 409
+    assert asked_for_3d_secure("pm_card_visa").status_code == 200
+
+    assert at_stripe(stripe) == ["canceled", "succeeded"]
