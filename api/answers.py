@@ -21,7 +21,7 @@ Id = Annotated[str, Keywords(format="uuid")]
 Moment = Annotated[str, Keywords(format="date-time")]
 Units = Annotated[int, Keywords(minimum=0, maximum=UNITS_MAX)]
 Amount = Annotated[int, Keywords(minimum=0, maximum=AMOUNT_MAX), "In the currency's smallest unit."]
-NoneYet = Annotated[list[dict[str, Never]], Keywords(maxItems=0), "There are none here."]
+NoneYet = Annotated[list[str], Keywords(maxItems=0), "There are none here."]
 Empty = Annotated[dict[str, Never], Keywords(maxProperties=0)]
 
 COMPONENTS: list[type] = []

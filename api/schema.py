@@ -5,6 +5,7 @@ What an answer looks like is derived from its type, which stands in the app's `a
 holds for every operation, such as tokens, limits and idempotency keys, is added here.
 """
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,12 +43,14 @@ from api.settings_views import (
     SettingsView,
 )
 from api.tokens import BadCredentials, BadToken
-from api.views import TokenRequest, TokenView
+from api.views import TokenView
 
 # A piece of JSON Schema. A serializer class stands for the body that it reads.
 Piece = dict[str, Any]
 
 TEXT: Piece = {"type": "string"}
+# An object with names that nobody foresees: unsaid, some tools take it for one without any.
+ANYTHING: Piece = {"type": "object", "additionalProperties": True}
 
 
 def an_object(properties: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> Piece:
@@ -71,6 +74,37 @@ def data(piece: Any) -> Piece:
     return an_object({"data": piece})
 
 
+@dataclass(frozen=True)
+class Named:
+    """A piece with a name in the description, by which generated clients know it."""
+
+    name: str
+    piece: Any
+
+
+def any_of(name: str, *pieces: Any) -> Named:
+    """Describe what has one of several forms. It has a name, since no client can guess one."""
+    return Named(name, {"anyOf": list(pieces)})
+
+
+_types: dict[str, tuple[str, bool]] = {}
+_alternatives: dict[str, tuple[str, ...]] = {}
+
+
+def give_type(body: str, kind: str, *, required: bool = True) -> None:
+    """Say what stands in a body's `type`, which its serializer does not read."""
+    _types[body] = kind, required
+
+
+def require_one(body: str, *fields: str) -> None:
+    """Say that a body needs at least one of these fields.
+
+    Each alternative is a whole body with a name: of properties beside `anyOf`, some tools that
+    generate clients see only the one or the other.
+    """
+    _alternatives[body] = fields
+
+
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
@@ -91,12 +125,12 @@ def schema_of(hint: Any) -> Piece:
     if origin is list:
         return a_list(schema_of(arguments[0]))
     if origin in {dict, Mapping}:
-        return {"type": "object"}
+        return dict(ANYTHING)
     if type(None) in arguments:
         piece = schema_of(arguments[0])
         return {**piece, "type": [piece["type"], "null"]}
     if hint in COMPONENTS:
-        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+        return _reference(hint.__name__)
     if hint in _TYPES:
         return {"type": _TYPES[hint]}
     return _answer(hint)
@@ -144,7 +178,7 @@ class Operation:
     summary: str
     description: str = ""
     # The whole body, or the serializer of what stands under its `data`.
-    takes: "Piece | type[Serializer[Any]] | None" = None
+    takes: "Piece | Named | type[Serializer[Any]] | None" = None
     body_required: bool = True
     form: bool = False
     # The type of each answer, by status; None for one without a body.
@@ -174,14 +208,53 @@ def read_descriptions(endpoints: Any) -> Any:
     return endpoints
 
 
+_named: dict[str, Piece] = {}
+
+
 def add_components(result: Piece, **_: Any) -> Piece:
-    result["components"]["schemas"].update(
-        {answer.__name__: _answer(answer) for answer in COMPONENTS}
-    )
+    pieces = result["components"]["schemas"]
+    for piece in pieces.values():
+        _tell_defaults(piece)
+    for body, (kind, required) in _types.items():
+        pieces[body]["properties"] = {"type": one_of(kind), **pieces[body]["properties"]}
+        if required:
+            pieces[body]["required"] = ["type", *pieces[body].get("required", [])]
+    for body, fields in _alternatives.items():
+        pieces |= _bodies_with_one(body, pieces[body], fields)
+    pieces |= _named
+    pieces |= {answer.__name__: _answer(answer) for answer in COMPONENTS}
     result["components"]["headers"] = {
         name: {"description": text, "schema": TEXT} for name, text in _HEADERS.items()
     }
     return result
+
+
+def _tell_defaults(body: Piece) -> None:
+    """Move defaults into words: a client must not think that a field with one is always there."""
+    for piece in body.get("properties", {}).values():
+        unsaid = piece.pop("default", "")
+        if unsaid != "":
+            words = f"Unsaid: `{json.dumps(unsaid)}`."
+            piece["description"] = " ".join(filter(None, [piece.get("description"), words]))
+
+
+def _bodies_with_one(body: str, piece: Piece, fields: Sequence[str]) -> Piece:
+    """Return the pieces by which `require_one` describes a body."""
+    found = {}
+    for name in fields:
+        field = piece["properties"][name]
+        if "string" in field["type"]:
+            field = {**field, "type": "string", "minLength": 1}
+        found[f"{body.removesuffix('Request')}With{name.title()}Request"] = {
+            **piece,
+            "properties": {**piece["properties"], name: field},
+            "required": [*piece.get("required", []), name],
+        }
+    return {**found, body: {"anyOf": [_reference(name) for name in found]}}
+
+
+def _reference(name: str) -> Piece:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 @cache
@@ -270,6 +343,9 @@ class Schema(AutoSchema):
             # A serializer without fields gets no component of its own.
             component = self.resolve_serializer(piece, "request")
             return component.ref if component else {"type": "object"}
+        if isinstance(piece, Named):
+            _named[piece.name] = self._resolved(piece.piece)
+            return _reference(piece.name)
         if isinstance(piece, dict):
             return {name: self._resolved(nested) for name, nested in piece.items()}
         if isinstance(piece, list):
@@ -372,13 +448,35 @@ def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
         yield _parameter("sort", about, TEXT)
 
 
+_CLIENT_ID: Piece = {**TEXT, "minLength": 1, "maxLength": 64}
+_TOKEN_REQUEST = Named(
+    "TokenRequest",
+    {
+        "oneOf": [
+            Named(
+                "ServerTokenRequest",
+                an_object(
+                    {
+                        "grant_type": one_of("client_credentials"),
+                        "client_id": _CLIENT_ID,
+                        "client_secret": {**TEXT, "minLength": 1, "maxLength": 256},
+                    }
+                ),
+            ),
+            Named(
+                "StorefrontTokenRequest",
+                an_object({"grant_type": one_of("implicit"), "client_id": _CLIENT_ID}),
+            ),
+        ]
+    },
+)
 describe(
     "Tokens",
     TokenView,
     post=Operation(
         "Get a token",
         "With a secret for an administrator, without one for a shopper. A token lives an hour.",
-        takes=TokenRequest,
+        takes=_TOKEN_REQUEST,
         form=True,
         answers={200: Token},
         refuses=[BadCredentials, Invalid],

@@ -208,6 +208,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "2",
     "OAS_VERSION": "3.1.1",
     "DESCRIPTION": "Stock, carts, orders and payments that never oversell.",
+    "SERVERS": [{"url": "/", "description": "The server that tells this."}],
     "PREPROCESSING_HOOKS": ["api.schema.read_descriptions"],
     "POSTPROCESSING_HOOKS": ["api.schema.add_components"],
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},

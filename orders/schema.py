@@ -1,34 +1,27 @@
 """How the API's description presents carts and orders."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
-from rest_framework.serializers import Serializer
 
 from api import schema
 from api.answers import Data, PageOf
 from api.errors import BadRequest, Forbidden, Invalid
-from api.schema import CURRENCY_HEADER, Operation, Piece, a_list, an_object, one_of
+from api.schema import CURRENCY_HEADER, Operation, a_list, an_object, any_of
 from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
 from orders import answers, errors, serializers, views
 from orders.filters import CartFilters, OrderFilters
 
-extend_schema_field({"type": "object"})(serializers.CustomInputs)
+extend_schema_field(schema.ANYTHING)(serializers.CustomInputs)
 extend_schema_serializer(component_name="CartProduct")(serializers.ProductBody)
-
-
-def _of_type(name: str, body: type[Serializer[Any]], *, required: bool = True) -> Piece:
-    kind = {"type": one_of(name)}
-    return {"allOf": [body, an_object(kind) if required else an_object({}, kind)]}
-
+for kind, body in serializers.ENTRIES.items():
+    name = "CartProduct" if body is serializers.ProductBody else body.__name__
+    schema.give_type(f"{name}Request", kind, required=kind != "cart_item")
+schema.require_one("CartProductRequest", "id", "sku")
+for name in ("AddressRequest", "ShippingAddressRequest"):
+    schema.require_one(name, "county", "region")
 
 CAN_INCLUDE = "items", "tax_items", "promotions", "custom_discounts"
-_ENTRY: Piece = {
-    "anyOf": [
-        _of_type(name, body, required=name != "cart_item")
-        for name, body in serializers.ENTRIES.items()
-    ]
-}
+_ENTRY = any_of("CartEntryRequest", *serializers.ENTRIES.values())
+_ENTRIES = a_list(_ENTRY, minItems=1, maxItems=views.ENTRIES_MAX)
 _ITEM_REFUSALS = [
     errors.InsufficientStock,
     errors.TooManyItems,
@@ -90,7 +83,7 @@ schema.describe(
         "compared with what is available; nothing is reserved. Of a list, all that is wrong is "
         "told under one status.",
         takes=an_object(
-            {"data": {"anyOf": [_ENTRY, a_list(_ENTRY, minItems=1, maxItems=views.ENTRIES_MAX)]}},
+            {"data": any_of("CartEntriesRequest", _ENTRY, _ENTRIES)},
             {"options": serializers.AddOptions},
         ),
         answers={201: answers.CartItems},

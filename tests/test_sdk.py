@@ -1,10 +1,7 @@
-"""Both official JavaScript SDKs, unmodified, drive a Holdfast server over HTTP: see tests/sdk."""
+"""The official JavaScript SDKs, unmodified, drive a Holdfast server over HTTP: see tests/sdk."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -12,12 +9,11 @@ import pytest
 
 from api import store
 from config.supervisor import PROJECT
-from tests.factories import api_client
+from tests.factories import api_client, product
+from tests.node import installed, run
 
-FOLDER = PROJECT / "tests" / "sdk"
 API = (PROJECT / "docs" / "api.md").read_text()
 SECRET = "back-office-secret"
-INSTALL = "npm install --no-package-lock --no-audit --no-fund --ignore-scripts"
 # Each SDK, and which of the documented methods it does not have.
 SDKS = {
     "@moltin/sdk": {"Cart.AddProducts", "Cart.RemovePromotion"},
@@ -25,47 +21,16 @@ SDKS = {
 }
 
 
-@pytest.fixture(scope="session")
-def node():
-    """Node, with the SDKs beside the program that drives them."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if not found or not npm:
-        reason = "the official JavaScript SDKs run on Node (18 or newer, with npm)"
-        assert not os.environ.get("CI"), reason
-        pytest.skip(reason)
-    wanted, stamp = FOLDER / "package.json", FOLDER / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.stat().st_mtime < wanted.stat().st_mtime:
-        run(INSTALL.split(), os.environ)
-        stamp.touch()
-    return found
-
-
-def run(command, environment):
-    done = subprocess.run(
-        command,
-        cwd=FOLDER,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}", pytrace=False)
-
-
 @pytest.mark.processes
 @pytest.mark.parametrize("sdk", SDKS)
-def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, node, live_server, tmp_path):
+def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, live_server, tmp_path):
     methods = tmp_path / "methods.json"
     office, storefront = api_client(SECRET), api_client(secret="")
     store.change(custom_items_by_shoppers=True)
 
     run(
-        [node, "--test", "--test-reporter=spec", "run.js"],
+        [installed(), "--test", "--test-reporter=spec", "run.js"],
         {
-            **os.environ,
             "HOLDFAST_SDK": sdk,
             "HOLDFAST_HOST": urlsplit(live_server.url).netloc,
             "HOLDFAST_CLIENT_ID": office.client_id,
@@ -82,6 +47,20 @@ def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, node, live_serve
     assert named & set(seen["all"]) - seen["outcomes"].keys() == set()
     assert contradictions(documented, seen["outcomes"]) == []
     assert [name for name in seen["all"] if is_forgotten(documented, name)] == []
+
+
+@pytest.mark.processes
+def test_t29_the_maintained_sdk_buys(live_server):
+    shirt, storefront = product(stock=100, price=1250), api_client(secret="")
+
+    run(
+        [installed(), "--test", "--test-reporter=spec", "maintained.js"],
+        {
+            "HOLDFAST_HOST": urlsplit(live_server.url).netloc,
+            "HOLDFAST_STOREFRONT_ID": storefront.client_id,
+            "HOLDFAST_PRODUCT": str(shirt.pk),
+        },
+    )
 
 
 def documented_methods():
