@@ -82,6 +82,8 @@ class Message:
     # Whether a charge, or a refund of it, may have changed. Otherwise the message is only kept.
     may_have_changed: bool
     body: dict[str, Any]
+    # Whose it is, if not ours: of another account, or of test mode. It is only kept, and said.
+    foreign: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ once its intent is cancelled. docs/payments.md draws it.
 import functools
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -416,13 +417,33 @@ _DISPUTE = "charge.dispute."
 def _require_signed(body: str, signature: str) -> None:
     """Raises: SignatureRefused, also while no secret is set."""
     secret = settings.STRIPE_WEBHOOK_SECRET
-    if not secret:
+    # Python compares no other text in constant time.
+    if not secret or not signature.isascii():
         raise SignatureRefused
     try:
         tolerance = stripe.Webhook.DEFAULT_TOLERANCE
         stripe.WebhookSignature.verify_header(body, signature, secret, tolerance)
     except stripe.SignatureVerificationError as error:
         raise SignatureRefused from error
+    # The library looks only for what is too old.
+    if _signed_at(signature) > time.time() + tolerance:
+        raise SignatureRefused
+
+
+def _signed_at(signature: str) -> int:
+    """Read the moment of a header that has been verified: the first `t`, as it was read there."""
+    parts = (part.split("=") for part in signature.split(","))
+    return next(int(part[1]) for part in parts if part[0] == "t")
+
+
+def _why_foreign(event: Any) -> str:
+    """Tell why a message is not about what our key charges, if it is not."""
+    if event.get("account"):
+        return "another account"
+    mode, is_live = _mode(settings.STRIPE_SECRET_KEY), event.get("livemode")
+    if mode and is_live not in (None, mode == ["live"]):
+        return "live mode" if mode == ["test"] else "test mode"
+    return ""
 
 
 def _message(event: Any) -> Message:
@@ -436,7 +457,9 @@ def _message(event: Any) -> Message:
     }
     if not all(isinstance(value, str) for value in fields.values()):
         raise NoMessage
-    return Message(**fields, may_have_changed=event["type"] in _TELLING, body=event)
+    foreign = _why_foreign(event)
+    may_have_changed = event["type"] in _TELLING and not foreign
+    return Message(**fields, may_have_changed=may_have_changed, body=event, foreign=foreign)
 
 
 # Stripe's digits and ours.

@@ -38,7 +38,7 @@ def read(gateway: str, headers: Mapping[str, str], body: bytes) -> Message:
         raise GatewayNotFound
     message = adapter.read_message(headers, body)
     names = [message.id, message.type, message.reference]
-    if any(len(name) > _LENGTH_MAX for name in names):
+    if not message.id or any(len(name) > _LENGTH_MAX for name in names):
         raise NoMessage
     if not storable_json([*names, message.body], levels=_LEVELS_MAX + 1):
         raise NoMessage
@@ -49,7 +49,7 @@ def read(gateway: str, headers: Mapping[str, str], body: bytes) -> Message:
 def receive(gateway: str, message: Message) -> None:
     """Store a message and, if something may have changed, a job to look into it."""
     now = clock.now()
-    payment = _payment_named(gateway, message)
+    payment = None if message.foreign else _payment_named(gateway, message)
     looks_into_it = payment is not None and message.may_have_changed
     event, is_new = GatewayEvent.objects.get_or_create(
         id=message.id,
@@ -65,7 +65,9 @@ def receive(gateway: str, message: Message) -> None:
     )
     if payment is None and message.may_have_changed:
         log.warning("event_of_unknown_payment", event_id=message.id, reference=message.reference)
-    if is_new and _dispute(event):
+    if is_new and message.foreign:
+        log.error("event_of_somebody_else", event_id=message.id, whose=message.foreign)
+    elif is_new and _dispute(event):
         log.error("payment_disputed", event_id=message.id, reference=message.reference)
     if is_new and looks_into_it:
         _have_looked_into(message.id)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -387,12 +388,95 @@ def test_f26_a_wrong_signature_is_401_and_nothing_is_kept(stripe, order):
     wrong = [
         send(body, secret="whsec_of_somebody_else"),
         send(body, at=time.time() - 3600),
+        send(body, at=time.time() + 3600),
         Client().post("/webhooks/stripe", body, content_type="application/json"),
     ]
 
-    assert [answer.status_code for answer in wrong] == [401] * 3
+    assert [answer.status_code for answer in wrong] == [401] * 4
     assert wrong[0].json()["errors"][0]["code"] == "signature_refused"
     assert not GatewayEvent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "header", ["", "t=", "t=x,v1=y", "v1=", "=,=,", f"t={10**40},v1=a", "t=1,v1=\u00e9", "t=1"]
+)
+def test_a_signature_of_no_form_is_401(stripe, header):
+    answer = Client().generic(
+        "POST", "/webhooks/stripe", b"{}", headers={"Stripe-Signature": header}
+    )
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("seconds", [-240, 240])
+def test_a_clock_may_be_a_little_off(stripe, order, seconds):
+    silent_payment(stripe, order)
+
+    assert send(json.dumps(told(stripe, SUCCEEDED)), at=time.time() + seconds).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "of", "whose"),
+    [
+        ("sk_test_fake", {"account": "acct_of_somebody"}, "another account"),
+        ("sk_test_fake", {"livemode": True}, "live mode"),
+        ("sk_live_fake", {"livemode": False}, "test mode"),
+        ("rk_live_fake", {"livemode": "true"}, "test mode"),
+    ],
+)
+def test_t43_what_is_told_of_another_account_or_mode_is_kept_and_loud(
+    stripe, order, settings, caplog, key, of, whose
+):
+    payment = silent_payment(stripe, order)
+    settings.STRIPE_SECRET_KEY = key
+
+    deliver({**told(stripe, SUCCEEDED), **of}, times=2)
+    dispute = {"object": "dispute", "payment_intent": payment.reference}
+    deliver({"id": "evt_9", "type": "charge.dispute.created", "data": {"object": dispute}, **of})
+
+    assert work() == 0
+    assert {event.payment for event in GatewayEvent.objects.all()} == {None}
+    assert payments.payment_of(order.pk, payment.pk).status == "pending"
+    assert caplog.text.count("event_of_somebody_else") == 2
+    assert whose in caplog.text
+    assert "payment_disputed" not in caplog.text
+
+
+def test_a_message_of_our_own_mode_is_ours(stripe, order):
+    silent_payment(stripe, order)
+
+    deliver({**told(stripe, SUCCEEDED), "livemode": False, "account": None})
+
+    assert work() == 1
+
+
+ODD: list[Any] = [
+    *(None, True, 0, -1.5, 10**400, "", "x" * 5000, "\ud800", "\0", [], [1], [[]], {}, {"a": 1}),
+    *({"payment_id": {}}, {"payment_id": None}, {"payment_id": ["\0"]}),
+]
+
+
+def spoilt(message: Any, value: Any) -> Iterator[Any]:
+    """The message with the value in each place of it, one at a time."""
+    yield value
+    for name in message if isinstance(message, dict) else ():
+        for nested in spoilt(message[name], value):
+            yield {**message, name: nested}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", [SUCCEEDED, "charge.dispute.created"])
+def test_t43_whatever_stands_in_a_signed_message_it_is_kept_or_refused(stripe, order, kind):
+    payment = silent_payment(stripe, order)
+    event = {**told(stripe, SUCCEEDED), "id": "evt_1", "type": kind, "account": None}
+
+    for value in ODD:
+        for message in spoilt(event, value):
+            assert send(json.dumps(message)).status_code in {200, 400}
+    work()
+
+    assert not GatewayEvent.objects.filter(id="").exists()
+    assert payments.payment_of(order.pk, payment.pk).status in {"pending", "complete"}
 
 
 def test_while_the_secret_is_rolled_a_message_is_signed_by_both(stripe, order):
