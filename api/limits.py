@@ -5,6 +5,7 @@ Calls are counted by remote address, never by API client: all shoppers of a stor
 
 import ipaddress
 import math
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -51,15 +52,29 @@ def address_of(request: HttpRequest) -> str:
     if proxies and forwarded:
         hops = forwarded.split(",")
         address = hops[-min(proxies, len(hops))].strip()
-    return _network(address) if ":" in address else address[:64]
+    return _owned(_without_port(address))
 
 
-def _network(address: str) -> str:
-    """Return the network of an IPv6 address: its owner has all 2^64 addresses of it."""
+def _without_port(address: str) -> str:
+    """Leave out the port that some proxies add: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if bracketed := re.fullmatch(r"\[([^\]]*)\](?::\d*)?", address):
+        return bracketed[1]
+    return address.partition(":")[0] if address.count(":") == 1 else address
+
+
+def _owned(address: str) -> str:
+    """Return all that the address's owner has: of IPv6 a network of 2^64 addresses.
+
+    An address of IPv4 that is written as one of IPv6 is itself. What is no address is one caller by
+    its name.
+    """
     try:
-        return str(ipaddress.ip_network((address, 64), strict=False))
+        read = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:64]
+        return "".join(filter(str.isprintable, address))[:64]
+    if isinstance(read, ipaddress.IPv4Address):
+        return str(read)
+    return str(read.ipv4_mapped or ipaddress.ip_network((read, 64), strict=False))
 
 
 class _OwnCounts:

@@ -132,10 +132,10 @@ class Page:
     walks: bool = False
 
     @classmethod
-    def of(cls, request: Request) -> "Page":
+    def of(cls, request: Request, limit_max: int = LIMIT_MAX) -> "Page":
         """Raises: BadRequest for anything but whole numbers within the limits."""
         # 0 stands for the default: one of the SDKs sends it.
-        limit = _number(request, "page[limit]", f"from 0 to {LIMIT_MAX}", LIMIT_MAX)
+        limit = _number(request, "page[limit]", f"from 0 to {limit_max}", limit_max)
         offset = _number(
             request,
             "page[offset]",
@@ -147,7 +147,7 @@ class Page:
             raise PositionRefused(
                 "page[after] and page[offset] exclude each other.", source="page[after]"
             )
-        length = limit or store.current().page_length
+        length = limit or min(store.current().page_length, limit_max)
         return cls(length, offset or 0, after, walks=offset is None)
 
     def envelope(
@@ -226,17 +226,19 @@ def paginated_together(
     rows: "QuerySet[Any, Row]",
     represent: Callable[[Sequence[Row]], Sequence[Mapping[str, object]]],
     *,
+    limit_max: int = LIMIT_MAX,
     total: int | None = None,
     window: Callable[[int, int], Sequence[Row]] | None = None,
 ) -> Response:
     """Answer with a page of the rows, represented all at once.
 
-    A list that knows its length tells it as `total`, and one that finds rows by their number has a
-    `window` of offset and length. Any other is counted, and sliced.
+    `limit_max` is less for a list whose rows are large. A list that knows its length tells it as
+    `total`, and one that finds rows by their number has a `window` of offset and length. Any other
+    is counted, and sliced.
 
     Raises: BadRequest.
     """
-    page, walk = Page.of(request), Walk.through(rows)
+    page, walk = Page.of(request, limit_max), Walk.through(rows)
     if total is None:
         total = rows.count()
     if page.after is not None:

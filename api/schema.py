@@ -186,6 +186,7 @@ class Operation:
     refuses: Sequence[type[Refusal]] = ()
     lists: bool = False
     filters: type[ListFilters] = ListFilters
+    limit_max: int = LIMIT_MAX
     # The names that `include` knows.
     includes: Sequence[str] = ()
     # Further query parameters: name, description and what they look like.
@@ -322,7 +323,7 @@ class Schema(AutoSchema):
         for name, text, piece in operation.query:
             yield _parameter(name, text, piece)
         if operation.lists:
-            yield from _list_parameters(operation.filters)
+            yield from _list_parameters(operation.filters, operation.limit_max)
         if operation.includes:
             names = ", ".join(f"`{name}`" for name in operation.includes)
             yield _parameter("include", f"What to tell as well, of {names}: one or several.", TEXT)
@@ -419,9 +420,9 @@ def _parameter(name: str, description: str, schema: Piece, *, place: str = "quer
     return {"name": name, "in": place, "description": description, "schema": schema}
 
 
-def _list_parameters(filters: type[ListFilters]) -> Iterator[Piece]:
-    limit = f"How many; 0 stands for the store's page length, and at most {LIMIT_MAX}."
-    yield _parameter("page[limit]", limit, {"type": "integer", "minimum": 0, "maximum": LIMIT_MAX})
+def _list_parameters(filters: type[ListFilters], limit_max: int) -> Iterator[Piece]:
+    limit = f"How many; 0 stands for the store's page length, and at most {limit_max}."
+    yield _parameter("page[limit]", limit, {"type": "integer", "minimum": 0, "maximum": limit_max})
     yield _parameter(
         "page[offset]",
         "After how many records to begin. To go further, follow `links.next`, or filter.",

@@ -16,6 +16,10 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from api import limits
+from api.errors import Refusal
+
+# Where a password is compared, so that tries are counted before anything is hashed.
+PASSWORD_PATHS = {settings.LOGIN_URL, "/admin/password_change/"}
 
 
 class PublishedPasswords:
@@ -47,8 +51,8 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -
     return _shut(request, minutes * 60, {"minutes": minutes})
 
 
-def too_many(request: HttpRequest, refusal: limits.TooManyRequests) -> HttpResponse:
-    """Answer from where too many have tried, whatever the name."""
+def too_many(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """Answer where too many have tried, from one address or at this moment, whatever the name."""
     return _shut(request, refusal.retry_after_seconds or 1, {"refusal": refusal})
 
 

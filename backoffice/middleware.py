@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from axes.middleware import AxesMiddleware
-from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
@@ -17,6 +16,7 @@ from django.utils import timezone
 
 from api import limits, store
 from api.middleware import ADMIN_PATH, API_PATHS
+from api.passwords import PasswordsBusy
 from backoffice import logins
 
 
@@ -51,15 +51,20 @@ class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
 
 
 class LoginMiddleware(_ForPeople, AxesMiddleware):  # type: ignore[misc]
-    """Keep those out who have failed too often, and those who try too many names."""
+    """Keep those out who have failed too often, and those who try too many names or at once."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method == "POST" and request.path_info == settings.LOGIN_URL:
+        if request.method == "POST" and request.path_info in logins.PASSWORD_PATHS:
             try:
                 limits.count(request, "login")
             except limits.TooManyRequests as refusal:
                 return logins.too_many(request, refusal)
         return super().__call__(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, PasswordsBusy):
+            return logins.too_many(request, exception)
+        return None
 
 
 class TimeZoneMiddleware:

@@ -274,6 +274,7 @@ REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000)
 # How many proxies of our own stand in front, each of which adds to X-Forwarded-For.
 NUM_TRUSTED_PROXIES = env.int("NUM_TRUSTED_PROXIES", default=0)
 
+PASSWORD_HASHERS = ["api.passwords.OneAtATime"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

@@ -159,6 +159,7 @@ schema.describe(
         answers={200: PageOf[answers.OrderForItsBuyer]},
         lists=True,
         filters=BuyersOrderFilters,
+        limit_max=views.CART_ORDERS_MAX,
     ),
 )
 schema.describe(

@@ -20,6 +20,9 @@ from payments.filters import GatewayFilters
 from payments.models import Attempt, Payment
 from payments.services import payments
 
+# How many orders of a cart are told at once: anybody may ask, and each comes with all its lines.
+CART_ORDERS_MAX = 10
+
 
 def _transaction(payment: Payment, pending: Attempt | None = None) -> Response:
     """Answer with a payment: 202 while something of it is still on its way."""
@@ -193,7 +196,7 @@ class CartOrdersView(ApiView):
             )
 
         orders = listed(request, rows.order_by("-created_at", "-pk"), BuyersOrderFilters)
-        return paginated(request, orders, represented)
+        return paginated(request, orders, represented, limit_max=CART_ORDERS_MAX)
 
 
 class GatewaysView(ApiView):

@@ -155,6 +155,7 @@ UNSEEN = {
     "invalid",
     "several_refused",
     "client_id_taken",
+    "passwords_busy",
     "storefront_has_no_secret",
     "count_too_low",
     "counted_later",

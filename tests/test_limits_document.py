@@ -13,6 +13,7 @@ from inventory.services import currencies
 from orders import serializers as orders_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX
+from payments import views as payments_views
 
 _LIMITS = (PROJECT / "docs" / "api.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
 ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+? \|$", _LIMITS, re.MULTILINE))
@@ -30,6 +31,7 @@ def default_of(name: str) -> int:
 DOCUMENTED = {
     "`page[limit]`": [pagination.LIMIT_MAX, 0, models.StoreSettings().page_length],
     "`page[offset]`": [pagination.OFFSET_MAX],
+    "`page[limit]` of a cart's orders": [payments_views.CART_ORDERS_MAX],
     "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],
     "Different items in a cart": [ITEMS_MAX],
     "Entries of a call that adds or changes several items": [orders_views.ENTRIES_MAX],

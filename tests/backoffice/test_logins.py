@@ -1,24 +1,29 @@
 """Who tries passwords at the admin's door."""
 
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from axes.models import AccessAttempt
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, get_hasher, make_password
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from api import limits
+from api import limits, passwords
 from backoffice import logins
+from config import settings as config_settings
+from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.http import statements
 
 pytestmark = pytest.mark.django_db
 
 LOGIN = "/admin/login/"
+LONG = "a-rather-long-password"
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +183,91 @@ def test_trying_many_names_is_stopped_before_any_password_is_hashed(settings):
     assert not check.called
     assert Client().get(LOGIN).status_code == 200
     limits.forget()
+
+
+# One password at a time.
+
+
+@pytest.fixture
+def hashing(settings) -> Iterator[None]:
+    """Somebody else's password is being hashed."""
+    settings.PASSWORD_HASHERS = ["tests.backoffice.test_logins.QuickOneAtATime"]
+    with passwords._hashing:
+        yield
+
+
+class QuickOneAtATime(passwords.OneAtATime):
+    iterations = 1
+
+
+def assert_told_to_come_back(response: Any) -> None:
+    assert (response.status_code, response["Retry-After"]) == (429, "1")
+    assert "Another password is being checked" in response.content.decode()
+
+
+@pytest.mark.usefixtures("maria", "hashing")
+@pytest.mark.parametrize("name", ["maria", "nobody"])
+def test_t41_whoever_comes_while_a_password_is_checked_is_told_at_once_to_come_back(name):
+    User.objects.update(password=f"pbkdf2_sha256$1$salt${'x' * 44}")
+
+    assert_told_to_come_back(log_in("right", name=name))
+
+    assert not AccessAttempt.objects.exists()
+
+
+@pytest.mark.usefixtures("hashing")
+@pytest.mark.parametrize(
+    ("page", "sent"),
+    [
+        ("password_change/", {"old_password": "a", "new_password1": LONG, "new_password2": LONG}),
+        (
+            "auth/user/{id}/password/",
+            {"password1": LONG, "password2": LONG, "usable_password": "true"},
+        ),
+        ("auth/user/add/", {"username": "jonas", "password1": LONG, "password2": LONG}),
+    ],
+)
+def test_t41_so_is_whoever_sets_one(page, sent):
+    old = f"pbkdf2_sha256$1$salt${'x' * 44}"
+    owner = User.objects.create(username="o", is_staff=True, is_superuser=True, password=old)
+    browser = Client()
+    browser.force_login(owner)
+
+    assert_told_to_come_back(browser.post(f"/admin/{page.format(id=owner.pk)}", sent))
+
+    assert list(User.objects.values_list("password", flat=True)) == [old]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_t41_of_many_who_come_at_once_one_is_let_through_at_a_time(settings, monkeypatch):
+    settings.PASSWORD_HASHERS = ["tests.backoffice.test_logins.QuickOneAtATime"]
+    User.objects.create(username="maria", is_staff=True, password=make_password("right"))
+    others_were_told, at_once = threading.Barrier(4, timeout=PATIENCE_SECONDS), []
+    hash_it = PBKDF2PasswordHasher.encode
+
+    def encode(*args: Any, **options: Any) -> str:
+        at_once.append(1)
+        others_were_told.wait()
+        return hash_it(*args, **options)
+
+    def come() -> int:
+        status: int = log_in("right").status_code
+        if status == 429:
+            others_were_told.wait()
+        return status
+
+    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", encode)
+
+    assert sorted(run_together(*[come] * 4)) == [302, 429, 429, 429]
+    assert len(at_once) == 1
+
+
+def test_t41_every_password_is_hashed_that_way(settings):
+    settings.PASSWORD_HASHERS = config_settings.PASSWORD_HASHERS
+
+    hashers = [get_hasher(name) for name in ("default", "pbkdf2_sha256")]
+
+    assert [type(hasher) for hasher in hashers] == [passwords.OneAtATime] * 2
 
 
 @pytest.mark.usefixtures("maria")

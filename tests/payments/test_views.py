@@ -801,6 +801,21 @@ def test_many_transactions_cost_as_many_statements_as_one(back_office):
     assert one == many
 
 
+def test_t40_the_orders_of_a_cart_come_in_small_pages():
+    made, storefront = product(stock=20), shopper()
+    cart = filled_cart({made: 1})
+    for _ in range(12):
+        storefront.check_out(cart)
+    path = f"/v2/carts/{cart}/orders"
+
+    first = storefront.get(path).json()
+    second = storefront.get(first["links"]["next"]).json()
+
+    assert [len(page["data"]) for page in (first, second)] == [10, 2]
+    assert storefront.get(f"{path}?page[limit]=10").status_code == 200
+    assert storefront.get(f"{path}?page[limit]=11").status_code == 400
+
+
 def test_the_buyer_of_many_parts_asks_in_as_many_statements(storefront):
     cart = filled_cart({product(stock=9, price=3000): 1})
     order = storefront.check_out(cart).json()["data"]["id"]
