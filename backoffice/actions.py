@@ -19,7 +19,7 @@ from unfold.decorators import action as unfold_action
 from api.actors import Actor
 from api.errors import Refusal, Standing
 from api.idempotency import Answered, KeyReused, require_new
-from backoffice.base import OnceForm, actor_of
+from backoffice.base import OnceForm, WholeForm, actor_of
 from orders.errors import InsufficientStock
 
 T = TypeVar("T")
@@ -69,33 +69,41 @@ class Case(Generic[T]):
         return "none" if part is None or part == "" else str(part).replace("_", " ")[:200]
 
 
+UNSEEN = (
+    "The form did not say what it was made from, so nothing was done. Look at it as it is now, "
+    "then send it again."
+)
 # Of an order with a hundred lines.
 SEEN_LENGTH_MAX = 50_000
 
 
-class ActionForm(OnceForm):
-    """A confirmation, with nothing to fill in but what a subclass adds. It carries what was seen.
-
-    If that is no longer so when the form is sent, nothing is done, and it is shown again with what
-    changed. The service is told what was seen, too, and decides under its lock.
-    """
+class SeeingForm(OnceForm):
+    """A form that carries what was seen when it was opened."""
 
     seen = forms.CharField(max_length=SEEN_LENGTH_MAX, required=False, widget=forms.HiddenInput)
-
-    def __init__(self, data: Any, *, case: Any) -> None:
-        super().__init__(data)
-        self.case = case
-        self.fields["seen"].initial = self._now()
-
-    def sees(self) -> Standing:
-        """What people decide by when they send this form."""
-        standing: Standing = self.case.standing()
-        return standing
 
     @property
     def saw(self) -> Standing:
         """What they decided by who sent it."""
         return read_standing(self.data.get("seen", ""))
+
+
+class ActionForm(SeeingForm):
+    """A confirmation, with nothing to fill in but what a subclass adds.
+
+    If what was seen is no longer so when the form is sent, nothing is done, and it is shown again
+    with what changed. The service is told what was seen, too, and decides under its lock.
+    """
+
+    def __init__(self, data: Any, *, case: Any) -> None:
+        super().__init__(data)
+        self.case = case
+        self.fields["seen"].initial = written_standing(self.sees())
+
+    def sees(self) -> Standing:
+        """What people decide by when they send this form."""
+        standing: Standing = self.case.standing()
+        return standing
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -105,16 +113,16 @@ class ActionForm(OnceForm):
                 None,
                 f"It changed since this form was opened, so nothing was done. {changes}"
                 if changes
-                else "The form did not say what it was made from, so nothing was done. Look at it "
-                "as it is now, then send it again.",
+                else UNSEEN,
             )
         return cleaned
 
     def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
-        super().is_to_be_seen_again(request, seen=self._now(), **now)
+        super().is_to_be_seen_again(request, seen=written_standing(self.sees()), **now)
 
-    def _now(self) -> str:
-        return json.dumps(self.sees(), ensure_ascii=False)
+
+def written_standing(standing: Mapping[str, Any]) -> str:
+    return json.dumps(standing, ensure_ascii=False)
 
 
 def read_standing(sent: str) -> dict[str, Any]:
@@ -157,7 +165,7 @@ class Action(Generic[C]):
     def is_offered(self, case: C) -> bool:
         return case.may(self.permission) and not self.refusal(case)
 
-    def carry_out(self, case: C, form: ActionForm | None = None) -> bool:
+    def carry_out(self, case: C, form: OnceForm) -> bool:
         return carry_out(case, lambda: self.perform(case, form))
 
     def confirmation(self, case: C, form: ActionForm, back: str) -> dict[str, Any]:
@@ -187,7 +195,7 @@ def was_done_before(case: Case[Any], form: OnceForm) -> bool:
     return True
 
 
-def carry_out(case: Case[Any], perform: Callable[[], str], form: forms.Form | None = None) -> bool:
+def carry_out(case: Case[Any], perform: Callable[[], str], form: WholeForm | None = None) -> bool:
     """Do it and tell how it went; what refuses it stands on the form, if one is given.
 
     Return whether there is nothing left to do here.
@@ -209,6 +217,8 @@ def carry_out(case: Case[Any], perform: Callable[[], str], form: forms.Form | No
         # A message says where to look, which is not at the form.
         return form is None
     except Refusal as refusal:
+        if form is not None:
+            form.refusal = refusal
         refuse(words(refusal))
         return False
     return True

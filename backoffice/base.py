@@ -186,6 +186,8 @@ class WholeForm(forms.BaseForm):
 
     # What the page sends beside the fields.
     beside: ClassVar[Collection[str]] = ()
+    # Why it was not done, though there is nothing wrong with it.
+    refusal: Refusal | None = None
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -19,7 +19,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from api.errors import Refusal
-from backoffice.actions import Action, Case
+from backoffice.actions import Action, Case, SeeingForm, written_standing
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from inventory.models import CountFile, CountLine
 from inventory.services import counts
@@ -59,6 +59,15 @@ class UploadForm(forms.Form):
                 f"{BYTES_MAX / 1e6:.0f} MB are taken at once."
             )
         return file
+
+
+class FileForm(SeeingForm):
+    """A button of a file's page, which shows by itself what has changed."""
+
+    def __init__(self, data: Any, *, file: CountFile | None = None) -> None:
+        super().__init__(data, auto_id=False)
+        if file:
+            self.fields["seen"].initial = written_standing(file.standing())
 
 
 @admin.register(CountFile)
@@ -152,6 +161,7 @@ class CountFileAdmin(ReadOnlyAdmin):
         shown = shown if shown in SHOWN else "all"
         context = {
             "file": file,
+            "form": FileForm(None, file=file),
             "numbers": _numbers(file),
             "colour": STATE_COLOURS[file.state],
             "may_count": may_count(request),
@@ -181,8 +191,13 @@ class CountFileAdmin(ReadOnlyAdmin):
             case = Case(request, file_id)
             if not case.may(action.permission) or not self.has_view_permission(request):
                 raise PermissionDenied
-            if request.method == "POST" and action.carry_out(case) and action is DISCARD:
-                return redirect("admin:inventory_countfile_changelist")
+            form = FileForm(request.POST if request.method == "POST" else None)
+            if form.is_valid():
+                if action.carry_out(case, form) and action is DISCARD:
+                    return redirect("admin:inventory_countfile_changelist")
+            else:
+                for error in form.non_field_errors():
+                    messages.error(request, str(error))
             return redirect("admin:inventory_countfile_change", file_id)
 
         return view
@@ -198,18 +213,20 @@ def may_count(request: HttpRequest) -> bool:
     return request.user.has_perm(MAY_COUNT)
 
 
-def _apply(case: Case[uuid.UUID], form: object) -> str:
-    counts.apply(case.subject, actor=case.actor)
+def _apply(case: Case[uuid.UUID], form: FileForm) -> str:
+    key = form.key(case.request)
+    counts.apply(case.subject, actor=case.actor, seen=form.saw, key=key)
     return ""
 
 
-def _revert(case: Case[uuid.UUID], form: object) -> str:
-    counts.revert(case.subject, actor=case.actor)
+def _revert(case: Case[uuid.UUID], form: FileForm) -> str:
+    key = form.key(case.request)
+    counts.revert(case.subject, actor=case.actor, seen=form.saw, key=key)
     return ""
 
 
-def _discard(case: Case[uuid.UUID], form: object) -> str:
-    counts.discard(case.subject)
+def _discard(case: Case[uuid.UUID], form: FileForm) -> str:
+    counts.discard(case.subject, seen=form.saw, key=form.key(case.request))
     return "The file is discarded. Nothing was changed."
 
 

@@ -603,6 +603,15 @@ class CountFile(ActedBy):
     def percent_done(self) -> int:
         return 100 * self.lines_done // self.lines_total
 
+    def standing(self) -> Standing:
+        """What people decide by who have a file applied, reverted or discarded."""
+        return {
+            "state": self.get_state_display(),
+            "changes": str(self.changed),
+            "taken back": str(self.reverted),
+            "not taken back": str(self.not_reverted),
+        }
+
     def require(self, state: State) -> None:
         """Raises: CountFileNotReady."""
         if self.state != state:

@@ -1,6 +1,5 @@
 """Orders as a list of work: its tabs, its search, and what can be done with several at once."""
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,7 +17,7 @@ from unfold.views import ChangeList
 
 from api.errors import Moved, Refusal, Standing
 from backoffice import attention
-from backoffice.actions import read_standing, words
+from backoffice.actions import read_standing, words, written_standing
 from backoffice.base import WholeForm, is_number, uuid_of
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
@@ -160,7 +159,7 @@ class SeveralForm(WholeForm, forms.Form):
     def __init__(self, data: Any, found: Iterable[Order]) -> None:
         super().__init__(data)
         standings = {str(order.pk): order.standing() for order in found}
-        self.fields["seen"].initial = json.dumps(standings, ensure_ascii=False)
+        self.fields["seen"].initial = written_standing(standings)
 
     def saw(self, order: Order) -> Standing:
         seen = read_standing(self.data.get("seen", "")).get(str(order.pk))

@@ -17,7 +17,8 @@ from unfold.widgets import (
 
 from api import clock
 from api.fields import AMOUNT_MAX, UNITS_MAX
-from backoffice.base import OnceForm
+from backoffice.actions import UNSEEN, ActionForm, Case
+from backoffice.base import OnceForm, WholeForm
 from inventory.models import Action, Currency, Product
 
 # Beyond these the arithmetic of dates ends.
@@ -170,7 +171,7 @@ def _price_field(currency: Currency, **options: Any) -> MoneyField:
     )
 
 
-class PricesForm(forms.Form):
+class PricesForm(WholeForm, forms.Form):
     """A product's price in each currency, by currency code. None stands for no price."""
 
     def __init__(
@@ -250,7 +251,9 @@ class OperationForm(OnceForm):
         return moment
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        cleaned = super().clean()
+        if cleaned.get("seen") is None:
+            self.add_error(None, UNSEEN)
         if cleaned.get("action") == COUNT:
             return cleaned
         if cleaned.get("quantity") == 0:
@@ -276,7 +279,7 @@ class OperationForm(OnceForm):
         return again
 
 
-class StartManagingForm(OnceForm):
+class StartManagingForm(ActionForm):
     beside = ("action",)
 
     quantity = forms.IntegerField(
@@ -286,6 +289,10 @@ class StartManagingForm(OnceForm):
         initial=0,
         widget=UnfoldAdminIntegerFieldWidget,
     )
+
+    def __init__(self, data: Any, *, case: Case[Product]) -> None:
+        super().__init__(data, case=case)
+        self.auto_id = "id_start_%s"
 
 
 class HistoryForm(forms.Form):

@@ -15,8 +15,7 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from api import clock
-from api.errors import Refusal
-from backoffice.actions import carry_out
+from backoffice.actions import carry_out, was_done_before
 from backoffice.base import actor_of, is_number, units
 from backoffice.products.actions import STOP_MANAGING, ProductCase
 from backoffice.products.forms import COUNT, OperationForm, StartManagingForm
@@ -105,54 +104,45 @@ class InventoryTab(ProductPage):
 
     def _record(self, request: HttpRequest, product: Product) -> HttpResponse:
         form = OperationForm(request.POST)
-        if not form.is_valid():
-            return self._inventory_page(request, product, form)
-        typed = form.cleaned_data
-        action = Action(typed["action"])
+        typed, action = form.cleaned_data if form.is_valid() else {}, form.data.get("action", "")
 
         def record() -> str:
             inventory.record(
                 product.pk,
-                action,
+                Action(action),
                 typed["quantity"],
                 actor=actor_of(request),
                 reason=typed["reason"],
+                seen=typed["seen"],
                 key=form.key(request),
             )
-            return f"{_DONE[action]}: {units(typed['quantity'])}."
+            return f"{_DONE[Action(action)]}: {units(typed['quantity'])}."
 
-        if not carry_out(ProductCase(request, product), record, form):
-            return self._inventory_page(request, product, form)
-        return _back(product, action)
+        if typed and carry_out(ProductCase(request, product), record, form):
+            return _back(product, action)
+        return self._inventory_page(request, product, form)
 
     def _count(self, request: HttpRequest, product: Product) -> HttpResponse:
         form = OperationForm(request.POST)
-        if not form.is_valid():
-            return self._inventory_page(request, product, form)
-        typed = form.cleaned_data
-        refusals: list[Refusal] = []
+        typed = form.cleaned_data if form.is_valid() else {}
 
         def count() -> str:
-            try:
-                difference = inventory.count(
-                    product.pk,
-                    typed["quantity"],
-                    actor=actor_of(request),
-                    counted_at=typed["counted_at"],
-                    seen=None if typed["confirmed"] else typed["seen"],
-                    reason=typed["reason"],
-                    key=form.key(request),
-                )
-            except (StockMoved, CountTooLow) as refusal:
-                refusals.append(refusal)
-                raise
+            difference = inventory.count(
+                product.pk,
+                typed["quantity"],
+                actor=actor_of(request),
+                counted_at=typed["counted_at"],
+                seen=None if typed["confirmed"] else typed["seen"],
+                reason=typed["reason"],
+                key=form.key(request),
+            )
             return _told(typed["quantity"], difference)
 
-        if carry_out(ProductCase(request, product), count, form):
+        if typed and carry_out(ProductCase(request, product), count, form):
             return _back(product, COUNT)
-        if refusals and isinstance(refusals[0], StockMoved):
-            form = form.to_be_confirmed(clock.now(), str(refusals[0]))
-        too_low = bool(refusals) and isinstance(refusals[0], CountTooLow)
+        if isinstance(form.refusal, StockMoved):
+            form = form.to_be_confirmed(clock.now(), str(form.refusal))
+        too_low = isinstance(form.refusal, CountTooLow)
         return self._inventory_page(request, product, form, names_holders=too_low)
 
     def _undo(self, request: HttpRequest, product: Product) -> HttpResponse:
@@ -168,19 +158,25 @@ class InventoryTab(ProductPage):
         return redirect(inventory_url(product.pk))
 
     def _start_managing(self, request: HttpRequest, product: Product) -> HttpResponse:
-        form = StartManagingForm(request.POST, auto_id="id_start_%s")
-        if not form.is_valid():
-            return self._inventory_page(request, product, start_form=form)
-        quantity = form.cleaned_data["quantity"]
+        case = ProductCase(request, product)
+        form = StartManagingForm(request.POST, case=case)
+        if was_done_before(case, form):
+            return redirect(inventory_url(product.pk))
 
         def start() -> str:
-            actor, key = actor_of(request), form.key(request)
-            products.start_managing(product.pk, quantity, actor=actor, key=key)
+            quantity = form.cleaned_data["quantity"]
+            products.start_managing(
+                product.pk,
+                quantity,
+                actor=case.actor,
+                seen=form.saw,
+                key=form.key(request),
+            )
             return f"The stock of this product is managed now, beginning with {units(quantity)}."
 
-        if not carry_out(ProductCase(request, product), start, form):
-            return self._inventory_page(request, product, start_form=form)
-        return redirect(inventory_url(product.pk))
+        if form.is_valid() and carry_out(case, start, form):
+            return redirect(inventory_url(product.pk))
+        return self._inventory_page(request, product, start_form=form)
 
     def stop_managing_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
@@ -210,13 +206,23 @@ class InventoryTab(ProductPage):
             form = OperationForm(
                 initial={"action": request.GET.get("do"), "seen": holding.stock.sequence}
             )
+        else:
+            # What is told of is seen by whoever sends it again; a count asks whether to go on.
+            told = isinstance(form.refusal, StockMoved) or form.cleaned_data.get("seen") is None
+            form.is_to_be_seen_again(
+                request, **({"seen": str(holding.stock.sequence)} if told else {})
+            )
+        if start_form:
+            start_form.is_to_be_seen_again(request)
+        elif not holding.stock.managed:
+            start_form = StartManagingForm(None, case=ProductCase(request, product))
         context = {
             **self._live(request, product, holding),
             "form": form,
             "operations": operations(form),
             "then": _then(holding.stock, form),
             "names_holders": names_holders,
-            "start_form": start_form or StartManagingForm(auto_id="id_start_%s"),
+            "start_form": start_form,
         }
         return self.drawn(request, product, "Inventory", "inventory.html", context)
 

@@ -21,6 +21,8 @@ from procrastinate.contrib.django import app
 
 from api import clock
 from api.actors import Actor
+from api.errors import Standing, require_as_seen
+from api.idempotency import Key, claim
 from api.transactions import Stale, in_transaction
 from inventory.errors import CountedLater, CountFileNotReady, StockTooLow, TooManyUnits
 from inventory.models import (
@@ -117,28 +119,38 @@ def _copy(file: CountFile, lines: Iterator[Line]) -> int:
 
 
 @in_transaction
-def apply(file_id: uuid.UUID, *, actor: Actor) -> None:
-    """Have a checked file applied. Raises: CountFileNotReady."""
+def apply(
+    file_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+) -> None:
+    """Have a checked file applied. Raises: CountFileNotReady, Moved."""
+    claim(key, file_id)
     file = _lock(file_id)
     file.require(CountFile.State.CHECKED)
+    require_as_seen(seen, file.standing)
     file.applied_by, file.applied_at = actor.name, clock.now()
     _begin(file, CountFile.State.APPLYING, actor)
 
 
 @in_transaction
-def revert(file_id: uuid.UUID, *, actor: Actor) -> None:
-    """Have an applied file reverted by the opposite entries. Raises: CountFileNotReady."""
+def revert(
+    file_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+) -> None:
+    """Have an applied file reverted by the opposite entries. Raises: CountFileNotReady, Moved."""
+    claim(key, file_id)
     file = _lock(file_id)
     file.require(CountFile.State.APPLIED)
+    require_as_seen(seen, file.standing)
     file.reverted_by, file.reverted_at = actor.name, clock.now()
     _begin(file, CountFile.State.REVERTING, actor, position=_END)
 
 
 @in_transaction
-def discard(file_id: uuid.UUID) -> None:
-    """Delete a file that was checked and not applied. Raises: CountFileNotReady."""
+def discard(file_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None) -> None:
+    """Delete a file that was checked and not applied. Raises: CountFileNotReady, Moved."""
+    claim(key, file_id)
     file = _lock(file_id)
     file.require(CountFile.State.CHECKED)
+    require_as_seen(seen, file.standing)
     file.delete()
 
 

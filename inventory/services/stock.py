@@ -80,29 +80,30 @@ def record(
 ) -> uuid.UUID:
     """Increment, decrement, allocate or deallocate stock by hand; return the id of the log's entry.
 
-    `seen` is the number of the last log entry that the person knew of. What orders did since then
-    makes no difference to what comes or goes; what was recorded by hand may be the same thing.
-    Raises: StockNotFound; StockTooLow, having changed nothing; TooManyUnits; StockMoved if anything
+    `seen` is the number of the last log entry that the person knew of. What moved since then makes
+    no difference to what comes or goes, but for the same recorded by hand, which may be this one.
+    Raises: StockNotFound; StockTooLow, having changed nothing; TooManyUnits; StockMoved if the same
     was recorded by hand since `seen`.
     """
     entry_id = uuid7()
     claim(key, entry_id)
     stock = lock_managed(product_id)
     if seen is not None:
-        _require_none_by_hand(stock, since=seen)
+        _require_not_the_same(stock, action, quantity, since=seen)
     cause = Cause(actor, reason)
     move([stock], [action], {product_id: quantity}, cause, by_order=BY_HAND, first_id=entry_id)
     return entry_id
 
 
-def _require_none_by_hand(stock: Stock, *, since: int) -> None:
+def _require_not_the_same(stock: Stock, action: Action, quantity: int, *, since: int) -> None:
     """Raises: StockMoved."""
-    by_hand = stock.log.filter(sequence__gt=since, by_order=BY_HAND).order_by("-sequence").first()
-    if by_hand:
-        why = f" ({by_hand.reason})" if by_hand.reason else ""
+    by_hand = stock.log.filter(sequence__gt=since, by_order=BY_HAND)
+    same = by_hand.filter(action=action, quantity=quantity).order_by("-sequence").first()
+    if same:
+        why = f" ({same.reason})" if same.reason else ""
         raise StockMoved(
-            f"Since this form was opened, somebody recorded {by_hand.action} "
-            f"{by_hand.quantity}{why}: it is {stock} now. Send it again if yours is another one."
+            f"Since this form was opened, somebody recorded {action} {quantity}{why}: it is "
+            f"{stock} now. Send it again if yours is another one."
         )
 
 

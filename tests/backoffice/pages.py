@@ -29,7 +29,8 @@ def send(
 
 def hidden(client: Client, address: str) -> dict[str, Any]:
     form = (client.get(address).context or {}).get("form")
-    return {field.html_name: field.value() for field in form.hidden_fields()} if form else {}
+    sent = {field.html_name: field.value() for field in form.hidden_fields()} if form else {}
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 def text(response: Any) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from backoffice import count_files
 from inventory.models import CountFile, StockTransaction
 from inventory.services import counts
+from tests.backoffice.pages import hidden
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,10 @@ def page_of(file: CountFile, action: str = "change") -> str:
     return reverse(f"admin:inventory_countfile_{action}", args=[file.pk])
 
 
+def press(client: Client, file: CountFile, button: str, **options: Any) -> Any:
+    return client.post(page_of(file, button), hidden(client, page_of(file)), **options)
+
+
 def text(response: Any) -> str:
     return " ".join(unescape(response.content.decode()).split())
 
@@ -61,9 +66,9 @@ def test_t02_a_file_in_which_all_agrees_is_applied_too_so_that_it_is_kept(clerk)
     file = worked()
     page = text(clerk.get(page_of(file)))
 
-    clerk.post(page_of(file, "apply"))
+    press(clerk, file, "apply")
     applied = text(clerk.get(page_of(worked())))
-    clerk.post(page_of(file, "revert"))
+    press(clerk, file, "revert")
     reverted = text(clerk.get(page_of(worked())))
 
     assert "Applying it makes no change, and keeps that 2 agree." in page
@@ -82,12 +87,12 @@ def test_a_file_goes_from_upload_to_applied_and_back(clerk):
     assert "1 line has an error and is left alone." in page
     assert "No product has this sku." in page
 
-    clerk.post(page_of(file, "apply"))
+    press(clerk, file, "apply")
     page = text(clerk.get(page_of(worked())))
     assert "It made 1 change: 2 units more, 0 fewer." in page
     assert stock_of(shirt).total == 12
 
-    clerk.post(page_of(file, "revert"))
+    press(clerk, file, "revert")
     page = text(clerk.get(page_of(worked())))
     assert "It made 1 change: 2 units more, 0 fewer, all taken back." in page
     assert stock_of(shirt).total == 10
@@ -120,7 +125,7 @@ def test_the_same_file_again_leads_to_what_became_of_it(clerk):
     product(10, sku="A")
     send(clerk, "sku,count\nA,12\n")
     file = worked()
-    clerk.post(page_of(file, "apply"))
+    press(clerk, file, "apply")
     worked()
 
     response = send(clerk, "sku,count\nA,12\n", name="copy of shelf.csv")
@@ -136,14 +141,46 @@ def test_a_button_pressed_twice_works_once(clerk):
     send(clerk, "sku,change\nA,5\n")
     file = worked()
 
-    clerk.post(page_of(file, "apply"))
-    response = clerk.post(page_of(file, "apply"), follow=True)
+    press(clerk, file, "apply")
+    response = press(clerk, file, "apply", follow=True)
 
     assert "The file is being applied." in text(response)
     worked()
-    response = clerk.post(page_of(file, "apply"), follow=True)
+    response = press(clerk, file, "apply", follow=True)
     assert "The file is applied." in text(response)
     assert stock_of(shirt).total == 15
+
+
+def test_t11_a_file_is_not_reverted_that_is_not_as_it_was_seen(clerk):
+    shirt = product(0, sku="A")
+    send(clerk, "sku,change\nA,5\n")
+    press(clerk, worked(), "apply")
+    file = worked()
+    seen = hidden(clerk, page_of(file))
+    paid_order({shirt: 1})
+    press(clerk, file, "revert")
+    worked()
+
+    # Somebody else has seen a file of which nothing was taken back, and nothing failed to be.
+    response = clerk.post(page_of(file, "revert"), seen, follow=True)
+    unseen = clerk.post(page_of(file, "revert"), follow=True)
+
+    for answer in (response, unseen):
+        assert "It changed since this form was opened. Nothing was done." in text(answer)
+    file.refresh_from_db()
+    assert file.state == "applied"
+
+
+def test_t11_a_buttons_second_click_is_told_from_a_second_person(clerk):
+    product(0, sku="A")
+    send(clerk, "sku,change\nA,5\n")
+    file = worked()
+    form = hidden(clerk, page_of(file))
+
+    clerk.post(page_of(file, "apply"), form)
+    again = clerk.post(page_of(file, "apply"), form, follow=True)
+
+    assert "recorded already" in text(again)
 
 
 def test_looking_at_a_buttons_address_does_nothing(clerk):
@@ -162,21 +199,21 @@ def test_a_discarded_file_is_gone(clerk):
     send(clerk, "sku,change\nA,5\n")
     file = worked()
 
-    response = clerk.post(page_of(file, "discard"), follow=True)
+    response = press(clerk, file, "discard", follow=True)
 
     assert "Nothing was changed." in text(response)
     assert clerk.get(page_of(file)).status_code == 302
-    assert clerk.post(page_of(file, "apply"), follow=True).status_code == 200
+    assert press(clerk, file, "apply", follow=True).status_code == 200
 
 
 def test_what_could_not_be_taken_back_can_be_tried_again(clerk):
     shirt = product(0, sku="A")
     send(clerk, "sku,change\nA,5\n")
-    clerk.post(page_of(worked(), "apply"))
+    press(clerk, worked(), "apply")
     file = worked()
     paid_order({shirt: 1})
 
-    clerk.post(page_of(file, "revert"))
+    press(clerk, file, "revert")
     page = text(clerk.get(page_of(worked())))
 
     assert "1 of its changes could not be taken back" in page

@@ -24,6 +24,7 @@ from inventory.models import Action, Product, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import products
 from inventory.services import stock as inventory
+from tests.backoffice.pages import send
 from tests.backoffice.products.test_inventory_tab import client_with
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
@@ -356,7 +357,8 @@ def test_f38_the_name_stays_in_the_history_when_the_user_is_deleted(owner):
     clerk = User.objects.create_superuser("Grace")
     client = Client()
     client.force_login(clerk)
-    client.post(
+    send(
+        client,
         f"/admin/inventory/product/{shirt.pk}/inventory/",
         {"action": "decrement", "quantity": 4, "reason": "damaged"},
     )

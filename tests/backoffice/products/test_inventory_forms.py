@@ -10,7 +10,7 @@ from django.urls import reverse
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
-from tests.backoffice.pages import client_with, send, text
+from tests.backoffice.pages import client_with, hidden, send, text
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,14 @@ def numbers(product: Product) -> tuple[int, int, int, int]:
 
 def move(client: Client, product: Product, action: str, quantity: Any, **fields: Any) -> Any:
     body = {"action": action, "quantity": quantity, "reason": "because", **fields}
-    return client.post(tab(product), body)
+    return send(client, tab(product), body)
+
+
+def start(client: Client, product: Product, **options: Any) -> Any:
+    form = client.get(tab(product)).context["start_form"]
+    carried = {name: form[name].value() for name in ("once", "seen")}
+    body = {**carried, "action": "start", "quantity": 7}
+    return client.post(tab(product), body, **options)
 
 
 def chosen(response: Any) -> str:
@@ -114,11 +121,8 @@ def test_a_form_sent_twice_moves_once(admin_client):
     once = page.context["form"]["once"].value()
 
     move(admin_client, shirt, "increment", 5, once=once)
-    response = admin_client.post(
-        tab(shirt),
-        {"action": "increment", "quantity": 5, "reason": "because", "once": once},
-        follow=True,
-    )
+    body = {"action": "increment", "quantity": 5, "reason": "because", "once": once}
+    response = send(admin_client, tab(shirt), body, follow=True)
 
     assert "recorded already" in text(response)
     assert numbers(shirt) == (15, 15, 0, 0)
@@ -146,7 +150,7 @@ def test_an_unmanaged_product_says_so_and_can_be_managed(admin_client):
     gift = product(managed=False)
     assert "The stock of this product is not managed." in text(admin_client.get(tab(gift)))
 
-    response = admin_client.post(tab(gift), {"action": "start", "quantity": 7}, follow=True)
+    response = start(admin_client, gift, follow=True)
 
     assert "Total 7 = Available 7 + Allocated 0 (orders 0, set aside 0)" in text(response)
     assert StockTransaction.objects.get().reason == "initial stock"
@@ -158,7 +162,91 @@ def test_a_product_that_is_managed_already_is_not_started_again(admin_client):
     response = admin_client.post(tab(shirt), {"action": "start", "quantity": 7})
 
     assert response.status_code == 200
+    assert "The form did not say what it was made from" in text(response)
     assert numbers(shirt) == (3, 3, 0, 0)
+
+
+def test_t11_stock_is_not_begun_twice_by_two_people(admin_client):
+    gift = product(managed=False)
+    form = admin_client.get(tab(gift)).context["start_form"]
+    start(admin_client, gift)
+
+    body = {"seen": form["seen"].value(), "action": "start", "quantity": 7}
+    answer = text(admin_client.post(tab(gift), body))
+
+    assert "Managed: was no, and is yes now." in answer
+    assert numbers(gift) == (7, 7, 0, 0)
+
+
+def test_t11_two_people_record_one_delivery_and_the_second_is_asked(admin_client):
+    shirt = product(10)
+    body = {"action": "increment", "quantity": "5", "reason": "Delivery"}
+    first, second = [{**hidden(admin_client, tab(shirt)), **body} for _ in range(2)]
+    paid_order({shirt: 2})
+
+    admin_client.post(tab(shirt), first)
+    once = numbers(shirt)
+    asked = admin_client.post(tab(shirt), second)
+    unmoved = numbers(shirt)
+    form = asked.context["form"]
+    again = {name: form[name].value() for name in ("once", "seen", *body)}
+    admin_client.post(tab(shirt), again)
+
+    assert once == unmoved == (15, 13, 2, 0)
+    assert "somebody recorded increment 5 (Delivery): it is 15 = 13 available" in text(asked)
+    assert numbers(shirt) == (20, 18, 2, 0)
+
+
+def test_t11_what_comes_or_goes_is_right_whatever_else_moved_meanwhile(admin_client):
+    shirt = product(10)
+    body = {**hidden(admin_client, tab(shirt)), "action": "increment", "quantity": "5"}
+    inventory.record(shirt.pk, Action.DECREMENT, 5, actor=MERCHANT)
+    inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    paid_order({shirt: 5})
+
+    admin_client.post(tab(shirt), {**body, "reason": "Delivery"})
+
+    assert numbers(shirt) == (11, 6, 5, 0)
+
+
+def test_t11_what_was_mistyped_keeps_what_was_seen(admin_client):
+    shirt = product(10)
+    carried = hidden(admin_client, tab(shirt))
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    body = {**carried, "action": "increment", "quantity": "5"}
+    wrong = admin_client.post(tab(shirt), body).context["form"]
+
+    assert list(wrong.errors) == ["reason"]
+    assert wrong["seen"].value() == str(carried["seen"])
+
+
+@pytest.mark.parametrize("action", ["increment", "count"])
+def test_t11_a_movement_that_says_not_what_was_seen_or_more_than_can_be_is_none(
+    admin_client, action
+):
+    shirt = product(10)
+    body = {"action": action, "quantity": "5", "reason": "Delivery"}
+
+    unseen = admin_client.post(tab(shirt), body)
+    more = send(admin_client, tab(shirt), {**body, "shelf": "4"})
+
+    assert "The form did not say what it was made from" in text(unseen)
+    assert unseen.context["form"]["seen"].value() == "1"
+    assert 'There is no place for "shelf" any more' in text(more)
+    assert numbers(shirt) == (10, 10, 0, 0)
+
+
+def test_t11_no_other_units_are_written_off_than_were_seen(admin_client):
+    shirt = product(8)
+    seen = hidden(admin_client, f"{tab(shirt)}stop/")
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    answer = text(admin_client.post(f"{tab(shirt)}stop/", seen))
+
+    assert "Available: was 8, and is 13 now." in answer
+    assert "Write off and stop managing" in answer
+    assert stock_of(shirt).managed
 
 
 def test_stop_managing_says_what_is_written_off_before_it_does_it(admin_client):

@@ -16,6 +16,7 @@ from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import counts, products
 from inventory.services import stock as inventory
 from orders.services import orders
+from tests.backoffice.pages import send
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
 
@@ -237,7 +238,7 @@ def test_a_count_corrects_the_total_and_the_log_says_so(owner):
 def test_a_count_that_agrees_says_that_nothing_was_written(owner):
     shirt = product(1)
 
-    answer = owner.post(tab(shirt), {"action": "count", "quantity": 1}, follow=True)
+    answer = send(owner, tab(shirt), {"action": "count", "quantity": 1}, follow=True)
 
     assert "Counted 1 unit, as the log says: nothing to correct." in text(answer)
     assert stock_of(shirt).sequence == 1
@@ -249,7 +250,7 @@ def test_a_count_of_an_earlier_moment_than_another_one_says_so(owner):
     inventory.count(shirt.pk, 47, actor=MERCHANT)
     written = f"{earlier:%Y-%m-%dT%H:%M:%S.%f}"
 
-    answer = owner.post(tab(shirt), {"action": "count", "quantity": 47, "counted_at": written})
+    answer = send(owner, tab(shirt), {"action": "count", "quantity": 47, "counted_at": written})
 
     assert "It was counted later, at" in text(answer)
     assert numbers(shirt) == (47, 47, 0, 0)
@@ -266,7 +267,7 @@ def test_a_count_of_an_earlier_moment_than_another_one_says_so(owner):
 def test_t02_the_tab_says_when_who_counted_last_and_what_was_found(owner, counted, said):
     shirt = product(50)
     never = text(owner.get(tab(shirt)))
-    owner.post(tab(shirt), {"action": "count", "quantity": counted})
+    send(owner, tab(shirt), {"action": "count", "quantity": counted})
 
     page = text(owner.get(tab(shirt)))
 
@@ -289,7 +290,7 @@ def test_an_entry_that_was_counted_since_is_not_undone_on_the_tab(owner):
 def test_nothing_may_be_on_the_shelf(owner):
     shirt = product(5)
 
-    owner.post(tab(shirt), {"action": "count", "quantity": 0})
+    send(owner, tab(shirt), {"action": "count", "quantity": 0})
 
     assert numbers(shirt) == (0, 0, 0, 0)
 
@@ -333,7 +334,7 @@ def test_a_count_of_a_past_moment_is_measured_from_that_moment(owner):
     yesterday = f"{timezone.localtime() - timedelta(days=1):%Y-%m-%dT%H:%M}"
 
     then = owner.get(tab(shirt, "then/"), {"counted_at": yesterday})
-    owner.post(tab(shirt), {"action": "count", "quantity": 45, "counted_at": yesterday})
+    send(owner, tab(shirt), {"action": "count", "quantity": 45, "counted_at": yesterday})
 
     assert "The log says 50 then." in text(then)
     assert numbers(shirt) == (75, 75, 0, 0)
@@ -345,7 +346,7 @@ def test_a_count_of_a_past_moment_is_measured_from_that_moment(owner):
 def test_a_moment_at_which_nothing_was_counted_is_refused(owner, moment):
     shirt = product(50)
 
-    answer = owner.post(tab(shirt), {"action": "count", "quantity": 45, "counted_at": moment})
+    answer = send(owner, tab(shirt), {"action": "count", "quantity": 45, "counted_at": moment})
 
     assert "counted_at" in answer.context["form"].errors
     assert numbers(shirt) == (50, 50, 0, 0)
@@ -357,7 +358,7 @@ def test_a_count_below_what_is_allocated_is_refused_and_names_the_holders(owner)
     order = paid_order({shirt: 30})
     inventory.record(shirt.pk, Action.ALLOCATE, 12, actor=MERCHANT)
 
-    answer = owner.post(tab(shirt), {"action": "count", "quantity": 40})
+    answer = send(owner, tab(shirt), {"action": "count", "quantity": 40})
 
     assert "10 fewer than the log says, but only 8 of 50 are available" in text(answer)
     assert f"Held by order {order} (30), and set aside by hand (12)." in text(answer)
@@ -393,7 +394,7 @@ def test_a_barcode_scanned_into_the_quantity_is_no_quantity(owner, barcode):
     """The cursor is there when the next product is scanned; an EAN-8 would be a number of units."""
     shirt, cup = product(5), product(5, barcode=barcode)
 
-    answer = owner.post(tab(shirt), {"action": "count", "quantity": barcode})
+    answer = send(owner, tab(shirt), {"action": "count", "quantity": barcode})
 
     assert answer.url == f"{tab(cup)}?do=count"
     assert numbers(shirt) == numbers(cup) == (5, 5, 0, 0)
@@ -402,9 +403,9 @@ def test_a_barcode_scanned_into_the_quantity_is_no_quantity(owner, barcode):
 def test_a_quantity_that_is_nobodys_barcode_is_a_quantity(owner):
     shirt = product(5, barcode="123")
 
-    owner.post(tab(shirt), {"action": "count", "quantity": "20124518"})
+    send(owner, tab(shirt), {"action": "count", "quantity": "20124518"})
     assert numbers(shirt)[0] == 20124518
-    owner.post(tab(shirt), {"action": "count", "quantity": "123"})
+    send(owner, tab(shirt), {"action": "count", "quantity": "123"})
     assert numbers(shirt)[0] == 123
 
 
