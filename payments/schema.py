@@ -119,6 +119,7 @@ schema.describe(
     views.VoidView,
     post=Operation(
         "Give up an authorization",
+        "Or a payment that only waits for its buyer, which has `failed` then.",
         takes=serializers.VoidBody,
         body_required=False,
         answers=_ATTEMPTED,

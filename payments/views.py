@@ -148,7 +148,7 @@ class VoidView(_AttemptView):
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
         fields = self.understood(serializers.VoidBody, body_required=False)
-        payments.void(
+        payments.let_go(
             order_id, payment_id, actor=self.caller.actor, reason=fields["reason"], key=key
         )
         return self.attempted(payment_id)

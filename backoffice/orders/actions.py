@@ -216,12 +216,14 @@ class PaymentForm(ActionForm):
 
     def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
-        self.fields["amount"] = MoneyField(case.order.currency, initial=case.order.payable)
+        self.fields["amount"] = MoneyField(
+            case.order.currency, initial=payments.left_to_pay(case.order)
+        )
         self.order_fields(["amount", "reference"])
 
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]
-        left = self.case.order.payable
+        left = payments.left_to_pay(self.case.order)
         if left > 0 and not 0 < amount <= left:
             formatted = self.case.money(left)
             raise forms.ValidationError(f"Between 0 and {formatted}, which is left to pay.")
@@ -233,7 +235,7 @@ def _require_payable(case: OrderCase) -> None:
     order = case.order
     if order.is_cancelled or order.fully_paid_at:
         raise OrderNotPayable
-    if order.total and not order.payable:
+    if order.total and not payments.left_to_pay(order):
         raise RestIsPending if order.attempts_open else OrderNotPayable
 
 
@@ -243,6 +245,12 @@ def _what_recording_does(case: OrderCase) -> list[str]:
         stocked = OrderItem.objects.filter(order=case.order, product__stocks__managed=True)
         if wanted := sum(stocked.values_list("quantity", flat=True)):
             effects.append(f"Takes {units(wanted)} from available for this order.")
+    if not case.order.payable and (waiting := payments.left_to_pay(case.order)):
+        effects.append(
+            f"Takes the place of {case.money(waiting)} that wait for their buyer, as far as needed:"
+            " that is given up at its gateway first. If it turns out to have succeeded, it counts, "
+            "and nothing is recorded."
+        )
     return effects
 
 

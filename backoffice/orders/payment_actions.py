@@ -11,6 +11,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from api import clock
 from backoffice.actions import Action, ActionForm
 from backoffice.base import units
 from backoffice.orders.case import OrderCase, became, reason_field
@@ -77,14 +78,20 @@ CAPTURE = Action(
 def _require_voidable(case: OrderCase) -> None:
     if gateway_calls.asks_nobody(case.payment):
         raise NotVoidable
+    if case.payment.waits_for_buyer(clock.now()):
+        return
     if not case.payment.authorized_amount or case.open_attempts:
         raise NotVoidable
 
 
 def _what_void_does(case: OrderCase) -> list[str]:
     order, payment = case.order, case.payment
-    money = f"Lets the authorized {case.money(payment.amount)} go: it is not taken."
-    holds = order.captured or order.authorized > payment.amount or order.attempts_open
+    if payment.is_pending:
+        money = f"Gives up the {case.money(payment.amount)} that wait for their buyer."
+        holds = order.captured or order.authorized or order.attempts_open > 1
+    else:
+        money = f"Lets the authorized {case.money(payment.amount)} go: it is not taken."
+        holds = order.captured or order.authorized > payment.amount or order.attempts_open
     held = 0 if holds or payment.late else case.held()
     return [money, f"Gives {units(held)} back to available." if held else "Stock stays as it is."]
 
@@ -94,7 +101,7 @@ class VoidForm(ActionForm):
 
 
 def _void(case: OrderCase, form: VoidForm) -> str:
-    attempt = payments.void(
+    attempt = payments.let_go(
         case.order.pk,
         case.payment.pk,
         actor=case.actor,
@@ -102,6 +109,8 @@ def _void(case: OrderCase, form: VoidForm) -> str:
         seen=form.saw,
         key=form.key(case.request),
     )
+    if attempt is None:
+        return f"{case.money(case.payment.amount)} is given up."
     how_far = "is about to be let go" if attempt.is_pending else "is let go"
     return f"{case.money(attempt.amount)} {how_far}."
 

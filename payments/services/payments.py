@@ -68,6 +68,7 @@ log = structlog.get_logger(__name__)
 # How long a payment may wait for a worker to charge it. After that, recovery calls it failed.
 QUEUED_FOR = timedelta(minutes=5)
 GIVEN_UP_FOR_ANOTHER = "Given up while it waited for its buyer, who paid otherwise."
+GIVEN_UP_BY_SHOP = "Given up while it waited for its buyer."
 GIVEN_UP_TO_CANCEL = "Given up while it waited for its buyer: the order was cancelled."
 UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
@@ -513,6 +514,45 @@ def begin_void(
     return attempt
 
 
+def let_go(
+    order_id: uuid.UUID,
+    payment_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str = "",
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> Attempt | None:
+    """Release authorized money, or give up a payment that only waits for its buyer: then None.
+
+    Raises: OrderNotFound, PaymentNotFound, ManualNotVoidable, Moved; NotVoidable, also if it turns
+    out to have succeeded; PaymentUnderWay without an answer; GatewayRefused.
+    """
+    try:
+        return void(order_id, payment_id, actor=actor, reason=reason, seen=seen, key=key)
+    except NotVoidable:
+        payment = payment_of(order_id, payment_id)
+        if not payment.waits_for_buyer(clock.now()):
+            raise
+    given_up = waiting.give_up([payment], why=reason or GIVEN_UP_BY_SHOP, actor=actor)
+    if not given_up:
+        raise PaymentUnderWay
+    waiting.in_their_place(
+        given_up, lambda answers: _end(answers[0], actor=actor, seen=seen, key=key), actor=actor
+    )
+    return None
+
+
+@in_transaction
+def _end(given_up: GivenUp, *, actor: Actor, seen: Standing | None, key: Key | None) -> None:
+    claim(key, given_up.payment.pk)
+    order, _ = lock(given_up.payment.order_id, given_up.payment.pk, seen=seen)
+    payment = make_way(order, given_up.payment, given_up.answer, actor)
+    if payment.status != Payment.Status.FAILED:
+        raise NotVoidable
+    bookkeeping.save_and_release(order, actor, reason="payment given up")
+
+
 def _performed(attempt: Attempt) -> Attempt:
     """Have the gateway perform the attempt, unless it is done. Raises: GatewayRefused."""
     if not attempt.is_pending:
@@ -596,6 +636,11 @@ def all_that_is_open(order: Order) -> list[Payment]:
     """Return what has to be given up to cancel the order; none if more than that is open."""
     waiting_payments = waiting.waiting_of(order)
     return waiting_payments if len(waiting_payments) == order.attempts_open else []
+
+
+def left_to_pay(order: Order) -> int:
+    """Return what may be paid now, if need be in the place of those who wait for their buyer."""
+    return order.payable or sum(payment.amount for payment in waiting.waiting_of(order))
 
 
 def require_cancellable(order: Order) -> None:

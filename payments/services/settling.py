@@ -108,11 +108,11 @@ def _write_failed(order: Order, payment: Payment, answer: Answer) -> None:
     payment.write()
 
 
-def make_way(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
+def make_way(order: Order, payment: Payment, answer: Answer, actor: Actor) -> Payment:
     """Settle a payment of the locked order whose place is taken in this same transaction.
 
-    If it has failed, the units stay with the order: the caller keeps them for what takes the place,
-    or gives them back, and saves the order.
+    Returns it as it is then. If it has failed, the units stay with the order: the caller keeps them
+    for what takes the place, or gives them back, and saves the order.
     """
     assert_in_transaction()
     payment = bookkeeping.payment_of(order, payment.pk)
@@ -120,6 +120,7 @@ def make_way(order: Order, payment: Payment, answer: Answer, actor: Actor) -> No
         _write_failed(order, payment, answer)
     else:
         apply(order, payment, answer, actor)
+    return payment
 
 
 def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:

@@ -11,6 +11,7 @@ from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWa
 from orders.models import Order
 from payments import gateways
 from payments.errors import (
+    NotVoidable,
     OrderNotPayable,
     PaymentDeclined,
     PaymentTokenRequired,
@@ -346,6 +347,75 @@ def test_what_was_authorized_meanwhile_is_let_go(gateway, order):
     assert states(order) == ("cancelled", "unpaid")
 
 
+# Giving up one payment.
+
+
+def let_go(payment: Payment, **more: Any) -> Any:
+    return payments.let_go(payment.order_id, payment.pk, actor=MERCHANT, **more)
+
+
+def test_one_that_waits_is_let_go_and_the_units_with_it(gateway, shirt, order):
+    payment = waiting_payment(gateway, order)
+
+    let_go(payment, reason="asked by phone")
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.failure) == ("failed", "asked by phone")
+    assert money(order) == {}
+    assert entries(shirt)[1:] == [("deallocate", 1, "payment given up")]
+    with pytest.raises(NotVoidable):
+        let_go(payment)
+
+
+def test_one_of_several_parts_that_wait_is_let_go_and_the_units_stay(gateway, shirt, order):
+    first, second = (waiting_payment(gateway, order, part) for part in (400, 600))
+
+    let_go(first)
+
+    assert statuses(order) == ["failed", "pending"]
+    assert money(order) == {"pending": 600, "attempts_open": 1}
+    assert numbers(shirt) == (10, 9, 1)
+    assert second.is_pending
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal", "status"),
+    [(OK, NotVoidable, "complete"), (UNKNOWN, PaymentUnderWay, "pending")],
+)
+def test_what_cannot_be_let_go_any_more_stays_as_its_gateway_says(
+    gateway, shirt, order, answer, refusal, status
+):
+    payment = waiting_payment(gateway, order)
+    gateway.on_give_up = lambda payment: answer
+
+    with pytest.raises(refusal):
+        let_go(payment)
+
+    assert statuses(order) == [status]
+    assert numbers(shirt) == (10, 9, 1)
+
+
+def test_what_waits_for_its_gateway_is_not_let_go(gateway, given_up, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+
+    with pytest.raises(NotVoidable):
+        let_go(payment)
+
+    assert given_up == []
+
+
+def test_f27_the_same_key_lets_go_once(gateway, given_up, order):
+    payment = waiting_payment(gateway, order)
+    key = Key("client", "POST", "/cancel", "k", "body", uuid7())
+    let_go(payment, key=key)
+
+    with pytest.raises(Answered):
+        let_go(payment, key=key)
+
+    assert len(given_up) == 1
+
+
 # Crashes and keys.
 
 
@@ -417,6 +487,18 @@ def test_t13_the_shop_cancels_while_3d_secure_is_open(stripe, asked_for_3d_secur
     answer = administrator().put(f"/v2/orders/{last_unit.pk}", {"status": "cancelled"})
 
     assert answer.status_code == 200
+    assert at_stripe(stripe) == ["canceled"]
+    assert numbers(last_unit.items.get().product) == (1, 1, 0)
+
+
+def test_t13_the_shop_cancels_the_transaction_while_3d_secure_is_open(
+    stripe, asked_for_3d_secure, last_unit
+):
+    path = f"/v2/orders/{last_unit.pk}/transactions/{last_unit.payments.get().pk}/cancel"
+
+    answer = administrator().post(path)
+
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "failed")
     assert at_stripe(stripe) == ["canceled"]
     assert numbers(last_unit.items.get().product) == (1, 1, 0)
 

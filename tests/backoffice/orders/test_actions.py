@@ -798,6 +798,35 @@ def test_t13_cancel_gives_up_the_payment_that_waits_for_its_buyer_and_says_so(ad
     assert numbers(shirt) == (1, 1, 0)
 
 
+def test_money_is_recorded_in_the_place_of_what_waits_for_its_buyer(admin_client):
+    order = unpaid_order({product(1, price=1250): 1})
+    paid_by_card(order, token="requires_action")
+
+    asked = text(admin_client.get(action(order, "record-payment")))
+    send(admin_client, action(order, "record-payment"), {"amount": "12.50"})
+
+    assert "Takes the place of $12.50 that wait for their buyer" in asked
+    assert states(order)[1] == "paid"
+    assert list(order.payments.order_by("pk").values_list("status", flat=True)) == (
+        ["failed", "complete"]
+    )
+
+
+def test_one_payment_that_waits_for_its_buyer_is_let_go(admin_client):
+    shirt = product(1, price=1250)
+    order = unpaid_order({shirt: 1})
+    payment = paid_by_card(order, token="requires_action")
+
+    asked = text(admin_client.get(action(payment, "void")))
+    send(admin_client, action(payment, "void"), {"reason": "Pays by transfer"})
+
+    assert "Gives up the $12.50 that wait for their buyer." in asked
+    assert "Gives 1 unit back to available." in asked
+    payment.refresh_from_db()
+    assert (payment.status, payment.failure) == ("failed", "Pays by transfer")
+    assert numbers(shirt) == (1, 1, 0)
+
+
 def test_cancel_is_not_offered_while_a_gateway_is_silent(admin_client, impatient):
     order = unpaid_order({product(1, price=1250): 1})
     paid_by_card(order, token="slow")
