@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from api import codes
+
 # The largest value of a PostgreSQL integer, and so of any count of units.
 UNITS_MAX = 2**31 - 1
 # The largest integer that JavaScript holds exactly, and so of any amount of money.
@@ -40,6 +42,18 @@ class Text(serializers.CharField):
         if not storable(data):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class Code(Text):
+    """A new sku or barcode, without what stands around it unseen. Nothing unseen may be within."""
+
+    def to_internal_value(self, data: Any) -> str:
+        code = codes.tidied(super().to_internal_value(data))
+        if not code and not self.allow_blank:
+            self.fail("blank")
+        if fault := codes.fault_of(code):
+            raise serializers.ValidationError(fault, code="unseen")
+        return code
 
 
 class Choice(serializers.ChoiceField):

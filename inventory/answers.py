@@ -33,10 +33,18 @@ class Availability(TypedDict):
     level: NotRequired[Units]
 
 
+class LookAlike(TypedDict):
+    id: Id
+    sku: str
+    barcode: str
+
+
 class ProductMeta(TypedDict):
     timestamps: Timestamps
     stock: Availability
     display_price: NotRequired[ProductPrices]
+    # For administrators who ask for one product: others whose sku or barcode scans the same.
+    look_alikes: NotRequired[list[LookAlike]]
 
 
 @component

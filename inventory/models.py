@@ -163,6 +163,13 @@ class Product(models.Model):
                 condition=Q(low_stock_threshold__isnull=False),
                 name="product_own_threshold",
             ),
+            # For whole codes in any case.
+            models.Index(Upper("sku"), condition=Q(archived_at=None), name="product_sku_any_case"),
+            models.Index(
+                Upper("barcode"),
+                condition=Q(archived_at=None) & ~Q(barcode=""),
+                name="product_barcode_any_case",
+            ),
             # For any part of a name or sku in any case: Django compares with upper() then. No fast
             # update, because a catalogue is read more than written.
             GinIndex(

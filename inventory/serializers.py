@@ -10,9 +10,10 @@ from django.conf import settings
 from rest_framework import serializers
 
 from api.actors import Actor
-from api.fields import Amount, Choice, Flag, Id, Quantity, Text, WholeNumber
+from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
+from inventory.services import codes
 from inventory.services.log import Past
 from inventory.services.products import Money
 
@@ -33,12 +34,12 @@ class ProductChanges(serializers.Serializer[Any]):
     """Any of a product's fields: what is left out stays as it is."""
 
     name = Text(max_length=200, required=False)
-    sku = Text(max_length=100, required=False)
+    sku = Code(max_length=100, required=False)
     slug = Text(max_length=200, required=False)
     description = Text(max_length=20_000, allow_blank=True, required=False)
     status = Choice(Product.Status.choices, required=False)
     commodity_type = Choice(Product.CommodityType.choices, required=False)
-    barcode = Text(max_length=64, allow_blank=True, required=False)
+    barcode = Code(max_length=64, allow_blank=True, required=False)
     image_url = Text(max_length=500, allow_blank=True, required=False)
     price = serializers.ListField(
         child=PriceBody(), required=False, source="prices", max_length=PRICES_MAX
@@ -61,7 +62,7 @@ class ProductChanges(serializers.Serializer[Any]):
 
 class ProductBody(ProductChanges):
     name = Text(max_length=200)
-    sku = Text(max_length=100)
+    sku = Code(max_length=100)
     price = serializers.ListField(child=PriceBody(), source="prices", max_length=PRICES_MAX)
     manage_stock = Flag(default=True)
     stock = Quantity(min_value=0, default=0, source="initial_stock")
@@ -258,6 +259,10 @@ def product(
         "meta": meta,
         "relationships": {},
     }
+
+
+def look_alike(row: codes.Spelled) -> answers.LookAlike:
+    return {"id": str(row.id), "sku": row.sku, "barcode": row.barcode}
 
 
 def _availability(row: Stock) -> answers.Availability:

@@ -25,7 +25,7 @@ from inventory.filters import (
     StockTransactionFilters,
 )
 from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
-from inventory.services import currencies, products
+from inventory.services import codes, currencies, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 
@@ -64,7 +64,12 @@ class _ProductAnswers(ApiView):
         product = self.visible().filter(pk=product_id).first()
         if product is None:
             raise ProductNotFound
-        return envelope(self.represented(product), status)
+        answer = self.represented(product)
+        if self.caller.is_administrator:
+            alike = codes.look_alikes([product.sku, product.barcode], besides=product.pk)
+            if alike:
+                answer["meta"]["look_alikes"] = [serializers.look_alike(each) for each in alike]
+        return envelope(answer, status)
 
 
 class ProductsView(_ProductAnswers):

@@ -13,6 +13,7 @@ from api.fields import (
     AMOUNT_MAX,
     Amount,
     Choice,
+    Code,
     Email,
     Flag,
     Id,
@@ -82,7 +83,7 @@ class CustomItemBody(serializers.Serializer[Any]):
     name = Text(max_length=200)
     quantity = Quantity()
     price = CustomPrice()
-    sku = Text(max_length=100, allow_blank=True, default="")
+    sku = Code(max_length=100, allow_blank=True, default="")
     description = Text(max_length=2000, allow_blank=True, default="")
     custom_inputs = CustomInputs(required=False, allow_null=True)
 

@@ -1,13 +1,15 @@
 """What people type in the admin: money in major units, quantities, reasons."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -16,13 +18,19 @@ from unfold.widgets import (
 )
 
 from api import clock
+from api.codes import fault_of, tidied
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
 from backoffice.base import OnceForm, WholeForm
 from inventory.models import Action, Currency, Product
+from inventory.services import codes
 
 # Beyond these the arithmetic of dates ends.
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+
+# The box that says that somebody has read of other products with such a code, and of which.
+TOLD_OF = "_told_of"
+ALIKE_SHOWN = 3
 
 # What the Inventory tab does besides the log's actions.
 COUNT = "count"
@@ -116,6 +124,60 @@ class ProductForm(forms.ModelForm):
         for field in self.fields.values():
             # What counts as changed is what differs from the form as it was opened.
             field.show_hidden_initial = not self.instance._state.adding
+
+    def clean_sku(self) -> str:
+        return self._code("sku")
+
+    def clean_barcode(self) -> str:
+        return self._code("barcode")
+
+    def _code(self, name: str) -> str:
+        """Keep a code that was not changed; any other must be one that people can type again."""
+        written = str(self.cleaned_data[name])
+        if name not in self.changed_data:
+            return written
+        code = tidied(written)
+        if written and not code:
+            raise ValidationError("There is nothing in it that can be seen.", code="unseen")
+        if fault := fault_of(code):
+            raise ValidationError(fault, code="unseen")
+        return code
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        alike = {
+            name: self._look_alikes(name, cleaned[name])
+            for name in ("sku", "barcode")
+            if cleaned.get(name) and name in self.changed_data
+        }
+        ids = {str(each.id) for products in alike.values() for each in products}
+        if not ids <= set(self.data.get(TOLD_OF, "").split()):
+            for name, products in alike.items():
+                if products:
+                    self.add_error(name, _are_alike(products, ids))
+        return cleaned
+
+    def _look_alikes(self, name: str, code: str) -> list[codes.Spelled]:
+        found = codes.look_alikes([code], besides=self.instance.pk)
+        # The very same sku is refused anyway.
+        return [each for each in found if name != "sku" or each.sku != code]
+
+
+def _are_alike(products: Sequence[codes.Spelled], ids: Collection[str]) -> SafeString:
+    """Say which products would be taken for this one, and let it be saved all the same."""
+    shown = [
+        f"{each.name} ({each.sku}{f', {each.barcode}' if each.barcode else ''})"
+        for each in products[:ALIKE_SHOWN]
+    ]
+    if len(products) > ALIKE_SHOWN:
+        shown.append(f"{len(products) - ALIKE_SHOWN} more")
+    return format_html(
+        "To people and scanners this is the code of another product, too: {}. <label><input "
+        'type="checkbox" name="{}" value="{}"> Save it all the same</label>',
+        "; ".join(shown),
+        TOLD_OF,
+        " ".join(sorted(ids)),
+    )
 
 
 class NewProductForm(ProductForm):

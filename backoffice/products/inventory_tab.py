@@ -26,12 +26,11 @@ from backoffice.products.page import (
     may_see_log,
     may_see_orders,
     named,
-    product_of_code,
     titles,
 )
 from inventory.errors import CountTooLow, StockMoved
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
-from inventory.services import evidence, products
+from inventory.services import codes, evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import totals_at
@@ -280,7 +279,7 @@ def _back(product: Product, action: str) -> HttpResponse:
 
 def _scanned(quantity: str) -> uuid.UUID | None:
     """Find the product whose barcode a scanner typed where the cursor was, which is no quantity."""
-    return product_of_code(quantity) if len(quantity) >= BARCODE_LENGTH_MIN else None
+    return codes.product_scanned(quantity) if len(quantity) >= BARCODE_LENGTH_MIN else None
 
 
 def _told(counted: int, difference: int) -> str:

@@ -17,17 +17,19 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from api import clock
+from api.codes import tidied
+from api.fields import storable
 from backoffice.actions import Action, Case
 from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of, uuid_of
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.forms import NewProductForm, ProductForm, with_prices
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
-from backoffice.products.page import inventory_url, product_of_code, tabs
+from backoffice.products.page import inventory_url, tabs
 from backoffice.products.prices_tab import PricesTab, price_fields
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
-from inventory.services import products
+from inventory.services import codes, products
 from inventory.services.products import Money
 
 
@@ -122,12 +124,22 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         """Go straight to the product whose whole sku or barcode was typed, or scanned."""
         asked = request.GET.copy()
         operation = asked.pop("do", [""])[-1]
-        named = product_of_code(asked.get("q", ""))
+        named = codes.product_scanned(asked.get("q", ""))
         if named and self.has_view_or_change_permission(request):
             return redirect(inventory_url(named, operation))
         # The list itself knows no operations.
         request.GET = asked  # type: ignore[assignment]
         return super().changelist_view(request, extra_context)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find also what is scanned alike, such as a UPC-A by its EAN-13, where several are."""
+        found, may_repeat = super().get_search_results(request, queryset, tidied(search_term))
+        if storable(search_term) and (alike := codes.look_alikes([search_term])):
+            by_words = Q(pk__in=found.order_by().values("pk"))
+            found = queryset.filter(by_words | Q(pk__in=[each.id for each in alike]))
+        return found, may_repeat
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         here = Q(stocks__location_id=DEFAULT_LOCATION_ID)

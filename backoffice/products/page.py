@@ -13,7 +13,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from api.fields import storable
 from backoffice.actions import ActionAdmin
 from backoffice.base import ServiceAdmin
 from inventory.models import Product, StockTransaction
@@ -88,18 +87,6 @@ def inventory_url(product_id: uuid.UUID, operation: str = "") -> str:
     """Where the Inventory tab is, with one of the card's operations chosen."""
     url = reverse("admin:inventory_product_inventory", args=[product_id])
     return f"{url}?{urlencode({'do': operation})}" if operation else url
-
-
-def product_of_code(code: str) -> uuid.UUID | None:
-    """Find the product of this whole sku, or else the only one of this barcode."""
-    code = code.strip()
-    if not code or not storable(code):
-        return None
-    kept = Product.objects.kept().values_list("pk", flat=True)
-    found = list(kept.filter(sku=code))
-    if not found:
-        found = list(kept.filter(barcode=code).exclude(barcode="")[:2])
-    return found[0] if len(found) == 1 else None
 
 
 def titles(request: HttpRequest, product: Product, tab: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from api import store
+from api import codes, store
 from api.fields import UNITS_MAX
 from api.spreadsheets import unescaped
 from inventory.errors import CountFileUnreadable
@@ -28,6 +28,7 @@ ROW_LENGTH_MAX = 10_000
 COLUMNS_MAX = 50
 DELIMITERS = ",;\t"
 COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
+_CODES = ("sku", "barcode")
 _SAYING = ("count", "change", "counted_at", "reason")
 # Columns that the export has for people to read.
 IGNORED = ("name", "available", "allocated", "total")
@@ -239,7 +240,10 @@ def _line(
     kind: CountFile.Kind,
     now: datetime,
 ) -> Line:
-    cells = {name: unescaped(cell).strip() for name, cell in zip(columns, row, strict=False)}
+    cells = {
+        name: codes.tidied(unescaped(cell)) if name in _CODES else unescaped(cell).strip()
+        for name, cell in zip(columns, row, strict=False)
+    }
     units, counted_at, error = None, None, ""
     try:
         if any(cell.strip() for cell in row[len(columns) :]):

@@ -9,7 +9,7 @@ from api import clock, store
 from api.errors import Refusal
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
-from inventory.models import Product
+from inventory.services import codes
 from orders.errors import (
     CartCurrencyDiffers,
     CartExists,
@@ -33,7 +33,7 @@ from orders.services.cart_lines import (
     entry_of,
     forget_currency_if_empty,
 )
-from orders.services.offers import codes_of_products, offers
+from orders.services.offers import offers
 
 # How many expired carts are deleted at once.
 PURGED_AT_ONCE = 1000
@@ -121,7 +121,7 @@ def add(
         offered,
         check=not cart_contents.defers_inventory_check(cart),
         may_price=_may_price(by_shopper),
-        taken_codes=codes_of_products(_skus_of_custom_items(additions)),
+        taken_codes=codes.taken(_skus_of_custom_items(additions)),
     )
     for position, each in additions:
         try:
@@ -188,7 +188,7 @@ def _with_products(additions: _Additions) -> _Additions:
     skus = {each.sku for _, each in additions if _is_named_by_sku(each)}
     if not skus:
         return additions
-    ids_by_sku = dict(Product.objects.kept().filter(sku__in=skus).values_list("sku", "pk"))
+    ids_by_sku = codes.ids_by_sku(skus)
     return [
         (position, replace(each, product_id=ids_by_sku.get(each.sku)))
         if _is_named_by_sku(each)

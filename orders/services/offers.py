@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Collection
 from typing import NamedTuple
-from unicodedata import category, normalize
 
 from django.db import connection
 
@@ -69,37 +68,6 @@ def custom_offer(item: CartItem, currency: str) -> Offer:
         includes_tax=item.includes_tax,
         available=None,
     )
-
-
-def codes_of_products(codes: Collection[str]) -> set[str]:
-    """Return those of the codes that are the sku or barcode of a product, however they look."""
-    spellings = {code: _spellings(code) for code in codes}
-    if not spellings:
-        return set()
-    with connection.cursor() as cursor:
-        cursor.execute(_CODES, [list(set().union(*spellings.values()))])
-        known = {spelling for (spelling,) in cursor.fetchall()}
-    return {code for code in codes if known & spellings[code]}
-
-
-def _spellings(code: str) -> set[str]:
-    """Write a code in each case, without the signs that nobody sees."""
-    seen = "".join(sign for sign in normalize("NFKC", code) if category(sign)[0] != "C").strip()
-    return {code, seen, seen.upper(), seen.lower()}
-
-
-# Each look-up has an index of its own; skus are compared in upper case where they are searched.
-_CODES = """
-SELECT wanted.code FROM unnest(%s::text[]) AS wanted (code)
-WHERE EXISTS (
-    SELECT FROM inventory_product WHERE archived_at IS NULL AND sku = wanted.code
-) OR EXISTS (
-    SELECT FROM inventory_product WHERE archived_at IS NULL AND upper(sku) = wanted.code
-) OR EXISTS (
-    SELECT FROM inventory_product
-    WHERE archived_at IS NULL AND barcode <> '' AND barcode = wanted.code
-)
-"""
 
 
 _OFFERS = """

@@ -17,7 +17,7 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory.errors import StockTooLow
-from inventory.services import log
+from inventory.services import codes, log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
 from orders.errors import (
@@ -43,7 +43,6 @@ from orders.models import (
 )
 from orders.services import cart_contents, cart_lines
 from orders.services.cart_contents import CartLine
-from orders.services.offers import codes_of_products
 
 # Over which time unpaid orders from one address are counted.
 A_DAY = timedelta(days=1)
@@ -152,7 +151,7 @@ def _require_for_sale(lines: Sequence[CartLine]) -> None:
 def _require_no_product_named(lines: Sequence[CartLine]) -> None:
     """A product may have got the sku of a custom item since that was put into the cart."""
     custom = [line.item for line in lines if line.item.product_id is None and line.item.sku]
-    taken = codes_of_products([item.sku for item in custom])
+    taken = codes.taken([item.sku for item in custom])
     for item in custom:
         if item.sku in taken:
             raise CustomItemIsAProduct(meta={"id": str(item.pk), "sku": item.sku})

@@ -243,6 +243,17 @@ def test_changes_of_a_product_add_up(size, monkeypatch):
     assert numbers(shirt) == (5, 5, 0)
 
 
+def test_t25_lines_name_products_in_other_cases_and_by_other_forms_of_a_barcode():
+    tin, mug = product(5, sku="TEA-TIN"), product(5, sku="MUG", barcode="012345678905")
+    product(5, sku="Cup")
+    product(5, sku="cup")
+
+    file = checked("sku,barcode,count\n\u200btea-tin ,,6\n,0012345678905,7\nCUP,,8\ncup,,9\n")
+
+    assert [line.product_id for line in lines_of(file)][:2] == [tin.pk, mug.pk]
+    assert list(errors_of(file)) == [4]
+
+
 # Applying.
 
 

@@ -621,6 +621,57 @@ def test_inventories_list_what_is_managed(back_office):
 # What a list costs.
 
 
+# Codes.
+
+
+def new_product(**fields: str) -> dict[str, Any]:
+    return {"type": "product", "name": "Tea tin", "sku": "TEA-TIN", "price": [], **fields}
+
+
+@pytest.mark.parametrize("field", ["sku", "barcode"])
+@pytest.mark.parametrize("code", ["TEA\u200bTIN", "TEA\u00a0TIN", "TEA\u202eTIN", "TEA\tTIN"])
+def test_t25_a_code_that_nobody_could_type_again_is_refused(back_office, field, code):
+    old = product()
+
+    for answer in (
+        back_office.post("/v2/products", new_product(**{field: code})),
+        back_office.put(f"/v2/products/{old.pk}", {field: code}),
+    ):
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["source"]) == (422, f"data.{field}")
+        assert "cannot be seen or typed" in error["detail"]
+    assert Product.objects.get() == old
+
+
+@pytest.mark.parametrize("sku", ["\u200b", " \ufeff "])
+def test_t25_a_sku_of_nothing_that_is_seen_is_empty(back_office, sku):
+    assert back_office.post("/v2/products", new_product(sku=sku)).status_code == 422
+
+
+def test_t25_what_stands_around_a_code_unseen_is_taken_away(back_office):
+    made = back_office.post(
+        "/v2/products", new_product(sku="\ufeffCAFE\u0301\u00a0", barcode="\u200b")
+    ).json()["data"]
+
+    assert (made["sku"], made["barcode"]) == ("CAFÉ", "")
+
+
+def test_t25_a_program_learns_of_products_with_such_a_code(back_office):
+    tin = product(sku="tea-tin", barcode="012345678905")
+    told = {"id": str(tin.pk), "sku": "tea-tin", "barcode": "012345678905"}
+
+    by_sku = back_office.post("/v2/products", new_product()).json()["data"]
+    assert by_sku["meta"]["look_alikes"] == [told]
+
+    path = f"/v2/products/{by_sku['id']}"
+    other = back_office.put(path, {"sku": "B", "barcode": "0012345678905"}).json()["data"]
+    assert other["meta"]["look_alikes"] == [told]
+
+    alone = back_office.put(path, {"barcode": ""}).json()["data"]
+    assert "look_alikes" not in alone["meta"]
+    assert "look_alikes" not in shopper().get(f"/v2/products/{tin.pk}").json()["data"]["meta"]
+
+
 @pytest.mark.parametrize("path", ["/v2/products", "/v2/inventories"])
 def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office, path):
     numbered(25)

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from api import clock, store
+from backoffice.products.forms import TOLD_OF
 from inventory.models import Action, Currency, Price, Product, StockTransaction
 from inventory.services import currencies
 from inventory.services import stock as inventory
@@ -81,7 +82,19 @@ def test_products_are_found_by_name_sku_and_barcode(admin_client):
     def found(term: str) -> list[str]:
         return [each.sku for each in admin_client.get(PRODUCTS, {"q": term}).context["cl"].queryset]
 
-    assert [found(term) for term in ("linen", "l-1", "40063")] == [["L-1"]] * 3
+    assert [found(term) for term in ("linen", "l-", "40063")] == [["L-1"]] * 3
+
+
+def test_t25_a_scanned_code_opens_its_product_and_one_of_several_lists_them(admin_client):
+    mug = product(sku="MUG-BLUE", barcode="012345678905")
+    url = f"/admin/inventory/product/{mug.pk}/inventory/"
+    for scanned in ("mug-blue", "0012345678905"):
+        assert admin_client.get(PRODUCTS, {"q": scanned})["Location"] == url
+
+    product(sku="mug-blue", barcode="00012345678905")
+    for scanned in ("Mug-Blue", "0012345678905"):
+        listed = admin_client.get(PRODUCTS, {"q": scanned}).context["cl"].queryset
+        assert {each.sku for each in listed} == {"MUG-BLUE", "mug-blue"}
 
 
 def test_products_are_filtered_by_state(admin_client):
@@ -127,6 +140,70 @@ def test_a_new_product_begins_with_its_initial_stock_in_the_log(admin_client):
     entry = StockTransaction.objects.get()
     assert (entry.action, entry.quantity, entry.reason) == ("increment", 50, "initial stock")
     assert entry.actor_name == "admin"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [
+        ({"sku": "TEA-TIN"}, {"sku": "tea-tin"}, "sku"),
+        ({"barcode": "4006381333931"}, {"sku": "B", "barcode": "4006381333931"}, "barcode"),
+        ({"barcode": "012345678905"}, {"sku": "B", "barcode": "0012345678905"}, "barcode"),
+        ({"sku": "4006381333931"}, {"sku": "B", "barcode": "4006381333931"}, "barcode"),
+        ({"barcode": "4006381333931"}, {"sku": "4006381333931"}, "sku"),
+    ],
+)
+def test_t25_a_code_that_another_product_has_is_said_before_saving(
+    admin_client, first, second, field
+):
+    other = product(name="<Tea> tin", **first)
+    typed = form(**second)
+
+    shown = admin_client.post(ADD, typed)
+
+    [(named, [error])] = shown.context["adminform"].form.errors.items()
+    assert named == field
+    assert "&lt;Tea&gt; tin" in error
+    box = f'name="{TOLD_OF}" value="{other.pk}"'
+    assert box in shown.content.decode()
+    assert not Product.objects.filter(name=typed["name"]).exists()
+
+    assert admin_client.post(ADD, {**typed, TOLD_OF: str(other.pk)}).status_code == 302
+    assert Product.objects.filter(name=typed["name"]).exists()
+
+
+def test_t25_whoever_was_told_of_another_product_is_told_again(admin_client):
+    first = product(sku="TEA-TIN")
+    product(sku="Tea-Tin")
+
+    assert (
+        admin_client.post(ADD, form(sku="tea-tin", **{TOLD_OF: str(first.pk)})).status_code == 200
+    )
+
+
+def test_t25_a_product_that_keeps_its_codes_is_not_asked_about(admin_client):
+    tin = product(sku="TEA-TIN", barcode="123")
+    product(sku="tea-tin", barcode="123")
+    url = f"{PRODUCTS}{tin.pk}/change/"
+    typed = opened(admin_client, url)
+
+    assert admin_client.post(url, {**typed, "name": "Tea"}).status_code == 302
+    assert Product.objects.get(pk=tin.pk).name == "Tea"
+
+    refused = admin_client.post(url, {**typed, "barcode": "TEA-TIN", "sku": "tea-TIN"})
+    assert set(refused.context["adminform"].form.errors) == {"sku", "barcode"}
+
+
+@pytest.mark.parametrize("sku", ["TEA\u200bTIN", "TEA\u00a0TIN", "\u200b"])
+def test_t25_a_sku_that_nobody_could_type_again_is_refused(admin_client, sku):
+    refused = admin_client.post(ADD, form(sku=sku))
+
+    assert set(refused.context["adminform"].form.errors) == {"sku"}
+
+
+def test_t25_what_stands_around_a_code_unseen_is_taken_away(admin_client):
+    admin_client.post(ADD, form(sku="\ufeffTEA\u00a0", barcode="\u200b123 "))
+
+    assert Product.objects.values_list("sku", "barcode").get() == ("TEA", "123")
 
 
 def test_a_new_product_can_be_unmanaged(admin_client):

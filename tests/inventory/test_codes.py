@@ -1,0 +1,136 @@
+"""Which product is meant by a code that people type and machines scan."""
+
+import pytest
+from django.db import connection
+
+from inventory.models import Product
+from inventory.services import codes
+from tests.factories import product
+from tests.http import statements
+
+pytestmark = pytest.mark.django_db
+
+UPC, EAN, GTIN = "012345678905", "0012345678905", "00012345678905"
+
+
+def named(sku: str = "", barcode: str = "") -> codes.Named:
+    [found] = codes.products_named([(sku, barcode)])
+    return found
+
+
+@pytest.mark.parametrize("scanned", ["mug-blue", "MUG-BLUE", " Mug-Blue\u200b", "\uff2dUG-BLUE"])
+def test_t25_case_and_what_is_not_seen_make_no_difference_to_a_scanner(scanned):
+    mug = product(sku="MUG-BLUE", barcode="Abc-9")
+
+    assert codes.product_scanned(scanned) == mug.pk
+    assert codes.product_scanned("aBC-9") == mug.pk
+
+
+@pytest.mark.parametrize("stored", [UPC, EAN, GTIN])
+@pytest.mark.parametrize("scanned", [UPC, EAN, GTIN])
+def test_t25_a_upc_is_found_by_its_ean_and_the_other_way_round(stored, scanned):
+    by_barcode = product(barcode=stored)
+    assert codes.product_scanned(scanned) == by_barcode.pk
+    assert named(barcode=scanned).product_id == by_barcode.pk
+
+    by_sku = product(sku=stored)
+    assert codes.product_scanned(stored) == by_sku.pk
+    assert named(sku=scanned).product_id == by_sku.pk
+
+
+def test_of_two_that_read_the_same_each_is_found_by_its_own_spelling_and_none_by_a_third():
+    loud, quiet = product(sku="TEA-TIN"), product(sku="tea-tin")
+
+    assert codes.product_scanned("TEA-TIN") == loud.pk
+    assert codes.product_scanned("tea-tin") == quiet.pk
+    assert codes.product_scanned("Tea-Tin") is None
+    assert named("tea-tin").product_id == quiet.pk
+    assert named("Tea-Tin").error.startswith("2 products have this sku in other spellings")
+
+
+def test_a_barcode_of_several_means_none_also_in_another_spelling():
+    first, second = product(sku="A", barcode=UPC), product(sku="B", barcode=EAN)
+    product(sku="C", barcode="SHARED")
+    product(sku="D", barcode="SHARED")
+
+    assert codes.product_scanned(UPC) == first.pk
+    assert codes.product_scanned(EAN) == second.pk
+    assert codes.product_scanned(GTIN) is None
+    assert codes.product_scanned("SHARED") is None
+    assert codes.product_scanned("shared") is None
+    assert named(barcode=GTIN).error == "2 products have this barcode: write the sku."
+
+
+def test_a_sku_goes_before_a_barcode_but_only_if_it_is_spelled_so():
+    by_sku = product(sku="X-1")
+    by_barcode = product(sku="Y", barcode="x-1")
+
+    assert codes.product_scanned("X-1") == by_sku.pk
+    assert codes.product_scanned("x-1") == by_barcode.pk
+    assert codes.product_scanned("x-1 ") == by_barcode.pk
+
+
+@pytest.mark.parametrize("scanned", ["", " ", "\x00", "\ud800", "unknown", "\u200b"])
+def test_what_is_no_code_finds_nothing(scanned):
+    product(sku="A")
+
+    assert codes.product_scanned(scanned) is None
+
+
+def test_a_deleted_product_is_not_meant():
+    gone = product(sku="GONE", barcode="123")
+    Product.objects.filter(pk=gone.pk).update(archived_at=gone.created_at)
+
+    assert codes.product_scanned("gone") is None
+    assert codes.look_alikes(["gone", "123"]) == []
+
+
+def test_zeros_that_a_spreadsheet_took_are_not_made_up():
+    product(sku="0042", barcode=EAN)
+
+    assert codes.product_scanned("42") is None
+    assert codes.product_scanned("12345678905") is None
+
+
+def test_what_was_stored_before_codes_were_tidied_is_found_as_it_is():
+    odd = product(sku="TEA\u200bTIN")
+
+    assert codes.product_scanned("TEA\u200bTIN") == odd.pk
+    assert codes.ids_by_sku(["TEA\u200bTIN"]) == {"TEA\u200bTIN": odd.pk}
+
+
+def test_look_alikes_are_those_with_the_code_as_sku_or_barcode():
+    mug = product(sku="mug", barcode=UPC)
+    product(sku="other")
+
+    for written in ("MUG", EAN, UPC, "mug"):
+        assert [each.id for each in codes.look_alikes([written])] == [mug.pk]
+        assert codes.taken([written, "free"]) == {written}
+    assert codes.look_alikes(["mug"], besides=mug.pk) == []
+    assert codes.look_alikes([""]) == []
+
+
+def test_many_codes_cost_as_many_statements_as_one():
+    one, many = [("a", "1")], [(f"a{n}", f"{n}") for n in range(30)]
+
+    assert statements(lambda: codes.products_named(one)) == 1
+    assert statements(lambda: codes.products_named(many)) == 1
+
+
+_MANY = """
+INSERT INTO inventory_product (id, name, sku, slug, description, status, commodity_type, barcode,
+    image_url, created_at, updated_at)
+SELECT gen_random_uuid(), 'n', 's' || n, 's' || n, '', 'live', 'physical', n, '', now(), now()
+FROM generate_series(1, 3000) AS n
+"""
+
+
+def test_each_look_up_has_an_index():
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY)
+        cursor.execute("ANALYZE inventory_product")
+        cursor.execute(f"EXPLAIN {codes._SPELLED_ALIKE}", [["sku"], ["a"], ["a"]])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+
+    assert "product_sku_any_case" in plan
+    assert "product_barcode_any_case" in plan
