@@ -19,3 +19,6 @@ class Actor:
 
 # What Holdfast does by itself, such as settling a payment that a crash left open.
 SYSTEM = Actor("system", "holdfast", "Holdfast")
+
+# Whoever operates the server: a command does not know who called it.
+COMMAND_LINE = Actor("system", "command line", "Command line")

@@ -28,6 +28,37 @@ class ActedBy(models.Model):
         self.actor_kind, self.actor_id, self.actor_name = actor.kind, actor.id, actor.name
 
 
+class Change(ActedBy):
+    """What was changed of a thing, field by field: kept as it is. See api.changes."""
+
+    class What(models.TextChoices):
+        CREATED = "created"
+        CHANGED = "changed"
+        DELETED = "deleted"
+        DEACTIVATED = "deactivated"
+        REACTIVATED = "reactivated"
+        SECRET_RENEWED = "secret renewed"  # noqa: S105 - no secret
+        PASSWORD_CHANGED = "password changed"  # noqa: S105 - no password
+        LET_IN = "let in again"
+
+    # In this order things changed: what is changed is locked until its entry is committed.
+    id = models.BigAutoField(primary_key=True)
+    # The model, such as inventory.product. All of it is text, which stays when the thing goes.
+    kind = models.CharField(max_length=64)
+    thing_id = models.CharField(max_length=64)
+    thing_name = models.TextField()
+    what = models.CharField(max_length=16, choices=What)
+    # Each with its name and the values before and after, as {field, before, after}.
+    fields = models.JSONField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "thing_id", "-id"], name="change_of_a_thing")]
+
+    def __str__(self) -> str:
+        return f"{self.thing_name} {self.what}"
+
+
 class ApiClient(models.Model):
     """A program that may call the API."""
 

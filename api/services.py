@@ -1,8 +1,9 @@
 import uuid
 
-from api import clock, tokens
+from api import changes, clock, tokens
+from api.actors import Actor
 from api.errors import CONFLICT, WRONG_STATE, Refusal
-from api.models import ApiClient
+from api.models import ApiClient, Change
 from api.transactions import in_transaction
 
 
@@ -20,7 +21,9 @@ class StorefrontHasNoSecret(Refusal):
 
 
 @in_transaction
-def create_client(client_id: str, name: str, *, storefront: bool = False, secret: str = "") -> str:
+def create_client(
+    client_id: str, name: str, *, actor: Actor, storefront: bool = False, secret: str = ""
+) -> str:
     """Create an API client and return its secret, which is stored nowhere; a storefront has none.
 
     Raises: ClientIdTaken.
@@ -28,58 +31,74 @@ def create_client(client_id: str, name: str, *, storefront: bool = False, secret
     client = ApiClient(client_id=client_id, name=name, created_at=clock.now())
     secret = "" if storefront else client.make_secret(secret)
     client.save(force_insert=True)
+    changes.created(actor, client)
     tokens.forget_clients()
     return secret
 
 
-def rename_client(pk: uuid.UUID, name: str) -> None:
-    ApiClient.objects.filter(pk=pk).update(name=name)
+def rename_client(pk: uuid.UUID, name: str, *, actor: Actor) -> None:
+    _rename(pk, name, actor)
     tokens.forget_clients()
+
+
+@in_transaction
+def _rename(pk: uuid.UUID, name: str, actor: Actor) -> None:
+    client = _lock(pk)
+    with changes.recorded(actor, client):
+        client.name = name
+        client.save(update_fields=["name"])
 
 
 # Issued tokens carry the client's version. In this process they end with the change, in any other
 # within CLIENT_CACHE_SECONDS.
 
 
-def rotate_secret(pk: uuid.UUID) -> str:
+def rotate_secret(pk: uuid.UUID, *, actor: Actor) -> str:
     """Replace a client's secret and return the new one, which is stored nowhere.
 
     The old secret gets no more tokens, and the tokens that it got end.
 
     Raises: StorefrontHasNoSecret.
     """
-    secret = _rotate(pk)
+    secret = _rotate(pk, actor)
     tokens.forget_clients()
     return secret
 
 
 @in_transaction
-def _rotate(pk: uuid.UUID) -> str:
-    client = ApiClient.objects.select_for_update(no_key=True).get(pk=pk)
+def _rotate(pk: uuid.UUID, actor: Actor) -> str:
+    client = _lock(pk)
     if client.is_storefront:
         raise StorefrontHasNoSecret
-    secret = client.make_secret()
-    client.version += 1
-    client.save(update_fields=["secret_sha256", "version"])
+    with changes.recorded(actor, client, Change.What.SECRET_RENEWED):
+        secret = client.make_secret()
+        client.version += 1
+        client.save(update_fields=["secret_sha256", "version"])
     return secret
 
 
-def revoke_client(pk: uuid.UUID) -> None:
+def revoke_client(pk: uuid.UUID, *, actor: Actor) -> None:
     """Shut a client out and end its tokens for good: a restored client needs new ones."""
-    _set_active(pk, active=False)
+    _set_active(pk, Change.What.DEACTIVATED, actor)
     tokens.forget_clients()
 
 
-def restore_client(pk: uuid.UUID) -> None:
+def restore_client(pk: uuid.UUID, *, actor: Actor) -> None:
     """Let a revoked client in again, with the secret that it had."""
-    _set_active(pk, active=True)
+    _set_active(pk, Change.What.REACTIVATED, actor)
     tokens.forget_clients()
 
 
 @in_transaction
-def _set_active(pk: uuid.UUID, *, active: bool) -> None:
-    client = ApiClient.objects.select_for_update(no_key=True).get(pk=pk)
+def _set_active(pk: uuid.UUID, what: Change.What, actor: Actor) -> None:
+    client = _lock(pk)
+    active = what == Change.What.REACTIVATED
     if client.active != active:
-        client.active = active
-        client.version += 1
-        client.save(update_fields=["active", "version"])
+        with changes.recorded(actor, client, what):
+            client.active = active
+            client.version += 1
+            client.save(update_fields=["active", "version"])
+
+
+def _lock(pk: uuid.UUID) -> ApiClient:
+    return ApiClient.objects.select_for_update(no_key=True).get(pk=pk)

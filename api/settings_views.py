@@ -68,7 +68,7 @@ class _SettingsAnswers(ApiView):
 
     @once(again=lambda view, _: view.answered())
     def put(self, request: Request, key: Key | None) -> Response:
-        store.change(key=key, **self.validated(self.changes))
+        store.change(actor=self.caller.actor, key=key, **self.validated(self.changes))
         return self.answered()
 
 
@@ -97,7 +97,7 @@ class SettingsView(_SettingsAnswers):
     @once(again=deleted)
     def delete(self, request: Request, key: Key | None) -> Response:
         """Go back to the defaults."""
-        store.reset_page_length(key=key)
+        store.reset_page_length(actor=self.caller.actor, key=key)
         return deleted()
 
 

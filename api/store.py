@@ -12,6 +12,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from api import changes
+from api.actors import Actor
 from api.idempotency import Key, claim
 from api.models import CART_EXPIRY_DAYS_MAX, StoreSettings
 from api.transactions import in_transaction
@@ -51,21 +53,25 @@ def _defaults() -> StoreSettings:
     return StoreSettings(cart_expiry_days=min(settings.CART_EXPIRY_DAYS, CART_EXPIRY_DAYS_MAX))
 
 
-def change(*, key: Key | None = None, **fields: Any) -> None:
+def change(*, actor: Actor, key: Key | None = None, **fields: Any) -> None:
     """Change the given settings and leave the rest."""
-    _change(key, fields)
+    _change(actor, key, fields)
     forget()
 
 
 @in_transaction
-def _change(key: Key | None, fields: dict[str, Any]) -> None:
+def _change(actor: Actor, key: Key | None, fields: dict[str, Any]) -> None:
     claim(key, "settings")
     # Two first changes at the same time both find the one row.
     StoreSettings.objects.bulk_create([_defaults()], ignore_conflicts=True)
-    if fields:
-        StoreSettings.objects.update(**fields)
+    row = StoreSettings.objects.select_for_update(no_key=True).get()
+    with changes.recorded(actor, row):
+        for name, value in fields.items():
+            setattr(row, name, value)
+        if fields:
+            row.save(update_fields=list(fields))
 
 
-def reset_page_length(*, key: Key | None = None) -> None:
+def reset_page_length(*, actor: Actor, key: Key | None = None) -> None:
     """Reset what PUT /v2/settings can change to its default."""
-    change(key=key, page_length=StoreSettings().page_length)
+    change(actor=actor, key=key, page_length=StoreSettings().page_length)

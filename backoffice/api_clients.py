@@ -13,7 +13,7 @@ from api import services
 from api.models import ApiClient
 from api.services import ClientIdTaken
 from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
-from backoffice.base import ServiceAdmin, moment
+from backoffice.base import ServiceAdmin, actor_of, moment
 
 MAY_CHANGE = "api.change_apiclient"
 
@@ -37,17 +37,17 @@ class _NewClientForm(forms.ModelForm):
 
 def _rotate(case: Case[ApiClient], form: object) -> str:
     client = case.subject
-    _show_secret(case.request, client, services.rotate_secret(client.pk))
+    _show_secret(case.request, client, services.rotate_secret(client.pk, actor=case.actor))
     return "The old secret is replaced."
 
 
 def _revoke(case: Case[ApiClient], form: object) -> str:
-    services.revoke_client(case.subject.pk)
+    services.revoke_client(case.subject.pk, actor=case.actor)
     return f"{case.subject} is revoked."
 
 
 def _restore(case: Case[ApiClient], form: object) -> str:
-    services.restore_client(case.subject.pk)
+    services.restore_client(case.subject.pk, actor=case.actor)
     return f"{case.subject} may call the API again."
 
 
@@ -70,7 +70,6 @@ ROTATE = Action(
         f"{_TOKENS_END} The program is shut out until it has been given the new secret.",
     ],
     guard=only_if(lambda client: not client.is_storefront),
-    logged=True,
 )
 REVOKE = Action(
     "revoke",
@@ -84,7 +83,6 @@ REVOKE = Action(
     ],
     guard=only_if(lambda client: client.active),
     dangerous=True,
-    logged=True,
 )
 RESTORE = Action(
     "restore",
@@ -93,7 +91,6 @@ RESTORE = Action(
     _restore,
     effects=lambda case: ["Gives this client tokens again, for the secret that it had."],
     guard=only_if(lambda client: not client.active),
-    logged=True,
 )
 CLIENT_ACTIONS = {action.name: action for action in (ROTATE, REVOKE, RESTORE)}
 
@@ -133,10 +130,12 @@ class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiClient, form: Any, change: bool) -> None:
         if change:
-            services.rename_client(obj.pk, obj.name)
+            services.rename_client(obj.pk, obj.name, actor=actor_of(request))
             return
         storefront = form.cleaned_data["storefront"]
-        secret = services.create_client(obj.client_id, obj.name, storefront=storefront)
+        secret = services.create_client(
+            obj.client_id, obj.name, storefront=storefront, actor=actor_of(request)
+        )
         # The form made this object with an id of its own; the service made the row.
         obj.pk = ApiClient.objects.values_list("pk", flat=True).get(client_id=obj.client_id)
         if secret:

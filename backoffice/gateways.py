@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from backoffice.base import ReadOnlyAdmin, ServiceAdmin, moment
+from backoffice.base import ReadOnlyAdmin, ServiceAdmin, actor_of, moment
 from payments.models import Gateway, GatewayEvent
 from payments.services import payments
 
@@ -30,7 +30,8 @@ class GatewayAdmin(ServiceAdmin):
         return payments.is_usable(gateway.slug)
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
-        payments.set_gateway(obj.slug, enabled=obj.enabled, name=obj.name)
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        payments.set_gateway(obj.slug, **changed, actor=actor_of(request))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -23,6 +23,7 @@ _ROWS = {
     # what                        view       add      change   delete
     "api.apiclient":             (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     "api.callcount":             (NOBODY,    NOBODY,  NOBODY,  NOBODY),
+    "api.change":                (OWNERS,    NOBODY,  NOBODY,  NOBODY),
     "api.idempotencykey":        (NOBODY,    NOBODY,  NOBODY,  NOBODY),
     "api.storesettings":         (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
     "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  OWNERS),

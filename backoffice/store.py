@@ -17,10 +17,10 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from api import store
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
-from backoffice.base import NOTHING, ServiceAdmin
+from backoffice.base import NOTHING, ServiceAdmin, actor_of
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location
-from inventory.services import currencies
+from inventory.services import currencies, locations
 
 
 class CurrencyForm(forms.ModelForm):
@@ -176,9 +176,9 @@ class CurrencyAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
         if change:
             changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            currencies.change(obj.pk, **changed)
+            currencies.change(obj.pk, **changed, actor=actor_of(request))
         else:
-            currencies.create(currency_id=obj.pk, **form.cleaned_data)
+            currencies.create(currency_id=obj.pk, **form.cleaned_data, actor=actor_of(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Prices and orders are in it; one that is not needed is disabled."""
@@ -192,6 +192,9 @@ class LocationAdmin(ServiceAdmin):
     list_display = ["name", "slug", "enabled"]
     fields = ["name", "slug"]
     readonly_fields = ["slug"]
+
+    def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
+        locations.rename(obj.pk, obj.name, actor=actor_of(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -249,9 +252,9 @@ class StoreSettingsAdmin(ServiceAdmin):
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         code = changed.pop("default_currency", "")
         if code:
-            currencies.change(currencies.by_code()[code].pk, default=True)
+            currencies.change(currencies.by_code()[code].pk, default=True, actor=actor_of(request))
         if changed:
-            store.change(**changed)
+            store.change(**changed, actor=actor_of(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

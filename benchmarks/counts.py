@@ -35,8 +35,8 @@ CLIENT_ID = "bench"
 
 def bench() -> None:
     call_command("migrate", verbosity=0)
-    api.create_client(CLIENT_ID, "Benchmark", storefront=True)
-    payments.set_gateway("manual", enabled=True)
+    api.create_client(CLIENT_ID, "Benchmark", storefront=True, actor=SYSTEM)
+    payments.set_gateway("manual", enabled=True, actor=SYSTEM)
     print(f"Making {LINES:,} products ...")
     fill_orders.fill(
         products=LINES, entries=2 * LINES, orders=0, now=clock.now(), tell=lambda what: None

@@ -43,8 +43,8 @@ def bench(server: Server, folder: Path) -> None:
 
 
 def fill() -> list[uuid.UUID]:
-    api.create_client(CLIENT_ID, "Benchmark", storefront=True)
-    payments.set_gateway("manual", enabled=True)
+    api.create_client(CLIENT_ID, "Benchmark", storefront=True, actor=SYSTEM)
+    payments.set_gateway("manual", enabled=True, actor=SYSTEM)
     return [
         products.create(
             name=f"Product {number}",

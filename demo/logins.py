@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
+from api.actors import SYSTEM
 from api.services import create_client
 from backoffice import roles
 
@@ -30,5 +31,5 @@ def create() -> None:
     User.objects.bulk_create(people)
     for name, role in LOGINS.items():
         User.objects.get(username=name).groups.add(Group.objects.get(name=role))
-    create_client("demo", "Back office", secret=settings.DEMO_CLIENT_SECRET)
-    create_client("demo-storefront", "Storefront", storefront=True)
+    create_client("demo", "Back office", secret=settings.DEMO_CLIENT_SECRET, actor=SYSTEM)
+    create_client("demo-storefront", "Storefront", storefront=True, actor=SYSTEM)

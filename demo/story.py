@@ -15,6 +15,7 @@ from functools import partial
 from django.db import connection
 
 from api import store
+from api.actors import SYSTEM
 from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
@@ -33,8 +34,8 @@ def tell(now: datetime) -> None:
     with _hurried():
         Gateway.objects.get_or_create(slug="test", defaults={"name": "Test"})
         for slug in ("manual", "test"):
-            payments.set_gateway(slug, enabled=True)
-        store.change(custom_items_by_shoppers=True)
+            payments.set_gateway(slug, enabled=True, actor=SYSTEM)
+        store.change(custom_items_by_shoppers=True, actor=SYSTEM)
         written(now).replay()
 
 

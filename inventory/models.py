@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
@@ -202,6 +203,12 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency_id}"
+
+    def written(self) -> str:
+        """Write the price as it stays on record, whatever becomes of its currency: 12.50."""
+        digits = self.currency.decimal_places
+        untaxed = "" if self.includes_tax else ", tax not included"
+        return f"{Decimal(self.amount).scaleb(-digits):.{digits}f}{untaxed}"
 
 
 class Action(models.TextChoices):

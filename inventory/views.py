@@ -226,7 +226,7 @@ class CurrenciesView(_CurrencyAnswers):
     @once(again=_CurrencyAnswers.created)
     def post(self, request: Request, key: Key | None) -> Response:
         fields = self.validated(serializers.CurrencyBody)
-        return self.created(currencies.create(**fields, key=key).pk)
+        return self.created(currencies.create(**fields, actor=self.caller.actor, key=key).pk)
 
 
 class CurrencyView(_CurrencyAnswers):
@@ -236,10 +236,10 @@ class CurrencyView(_CurrencyAnswers):
     @once(again=_CurrencyAnswers.answered)
     def put(self, request: Request, key: Key | None, currency_id: uuid.UUID) -> Response:
         fields = self.validated(serializers.CurrencyChanges)
-        currencies.change(currency_id, **fields, key=key)
+        currencies.change(currency_id, **fields, actor=self.caller.actor, key=key)
         return self.answered(currency_id)
 
     @once(again=deleted)
     def delete(self, request: Request, key: Key | None, currency_id: uuid.UUID) -> Response:
-        currencies.delete(currency_id, key=key)
+        currencies.delete(currency_id, actor=self.caller.actor, key=key)
         return deleted()

@@ -219,5 +219,5 @@ class GatewayView(ApiView):
     @once(again=answered)
     def put(self, request: Request, key: Key | None, slug: str) -> Response:
         changes = self.validated(serializers.GatewayChanges)
-        payments.set_gateway(slug, key=key, **changes)
+        payments.set_gateway(slug, **changes, actor=self.caller.actor, key=key)
         return self.answered(slug)

@@ -29,7 +29,10 @@ KEPT = {
 }
 
 # Whose rows a trigger keeps from being deleted.
-APPEND_ONLY = ("inventory_stock", "inventory_stocktransaction", "orders_orderevent")
+APPEND_ONLY = (
+    *("inventory_stock", "inventory_stocktransaction", "orders_orderevent"),
+    "api_change",
+)
 
 
 def pytest_configure() -> None:

@@ -180,7 +180,7 @@ def shop(books_agree: None) -> None:
     unpaid_order({shirt: 1})
     filled_cart({shirt: 1})
     api_client()
-    store.change(name="Harbour Goods")
+    store.change(name="Harbour Goods", actor=MERCHANT)
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )

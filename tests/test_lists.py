@@ -309,7 +309,7 @@ def _log(count: int) -> str:
 def _currencies(count: int) -> str:
     # A store has at most ten.
     for number in range(Currency.objects.count(), min(count, currencies.CURRENCIES_MAX)):
-        currencies.create(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}", actor=MERCHANT)
     return "/v2/currencies"
 
 
@@ -402,7 +402,7 @@ def test_what_is_never_paged_is_short():
 
 @pytest.mark.parametrize("path", PAGED)
 def test_t36_every_list_is_walked_to_its_end(back_office, path):
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
     address = COSTS[path](7)
 
     whole = back_office.get(f"{address}?page[limit]=10").json()["data"]
@@ -413,7 +413,7 @@ def test_t36_every_list_is_walked_to_its_end(back_office, path):
 
 @pytest.mark.parametrize("path", PAGED)
 def test_each_page_of_a_walk_costs_the_same(back_office, path):
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
     address = f"{COSTS[path](7)}?page[limit]=1"
     first = back_office.get(address).json()
     second = back_office.get(first["links"]["next"]).json()
@@ -425,7 +425,7 @@ def test_each_page_of_a_walk_costs_the_same(back_office, path):
 
 @pytest.mark.parametrize("path", PAGED)
 def test_a_walk_goes_on_only_from_where_it_was(back_office, path):
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
     address = COSTS[path](2)
     following = back_office.get(f"{address}?page[limit]=1").json()["links"]["next"]
 
@@ -441,7 +441,7 @@ def test_a_walk_goes_on_only_from_where_it_was(back_office, path):
 
 @pytest.mark.parametrize("path", COSTS)
 def test_a_list_of_25_costs_as_many_statements_as_a_list_of_1(back_office, path):
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
 
     def cost(count: int) -> int:
         address = f"{COSTS[path](count)}?include=items"

@@ -128,7 +128,7 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
     payments.pay(
         authorized.pk, PaymentRequest("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
     )
-    currencies.create(code="EUR", format="€{price}")
+    currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
     unknown = str(uuid.UUID(int=1))
     return {
         "product_id": [str(shirt.pk), str(cap.pk), str(draft.pk), unknown],

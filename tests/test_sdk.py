@@ -9,7 +9,7 @@ import pytest
 
 from api import store
 from config.supervisor import PROJECT
-from tests.factories import api_client, product
+from tests.factories import MERCHANT, api_client, product
 from tests.node import installed, run
 
 API = (PROJECT / "docs" / "api.md").read_text()
@@ -26,7 +26,7 @@ SDKS = {
 def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, live_server, tmp_path):
     methods = tmp_path / "methods.json"
     office, storefront = api_client(SECRET), api_client(secret="")
-    store.change(custom_items_by_shoppers=True)
+    store.change(custom_items_by_shoppers=True, actor=MERCHANT)
 
     run(
         [installed(), "--test", "--test-reporter=spec", "run.js"],

@@ -37,12 +37,13 @@ class PricesTab(ProductPage):
             amounts={code: price.amount for code, price in before.items()},
         )
 
+        case = ProductCase(request, product)
+
         def save() -> str:
             """Change what was changed on the form, so that two people's changes can both stand."""
-            products.change_prices(product.pk, form.changed)
+            products.change_prices(product.pk, form.changed, actor=case.actor)
             return "The prices were changed."
 
-        case = ProductCase(request, product)
         if request.method == "POST" and form.is_valid() and carry_out(case, save, form):
             return redirect("admin:inventory_product_prices", product.pk)
         shown = [

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import IntegrityError, connection
 from django.db.models import ProtectedError
 
-from api import clock
+from api import changes, clock
+from api.actors import Actor
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
@@ -49,7 +50,7 @@ def _refreshing_cache(service: Callable[P, R]) -> Callable[P, R]:
 @_refreshing_cache
 @in_transaction
 def create(
-    *, currency_id: uuid.UUID | None = None, key: Key | None = None, **fields: Any
+    *, actor: Actor, currency_id: uuid.UUID | None = None, key: Key | None = None, **fields: Any
 ) -> Currency:
     """Make a currency. Without `decimal_places` it has the digits that it has in the world.
 
@@ -60,13 +61,16 @@ def create(
     currencies = Currency.objects.lock_all()
     if len(currencies) >= CURRENCIES_MAX:
         raise TooManyCurrencies
-    _write(currency, currencies, _with_digits(fields))
+    _write(currency, currencies, _with_digits(fields), actor)
+    changes.created(actor, currency)
     return currency
 
 
 @_refreshing_cache
 @in_transaction
-def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> Currency:
+def change(
+    currency_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **fields: Any
+) -> Currency:
     """Change the given fields and leave the rest. A new default replaces the one before.
 
     Another code brings its own digits along, where no `decimal_places` are given.
@@ -87,7 +91,8 @@ def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> 
     )
     if means_other and currency.is_in_use():
         raise CurrencyInUse
-    _write(currency, currencies, fields)
+    with changes.recorded(actor, currency):
+        _write(currency, currencies, fields, actor)
     if means_other:
         _require_unreferenced()
     return currency
@@ -95,7 +100,7 @@ def change(currency_id: uuid.UUID, *, key: Key | None = None, **fields: Any) -> 
 
 @_refreshing_cache
 @in_transaction
-def delete(currency_id: uuid.UUID, *, key: Key | None = None) -> None:
+def delete(currency_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> None:
     """Raises: CurrencyNotFound, CurrencyIsDefault, CurrencyInUse."""
     claim(key, currency_id)
     currency = _of(currency_id, Currency.objects.lock_all())
@@ -103,6 +108,7 @@ def delete(currency_id: uuid.UUID, *, key: Key | None = None) -> None:
         raise CurrencyIsDefault
     if currency.is_in_use():
         raise CurrencyInUse
+    changes.deleted(actor, currency)
     try:
         currency.delete()
     except ProtectedError as error:
@@ -145,7 +151,9 @@ def _of(currency_id: uuid.UUID, currencies: Sequence[Currency]) -> Currency:
     raise CurrencyNotFound
 
 
-def _write(currency: Currency, currencies: Sequence[Currency], fields: Mapping[str, Any]) -> None:
+def _write(
+    currency: Currency, currencies: Sequence[Currency], fields: Mapping[str, Any], actor: Actor
+) -> None:
     for name, value in fields.items():
         setattr(currency, name, value)
     currency.require_unambiguous()
@@ -154,8 +162,11 @@ def _write(currency: Currency, currencies: Sequence[Currency], fields: Mapping[s
     if any(other.code == currency.code and other.pk != currency.pk for other in currencies):
         raise CurrencyTaken
     currency.updated_at = clock.now()
-    if currency.default:
-        Currency.objects.exclude(pk=currency.pk).update(default=False)
+    for other in currencies:
+        if currency.default and other.default and other.pk != currency.pk:
+            with changes.recorded(actor, other):
+                other.default = False
+                other.save(update_fields=["default"])
     currency.save()
 
 

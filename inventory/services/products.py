@@ -1,7 +1,8 @@
 """Products, their prices, and whether their stock is managed."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +10,22 @@ from django.db import IntegrityError
 from django.db.models import Q
 from django.utils.text import slugify
 
-from api import clock
+from api import changes, clock
 from api.actors import Actor
-from api.errors import Standing, refusal_of
+from api.errors import Refusal, Standing, refusal_of
 from api.idempotency import Key, claim
 from api.ids import uuid7
+from api.models import Change
 from api.transactions import Stale, in_transaction
 from inventory.errors import (
     CurrencyUnknown,
     ProductNotFound,
     SlugTaken,
     StockExists,
+    StockNotFound,
     UnitsAllocated,
 )
-from inventory.models import BY_HAND, Action, Price, Product, Stock
+from inventory.models import BY_HAND, DEFAULT_LOCATION_ID, Action, Price, Product, Stock
 from inventory.services import currencies
 from inventory.services.stock import lock_managed, lock_one, move
 from inventory.services.writing import Cause
@@ -63,6 +66,7 @@ def create(
         _save_with_free_slug(product)
     _set_prices(product, prices)
     Stock.objects.create(product=product, managed=manage_stock)
+    changes.created(actor, product, _state(product))
     if initial_stock:
         stock = lock_managed(product.pk)
         _increment_initially(stock, initial_stock, actor)
@@ -106,39 +110,41 @@ def update(
     become unmanaged while units are allocated.
     """
     claim(key, product_id)
-    product = _lock_product(product_id)
-    for name, value in fields.items():
-        setattr(product, name, value)
-    product.updated_at = clock.now()
-    product.save(update_fields=[*fields, "updated_at"])
-    if prices is not None:
-        _replace_prices(product, prices)
-    if manage_stock is not None:
-        stock = lock_one(product_id)
-        if manage_stock and not stock.managed:
-            _set_managed(stock, True)
-        elif stock.managed and not manage_stock:
-            _write_off(stock, actor)
+    with _changing(product_id, actor) as product:
+        for name, value in fields.items():
+            setattr(product, name, value)
+        product.updated_at = clock.now()
+        product.save(update_fields=[*fields, "updated_at"])
+        if prices is not None:
+            _replace_prices(product, prices)
+        if manage_stock is not None:
+            stock = lock_one(product_id)
+            if manage_stock and not stock.managed:
+                _set_managed(stock, True)
+            elif stock.managed and not manage_stock:
+                _write_off(stock, actor)
     return product
 
 
 @in_transaction
-def change_prices(product_id: uuid.UUID, amounts: Mapping[str, int | None]) -> None:
+def change_prices(
+    product_id: uuid.UUID, amounts: Mapping[str, int | None], *, actor: Actor
+) -> None:
     """Change the prices in the given currencies and leave the others; None removes a price.
 
     Raises: ProductNotFound, CurrencyUnknown.
     """
-    product = _lock_product(product_id)
-    product.updated_at = clock.now()
-    product.save(update_fields=["updated_at"])
-    old_prices = {price.currency_id: price for price in product.prices.all()}
-    product.prices.filter(currency_id__in=amounts).delete()
-    prices = [
-        Money(code, amount, code not in old_prices or old_prices[code].includes_tax)
-        for code, amount in amounts.items()
-        if amount is not None
-    ]
-    _set_prices(product, prices)
+    with _changing(product_id, actor) as product:
+        product.updated_at = clock.now()
+        product.save(update_fields=["updated_at"])
+        old_prices = {price.currency_id: price for price in product.prices.all()}
+        product.prices.filter(currency_id__in=amounts).delete()
+        prices = [
+            Money(code, amount, code not in old_prices or old_prices[code].includes_tax)
+            for code, amount in amounts.items()
+            if amount is not None
+        ]
+        _set_prices(product, prices)
 
 
 @in_transaction
@@ -155,13 +161,13 @@ def start_managing(
     Raises: ProductNotFound; StockExists for any other; Moved.
     """
     claim(key, product_id)
-    _lock_product(product_id)
-    stock = lock_one(product_id, seen=seen)
-    if stock.managed and stock.sequence:
-        raise StockExists
-    _set_managed(stock, True)
-    if quantity:
-        _increment_initially(stock, quantity, actor)
+    with _changing(product_id, actor):
+        stock = lock_one(product_id, seen=seen)
+        if stock.managed and stock.sequence:
+            raise StockExists
+        _set_managed(stock, True)
+        if quantity:
+            _increment_initially(stock, quantity, actor)
 
 
 @in_transaction
@@ -177,9 +183,10 @@ def stop_managing(
     Raises: StockNotFound; UnitsAllocated; Moved.
     """
     claim(key, product_id)
-    stock = lock_one(product_id, seen=seen)
-    stock.require_managed()
-    _write_off(stock, actor)
+    with _changing(product_id, actor, unknown=StockNotFound):
+        stock = lock_one(product_id, seen=seen)
+        stock.require_managed()
+        _write_off(stock, actor)
 
 
 @in_transaction
@@ -195,12 +202,12 @@ def archive(
     Raises: ProductNotFound; UnitsAllocated; Moved.
     """
     claim(key, product_id)
-    product = _lock_product(product_id)
-    product.archived_at = product.updated_at = clock.now()
-    product.save(update_fields=["archived_at", "updated_at"])
-    stock = lock_one(product_id, seen=seen)
-    if stock.managed:
-        _write_off(stock, actor)
+    with _changing(product_id, actor, Change.What.DELETED) as product:
+        product.archived_at = product.updated_at = clock.now()
+        product.save(update_fields=["archived_at", "updated_at"])
+        stock = lock_one(product_id, seen=seen)
+        if stock.managed:
+            _write_off(stock, actor)
 
 
 def _write_off(stock: Stock, actor: Actor) -> None:
@@ -223,11 +230,38 @@ def _increment_initially(stock: Stock, quantity: int, actor: Actor) -> None:
     move([stock], [Action.INCREMENT], {stock.product_id: quantity}, cause, by_order=BY_HAND)
 
 
-def _lock_product(product_id: uuid.UUID) -> Product:
+# What people changed of a product is on record, except for movements: they have the log.
+
+
+@contextmanager
+def _changing(
+    product_id: uuid.UUID,
+    actor: Actor,
+    what: Change.What = Change.What.CHANGED,
+    *,
+    unknown: type[Refusal] = ProductNotFound,
+) -> Iterator[Product]:
+    """Lock a product, and put on record what the block changes of it. Raises: `unknown`."""
+    product = _lock_product(product_id, unknown)
+    with changes.recorded(actor, product, what, state=lambda: _state(product)):
+        yield product
+
+
+def _state(product: Product) -> changes.State:
+    managed = Stock.objects.filter(product=product).values_list("managed", flat=True)
+    prices = product.prices.order_by("currency").select_related("currency")
+    return {
+        **changes.fields_of(product),
+        **{f"price_in_{price.currency_id}": price.written() for price in prices},
+        "stock_managed": managed.get(location=DEFAULT_LOCATION_ID),
+    }
+
+
+def _lock_product(product_id: uuid.UUID, unknown: type[Refusal]) -> Product:
     products = Product.objects.kept().select_for_update(no_key=True)
     product = products.filter(pk=product_id).first()
     if product is None:
-        raise ProductNotFound
+        raise unknown
     return product
 
 

@@ -17,7 +17,7 @@ from django.db import OperationalError
 from django.db.models import QuerySet
 from procrastinate.contrib.django import app
 
-from api import clock, compiled
+from api import changes, clock, compiled
 from api.actors import SYSTEM, Actor
 from api.errors import Busy, Refusal, Standing
 from api.idempotency import Key, claim
@@ -712,18 +712,24 @@ def begin_cancel(
 
 @in_transaction
 def set_gateway(
-    slug: str, *, enabled: bool | None = None, name: str | None = None, key: Key | None = None
+    slug: str,
+    *,
+    actor: Actor,
+    enabled: bool | None = None,
+    name: str | None = None,
+    key: Key | None = None,
 ) -> Gateway:
     """Raises: GatewayNotFound; GatewayNotConfigured for a gateway whose keys are missing."""
-    gateway = gateway_named(slug)
-    claim(key, gateway.slug)
+    claim(key, slug)
+    gateway = gateway_named(slug, known_gateways().select_for_update(no_key=True))
     if enabled and not is_usable(slug):
         raise GatewayNotConfigured
-    changes = {"enabled": enabled, "name": name}
-    changed = {field: value for field, value in changes.items() if value is not None}
-    for field, value in changed.items():
-        setattr(gateway, field, value)
-    gateway.save(update_fields=list(changed))
+    wanted = {"enabled": enabled, "name": name}
+    with changes.recorded(actor, gateway):
+        for field, value in wanted.items():
+            if value is not None:
+                setattr(gateway, field, value)
+        gateway.save(update_fields=list(wanted))
     return gateway
 
 
@@ -737,9 +743,10 @@ def known_gateways() -> QuerySet[Gateway]:
     return Gateway.objects.filter(slug__in=gateways.known())
 
 
-def gateway_named(slug: str) -> Gateway:
+def gateway_named(slug: str, among: QuerySet[Gateway] | None = None) -> Gateway:
     """Raises: GatewayNotFound."""
-    gateway = known_gateways().filter(slug=slug).first()
+    among = known_gateways() if among is None else among
+    gateway = among.filter(slug=slug).first()
     if gateway is None:
         raise GatewayNotFound
     return gateway

@@ -11,7 +11,7 @@ from api.models import StoreSettings
 from api.settings_views import ADDRESS_MANDATORY_FIELDS
 from orders.serializers import Address
 from tests.concurrency import run_together
-from tests.factories import filled_cart, product
+from tests.factories import MERCHANT, filled_cart, product
 from tests.http import Api, administrator, shopper, statements
 
 pytestmark = pytest.mark.django_db
@@ -172,10 +172,10 @@ def test_the_environment_says_how_long_a_cart_lives_until_a_merchant_does(settin
     settings.CART_EXPIRY_DAYS = 14
     assert store.current().cart_expiry_days == 14
 
-    store.change(page_length=50)
+    store.change(page_length=50, actor=MERCHANT)
     assert store.current().cart_expiry_days == 14
 
-    store.change(cart_expiry_days=3)
+    store.change(cart_expiry_days=3, actor=MERCHANT)
     assert store.current().cart_expiry_days == 3
 
 
@@ -197,9 +197,9 @@ def test_the_settings_cost_a_statement_now_and_then_only(monkeypatch, settings):
 @pytest.mark.django_db(transaction=True)
 def test_first_changes_at_once_all_count():
     outcomes = run_together(
-        lambda: store.change(page_length=50),
-        lambda: store.change(cart_expiry_days=30),
-        lambda: store.change(show_all_carts=False),
+        lambda: store.change(page_length=50, actor=MERCHANT),
+        lambda: store.change(cart_expiry_days=30, actor=MERCHANT),
+        lambda: store.change(show_all_carts=False, actor=MERCHANT),
     )
 
     assert outcomes == [None] * 3

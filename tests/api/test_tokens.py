@@ -11,7 +11,7 @@ from api import services, tokens
 from api.actors import Actor
 from api.models import ApiClient
 from api.tokens import ADMINISTRATOR, SHOPPER, BadCredentials, BadToken
-from tests.factories import api_client
+from tests.factories import MERCHANT, api_client
 
 pytestmark = pytest.mark.django_db
 
@@ -347,7 +347,9 @@ def test_what_cannot_be_renewed_makes_another_shopper(settings):
 
 
 def test_a_new_client_gets_a_secret_of_its_own():
-    secrets = {services.create_client(client_id, "Shop") for client_id in ("one", "two")}
+    secrets = {
+        services.create_client(client_id, "Shop", actor=MERCHANT) for client_id in ("one", "two")
+    }
 
     assert len(secrets) == 2
     assert all(len(secret) >= 43 for secret in secrets)

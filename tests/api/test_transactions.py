@@ -22,7 +22,7 @@ from api.transactions import (
 from inventory.errors import SkuTaken
 from inventory.models import Price, Product
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.factories import api_client, product
+from tests.factories import MERCHANT, api_client, product
 from tests.http import administrator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,7 +84,7 @@ def test_a_service_that_raises_leaves_nothing():
 
 def test_a_service_begins_its_own_transaction_and_never_joins_another():
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable atomic block"):
-        services.create_client("shop", "Shop")
+        services.create_client("shop", "Shop", actor=MERCHANT)
 
     assert not ApiClient.objects.exists()
 
@@ -290,10 +290,10 @@ def test_f19_a_thread_that_lost_its_connection_gets_a_new_one_for_its_next_work(
 
 
 def test_a_violated_constraint_becomes_the_refusal_that_names_it():
-    services.create_client("shop", "Shop")
+    services.create_client("shop", "Shop", actor=MERCHANT)
 
     with pytest.raises(ClientIdTaken):
-        services.create_client("shop", "Another")
+        services.create_client("shop", "Another", actor=MERCHANT)
 
 
 def test_a_refusal_of_any_app_is_found_by_its_constraint():

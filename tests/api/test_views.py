@@ -859,7 +859,7 @@ def ceasing_to_manage() -> Call:
 
 
 def deleting_a_currency() -> Call:
-    euro = currencies.create(code="EUR", format="{price}")
+    euro = currencies.create(code="EUR", format="{price}", actor=MERCHANT)
     return Call("DELETE", f"/v2/currencies/{euro.pk}", {}, {"x": 1}, Currency.objects.count)
 
 

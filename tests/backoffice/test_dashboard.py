@@ -47,7 +47,7 @@ def test_the_dashboard_of_a_new_store_says_what_each_part_will_tell(admin_client
 
 
 def test_stock_is_low_by_the_products_own_threshold_or_the_stores():
-    store.change(low_stock_threshold=5)
+    store.change(low_stock_threshold=5, actor=MERCHANT)
     out, low = product(0, name="B"), product(5, name="C")
     product(6)
     early, late = product(50, low_stock_threshold=50), product(2, low_stock_threshold=1)

@@ -11,7 +11,7 @@ from api.models import StoreSettings
 from inventory.models import Currency
 from inventory.services import currencies
 from tests.backoffice.pages import text
-from tests.factories import product
+from tests.factories import MERCHANT, product
 
 pytestmark = pytest.mark.django_db
 
@@ -81,10 +81,10 @@ def test_what_was_typed_counts_at_once(owner):
 
 
 def test_what_was_left_alone_keeps_what_somebody_else_typed_meanwhile(owner):
-    store.change(cart_expiry_days=30)
+    store.change(cart_expiry_days=30, actor=MERCHANT)
 
     owner.post(PAGE, sent(cart_expiry_days="30", page_length="50"))
-    store.change(cart_expiry_days=14)
+    store.change(cart_expiry_days=14, actor=MERCHANT)
     owner.post(PAGE, sent(cart_expiry_days="14", page_length="10"))
 
     assert (store.current().cart_expiry_days, store.current().page_length) == (14, 10)
@@ -138,13 +138,13 @@ def test_environment_names_the_time_zone_until_the_store_does(owner, settings):
 
 
 def test_a_time_zone_that_this_machine_does_not_know_stops_nobody(owner):
-    store.change(time_zone="Atlantis/Capital")
+    store.change(time_zone="Atlantis/Capital", actor=MERCHANT)
 
     assert owner.get(PAGE).status_code == 200
 
 
 def test_default_currency_moves_from_one_to_another(owner):
-    currencies.create(code="EUR", format="{price} €", enabled=True)
+    currencies.create(code="EUR", format="{price} €", enabled=True, actor=MERCHANT)
 
     owner.post(PAGE, sent(default_currency="EUR"))
 

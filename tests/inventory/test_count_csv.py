@@ -199,7 +199,7 @@ def test_f39_what_is_wrong_with_a_line_stands_at_the_line(line, said):
     ],
 )
 def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, moment):
-    store.change(time_zone="Europe/Berlin")
+    store.change(time_zone="Europe/Berlin", actor=MERCHANT)
 
     content = f"sku,count,counted_at\nA,5,{written}\n"
     [line] = count_csv.read(content.encode(), now=NOON).lines

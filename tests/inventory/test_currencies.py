@@ -18,7 +18,7 @@ from inventory.models import Currency, CurrencyQuerySet, Product
 from inventory.services import currencies
 from inventory.services.products import Money
 from tests.concurrency import run_together, wait_until_somebody_waits
-from tests.factories import product, unpaid_order
+from tests.factories import MERCHANT, product, unpaid_order
 from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_only_the_code_is_needed(back_office):
 
 def test_shoppers_read_currencies_and_change_none(back_office):
     storefront = shopper()
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
 
     listed = storefront.get("/v2/currencies").json()
 
@@ -97,7 +97,7 @@ def test_shoppers_read_currencies_and_change_none(back_office):
 
 def test_a_long_list_costs_as_many_statements_as_a_short_one(back_office):
     for number in range(9):
-        currencies.create(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}", actor=MERCHANT)
     back_office.get("/v2/currencies")
 
     short = statements(lambda: back_office.get("/v2/currencies?page[limit]=1"))
@@ -116,7 +116,7 @@ def test_t17_a_currency_has_its_own_digits_unless_told_otherwise(back_office, co
 
 
 def test_t17_another_code_brings_its_own_digits_along(back_office):
-    euro = path(currencies.create(code="EUR"))
+    euro = path(currencies.create(code="EUR", actor=MERCHANT))
     changes = [
         ({"code": "JPY"}, 0),
         ({"code": "JPY", "format": "¥{price}"}, 0),
@@ -135,7 +135,7 @@ def test_t17_another_code_brings_its_own_digits_along(back_office):
 def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_office):
     for answer in (
         back_office.post("/v2/currencies", {"code": "usd"}),
-        back_office.put(path(currencies.create(code="EUR")), {"code": "USD"}),
+        back_office.put(path(currencies.create(code="EUR", actor=MERCHANT)), {"code": "USD"}),
     ):
         error = refused(answer, 409, "currency_taken")
         assert error["title"] == "Currency already exists"
@@ -174,7 +174,7 @@ def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_offic
     ],
 )
 def test_a_wrong_currency_is_neither_made_nor_changed_to(back_office, fields, status):
-    made = currencies.create(code="EUR")
+    made = currencies.create(code="EUR", actor=MERCHANT)
     before = Currency.objects.values().get(code="EUR")
 
     for answer in (
@@ -188,7 +188,7 @@ def test_a_wrong_currency_is_neither_made_nor_changed_to(back_office, fields, st
 
 
 def test_a_separator_may_be_a_space_or_nothing(back_office):
-    made = currencies.create(code="EUR")
+    made = currencies.create(code="EUR", actor=MERCHANT)
 
     spaced = back_office.put(path(made), {"decimal_point": ",", "thousand_separator": " "})
     joined = back_office.put(path(made), {"thousand_separator": ""})
@@ -210,7 +210,7 @@ def test_an_unknown_currency_is_not_found(back_office):
 
 
 def test_another_default_takes_the_place_of_the_one_before(back_office):
-    euro = currencies.create(code="EUR")
+    euro = currencies.create(code="EUR", actor=MERCHANT)
     shirt = product(prices=[Money("EUR", 900), Money("USD", 1000)])
 
     answer = back_office.put(path(euro), {"default": True})
@@ -232,7 +232,7 @@ def test_the_default_is_neither_given_up_nor_disabled(back_office, change):
 
 
 def test_a_disabled_currency_does_not_become_the_default(back_office):
-    euro = currencies.create(code="EUR", enabled=False)
+    euro = currencies.create(code="EUR", enabled=False, actor=MERCHANT)
 
     for answer in (
         back_office.put(path(euro), {"default": True}),
@@ -244,7 +244,7 @@ def test_a_disabled_currency_does_not_become_the_default(back_office):
 
 
 def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
-    euro = currencies.create(code="EUR")
+    euro = currencies.create(code="EUR", actor=MERCHANT)
     back_office.put(path(euro), {"enabled": False})
 
     answer = back_office.get(f"/v2/products/{product().pk}", X_MOLTIN_CURRENCY="EUR")
@@ -253,10 +253,10 @@ def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
 
 
 def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
-    priced = currencies.create(code="EUR")
+    priced = currencies.create(code="EUR", actor=MERCHANT)
     product(prices=[Money("EUR", 1)])
     unpaid_order({product(stock=1): 1})
-    currencies.create(code="CHF", default=True)
+    currencies.create(code="CHF", default=True, actor=MERCHANT)
 
     for used in (priced, dollar()):
         refused(back_office.delete(path(used)), 409, "currency_in_use")
@@ -267,7 +267,7 @@ def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
 
 
 def test_a_currency_nobody_uses_is_renamed_and_deleted(back_office):
-    euro = currencies.create(code="EUR")
+    euro = currencies.create(code="EUR", actor=MERCHANT)
 
     renamed = back_office.put(path(euro), {"code": "CHF", "decimal_places": 4})
     deleted = back_office.delete(path(euro))
@@ -279,7 +279,7 @@ def test_a_currency_nobody_uses_is_renamed_and_deleted(back_office):
 
 def test_a_store_has_at_most_10_currencies(back_office):
     for number in range(9):
-        currencies.create(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}", actor=MERCHANT)
 
     refused(back_office.post("/v2/currencies", YEN), 422, "too_many_currencies")
 
@@ -304,10 +304,10 @@ def test_what_another_process_made_is_known_at_once():
 
 
 def test_every_change_is_dated(back_office):
-    euro = currencies.create(code="EUR")
+    euro = currencies.create(code="EUR", actor=MERCHANT)
 
     with clock.replaced(itertools.repeat(clock.now() + timedelta(minutes=5)).__next__):
-        currencies.change(euro.pk, format="€{price}")
+        currencies.change(euro.pk, format="€{price}", actor=MERCHANT)
 
     changed = Currency.objects.get(pk=euro.pk)
     assert changed.updated_at > changed.created_at == euro.created_at
@@ -315,10 +315,10 @@ def test_every_change_is_dated(back_office):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_currencies_made_the_default_at_once_one_is():
-    made = [currencies.create(code=code) for code in ("AAA", "BBB", "CCC", "DDD")]
+    made = [currencies.create(code=code, actor=MERCHANT) for code in ("AAA", "BBB", "CCC", "DDD")]
 
     def make_default(currency: Currency) -> Any:
-        return lambda: currencies.change(currency.pk, default=True)
+        return lambda: currencies.change(currency.pk, default=True, actor=MERCHANT)
 
     outcomes = run_together(*map(make_default, made))
 
@@ -328,7 +328,7 @@ def test_of_currencies_made_the_default_at_once_one_is():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_price_in_a_currency_that_another_process_has_just_deleted_is_refused():
-    currencies.create(code="EUR")
+    currencies.create(code="EUR", actor=MERCHANT)
     currencies.by_code()
     Currency.objects.filter(code="EUR").delete()
 
@@ -340,7 +340,7 @@ def test_a_price_in_a_currency_that_another_process_has_just_deleted_is_refused(
 
 @pytest.mark.django_db(transaction=True)
 def test_of_codes_made_at_once_one_is():
-    outcomes = run_together(*[lambda: currencies.create(code="EUR")] * 4)
+    outcomes = run_together(*[lambda: currencies.create(code="EUR", actor=MERCHANT)] * 4)
 
     assert len([made for made in outcomes if isinstance(made, Currency)]) == 1
     assert {type(one).__name__ for one in outcomes} == {"Currency", "CurrencyTaken"}
@@ -354,7 +354,7 @@ def two_made_for_the_last_place(
 ) -> Sequence[Any]:
     """Have one currency wait for another to be made, of which there is room for one alone."""
     for number in range(8):
-        currencies.create(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}", actor=MERCHANT)
     is_first = threading.Semaphore()
 
     def lock_and_let_the_other_wait(rows: CurrencyQuerySet) -> list[Currency]:
@@ -365,7 +365,8 @@ def two_made_for_the_last_place(
 
     monkeypatch.setattr(CurrencyQuerySet, "lock_all", lock_and_let_the_other_wait)
     codes = ("EUR", "JPY")
-    return run_together(*[partial(currencies.create, code=code) for code in codes])
+    create = partial(currencies.create, actor=MERCHANT)
+    return run_together(*[partial(create, code=code) for code in codes])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -415,7 +416,9 @@ def test_a_code_that_somebody_makes_meanwhile_is_refused_on_the_form(monkeypatch
     client, create = owner(), currencies.create
 
     def made_by_another_meanwhile(**fields: Any) -> Currency:
-        assert [type(made) for made in run_together(lambda: create(code="EUR"))] == [Currency]
+        assert [
+            type(made) for made in run_together(lambda: create(code="EUR", actor=MERCHANT))
+        ] == [Currency]
         return create(**fields)
 
     monkeypatch.setattr(currencies, "create", made_by_another_meanwhile)
@@ -429,7 +432,7 @@ def test_a_code_that_somebody_makes_meanwhile_is_refused_on_the_form(monkeypatch
 
 def test_the_eleventh_currency_is_refused_on_the_form():
     for number in range(9):
-        currencies.create(code=f"AA{chr(65 + number)}")
+        currencies.create(code=f"AA{chr(65 + number)}", actor=MERCHANT)
 
     answer = owner().post(f"{IN_ADMIN}add/", TYPED)
 
@@ -439,10 +442,10 @@ def test_the_eleventh_currency_is_refused_on_the_form():
 
 def test_what_is_changed_on_the_form_leaves_the_rest_as_others_have_made_it(monkeypatch):
     client, change = owner(), currencies.change
-    euro = currencies.create(code="EUR")
+    euro = currencies.create(code="EUR", actor=MERCHANT)
 
     def made_default_meanwhile(*args: Any, **fields: Any) -> Currency:
-        change(euro.pk, default=True)
+        change(euro.pk, default=True, actor=MERCHANT)
         return change(*args, **fields)
 
     monkeypatch.setattr(currencies, "change", made_default_meanwhile)

@@ -210,7 +210,7 @@ def test_an_order_moves_units_only_inside_the_transaction_that_locked_the_order(
     "change",
     [
         lambda made: products.update(made.pk, name="Cap", actor=MERCHANT),
-        lambda made: products.change_prices(made.pk, {"USD": 100}),
+        lambda made: products.change_prices(made.pk, {"USD": 100}, actor=MERCHANT),
         lambda made: products.start_managing(made.pk, 5, actor=MERCHANT),
         lambda made: products.archive(made.pk, actor=MERCHANT),
     ],

@@ -39,7 +39,7 @@ WRAPPING = {
 @pytest.fixture
 def storefront() -> Api:
     """Shoppers of a store that lets them add custom items."""
-    store.change(custom_items_by_shoppers=True)
+    store.change(custom_items_by_shoppers=True, actor=MERCHANT)
     return shopper()
 
 
@@ -49,7 +49,7 @@ def back_office() -> Api:
 
 
 def euro() -> Currency:
-    return currencies.create(code="EUR", format="€{price}")
+    return currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
 
 
 def wanted(made: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def test_a_list_of_carts_leaves_out_what_has_expired(back_office):
 
 def test_a_store_may_list_only_the_carts_of_customers_of_which_there_are_none(back_office):
     filled_cart({product(stock=5): 1})
-    store.change(show_all_carts=False)
+    store.change(show_all_carts=False, actor=MERCHANT)
 
     assert back_office.get("/v2/carts").json()["data"] == []
 
@@ -286,7 +286,7 @@ WAYS: dict[str, Any] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_t12_a_shopper_names_a_price_only_where_the_store_allows_it(storefront, back_office, way):
-    store.change(custom_items_by_shoppers=False)
+    store.change(custom_items_by_shoppers=False, actor=MERCHANT)
     assert back_office.post("/v2/carts/given/items", WRAPPING).status_code == 201
     body = WAYS[way]()
 
@@ -302,7 +302,7 @@ def test_t12_a_shopper_names_a_price_only_where_the_store_allows_it(storefront, 
 def test_t12_a_shopper_may_give_back_what_was_given_but_not_take_more_of_it(
     storefront, back_office
 ):
-    store.change(custom_items_by_shoppers=False)
+    store.change(custom_items_by_shoppers=False, actor=MERCHANT)
     [line] = back_office.post("/v2/carts/mine/items", WRAPPING).json()["data"]
     path = f"/v2/carts/mine/items/{line['id']}"
 
@@ -1067,7 +1067,7 @@ def test_a_check_that_is_deferred_comes_at_checkout(storefront, whose):
         settings = {"inventory_settings": {"defer_inventory_check": True}}
         storefront.post("/v2/carts", {"id": "mine", **settings})
     else:
-        store.change(defer_inventory_check=True)
+        store.change(defer_inventory_check=True, actor=MERCHANT)
 
     added = storefront.add_to_cart("mine", str(shirt.pk), 5)
     item = added.json()["data"][0]["id"]
@@ -1080,7 +1080,7 @@ def test_a_check_that_is_deferred_comes_at_checkout(storefront, whose):
 
 
 def test_a_cart_may_check_where_the_store_defers(storefront):
-    store.change(defer_inventory_check=True)
+    store.change(defer_inventory_check=True, actor=MERCHANT)
     put = {"inventory_settings": {"defer_inventory_check": False}}
 
     storefront.put("/v2/carts/mine", put)
@@ -1103,7 +1103,7 @@ def test_a_cart_that_expired_forgets_that_it_deferred_the_check(storefront):
 
 
 def test_a_cart_lives_as_long_as_the_store_says(storefront):
-    store.change(cart_expiry_days=30)
+    store.change(cart_expiry_days=30, actor=MERCHANT)
     cart = filled_cart({product(stock=5): 1})
 
     with clock.replaced(itertools.repeat(clock.now() + timedelta(days=29)).__next__):
@@ -1215,8 +1215,8 @@ def test_a_cart_is_not_begun_in_a_currency_that_another_process_has_just_deleted
 @pytest.mark.parametrize(
     "act",
     [
-        lambda euro: currencies.delete(euro.pk),
-        lambda euro: currencies.change(euro.pk, code="XXX"),
+        lambda euro: currencies.delete(euro.pk, actor=MERCHANT),
+        lambda euro: currencies.change(euro.pk, code="XXX", actor=MERCHANT),
     ],
     ids=["delete", "rename"],
 )

@@ -135,7 +135,7 @@ def test_the_test_gateway_is_for_the_demo_and_the_tests_only(order, settings):
     with pytest.raises(GatewayNotFound):
         gateways.adapter("test")
     with pytest.raises(GatewayNotFound):
-        payments.set_gateway("test", enabled=True)
+        payments.set_gateway("test", enabled=True, actor=MERCHANT)
     with pytest.raises(GatewayNotEnabled):
         pay_with(order, "ok")
 

@@ -74,7 +74,7 @@ def test_f27_the_key_of_a_refused_payment_is_free(gateway, shirt):
 
 def test_f27_the_same_key_is_answered_though_the_gateway_is_disabled_since(gateway, order):
     pay(order, key=key())
-    payments.set_gateway("fake", enabled=False)
+    payments.set_gateway("fake", enabled=False, actor=MERCHANT)
 
     with pytest.raises(Answered):
         pay(order, key=key())

@@ -300,7 +300,7 @@ def test_shoppers_use_the_manual_gateway_only_where_the_store_says_so(shirt, ord
 
 
 def test_a_disabled_or_unknown_gateway_is_refused(gateway, shirt, order):
-    payments.set_gateway("fake", enabled=False)
+    payments.set_gateway("fake", enabled=False, actor=MERCHANT)
 
     for slug in ("fake", "nobody"):
         with pytest.raises(GatewayNotEnabled):
@@ -311,12 +311,12 @@ def test_a_disabled_or_unknown_gateway_is_refused(gateway, shirt, order):
 
 
 def test_gateways_are_switched_and_named(gateway):
-    payments.set_gateway("fake", enabled=False, name="Cards")
+    payments.set_gateway("fake", enabled=False, name="Cards", actor=MERCHANT)
 
     found = payments.gateway_named("fake")
     assert (found.enabled, found.name) == (False, "Cards")
     with pytest.raises(GatewayNotFound):
-        payments.set_gateway("nobody", enabled=True)
+        payments.set_gateway("nobody", enabled=True, actor=MERCHANT)
 
 
 # Declined, and unknown.

@@ -436,7 +436,7 @@ def test_the_gateway_has_the_last_word_after_a_person(gateway, order):
 
 @pytest.fixture
 def patience_of_a_day(order: Order) -> None:
-    store.change(unpaid_order_expiry_hours=24, partly_paid_order_expiry_hours=48)
+    store.change(unpaid_order_expiry_hours=24, partly_paid_order_expiry_hours=48, actor=MERCHANT)
 
 
 def in_hours(hours: int) -> AbstractContextManager[None]:
@@ -467,7 +467,7 @@ def test_t15_an_unpaid_order_waits_for_14_days_unless_the_store_says_otherwise(
     assert (early, expired) == (0, 1)
     page = admin_client.get(f"/admin/orders/order/{order.pk}/change/")
     assert "expired unpaid" in page.content.decode()
-    store.change(unpaid_order_expiry_hours=0)
+    store.change(unpaid_order_expiry_hours=0, actor=MERCHANT)
     unpaid_order({shirt: 1})
     with in_hours(10_000):
         assert recovery.expire_orders() == 0

@@ -735,10 +735,10 @@ def test_stripe_needs_both_its_keys_of_one_mode_to_be_enabled(stripe, settings, 
     setattr(settings, name, key)
 
     with pytest.raises(GatewayNotConfigured):
-        payments.set_gateway("stripe", enabled=True)
+        payments.set_gateway("stripe", enabled=True, actor=MERCHANT)
     with pytest.raises(GatewayNotEnabled):
         pay(order)
-    assert payments.set_gateway("stripe", enabled=False).slug == "stripe"
+    assert payments.set_gateway("stripe", enabled=False, actor=MERCHANT).slug == "stripe"
 
 
 def test_a_payment_without_a_card_is_refused_before_any_stock_moves(stripe, order):

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from api import services
+from api.actors import COMMAND_LINE
 
 
 class Command(BaseCommand):
@@ -20,7 +21,9 @@ class Command(BaseCommand):
 
     def handle(self, *, client_id: str, name: str, storefront: bool, **options: Any) -> None:
         try:
-            secret = services.create_client(client_id, name or client_id, storefront=storefront)
+            secret = services.create_client(
+                client_id, name or client_id, storefront=storefront, actor=COMMAND_LINE
+            )
         except services.ClientIdTaken as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(f"client_id:     {client_id}")

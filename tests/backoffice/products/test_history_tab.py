@@ -279,7 +279,7 @@ def test_the_log_is_exported_oldest_first_with_the_orders_numbers(owner, a_week)
 
 
 def test_the_export_tells_times_in_the_stores_zone(owner, a_week):
-    store.change(time_zone="Asia/Tokyo")
+    store.change(time_zone="Asia/Tokyo", actor=MERCHANT)
 
     assert exported(owner, a_week)[0]["when"] == "2026-05-01T21:00:00+09:00"
 
@@ -288,7 +288,7 @@ def test_days_begin_at_the_stores_midnight(owner):
     late = datetime(2026, 5, 1, 16, tzinfo=UTC)
     with clock.replaced(lambda: late):
         shirt = product(1)
-    store.change(time_zone="Asia/Tokyo")
+    store.change(time_zone="Asia/Tokyo", actor=MERCHANT)
 
     assert found(owner, shirt, since="2026-05-02", until="2026-05-02") == [1]
     assert found(owner, shirt, until="2026-05-01") == []

@@ -27,7 +27,9 @@ def owner() -> Client:
 
 @pytest.fixture
 def euro() -> None:
-    currencies.create(code="EUR", format="{price} €", decimal_point=",", thousand_separator=".")
+    currencies.create(
+        code="EUR", format="{price} €", decimal_point=",", thousand_separator=".", actor=MERCHANT
+    )
 
 
 def tab(made: Product) -> str:
@@ -108,7 +110,7 @@ def test_prices_of_what_is_archived_are_not_changed(owner):
 
 
 def disable_euro() -> None:
-    currencies.change(Currency.objects.get(code="EUR").pk, enabled=False)
+    currencies.change(Currency.objects.get(code="EUR").pk, enabled=False, actor=MERCHANT)
 
 
 def test_a_price_in_a_disabled_currency_outlives_a_change_of_the_others(owner, euro):
@@ -154,9 +156,9 @@ def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro,
     shirt = product(price=1250)
     change = products.change_prices
 
-    def after_somebody_else(product_id: Any, amounts: Any) -> None:
-        run_together(lambda: change(product_id, {"EUR": 1100}))
-        change(product_id, amounts)
+    def after_somebody_else(product_id: Any, amounts: Any, **who: Any) -> None:
+        run_together(lambda: change(product_id, {"EUR": 1100}, **who))
+        change(product_id, amounts, **who)
 
     monkeypatch.setattr(products, "change_prices", after_somebody_else)
     owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})

@@ -1,0 +1,16 @@
+"""Where stock lies. Until there are several locations, the one there is can only be named."""
+
+import uuid
+
+from api import changes
+from api.actors import Actor
+from api.transactions import in_transaction
+from inventory.models import Location
+
+
+@in_transaction
+def rename(location_id: uuid.UUID, name: str, *, actor: Actor) -> None:
+    location = Location.objects.select_for_update(no_key=True).get(pk=location_id)
+    with changes.recorded(actor, location):
+        location.name = name
+        location.save(update_fields=["name"])
