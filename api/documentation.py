@@ -14,6 +14,7 @@ class OpenApiView(ApiView):
     authentication_classes = []
     permission_classes = []
     schema = None
+    revalidates = True
 
     def get(self, request: Request) -> Response:
         return Response(document())

@@ -1,4 +1,4 @@
-"""What every request passes through: its id, and what browsers may do with the answer."""
+"""What every request passes through: its id, compression, and what browsers may do with answers."""
 
 import re
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
+from django.utils.cache import patch_vary_headers
 
 from api.ids import uuid7
 from api.policies import ADMIN
@@ -36,6 +38,38 @@ class RequestMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+# Where an answer holds a secret beside words of whoever asked. Compressed, its length would tell
+# how alike the two are. Tokens, secrets of clients, and what a buyer confirms a payment with.
+_SECRETS = re.compile(r"/oauth/|/admin/api/apiclient/|/v2/carts/[^/]+/orders")
+# Shorter ones fit into one packet as they are.
+_COMPRESSED_FROM = 1_000
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Compress what is read, for those who take it. Answers to all other calls are short."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if request.method != "GET" or _SECRETS.match(request.path_info):
+            return response
+        patch_vary_headers(response, ["Accept-Encoding"])
+        if isinstance(response, HttpResponse) and len(response.content) < _COMPRESSED_FROM:
+            return response
+        if not _takes_gzip(request.headers.get("Accept-Encoding", "")):
+            return response
+        return super().process_response(request, response)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Read Accept-Encoding, where a weight of 0 means anything but this."""
+    for offer in accepted.split(","):
+        name, _, weight = offer.partition(";")
+        if name.strip().lower() == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", ""))
+    return False
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

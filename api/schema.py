@@ -159,6 +159,7 @@ def _filled(field: Any, arguments: tuple[Any, ...]) -> Any:
 _HEADERS = {
     "X-Request-Id": "The request's id, as the logs have it; one that the request brought is kept.",
     "Retry-After": "After so many seconds the same request may pass.",
+    "ETag": "Names what the answer says. Sent as `If-None-Match`, it brings 304 while that holds.",
     "Idempotent-Replayed": "`true` if this is the answer that the first request with the key got.",
 }
 LIST_REFUSALS = (
@@ -302,6 +303,9 @@ class Schema(AutoSchema):
     def _is_idempotent(self, operation: Operation) -> bool:
         return self.method != "GET" and operation.takes_idempotency_key
 
+    def _revalidates(self) -> bool:
+        return self.method == "GET" and getattr(self.view, "revalidates", False)
+
     def _parameters(self, operation: Operation) -> Iterator[Piece]:
         variables = re.findall(r"{(\w+)}", self.path)
         yield from self._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]
@@ -318,6 +322,9 @@ class Schema(AutoSchema):
                 "was refused for its form may be corrected under its key."
             )
             yield _parameter("Idempotency-Key", about, key, place="header")
+        if self._revalidates():
+            about = "The `ETag` of the answer that the caller has."
+            yield _parameter("If-None-Match", about, TEXT, place="header")
         for name, text in operation.headers:
             yield _parameter(name, text, TEXT, place="header")
         for name, text, piece in operation.query:
@@ -354,10 +361,12 @@ class Schema(AutoSchema):
         return piece
 
     def _answers(self, operation: Operation) -> Piece:
-        replayed = ("Idempotent-Replayed",) if self._is_idempotent(operation) else ()
+        headers = ("Idempotent-Replayed",) if self._is_idempotent(operation) else ()
+        headers = ("ETag",) if self._revalidates() else headers
+        answers = {**operation.answers, **({304: None} if self._revalidates() else {})}
         return {
-            str(status): _response(_STATUSES[status], answer, *replayed)
-            for status, answer in operation.answers.items()
+            str(status): _response(_STATUSES[status], answer, *headers)
+            for status, answer in answers.items()
         }
 
     def _refusals(self, operation: Operation) -> Piece:
@@ -396,7 +405,13 @@ class Schema(AutoSchema):
             yield from (Busy, Conflict)
 
 
-_STATUSES = {200: "Done", 201: "Created", 202: "Under way: not settled yet", 204: "Done"}
+_STATUSES = {
+    200: "Done",
+    201: "Created",
+    202: "Under way: not settled yet",
+    204: "Done",
+    304: "Nothing has changed",
+}
 
 
 def _camel(summary: str) -> str:

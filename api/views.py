@@ -1,13 +1,22 @@
 import functools
 from collections.abc import Set
+from hashlib import blake2b
 from json import JSONDecoder
 from typing import Any, NoReturn
 
 from django.contrib import admin
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotModified,
+    JsonResponse,
+)
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -84,6 +93,8 @@ class ApiView(APIView):
     metadata_class = None
     # A kind in settings.LIMITS, if these calls are counted for all processes together.
     limited_as = ""
+    # Whether answers to GET carry an ETag, by which the caller learns that nothing has changed.
+    revalidates = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         limits.count(request._request, self.limited_as)
@@ -100,9 +111,19 @@ class ApiView(APIView):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         finalized = super().finalize_response(request, response, *args, **kwargs)
-        # Tokens, carts and orders are private, and stock changes from moment to moment.
+        # Tokens, carts and orders are private.
         finalized["Cache-Control"] = "no-store"
+        if self.revalidates and request.method == "GET" and finalized.status_code == 200:
+            # Kept by the caller alone, who asks each time whether it still holds: stock changes
+            # from moment to moment.
+            finalized["Cache-Control"] = "private, no-cache"
+            patch_vary_headers(finalized, ["X-Moltin-Currency"])
+            finalized.add_post_render_callback(functools.partial(_unless_known, request))
         return finalized
+
+    def absolute(self, address: str) -> str:
+        """Return an address on this server with the host by which the caller knows it."""
+        return self.request.build_absolute_uri(address) if address.startswith("/") else address
 
     @property
     def caller(self) -> Caller:
@@ -151,6 +172,20 @@ class ApiView(APIView):
     def _optional_data(self) -> Any:
         sent = self.request.data
         return sent.get("data", {}) if isinstance(sent, dict) else sent
+
+
+def _unless_known(request: Request, response: Response) -> HttpResponseNotModified | None:
+    """Tag an answer by what it says. Who knows it already is told so, and not sent it again."""
+    tag = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
+    # Weak, because compressed it is other bytes that say the same.
+    response["ETag"] = f"W/{tag}"
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    if not {each.removeprefix("W/") for each in known} & {tag, "*"}:
+        return None
+    unchanged = HttpResponseNotModified()
+    for name in ("ETag", "Cache-Control", "Vary"):
+        unchanged[name] = response[name]
+    return unchanged
 
 
 def validated(

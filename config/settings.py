@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "api.middleware.CompressionMiddleware",
     "backoffice.middleware.SessionMiddleware",
     "backoffice.middleware.CommonMiddleware",
     "backoffice.middleware.CsrfViewMiddleware",
@@ -234,6 +235,7 @@ CORS_ALLOW_HEADERS = [
     "authorization",
     "content-type",
     "idempotency-key",
+    "if-none-match",
     "x-request-id",
     # What clients of the source API send with every call; most of it means nothing here.
     "x-moltin-application",
@@ -250,7 +252,7 @@ CORS_ALLOW_HEADERS = [
     "ep-disable-beta-filtering",
     "ep-inventories-multi-location",
 ]
-CORS_EXPOSE_HEADERS = ["Retry-After", "Idempotent-Replayed", "X-Request-Id"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "Idempotent-Replayed", "X-Request-Id", "ETag"]
 CORS_PREFLIGHT_MAX_AGE = 7200
 
 LIMIT_SECONDS = env.int("LIMIT_SECONDS", default=10)

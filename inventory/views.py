@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import ListSerializer
+from rest_framework.serializers import ListSerializer, Serializer
 
 from api import clock
 from api.authentication import Administrator, ShoppersMayRead
@@ -35,6 +35,7 @@ MULTIPLE_MAX = 100
 
 class _ProductAnswers(ApiView):
     permission_classes = [ShoppersMayRead]
+    revalidates = True
 
     def visible(self) -> "QuerySet[Product]":
         """Return the products that this caller may see, with prices and stock, in three queries."""
@@ -49,13 +50,22 @@ class _ProductAnswers(ApiView):
         return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def represented(self, product: Product) -> answers.Product:
-        return serializers.product(
+        answer = serializers.product(
             product,
             list(product.prices.all()),
             product.stocks.all()[0],
             currencies.by_code(),
             self.currency(),
         )
+        answer["image_url"] = self.absolute(answer["image_url"])
+        return answer
+
+    def fields(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
+        """Read a product's fields. An address as we told it is kept as we have it."""
+        fields = self.validated(serializer)
+        if "image_url" in fields:
+            fields["image_url"] = fields["image_url"].removeprefix(self.absolute("/")[:-1])
+        return fields
 
     def created(self, product_id: uuid.UUID | str) -> Response:
         return self.answered(product_id, 201)
@@ -83,7 +93,7 @@ class ProductsView(_ProductAnswers):
     def post(self, request: Request, key: Key | None) -> Response:
         # Refuse an unknown currency before the product is made, not when it is answered.
         self.currency()
-        fields = self.validated(serializers.ProductBody)
+        fields = self.fields(serializers.ProductBody)
         return self.created(products.create(**fields, actor=self.caller.actor, key=key).pk)
 
 
@@ -94,7 +104,7 @@ class ProductView(_ProductAnswers):
     @once(again=_ProductAnswers.answered)
     def put(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
         self.currency()
-        fields = self.validated(serializers.ProductChanges)
+        fields = self.fields(serializers.ProductChanges)
         products.update(product_id, **fields, actor=self.caller.actor, key=key)
         return self.answered(product_id)
 
@@ -203,6 +213,7 @@ class StockTransactionView(ApiView):
 
 class _CurrencyAnswers(ApiView):
     permission_classes = [ShoppersMayRead]
+    revalidates = True
 
     def represented(self, currency: Currency) -> answers.Currency:
         url = self.request.build_absolute_uri(f"/v2/currencies/{currency.pk}")

@@ -53,7 +53,7 @@ class _CartView(ApiView):
     def whole_cart(self, cart_id: str, status: int = 200) -> Response:
         contents = cart_contents.contents(cart_id)
         beside = included_with(
-            included(self.request), lambda: _items(contents, self.currency_of(contents))
+            included(self.request), lambda: self._items(contents, self.currency_of(contents))
         )
         return envelope(self.shown(contents), status, **beside)
 
@@ -71,19 +71,21 @@ class _CartView(ApiView):
         extras: dict[str, Any] = {"meta": serializers.cart_meta(contents, currency)}
         if refused:
             extras["errors"] = [error for entry in refused for error in entry.entries()]
-        return envelope(_items(contents, currency), status, **extras)
+        return envelope(self._items(contents, currency), status, **extras)
+
+    def _items(self, contents: CartContents, currency: Currency | None) -> list[answers.CartItem]:
+        if currency is None:
+            return []
+        items = [serializers.cart_item(line, currency) for line in contents.lines]
+        for item in items:
+            item["image"]["href"] = self.absolute(item["image"]["href"])
+        return items
 
     def all_or_nothing(self, serializer: type[Serializer[Any]]) -> bool:
         """Tell whether a call with several entries is to do nothing if some cannot be done."""
         body: Any = self.request.data
         options = validated(serializer, body.get("options", {}), "options")
         return all(options.values())
-
-
-def _items(contents: CartContents, currency: Currency | None) -> list[answers.CartItem]:
-    if currency is None:
-        return []
-    return [serializers.cart_item(line, currency) for line in contents.lines]
 
 
 def _entries(data: list[Any], read: Callable[[Any, str], Any]) -> list[Any]:
