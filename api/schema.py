@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Literal, NotRequired, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Never, NotRequired, get_args, get_origin, get_type_hints
 
 from django.utils.module_loading import autodiscover_modules
 from drf_spectacular.drainage import warn
@@ -125,7 +125,7 @@ def schema_of(hint: Any) -> Piece:
     if origin is list:
         return a_list(schema_of(arguments[0]))
     if origin in {dict, Mapping}:
-        return dict(ANYTHING)
+        return {"type": "object"} if Never in arguments else dict(ANYTHING)
     if type(None) in arguments:
         piece = schema_of(arguments[0])
         return {**piece, "type": [piece["type"], "null"]}

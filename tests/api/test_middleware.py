@@ -130,7 +130,7 @@ def test_t37_what_has_not_changed_is_told_once(path, caller):
 
 def test_a_change_of_stock_or_currency_is_told(storefront):
     shirt = product(stock=1, prices=[Money("USD", 1000)])
-    currencies.create(code="EUR", format="€{price}")
+    currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
     address = f"/v2/products/{shirt.pk}"
     etag = storefront.get(address)["ETag"]
 

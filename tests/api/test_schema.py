@@ -38,7 +38,7 @@ SIZE = {
         (str | None, {"type": ["string", "null"]}),
         (Id | None, {"type": ["string", "null"], "format": "uuid"}),
         (list[Id], {"type": "array", "items": {"type": "string", "format": "uuid"}}),
-        (dict[str, Any], {"type": "object"}),
+        (dict[str, Any], {"type": "object", "additionalProperties": True}),
         (Empty, {"type": "object", "maxProperties": 0}),
     ],
 )
