@@ -4,12 +4,13 @@ import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -90,6 +91,8 @@ class ServiceAdmin(ModelAdmin, _NoTransactionOfItsOwn):
         **kwargs: Any,
     ) -> type[forms.ModelForm]:
         form = super().get_form(request, obj, change, **kwargs)
+        if obj and not issubclass(form, EditForm):
+            form = type(form.__name__, (EditForm, form), {})
         refusal: Refusal | None = getattr(request, "refusal", None)
         if refusal is None:
             return form
@@ -207,6 +210,77 @@ class WholeForm(forms.BaseForm):
         if name.startswith("_") or name == CSRF_FIELD or name in self.beside:
             return False
         return name.removeprefix("initial-") not in self.fields
+
+
+class EditForm(forms.BaseForm):
+    """A form about what is there already, which two people may have open at once.
+
+    It changes what was changed on it, so that two people's changes can both stand. Where both
+    changed the same, who comes second is told, and sends it again or lets it be.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.carry()
+
+    def carry(self) -> None:
+        """Hide beside every field what stands in it as the form is opened."""
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """What differs from the form as it was opened."""
+        return [name for name in self.fields if self._typed(name) != self._opened_with(name)]
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What was there, of all that is changed, when the form was found to be in order."""
+        return {name: self[name].initial for name in self.changed_data}
+
+    def clean(self) -> dict[str, Any]:
+        for name in self.cleaned_data.keys() - set(self.changed_data):
+            # What was left alone stays as it is by now.
+            self.cleaned_data[name] = self[name].initial
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in self.changed_data:
+            if self._now(name) not in (self._opened_with(name), self._typed(name)):
+                self._tell(name)
+        return cleaned
+
+    def _tell(self, name: str) -> None:
+        now = self._written(name)
+        # Told of it, whoever sends the form again has seen it.
+        self.data = {**dict(self.data.items()), self[name].html_initial_name: now}
+        self.add_error(
+            name,
+            f"Somebody changed it since this form was opened: it is {now or 'empty'} now. Send the "
+            "form again if yours is to stand.",
+        )
+
+    def _written(self, name: str) -> Any:
+        return self.fields[name].prepare_value(self[name].initial)
+
+    def _typed(self, name: str) -> Any:
+        return self._read(name, self[name].data)
+
+    def _now(self, name: str) -> Any:
+        return self._read(name, self._written(name))
+
+    def _opened_with(self, name: str) -> Any:
+        hidden = self[name].html_initial_name
+        if hidden not in self.data:
+            return self._now(name)
+        widget = self.fields[name].hidden_widget()
+        return self._read(name, widget.value_from_datadict(self.data, self.files, hidden))
+
+    def _read(self, name: str, written: Any) -> Any:
+        """Read what was written, in which browsers end lines in their own way."""
+        try:
+            value = self.fields[name].to_python(written)
+        except ValidationError:
+            value = written
+        return "\n".join(value.splitlines()).strip() if isinstance(value, str) else value
 
 
 class OnceForm(WholeForm, forms.Form):

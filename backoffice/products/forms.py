@@ -21,7 +21,7 @@ from api import clock
 from api.codes import fault_of, tidied
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
-from backoffice.base import OnceForm, WholeForm
+from backoffice.base import EditForm, OnceForm, WholeForm
 from inventory.models import Action, Currency, Product
 from inventory.services import codes
 
@@ -119,12 +119,6 @@ class ProductForm(forms.ModelForm):
             "barcode": "EAN, UPC or any other code that is scanned.",
         }
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for field in self.fields.values():
-            # What counts as changed is what differs from the form as it was opened.
-            field.show_hidden_initial = not self.instance._state.adding
-
     def clean_sku(self) -> str:
         return self._code("sku")
 
@@ -180,7 +174,7 @@ def _are_alike(products: Sequence[codes.Spelled], ids: Collection[str]) -> SafeS
     )
 
 
-class NewProductForm(ProductForm):
+class NewProductForm(WholeForm, ProductForm):
     """A product with its prices and its first stock. The admin adds the price fields."""
 
     # Field name to currency; the store's default currency comes first, as `price`.
@@ -203,7 +197,7 @@ class NewProductForm(ProductForm):
     )
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        cleaned = super().clean()
         if cleaned.get("initial_stock") and not cleaned.get("manage_stock"):
             self.add_error("initial_stock", "Only managed stock can start with units.")
         return cleaned
@@ -233,25 +227,26 @@ def _price_field(currency: Currency, **options: Any) -> MoneyField:
     )
 
 
-class PricesForm(WholeForm, forms.Form):
+class PricesForm(EditForm, WholeForm, forms.Form):
     """A product's price in each currency, by currency code. None stands for no price."""
 
     def __init__(
         self, data: Any, *, currencies: Mapping[str, Currency], amounts: Mapping[str, int]
     ) -> None:
         super().__init__(data, label_suffix="")
-        self.currencies = currencies
+        self.currencies, self.amounts = currencies, amounts
         for name, currency in currencies.items():
-            self.fields[name] = _price_field(
-                currency,
-                initial=amounts.get(currency.code),
-                # What counts as changed is what differs from the form as it was opened.
-                show_hidden_initial=True,
-            )
+            self.fields[name] = _price_field(currency, initial=amounts.get(currency.code))
+        self.carry()
 
     @property
     def changed(self) -> dict[str, int | None]:
         return {self.currencies[name].code: self.cleaned_data[name] for name in self.changed_data}
+
+    @property
+    def were(self) -> dict[str, int | None]:
+        """The prices that are changed, as they were."""
+        return {self.currencies[name].code: amount for name, amount in self.seen.items()}
 
 
 class MomentField(forms.DateTimeField):

@@ -236,7 +236,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
             **{name: typed[name] for name in ProductForm.Meta.fields},
         )
 
-    def _update(self, product: Product, form: ProductForm, request: HttpRequest) -> None:
+    def _update(self, product: Product, form: Any, request: HttpRequest) -> None:
         """Change what was changed on the form, so that two people's changes can both stand."""
         fields = {name: form.cleaned_data[name] for name in ProductForm.Meta.fields}
         if not fields["slug"]:
@@ -245,6 +245,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         products.update(
             product.pk,
             actor=actor_of(request),
+            seen=form.seen,
             **{name: value for name, value in fields.items() if name in form.changed_data},
         )
 

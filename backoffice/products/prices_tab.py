@@ -8,11 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
 
+from api.errors import Moved
 from backoffice.actions import carry_out
 from backoffice.products.actions import ProductCase
 from backoffice.products.forms import PricesForm
 from backoffice.products.page import ProductPage
-from inventory.models import Currency
+from inventory.models import Currency, Product
 from inventory.services import currencies, products
 
 
@@ -27,32 +28,37 @@ class PricesTab(ProductPage):
         may_change = self.has_change_permission(request, product)
         if request.method == "POST" and not may_change:
             raise PermissionDenied
-        currencies = price_fields()
-        enabled = [currency.code for currency in currencies.values()]
-        prices = product.prices.filter(currency_id__in=enabled)
-        before = {price.currency_id: price for price in prices}
-        form = PricesForm(
-            request.POST if request.method == "POST" else None,
-            currencies=currencies,
-            amounts={code: price.amount for code, price in before.items()},
-        )
+        form = self._prices_form(request, product)
 
         case = ProductCase(request, product)
 
         def save() -> str:
             """Change what was changed on the form, so that two people's changes can both stand."""
-            products.change_prices(product.pk, form.changed, actor=case.actor)
+            products.change_prices(product.pk, form.changed, actor=case.actor, seen=form.were)
             return "The prices were changed."
 
-        if request.method == "POST" and form.is_valid() and carry_out(case, save, form):
-            return redirect("admin:inventory_product_prices", product.pk)
+        if request.method == "POST" and form.is_valid():
+            if carry_out(case, save, form):
+                return redirect("admin:inventory_product_prices", product.pk)
+            if isinstance(form.refusal, Moved):
+                form = self._prices_form(request, product)
         shown = [
-            (currency.code, currency.formatted(before[currency.code].amount))
-            for currency in currencies.values()
-            if currency.code in before
+            (currency.code, currency.formatted(amount))
+            for currency in form.currencies.values()
+            if (amount := form.amounts.get(currency.code)) is not None
         ]
         context: dict[str, Any] = {"form": form, "may_change": may_change, "shown": shown}
         return self.drawn(request, product, "Prices", "prices.html", context)
+
+    def _prices_form(self, request: HttpRequest, product: Product) -> PricesForm:
+        currencies = price_fields()
+        enabled = [currency.code for currency in currencies.values()]
+        prices = product.prices.filter(currency_id__in=enabled)
+        return PricesForm(
+            request.POST if request.method == "POST" else None,
+            currencies=currencies,
+            amounts={price.currency_id: price.amount for price in prices},
+        )
 
 
 def price_fields() -> dict[str, Currency]:

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 
 from api import changes, clock
 from api.actors import Actor
-from api.errors import Refusal, Standing, refusal_of
+from api.errors import Moved, Refusal, Standing, refusal_of, require_as_seen
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.models import Change
@@ -100,17 +100,19 @@ def update(
     actor: Actor,
     prices: Collection[Money] | None = None,
     manage_stock: bool | None = None,
+    seen: Mapping[str, Any] | None = None,
     key: Key | None = None,
     **fields: Any,
 ) -> Product:
-    """Change the given fields and leave the rest.
+    """Change the given fields and leave the rest. `seen` is what stood in some of them before.
 
     Given prices replace all prices but those in currencies that are disabled at the moment.
-    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown; UnitsAllocated if the stock is to
-    become unmanaged while units are allocated.
+    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown, Moved; UnitsAllocated if the
+    stock is to become unmanaged while units are allocated.
     """
     claim(key, product_id)
     with _changing(product_id, actor) as product:
+        require_as_seen(seen, lambda: {name: getattr(product, name) for name in seen or {}})
         for name, value in fields.items():
             setattr(product, name, value)
         product.updated_at = clock.now()
@@ -128,16 +130,23 @@ def update(
 
 @in_transaction
 def change_prices(
-    product_id: uuid.UUID, amounts: Mapping[str, int | None], *, actor: Actor
+    product_id: uuid.UUID,
+    amounts: Mapping[str, int | None],
+    *,
+    actor: Actor,
+    seen: Mapping[str, int | None] | None = None,
 ) -> None:
     """Change the prices in the given currencies and leave the others; None removes a price.
 
-    Raises: ProductNotFound, CurrencyUnknown.
+    `seen` is what some of them were. Raises: ProductNotFound, Moved, CurrencyUnknown.
     """
     with _changing(product_id, actor) as product:
         product.updated_at = clock.now()
         product.save(update_fields=["updated_at"])
         old_prices = {price.currency_id: price for price in product.prices.all()}
+        for code, amount in (seen or {}).items():
+            if (old_prices[code].amount if code in old_prices else None) != amount:
+                raise Moved
         product.prices.filter(currency_id__in=amounts).delete()
         prices = [
             Money(code, amount, code not in old_prices or old_prices[code].includes_tax)

@@ -90,6 +90,19 @@ def test_what_was_left_alone_keeps_what_somebody_else_typed_meanwhile(owner):
     assert (store.current().cart_expiry_days, store.current().page_length) == (14, 10)
 
 
+def test_t11_settings_that_two_people_change_both_stand_or_say_so(owner):
+    page = owner.get(PAGE).context["adminform"].form
+    opened = {f"initial-{name}": page[name].value() or "" for name in page.fields}
+    owner.post(PAGE, {**sent(cart_expiry_days="30", page_length="50"), **opened})
+
+    owner.post(PAGE, {**sent(name="Harbour Goods"), **opened})
+    told = owner.post(PAGE, {**sent(page_length="60"), **opened})
+
+    assert store.current().name == "Harbour Goods"
+    assert (store.current().cart_expiry_days, store.current().page_length) == (30, 50)
+    assert list(told.context["adminform"].form.errors) == ["page_length"]
+
+
 @pytest.mark.parametrize(
     ("field", "typed"),
     [

@@ -11,7 +11,7 @@ from django.utils import timezone
 from api import clock, store
 from backoffice.products.forms import TOLD_OF
 from inventory.models import Action, Currency, Price, Product, StockTransaction
-from inventory.services import currencies
+from inventory.services import currencies, products
 from inventory.services import stock as inventory
 from tests.backoffice.pages import client_with, hidden, send, text
 from tests.factories import MERCHANT, paid_order, product, stock_of
@@ -228,6 +228,13 @@ def test_a_taken_sku_is_refused_on_the_form(admin_client):
     assert Product.objects.count() == 1
 
 
+def test_t11_a_new_product_with_a_price_that_has_no_place_is_none(admin_client):
+    response = admin_client.post(ADD, form(price_eur="9.00"))
+
+    assert 'There is no place for "price_eur"' in text(response)
+    assert not Product.objects.exists()
+
+
 @pytest.mark.parametrize("price", ["", "12.505", "-1", "abc", "9" * 30, "1,2", "1e3", "12.50 EUR"])
 def test_a_price_that_is_none_is_refused(admin_client, price):
     response = admin_client.post(ADD, form(price=price))
@@ -284,6 +291,45 @@ def test_two_people_who_change_different_fields_both_have_their_way(admin_client
 
     shirt.refresh_from_db()
     assert (shirt.name, shirt.barcode) == ("Better shirt", "2")
+
+
+def test_t11_a_field_that_somebody_else_changed_is_not_overwritten_unsaid(admin_client):
+    shirt = product(name="Shirt", barcode="1")
+    Product.objects.update(description="One\nTwo")
+    page = f"{PRODUCTS}{shirt.pk}/change/"
+    first, second = opened(admin_client, page), opened(admin_client, page)
+    # As browsers send them.
+    second["initial-description"] = second["description"] = "One\r\nTwo"
+    admin_client.post(page, {**first, "name": "Better shirt", "barcode": "2"})
+
+    told = admin_client.post(page, {**second, "name": "Best shirt", "description": "Two"})
+    unchanged = Product.objects.get().name
+    again = {**second, "initial-name": "Better shirt", "name": "Best shirt", "description": "Two"}
+    admin_client.post(page, again)
+
+    assert list(told.context["adminform"].form.errors) == ["name"]
+    assert "Somebody changed it since this form was opened: it is Better shirt now." in text(told)
+    assert 'name="initial-name" value="Better shirt"' in told.content.decode()
+    assert unchanged == "Better shirt"
+    saved = Product.objects.get()
+    assert (saved.name, saved.barcode, saved.description) == ("Best shirt", "2", "Two")
+
+
+def test_t11_a_field_that_changes_at_the_same_moment_is_not_overwritten(admin_client, monkeypatch):
+    shirt = product(name="Shirt")
+    page = f"{PRODUCTS}{shirt.pk}/change/"
+    update = products.update
+
+    def after_somebody_else(product_id: Any, **fields: Any) -> Any:
+        monkeypatch.setattr(products, "update", update)
+        update(product_id, actor=MERCHANT, name="Better shirt")
+        return update(product_id, **fields)
+
+    monkeypatch.setattr(products, "update", after_somebody_else)
+    told = admin_client.post(page, {**opened(admin_client, page), "name": "Best shirt"})
+
+    assert "it is Better shirt now" in text(told)
+    assert Product.objects.get().name == "Better shirt"
 
 
 def test_editing_into_a_taken_sku_is_refused_and_changes_nothing(admin_client):

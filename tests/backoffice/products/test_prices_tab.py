@@ -151,14 +151,58 @@ def test_a_price_in_a_currency_that_another_process_has_just_disabled_is_replace
     assert prices(shirt) == {"EUR": 900}
 
 
+def test_t11_a_price_that_somebody_else_changed_is_not_overwritten_unsaid(owner, euro):
+    shirt = product(price=1250)
+    first, second = opened(owner, shirt), opened(owner, shirt)
+    owner.post(tab(shirt), {**first, "price": "15.00"})
+
+    told = owner.post(tab(shirt), {**second, "price": "9.00", "price_eur": "8,00"})
+    unchanged = prices(shirt)
+    form = told.context["form"]
+    again = {**opened(owner, shirt), "price": form["price"].value(), "price_eur": "8,00"}
+    owner.post(tab(shirt), again)
+
+    assert list(form.errors) == ["price"]
+    assert "it is 15.00 now" in text(told)
+    assert 'name="initial-price" value="15.00"' in told.content.decode()
+    assert unchanged == {"USD": 1500}
+    assert prices(shirt) == {"USD": 900, "EUR": 800}
+
+
+def test_t11_a_price_whose_currency_was_disabled_meanwhile_refuses_the_whole(owner, euro):
+    shirt = product(price=1250)
+    form = opened(owner, shirt)
+    disable_euro()
+
+    told = owner.post(tab(shirt), {**form, "price": "15.00", "price_eur": "8,00"})
+
+    assert 'There is no place for "price_eur"' in text(told)
+    assert prices(shirt) == {"USD": 1250}
+
+
+def test_t11_a_price_that_changes_at_the_same_moment_is_not_overwritten(owner, monkeypatch):
+    shirt = product(price=1250)
+    change = products.change_prices
+
+    def after_somebody_else(product_id: Any, amounts: Any, **how: Any) -> None:
+        change(product_id, {"USD": 1100}, actor=MERCHANT)
+        change(product_id, amounts, **how)
+
+    monkeypatch.setattr(products, "change_prices", after_somebody_else)
+    told = owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+
+    assert "it is 11.00 now" in text(told)
+    assert prices(shirt) == {"USD": 1100}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro, monkeypatch):
     shirt = product(price=1250)
     change = products.change_prices
 
-    def after_somebody_else(product_id: Any, amounts: Any, **who: Any) -> None:
-        run_together(lambda: change(product_id, {"EUR": 1100}, **who))
-        change(product_id, amounts, **who)
+    def after_somebody_else(product_id: Any, amounts: Any, **how: Any) -> None:
+        run_together(lambda: change(product_id, {"EUR": 1100}, actor=MERCHANT))
+        change(product_id, amounts, **how)
 
     monkeypatch.setattr(products, "change_prices", after_somebody_else)
     owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
