@@ -13,8 +13,12 @@ _NAMES_TOLD = 20
 _LENGTH_TOLD = 100
 
 
-class WholeBody(serializers.Serializer[Any]):
-    """An object that is refused if a name in it means nothing here."""
+class PublishedBody(serializers.Serializer[Any]):
+    """An object of which no published name is passed over: it is acted on, kept, or refused.
+
+    Names that no version of the contract knows are ignored. So is a published one whose value is
+    null, false or empty, since nothing is asked for with it.
+    """
 
     # Names of the published contract that nothing here acts on.
     not_supported: ClassVar[frozenset[str]] = frozenset()
@@ -29,6 +33,21 @@ class WholeBody(serializers.Serializer[Any]):
         if refused:
             raise serializers.ValidationError(refused)
         return fields
+
+    def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
+        asked_for = {name for name in data.keys() & self.not_supported if data[name]}
+        return {
+            **{name: [_told(NotSupported)] for name in sorted(asked_for)},
+            **{name: [ErrorDetail("", "required")] for name in self.missing(data)},
+        }
+
+    def missing(self, data: Mapping[str, Any]) -> set[str]:
+        """Name fields that are required by what else there is; the others say so themselves."""
+        return set()
+
+
+class WholeBody(PublishedBody):
+    """An object that is refused if any name in it means nothing here, known or not."""
 
     def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
         beside = data.keys() - self.fields.keys()

@@ -245,7 +245,7 @@ def _bodies_with_one(body: str, piece: Piece, fields: Sequence[str]) -> Piece:
     found = {}
     for name in fields:
         field = piece["properties"][name]
-        if "string" in field["type"]:
+        if "string" in field.get("type", ()):
             field = {**field, "type": "string", "minLength": 1}
         found[f"{body.removesuffix('Request')}With{name.title()}Request"] = {
             **piece,

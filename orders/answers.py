@@ -83,6 +83,14 @@ class CartRelationships(TypedDict):
     customers: Empty
 
 
+class CustomAttribute(TypedDict):
+    type: Literal["string", "integer", "boolean", "float"]
+    value: str | int | bool | float
+
+
+CustomAttributes = dict[str, CustomAttribute]
+
+
 @component
 class Cart(TypedDict):
     id: str
@@ -94,6 +102,8 @@ class Cart(TypedDict):
     links: Link
     meta: CartMeta
     relationships: CartRelationships
+    custom_attributes: NotRequired[CustomAttributes]
+    external_ref: NotRequired[str]
 
 
 class Image(TypedDict):
@@ -123,6 +133,7 @@ class CartItem(TypedDict):
     meta: ItemMeta
     product_id: NotRequired[Id]
     custom_inputs: NotRequired[dict[str, Any]]
+    location: NotRequired[str]
 
 
 class CartWithItems(TypedDict):
@@ -160,6 +171,12 @@ class ShippingAddress(Address, total=False):
     instructions: str
 
 
+class BillingAddress(Address, total=False):
+    # Only where the call gave them.
+    phone_number: str
+    instructions: str
+
+
 class States(TypedDict):
     status: Annotated[str, Keywords(enum=models.Order.Status.values)]
     payment: Annotated[str, Keywords(enum=models.Order.Payment.values)]
@@ -190,10 +207,11 @@ class Order(States):
     anonymized: bool
     customer: Customer
     shipping_address: ShippingAddress
-    billing_address: Address
+    billing_address: BillingAddress
     links: Empty
     meta: OrderMeta
     relationships: OrderRelationships
+    custom_attributes: NotRequired[CustomAttributes]
 
 
 class OrderItemRelationships(TypedDict):
@@ -217,6 +235,7 @@ class OrderItem(TypedDict):
         Annotated[bool, "A custom item: whoever put it into the cart said what it costs."]
     ]
     custom_inputs: NotRequired[dict[str, Any]]
+    location: NotRequired[str]
 
 
 class OrderWithItems(TypedDict):

@@ -172,6 +172,18 @@ class TooManyItems(Refusal):
     detail = "A cart holds at most 100 unique items."
 
 
+class TooMuchWritten(Refusal):
+    kind = INVALID
+    code = "too_much_written"
+    detail = "The custom_inputs and descriptions of a cart have at most 65536 bytes together."
+
+
+class LocationUnknown(Refusal):
+    kind = INVALID
+    code = "location_unknown"
+    detail = "The store has no such location."
+
+
 class TooManyInALine(Refusal):
     kind = INVALID
     code = "quantity_too_large"

@@ -14,7 +14,7 @@ from api import compiled
 from api.errors import Standing, require_as_seen
 from api.ids import uuid7
 from api.models import ActedBy
-from inventory.models import DEFAULT_LOCATION_ID, Currency, Product
+from inventory.models import DEFAULT_LOCATION_ID, Currency, Location, Product
 from orders.errors import (
     OrderNotCancellable,
     OrderNotFound,
@@ -24,6 +24,8 @@ from orders.errors import (
 )
 
 ITEMS_MAX = 100
+# In bytes: what requests wrote into all the lines of a cart, in custom inputs and descriptions.
+WRITTEN_MAX = 65_536
 # What people read beside a line whose price was named by a request.
 PRICED_BY_REQUEST = "priced by the request"
 # What a cart's id may be: characters that are safe in an address.
@@ -59,9 +61,14 @@ class CartQuerySet(models.QuerySet["Cart"]):
                         THEN coalesce(cart.currency, excluded.currency)
                         ELSE excluded.currency END,
                     defer_inventory_check = CASE WHEN cart.expires_at > %(now)s
-                        THEN cart.defer_inventory_check END
-                RETURNING id, name, description, currency, defer_inventory_check, created_at,
-                    updated_at, expires_at, xmax <> 0 AND created_at = %(now)s
+                        THEN cart.defer_inventory_check END,
+                    custom_attributes = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.custom_attributes END,
+                    external_ref = CASE WHEN cart.expires_at > %(now)s
+                        THEN cart.external_ref ELSE '' END
+                RETURNING id, name, description, currency, defer_inventory_check,
+                    custom_attributes, external_ref, created_at, updated_at, expires_at,
+                    xmax <> 0 AND created_at = %(now)s
                 """,
                 {"id": cart_id, "currency": currency, "now": now, "expires_at": expires_at},
             )
@@ -95,6 +102,9 @@ class Cart(models.Model):
     )
     # Whether stock is checked only at checkout; None leaves that to the store's settings.
     defer_inventory_check = models.BooleanField(null=True)
+    # What the client keeps with the cart, and its own name for it: nothing here looks at either.
+    custom_attributes = models.JSONField(null=True)
+    external_ref = models.CharField(max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
@@ -115,6 +125,10 @@ class CartItem(models.Model):
     )
     quantity = models.IntegerField()
     custom_inputs = models.JSONField(null=True)
+    # Where the client wants it taken from. Kept for the order; there is one location so far.
+    location = models.ForeignKey(
+        Location, models.PROTECT, null=True, to_field="slug", db_column="location", db_index=False
+    )
     # Identifies the line: the same product with other custom inputs is another line.
     line_key = models.CharField(max_length=80)
     # For an item that is not a product, such as gift wrapping. A product has its own.
@@ -147,23 +161,24 @@ class CartItem(models.Model):
 
     @staticmethod
     def write(items: "Collection[CartItem]") -> None:
-        """Insert new items, and write the quantities of the others: two statements at most."""
+        """Insert new items, and write what changed of the others: two statements at most."""
         new = [item for item in items if item._state.adding]
         changed = [item for item in items if not item._state.adding]
         if new:
             compiled.insert(new)
         if changed:
-            quantities = [item.quantity for item in changed]
+            columns = [(item.pk, item.quantity, item.location_id) for item in changed]
             with connection.cursor() as cursor:
                 cursor.execute(
-                    _SET_QUANTITIES,
-                    [changed[0].updated_at, [item.pk for item in changed], quantities],
+                    _CHANGE_LINES, [changed[0].updated_at, *map(list, zip(*columns, strict=True))]
                 )
 
 
-_SET_QUANTITIES = """
-UPDATE orders_cartitem AS item SET quantity = changed.quantity, updated_at = %s
-FROM unnest(%s::uuid[], %s::integer[]) AS changed (id, quantity) WHERE item.id = changed.id
+_CHANGE_LINES = """
+UPDATE orders_cartitem AS item
+SET quantity = changed.quantity, location = changed.location, updated_at = %s
+FROM unnest(%s::uuid[], %s::integer[], %s::text[]) AS changed (id, quantity, location)
+WHERE item.id = changed.id
 """
 
 
@@ -271,6 +286,8 @@ class Order(models.Model):
     # The client's own number, if it gave one; ours is `number`.
     order_number = models.CharField(max_length=64, blank=True)
     external_ref = models.CharField(max_length=64, blank=True)
+    # Those of the cart at checkout, until the client changes them.
+    custom_attributes = models.JSONField(null=True)
     # Stands for the address of the shopper who checked out; empty if that was an administrator.
     placed_from = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_index=True)
@@ -441,6 +458,9 @@ class OrderItem(models.Model):
     unit_price = models.BigIntegerField()
     includes_tax = models.BooleanField(default=True)
     custom_inputs = models.JSONField(null=True)
+    location = models.ForeignKey(
+        Location, models.PROTECT, null=True, to_field="slug", db_column="location", db_index=False
+    )
     # Units that this line holds now, and units that left the warehouse. Both stay 0 where stock was
     # not managed when the order first took its units.
     allocated = models.IntegerField(default=0)

@@ -4,19 +4,36 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 
 from api import schema
 from api.answers import Data, PageOf
-from api.errors import BadRequest, Forbidden, Invalid
-from api.schema import CURRENCY_HEADER, Operation, a_list, an_object, any_of
+from api.errors import BadRequest, Forbidden, Invalid, NotSupported
+from api.schema import CURRENCY_HEADER, Operation, Piece, a_list, an_object, any_of
 from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
 from orders import answers, errors, serializers, views
 from orders.filters import CartFilters, OrderFilters
 
 extend_schema_field(schema.ANYTHING)(serializers.CustomInputs)
+_ATTRIBUTE: Piece = {
+    "type": "object",
+    "required": ["type", "value"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"enum": list(serializers.ATTRIBUTE_TYPES)},
+        "value": {"type": ["string", "boolean", "number"]},
+    },
+}
+extend_schema_field(
+    {
+        "type": "object",
+        "maxProperties": serializers.ATTRIBUTES_MAX,
+        "additionalProperties": _ATTRIBUTE,
+    }
+)(serializers.CustomAttributes)
 extend_schema_serializer(component_name="CartProduct")(serializers.ProductBody)
 for kind, body in serializers.ENTRIES.items():
     name = "CartProduct" if body is serializers.ProductBody else body.__name__
     schema.give_type(f"{name}Request", kind, required=kind != "cart_item")
 schema.require_one("CartProductRequest", "id", "sku")
-for name in ("AddressRequest", "ShippingAddressRequest"):
+schema.require_one("CheckoutBodyRequest", "customer", "contact")
+for name in ("BillingAddressRequest", "ShippingAddressRequest"):
     schema.require_one(name, "county", "region")
 
 CAN_INCLUDE = "items", "tax_items", "promotions", "custom_discounts"
@@ -24,7 +41,9 @@ _ENTRY = any_of("CartEntryRequest", *serializers.ENTRIES.values())
 _ENTRIES = a_list(_ENTRY, minItems=1, maxItems=views.ENTRIES_MAX)
 _ITEM_REFUSALS = [
     errors.InsufficientStock,
+    errors.LocationUnknown,
     errors.TooManyItems,
+    errors.TooMuchWritten,
     errors.TooManyInALine,
     errors.TotalTooLarge,
     errors.NoPrice,
@@ -32,6 +51,7 @@ _ITEM_REFUSALS = [
     errors.SeveralRefused,
     errors.CurrencyDiffers,
     ProductNotFound,
+    NotSupported,
     Invalid,
 ]
 
@@ -51,7 +71,7 @@ schema.describe(
         "Unasked, it gets an id that nobody can guess: whoever knows the id may change the cart.",
         takes=serializers.NewCartBody,
         answers={201: answers.CartWithItems},
-        refuses=[errors.CartExists, Invalid],
+        refuses=[errors.CartExists, NotSupported, Invalid],
         includes=CAN_INCLUDE,
     ),
 )
@@ -62,21 +82,22 @@ schema.describe(
         "Get a cart",
         "One that nobody has filled is empty, not unknown.",
         answers={200: answers.CartWithItems},
+        refuses=[Invalid],
         includes=CAN_INCLUDE,
     ),
     put=Operation(
         "Change a cart",
         takes=serializers.CartBody,
         answers={200: answers.CartWithItems},
-        refuses=[Invalid],
+        refuses=[NotSupported, Invalid],
         includes=CAN_INCLUDE,
     ),
-    delete=Operation("Delete a cart", answers={204: None}),
+    delete=Operation("Delete a cart", answers={204: None}, refuses=[Invalid]),
 )
 schema.describe(
     "Carts",
     views.CartItemsView,
-    get=Operation("List the items of a cart", answers={200: answers.CartItems}),
+    get=Operation("List the items of a cart", answers={200: answers.CartItems}, refuses=[Invalid]),
     post=Operation(
         "Add to a cart",
         "A product, a custom item, what another cart holds, or a list of them. Each quantity is "
@@ -112,7 +133,7 @@ schema.describe(
         answers={200: answers.CartItems},
         refuses=[*_ITEM_REFUSALS, errors.CustomItemsNotAllowed, errors.ItemNotInCart],
     ),
-    delete=Operation("Empty a cart", answers={204: None}),
+    delete=Operation("Empty a cart", answers={204: None}, refuses=[Invalid]),
 )
 schema.describe(
     "Carts",
@@ -133,7 +154,7 @@ schema.describe(
     delete=Operation(
         "Remove an item of a cart",
         answers={200: answers.CartItems},
-        refuses=[errors.CartItemNotFound],
+        refuses=[errors.CartItemNotFound, Invalid],
     ),
 )
 schema.describe(
@@ -154,6 +175,7 @@ schema.describe(
             errors.TotalChanged,
             errors.TotalTooLarge,
             errors.TooManyUnpaidOrders,
+            NotSupported,
             Invalid,
         ],
         headers=[CURRENCY_HEADER],

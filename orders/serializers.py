@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rest_framework import serializers
 
 from api import clock
+from api.bodies import PublishedBody
 from api.errors import FieldError, Invalid
 from api.fields import (
     AMOUNT_MAX,
@@ -36,6 +37,17 @@ from orders.services.orders import Buyer
 
 CUSTOM_INPUTS_MAX = 10_000
 CUSTOM_INPUTS_LEVELS_MAX = 10
+# The source API has the first of these, and says nothing of the others.
+ATTRIBUTES_MAX = 20
+ATTRIBUTE_NAME_MAX = 100
+ATTRIBUTE_MAX = 1000
+# What a value may be in JSON, by its type.
+ATTRIBUTE_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "boolean": (bool,),
+    "float": (float, int),
+}
 
 
 class CustomInputs(serializers.Field[Any, Any, Any, Any]):
@@ -51,11 +63,28 @@ class CustomInputs(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
-class ProductBody(serializers.Serializer[Any]):
+class OptionalText(Text):
+    """Text that may be left out, be null or be empty, which are all the same."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_blank=True, allow_null=True, **options)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation("" if data is None else data)
+
+
+# Published for the items of a cart, and nothing that can be done here.
+_OF_ITEMS = {"bundle_configuration", "relationships", "shipping_group_id", "tax"}
+
+
+class ProductBody(PublishedBody):
+    not_supported = frozenset({*_OF_ITEMS, "subscription_configuration"})
+
     id = Id(required=False, source="product_id")
     sku = Text(required=False, max_length=100)
     quantity = Quantity()
     custom_inputs = CustomInputs(required=False, allow_null=True)
+    location = OptionalText(max_length=128, default="")
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if ("product_id" in fields) == ("sku" in fields):
@@ -79,12 +108,15 @@ class CustomPrice(serializers.Serializer[Any]):
     currency = Text(max_length=3, required=False)
 
 
-class CustomItemBody(serializers.Serializer[Any]):
+class CustomItemBody(PublishedBody):
+    # It lies nowhere, so that it has no location either.
+    not_supported = frozenset({*_OF_ITEMS, "location"})
+
     name = Text(max_length=200)
     quantity = Quantity()
     price = CustomPrice()
     sku = Code(max_length=100, allow_blank=True, default="")
-    description = Text(max_length=2000, allow_blank=True, default="")
+    description = OptionalText(max_length=2000, default="")
     custom_inputs = CustomInputs(required=False, allow_null=True)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +136,13 @@ class CartId(Text):
         return cart_id
 
 
-class OtherCartBody(serializers.Serializer[Any]):
+class CartAddress(serializers.Serializer[Any]):
+    cart_id = CartId(trim_whitespace=False)
+
+
+class OtherCartBody(PublishedBody):
+    not_supported = frozenset({"relationships"})
+
     cart_id = CartId()
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -152,10 +190,18 @@ def entry(data: Any, source: str = "data") -> Entry:
     return result
 
 
-class CartItemChanges(serializers.Serializer[Any]):
+class CartItemChanges(PublishedBody):
+    # An item is what it was made as: another name, sku or price would be another item.
+    not_supported = frozenset({*_OF_ITEMS, "description", "name", "price", "sku"})
+
     id = Id(required=False, source="item_id")
-    quantity = Quantity(min_value=0)
+    quantity = Quantity(min_value=0, required=False)
     custom_inputs = CustomInputs(required=False, allow_null=True)
+    location = OptionalText(max_length=128, required=False)
+
+    def missing(self, data: Mapping[str, Any]) -> set[str]:
+        says_something = data.keys() & {"quantity", "custom_inputs", "location"}
+        return set() if says_something else {"quantity"}
 
     def validate_custom_inputs(self, inputs: Any) -> Any:
         """Read null as no inputs; inputs that are left out stay as they are."""
@@ -183,12 +229,56 @@ class InventorySettings(serializers.Serializer[Any]):
     defer_inventory_check = Flag(required=False)
 
 
-class CartBody(serializers.Serializer[Any]):
+class DiscountSettings(PublishedBody):
+    not_supported = frozenset({"custom_discounts_enabled", "use_rule_promotions"})
+
+
+class CustomAttributes(serializers.Field[Any, Any, Any, Any]):
+    """What a client keeps with a cart or an order: by name, a type and a value of that type."""
+
+    default_error_messages = {
+        "type": "This must be an object of objects, each with a type and a value of that type.",
+        "max_length": f"This has at most {ATTRIBUTES_MAX} names of {ATTRIBUTE_NAME_MAX} "
+        f"characters, and values of {ATTRIBUTE_MAX}.",
+    }
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict) or not storable_json(data, levels=2):
+            self.fail("type")
+        if not all(map(_is_attribute, data.values())):
+            self.fail("type")
+        if len(data) > ATTRIBUTES_MAX or not all(map(_is_short, data, data.values())):
+            self.fail("max_length")
+        return data or None
+
+
+def _is_attribute(attribute: Any) -> bool:
+    if not isinstance(attribute, dict) or attribute.keys() != {"type", "value"}:
+        return False
+    kind, value = attribute["type"], attribute["value"]
+    if not isinstance(kind, str) or type(value) not in ATTRIBUTE_TYPES.get(kind, ()):
+        return False
+    return not isinstance(value, int) or abs(value) <= AMOUNT_MAX
+
+
+def _is_short(name: str, attribute: Any) -> bool:
+    return 1 <= len(name) <= ATTRIBUTE_NAME_MAX and len(str(attribute["value"])) <= ATTRIBUTE_MAX
+
+
+class CartBody(PublishedBody):
+    not_supported = frozenset(
+        {"contact", "is_quote", "payment_intent_id", "relationships", "snapshot_date"}
+    )
+
     name = Text(max_length=200, required=False)
-    description = Text(max_length=2000, allow_blank=True, required=False)
+    description = OptionalText(max_length=2000, required=False)
     inventory_settings = InventorySettings(required=False)
+    discount_settings = DiscountSettings(required=False)
+    custom_attributes = CustomAttributes(required=False, allow_null=True)
+    external_ref = OptionalText(max_length=64, required=False)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        fields.pop("discount_settings", None)
         return {**fields.pop("inventory_settings", {}), **fields}
 
 
@@ -199,12 +289,12 @@ class NewCartBody(CartBody):
 class Address(serializers.Serializer[Any]):
     first_name = Text(max_length=100)
     last_name = Text(max_length=100)
-    company_name = Text(max_length=200, allow_blank=True, default="")
+    company_name = OptionalText(max_length=200, default="")
     line_1 = Text(max_length=200)
-    line_2 = Text(max_length=200, allow_blank=True, default="")
-    city = Text(max_length=100, allow_blank=True, default="")
-    county = Text(max_length=100, allow_blank=True, default="")
-    region = Text(max_length=100, allow_blank=True, default="")
+    line_2 = OptionalText(max_length=200, default="")
+    city = OptionalText(max_length=100, default="")
+    county = OptionalText(max_length=100, default="")
+    region = OptionalText(max_length=100, default="")
     postcode = Text(max_length=20)
     country = Text(max_length=100)
 
@@ -215,40 +305,68 @@ class Address(serializers.Serializer[Any]):
 
 
 class ShippingAddress(Address):
-    phone_number = Text(max_length=50, allow_blank=True, default="")
-    instructions = Text(max_length=500, allow_blank=True, default="")
+    phone_number = OptionalText(max_length=50, default="")
+    instructions = OptionalText(max_length=500, default="")
 
 
-class Customer(serializers.Serializer[Any]):
+class BillingAddress(Address):
+    """Published without the last two; kept all the same, since one form often fills both."""
+
+    phone_number = OptionalText(max_length=50, required=False)
+    instructions = OptionalText(max_length=500, required=False)
+
+
+class Customer(PublishedBody):
+    not_supported = frozenset({"id"})
+
     name = Text(max_length=200)
     email = Email(max_length=254)
 
 
-class CheckoutBody(serializers.Serializer[Any]):
-    customer = Customer()
-    billing_address = Address()
+class CheckoutBody(PublishedBody):
+    not_supported = frozenset({"account", "custom_attributes", "relationships"})
+
+    customer = Customer(required=False)
+    # What the members of accounts are called: a customer by another name.
+    contact = Customer(required=False)
+    billing_address = BillingAddress()
     shipping_address = ShippingAddress(required=False)
-    order_number = Text(max_length=64, allow_blank=True, default="")
-    external_ref = Text(max_length=64, allow_blank=True, default="")
+    order_number = OptionalText(max_length=64, default="")
+    external_ref = OptionalText(max_length=64, default="")
     expected_total = Amount(required=False)
 
+    def missing(self, data: Mapping[str, Any]) -> set[str]:
+        return set() if data.keys() & {"contact", "customer"} else {"customer"}
+
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
-        customer, billing = fields.pop("customer"), fields.pop("billing_address")
+        customer, contact = fields.pop("customer", None), fields.pop("contact", None)
+        buyer = customer or contact
+        if contact and buyer != contact:
+            raise serializers.ValidationError({"contact": "The customer is somebody else."})
+        billing = fields.pop("billing_address")
         shipping = fields.pop(
-            "shipping_address", {**billing, "phone_number": "", "instructions": ""}
+            "shipping_address", {"phone_number": "", "instructions": "", **billing}
         )
-        fields["buyer"] = Buyer(customer["name"], customer["email"], billing, shipping)
+        fields["buyer"] = Buyer(buyer["name"], buyer["email"], billing, shipping)
         return fields
 
 
-class OrderChanges(serializers.Serializer[Any]):
+class OrderChanges(PublishedBody):
     """What of an order may change; `status` only to cancelled, `shipping` only to fulfilled."""
+
+    not_supported = frozenset(
+        {
+            *("account", "anonymized", "billing_address", "contact", "customer", "payment"),
+            "relationships",
+        }
+    )
 
     status = Choice([Order.Status.CANCELLED.value], required=False)
     shipping = Choice([Order.Shipping.FULFILLED.value], required=False)
     shipping_address = ShippingAddress(required=False)
     order_number = Text(max_length=64, required=False)
-    external_ref = Text(max_length=64, allow_blank=True, required=False)
+    external_ref = OptionalText(max_length=64, required=False)
+    custom_attributes = CustomAttributes(required=False, allow_null=True)
 
 
 # Carts. An empty one has no currency yet.
@@ -289,7 +407,7 @@ def _line_price(unit: int, value: int, currency: Currency) -> answers.LinePrice:
 
 def cart(contents: CartContents, currency: Currency | None, url: str) -> answers.Cart:
     row = contents.cart
-    return {
+    answer: answers.Cart = {
         "id": contents.id,
         "type": "cart",
         "name": row.name if row else "Cart",
@@ -311,6 +429,11 @@ def cart(contents: CartContents, currency: Currency | None, url: str) -> answers
             "customers": {},
         },
     }
+    if row and row.custom_attributes:
+        answer["custom_attributes"] = row.custom_attributes
+    if row and row.external_ref:
+        answer["external_ref"] = row.external_ref
+    return answer
 
 
 def cart_meta(contents: CartContents, currency: Currency | None) -> answers.CartMeta:
@@ -360,6 +483,8 @@ def cart_item(line: CartLine, currency: Currency) -> answers.CartItem:
         answer["links"] = {"product": f"/v2/products/{item.product_id}"}
     if item.custom_inputs:
         answer["custom_inputs"] = item.custom_inputs
+    if item.location_id:
+        answer["location"] = item.location_id
     return answer
 
 
@@ -377,7 +502,7 @@ def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> answers.Or
     }
     if row.fully_paid_at:
         timestamps["fully_paid_at"] = at(row.fully_paid_at)
-    return {
+    answer: answers.Order = {
         "type": "order",
         "id": str(row.pk),
         "order_number": row.order_number or str(row.number),
@@ -395,6 +520,9 @@ def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> answers.Or
             "items": {"data": [{"type": "item", "id": str(item_id)} for item_id in item_ids]}
         },
     }
+    if row.custom_attributes:
+        answer["custom_attributes"] = row.custom_attributes
+    return answer
 
 
 def order_prices(row: Order, currency: Currency) -> answers.OrderPrices:
@@ -432,6 +560,8 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.Order
         answer["priced_by_request"] = True
     if item.custom_inputs:
         answer["custom_inputs"] = item.custom_inputs
+    if item.location_id:
+        answer["location"] = item.location_id
     return answer
 
 

@@ -30,7 +30,16 @@ ENTRIES_MAX = 100
 HOLDERS_MAX = 1000
 
 
-class _CartView(ApiView):
+class OfCart(ApiView):
+    """A call at the address of a cart, whose id is held to the same rule there as in a body."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if "cart_id" in kwargs:
+            validated(serializers.CartAddress, kwargs, "address")
+
+
+class _CartView(OfCart):
     @property
     def is_shopper(self) -> bool:
         return not self.caller.is_administrator
@@ -230,7 +239,7 @@ class CartItemView(_CartView):
         return self.items(cart_id)
 
 
-class CheckoutView(ApiView):
+class CheckoutView(OfCart):
     limited_as = "checkout"
 
     def answered(self, order_id: str) -> Response:

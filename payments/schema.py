@@ -158,6 +158,7 @@ schema.describe(
         "List the orders of a cart",
         "What became of them, for whoever knows the cart's id: no name, e-mail or address.",
         answers={200: PageOf[answers.OrderForItsBuyer]},
+        refuses=[Invalid],
         lists=True,
         filters=BuyersOrderFilters,
         limit_max=views.CART_ORDERS_MAX,

@@ -14,7 +14,7 @@ from orders.filters import BuyersOrderFilters
 from orders.models import Order
 from orders.serializers import OrderChanges
 from orders.services import orders
-from orders.views import order_and_items, order_answer
+from orders.views import OfCart, order_and_items, order_answer
 from payments import answers, serializers
 from payments.filters import GatewayFilters
 from payments.models import Attempt, Payment
@@ -180,7 +180,7 @@ class OrderView(ApiView):
         return self.answered(order_id)
 
 
-class CartOrdersView(ApiView):
+class CartOrdersView(OfCart):
     """`GET /v2/carts/{cart}/orders`: what became of the orders of a cart whose id one knows."""
 
     def get(self, request: Request, cart_id: str) -> Response:

@@ -119,6 +119,8 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "order_not_changeable": SHOW_ORDER,
     "order_not_payable": SHOW_ORDER,
     "order_not_shippable": ("It is not paid, or shipped or cancelled already.", SHOW_ORDER),
+    "too_much_written": "Let the shopper write less.",
+    "location_unknown": "Leave `location` out, or name one that there is.",
     "quantity_too_large": "Let the shopper change the quantity.",
     "reorder_unsupported": "Add the products one by one.",
     "stock_too_low": "Read the stock again, show it, and let the merchant decide.",

@@ -355,10 +355,17 @@ def wrong_values(route: str, field: str, value: Any) -> list[Any]:
     if field in IDS:
         return [*WRONG_FOR_TEXT, *UNSTORABLE, "", "12", UNKNOWN[:-1], f"{UNKNOWN}0", "x" * 100_000]
     too_long = [] if (route, field) in ANY_LENGTH else ["x" * 100_000]
-    return [*WRONG_FOR_TEXT, *UNSTORABLE, *too_long]
+    wrong = [*WRONG_FOR_TEXT, *UNSTORABLE, *too_long]
+    return [value for value in wrong if value is not None or (route, field) not in MAY_BE_NULL]
 
 
 ZERO_IS_WRONG = {(MOVE_STOCK, "quantity"), (ADD, "quantity"), (PAY, "amount"), (REFUND, "amount")}
+MAY_BE_NULL = {
+    (SAVE_CART, "description"),
+    *((CHECK_OUT, name) for name in ("external_ref", "order_number")),
+    *((CHECK_OUT, name) for name in ("instructions", "phone_number")),
+    (CHANGE_ORDER, "external_ref"),
+}
 ANY_LENGTH = {(CREATE_PRODUCT, "description"), (CHANGE_PRODUCT, "description")}
 
 
@@ -663,12 +670,15 @@ def test_a_malformed_id_is_not_found(shop, route):
         assert assert_refused(response)[0]["status"] == 404
 
 
-def test_a_cart_id_of_unsafe_characters_is_not_found(shop):
+def test_t35_a_cart_id_of_unsafe_characters_is_refused_alike_in_address_and_body(shop):
     before = everything()
 
     for cart in ("a b", "a.b", "%00", "%ED%A0%80", "ä", "x" * 129):
         refused = shop._replace(cart=cart).ask(ADD, {"id": shop.product, "quantity": 1})
-        assert assert_refused(refused)[0]["status"] == 404
+        assert assert_refused(refused, "address.cart_id")[0]["status"] in {400, 422}
+    in_body = assert_refused(shop.ask(CREATE_CART, {"id": "a.b"}), "data.id")
+    in_address = assert_refused(shop._replace(cart="a.b").ask(SAVE_CART, {"name": "A"}))
+    assert in_address[0]["status"] == in_body[0]["status"] == 422
 
     assert everything() == before
 

@@ -71,6 +71,8 @@ UNREACHABLE = {
     "inventory_location.pkey",
     "inventory_location.inventory_location_slug_key",
     "inventory_stock.location_id -> inventory_location",
+    "orders_cartitem.location -> inventory_location",
+    "orders_orderitem.location -> inventory_location",
     "payments_gateway.pkey",
     # One body names a currency once, and a product's prices are replaced under its lock.
     "inventory_price.price_once_a_currency",

@@ -12,7 +12,7 @@ from inventory import views as inventory_views
 from inventory.services import currencies
 from orders import serializers as orders_serializers
 from orders import views as orders_views
-from orders.models import ITEMS_MAX
+from orders.models import ITEMS_MAX, WRITTEN_MAX
 from payments import views as payments_views
 
 _LIMITS = (PROJECT / "docs" / "api.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
@@ -38,6 +38,12 @@ DOCUMENTED = {
     "`custom_inputs`": [
         orders_serializers.CUSTOM_INPUTS_MAX,
         orders_serializers.CUSTOM_INPUTS_LEVELS_MAX,
+    ],
+    "All `custom_inputs` and descriptions in a cart": [WRITTEN_MAX],
+    "`custom_attributes`": [
+        orders_serializers.ATTRIBUTES_MAX,
+        orders_serializers.ATTRIBUTE_NAME_MAX,
+        orders_serializers.ATTRIBUTE_MAX,
     ],
     "Ids of `GetMultipleStock`": [inventory_views.MULTIPLE_MAX],
     "Units of a product, and of a line": [fields.UNITS_MAX],

@@ -16,11 +16,13 @@ from orders.errors import (
     CustomItemIsAProduct,
     CustomItemsNotAllowed,
     ItemNotInCart,
+    LocationUnknown,
     TooManyInALine,
     TooManyItems,
+    TooMuchWritten,
     TotalTooLarge,
 )
-from orders.models import ITEMS_MAX, Cart, CartItem
+from orders.models import ITEMS_MAX, WRITTEN_MAX, Cart, CartItem
 from orders.services import cart_contents
 from orders.services.offers import Offer, custom_offer
 
@@ -35,6 +37,7 @@ class ProductWanted:
     product_id: uuid.UUID | None = None
     sku: str = ""
     custom_inputs: Mapping[str, Any] | None = None
+    location: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -47,7 +50,11 @@ class ProductWanted:
         return f"{self.product_id}:{_digest(self.custom_inputs)}"
 
     def item(self) -> CartItem:
-        return CartItem(product_id=self.product_id, custom_inputs=self.custom_inputs)
+        return CartItem(
+            product_id=self.product_id,
+            custom_inputs=self.custom_inputs,
+            location_id=self.location or None,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,12 @@ Entry = ProductWanted | CustomItem | OtherCart
 
 def entry_of(item: CartItem) -> ProductWanted | CustomItem:
     if item.product_id:
-        return ProductWanted(item.quantity, item.product_id, custom_inputs=item.custom_inputs)
+        return ProductWanted(
+            item.quantity,
+            item.product_id,
+            custom_inputs=item.custom_inputs,
+            location=item.location_id or "",
+        )
     assert item.unit_price is not None
     return CustomItem(
         item.quantity,
@@ -120,23 +132,39 @@ class Filling:
     may_price: bool = True
     # Skus wanted for custom items that are those of products.
     taken_codes: Collection[str] = ()
+    # Those of the named locations that there are.
+    locations: Collection[str] = ()
     changed: dict[str, CartItem] = field(default_factory=dict)
     # Units of each product that this call has put in already.
     taken: Counter[uuid.UUID | None] = field(default_factory=Counter)
+    # Bytes of what requests wrote into the lines.
+    written: int = 0
+
+    def __post_init__(self) -> None:
+        self.written = sum(_written(item) for item in self.items.values())
 
     def add(self, entry: ProductWanted | CustomItem) -> None:
         """Raises: CustomItemsNotAllowed, CustomItemIsAProduct, CustomItemCurrencyDiffers;
-        ProductNotFound, NoPrice, InsufficientStock, TooManyItems, TooManyInALine, TotalTooLarge;
-        having changed nothing."""
+        ProductNotFound, NoPrice, LocationUnknown, InsufficientStock, TooManyItems, TooMuchWritten,
+        TooManyInALine, TotalTooLarge; having changed nothing."""
         if isinstance(entry, CustomItem):
             self._require_proper(entry)
+        elif entry.location and entry.location not in self.locations:
+            raise LocationUnknown(source="data.location")
         item = self.items.get(entry.line_key) or self._new_item(entry)
         offer = self._offer(entry, item)
         if self.check:
             offer.require_enough(self.taken[offer.product_id] + entry.quantity)
         if entry.line_key not in self.items and len(self.items) >= ITEMS_MAX:
             raise TooManyItems
+        written = self.written + (0 if entry.line_key in self.items else _written(item))
+        if written > max(WRITTEN_MAX, self.written):
+            raise TooMuchWritten
         _set(item, item.quantity + entry.quantity, offer, self.cart)
+        self.written = written
+        if isinstance(entry, ProductWanted) and entry.location:
+            # The last one named counts for the whole line.
+            item.location_id = entry.location
         self.taken[offer.product_id] += entry.quantity
         self.items[item.line_key] = self.changed[item.line_key] = item
 
@@ -172,6 +200,12 @@ def _set(item: CartItem, quantity: int, offer: Offer, cart: Cart) -> None:
     item.updated_at = cart.updated_at
 
 
+def _written(item: CartItem) -> int:
+    """Return in bytes what a request wrote into a line."""
+    inputs = json.dumps(item.custom_inputs, ensure_ascii=False) if item.custom_inputs else ""
+    return len(inputs.encode()) + len(item.description.encode())
+
+
 def require_payable(total: int) -> None:
     """Raises: TotalTooLarge."""
     if total > AMOUNT_MAX:
@@ -188,12 +222,15 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class LineChange:
-    """A new quantity for a line, where 0 removes it, and perhaps new inputs."""
+    """A new quantity for a line, where 0 removes it, new inputs or another location.
+
+    None leaves each as it is; what is empty removes inputs or location.
+    """
 
     item_id: uuid.UUID
-    quantity: int
-    # None leaves the inputs as they are; an empty mapping removes them.
+    quantity: int | None = None
     custom_inputs: Mapping[str, Any] | None = None
+    location: str | None = None
 
 
 @dataclass
@@ -207,6 +244,8 @@ class Changing:
     check: bool
     # Whether whoever asks may say what something costs, and so have more of a custom item.
     may_price: bool = True
+    # Those of the named locations that there are.
+    locations: Collection[str] = ()
     changed: dict[uuid.UUID, CartItem] = field(default_factory=dict)
     rekeyed: set[uuid.UUID] = field(default_factory=set)
 
@@ -216,18 +255,42 @@ class Changing:
         if entry.item_id not in self.items:
             raise ItemNotInCart
         item = self.items[entry.item_id]
-        if entry.quantity:
-            if not self.may_price and item.product_id is None and entry.quantity > item.quantity:
-                raise CustomItemsNotAllowed
-            offer = self._offer(item)
-            if self.check:
-                offer.require_enough(entry.quantity)
-            _set(item, entry.quantity, offer, self.cart)
+        if entry.quantity == 0:
+            item.quantity = 0
+        else:
+            self._require_location(item, entry.location)
+            if entry.custom_inputs is not None:
+                self._require_short_enough(item, entry.custom_inputs)
+            if entry.quantity is not None:
+                self._set_quantity(item, entry.quantity)
             if entry.custom_inputs is not None:
                 self._set_inputs(item, entry.custom_inputs)
-        else:
-            item.quantity = 0
+            if entry.location is not None:
+                item.location_id = entry.location or None
+            item.updated_at = self.cart.updated_at
         self.changed[item.pk] = item
+
+    def _require_location(self, item: CartItem, location: str | None) -> None:
+        if location and (item.product_id is None or location not in self.locations):
+            raise LocationUnknown(source="data.location")
+
+    def _require_short_enough(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
+        before = sum(_written(each) for each in self.items.values())
+        after = (
+            before
+            - _written(item)
+            + _written(CartItem(custom_inputs=custom_inputs, description=item.description))
+        )
+        if after > max(WRITTEN_MAX, before):
+            raise TooMuchWritten
+
+    def _set_quantity(self, item: CartItem, quantity: int) -> None:
+        if not self.may_price and item.product_id is None and quantity > item.quantity:
+            raise CustomItemsNotAllowed
+        offer = self._offer(item)
+        if self.check:
+            offer.require_enough(quantity)
+        _set(item, quantity, offer, self.cart)
 
     def _set_inputs(self, item: CartItem, custom_inputs: Mapping[str, Any]) -> None:
         item.custom_inputs = custom_inputs or None

@@ -1,7 +1,7 @@
 """What changes carts. Every change begins with the cart's lock, and reserves nothing."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
@@ -9,6 +9,7 @@ from api import clock, store
 from api.errors import Refusal
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
+from inventory.models import Location
 from inventory.services import codes
 from orders.errors import (
     CartCurrencyDiffers,
@@ -122,6 +123,9 @@ def add(
         check=not cart_contents.defers_inventory_check(cart),
         may_price=_may_price(by_shopper),
         taken_codes=codes.taken(_skus_of_custom_items(additions)),
+        locations=_locations_among(
+            each.location for _, each in additions if isinstance(each, ProductWanted)
+        ),
     )
     for position, each in additions:
         try:
@@ -201,6 +205,12 @@ def _skus_of_custom_items(additions: _Additions) -> set[str]:
     return {each.sku for _, each in additions if isinstance(each, CustomItem) and each.sku}
 
 
+def _locations_among(slugs: Iterable[str | None]) -> set[str]:
+    """Return those locations that there are; most calls name none, and nothing is looked up."""
+    named = {slug for slug in slugs if slug}
+    return set(Location.objects.filter(slug__in=named).values_list("slug", flat=True))
+
+
 def _may_price(by_shopper: bool) -> bool:
     return not by_shopper or store.current().custom_items_by_shoppers
 
@@ -212,19 +222,20 @@ def _is_named_by_sku(each: ProductWanted | CustomItem) -> TypeGuard[ProductWante
 def change_item(
     cart_id: str,
     item_id: uuid.UUID,
-    quantity: int,
+    quantity: int | None = None,
     custom_inputs: Mapping[str, Any] | None = None,
+    location: str | None = None,
     *,
     by_shopper: bool = False,
     key: Key | None = None,
 ) -> None:
-    """Set a line to a number of units; 0 removes it.
+    """Change a line as LineChange says: a quantity of 0 removes it.
 
-    Raises: CartItemNotFound, CustomItemsNotAllowed, InsufficientStock, TooManyInALine,
-    TotalTooLarge.
+    Raises: CartItemNotFound, CustomItemsNotAllowed, LocationUnknown, InsufficientStock,
+    TooMuchWritten, TooManyInALine, TotalTooLarge.
     """
     try:
-        wanted = LineChange(item_id, quantity, custom_inputs)
+        wanted = LineChange(item_id, quantity, custom_inputs, location)
         change_items(cart_id, [wanted], by_shopper=by_shopper, key=key)
     except SeveralRefused as refused:
         refusal = refused.refused[0].refusal
@@ -264,6 +275,9 @@ def change_items(
         offered,
         check=not cart_contents.defers_inventory_check(cart),
         may_price=_may_price(by_shopper),
+        locations=_locations_among(
+            entry.location for entry in entries if isinstance(entry, LineChange)
+        ),
     )
     refused = []
     for position, entry in enumerate(entries):
@@ -316,7 +330,7 @@ def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
 
 @in_transaction
 def save(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Create the cart or change its name, its description or when its stock is checked."""
+    """Create the cart or change what is known of it beside its items."""
     claim(key, cart_id)
     _open(cart_id)
     _change(cart_id, fields)

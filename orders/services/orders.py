@@ -107,6 +107,7 @@ def checkout(
         shipping_address=buyer.shipping_address,
         order_number=order_number,
         external_ref=external_ref,
+        custom_attributes=cart.custom_attributes,
         placed_from=placed_from,
         created_at=now,
         updated_at=now,
@@ -170,6 +171,7 @@ def _snapshots(order: Order, lines: Sequence[CartLine]) -> list[OrderItem]:
             unit_price=line.offer.value_of(1),
             includes_tax=line.offer.includes_tax,
             custom_inputs=line.item.custom_inputs,
+            location_id=line.item.location_id,
         )
         for position, line in enumerate(lines)
     ]
@@ -348,7 +350,7 @@ def _held(order: Order) -> dict[uuid.UUID, int]:
 
 @in_transaction
 def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **fields: Any) -> None:
-    """Change the address or the client's own numbers of an order that has not been shipped.
+    """Change address, attributes or the client's own numbers of an order that is not shipped.
 
     Raises: OrderNotFound, OrderNotChangeable.
     """
@@ -366,15 +368,18 @@ def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **field
 
 
 def _changes(order: Order, fields: Mapping[str, Any]) -> str:
-    """Describe the changes: a number's old and new value, but of an address only its name."""
+    """Describe the changes: a number's old and new value, but of an address only its name.
+
+    So of custom attributes, which may hold what is personal, too.
+    """
     changes = []
     for name, value in fields.items():
         old_value = getattr(order, name)
         if old_value == value:
             continue
         label = str(Order._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-        is_address = isinstance(value, Mapping)
-        changes.append(label if is_address else f'{label} from "{old_value}" to "{value}"')
+        is_object = isinstance(value, Mapping) or isinstance(old_value, Mapping)
+        changes.append(label if is_object else f'{label} from "{old_value}" to "{value}"')
     return ", ".join(changes)
 
 

@@ -22,11 +22,23 @@ from orders.services import cart_lines, carts
 from tests.backoffice.pages import text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product, stock_of
-from tests.http import PRICE, Api, a_moment, administrator, an_id, assert_shape, shopper, statements
+from tests.http import (
+    ADDRESS,
+    BUYER,
+    PRICE,
+    Api,
+    a_moment,
+    administrator,
+    an_id,
+    assert_shape,
+    shopper,
+    statements,
+)
 from tests.orders.statements import sql_of, statements_of
 
 pytestmark = pytest.mark.django_db
 
+NEXT_MONTH = clock.now() + timedelta(days=31)
 UNKNOWN = "01234567-89ab-7def-8123-456789abcdef"
 WRAPPING = {
     "type": "custom_item",
@@ -481,6 +493,233 @@ def test_t12_whoever_reads_an_order_sees_which_lines_were_priced_by_the_request(
         assert shown.count("priced by the request") == times, page
     exported = admin_client.get("/admin/orders/order/export/?list=all")
     assert b"2 x Mug (priced by the request)" in b"".join(exported.streaming_content)
+
+
+# What is known and not acted on.
+
+ATTRIBUTES = {
+    "is_member": {"type": "boolean", "value": True},
+    "level": {"type": "string", "value": "premium"},
+    "points": {"type": "integer", "value": 7},
+    "weight": {"type": "float", "value": 1.5},
+}
+
+
+def test_t34_attributes_and_references_are_kept_and_repeated(storefront, back_office):
+    made = storefront.post("/v2/carts", {"id": "mine", "custom_attributes": ATTRIBUTES})
+    storefront.put("/v2/carts/mine", {"external_ref": "erp-1"})
+    storefront.post("/v2/carts/mine/items", wanted(product(stock=5)))
+
+    order = storefront.check_out("mine").json()["data"]
+    kept = storefront.get("/v2/carts/mine").json()["data"]
+    path = f"/v2/orders/{order['id']}"
+    fewer = {"level": ATTRIBUTES["level"]}
+    changed = back_office.put(path, {"custom_attributes": fewer}).json()["data"]
+    cleared = storefront.put("/v2/carts/mine", {"custom_attributes": None, "external_ref": None})
+
+    assert made.json()["data"]["custom_attributes"] == ATTRIBUTES
+    assert (kept["custom_attributes"], kept["external_ref"]) == (ATTRIBUTES, "erp-1")
+    assert order["custom_attributes"] == ATTRIBUTES
+    assert changed["custom_attributes"] == fewer
+    assert cleared.json()["data"].keys() & {"custom_attributes", "external_ref"} == set()
+    assert back_office.get(path).json()["data"]["custom_attributes"] == fewer
+
+
+@pytest.mark.parametrize(
+    ("attributes", "status"),
+    [
+        ([], 400),
+        ({"a": "text"}, 400),
+        ({"a": {"type": "string"}}, 400),
+        ({"a": {"type": "string", "value": 1}}, 400),
+        ({"a": {"type": "integer", "value": True}}, 400),
+        ({"a": {"type": "integer", "value": 2**53}}, 400),
+        ({"a": {"type": "date", "value": "today"}}, 400),
+        ({"a": {"type": ["string"], "value": "x"}}, 400),
+        ({"a": {"type": "string", "value": "x", "more": 1}}, 400),
+        ({"a\0": {"type": "string", "value": "x"}}, 400),
+        ({"a": {"type": "string", "value": "x" * 1001}}, 422),
+        ({"a" * 101: {"type": "string", "value": "x"}}, 422),
+        ({str(name): {"type": "string", "value": "x"} for name in range(21)}, 422),
+    ],
+)
+def test_wrong_attributes_are_refused(storefront, attributes, status):
+    answer = storefront.put("/v2/carts/mine", {"custom_attributes": attributes})
+
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["source"] == "data.custom_attributes"
+    assert not Cart.objects.exists()
+
+
+def test_a_cart_that_expired_forgets_what_was_kept_with_it(storefront):
+    storefront.post("/v2/carts", {"id": "m", "custom_attributes": ATTRIBUTES, "external_ref": "a"})
+    with clock.replaced(lambda: NEXT_MONTH):
+        storefront.put("/v2/carts/m", {"name": "Anew"})
+        kept = storefront.get("/v2/carts/m").json()["data"]
+
+    assert kept["name"] == "Anew"
+    assert kept.keys() & {"custom_attributes", "external_ref"} == set()
+
+
+def test_t34_a_location_is_kept_with_the_line_and_repeated(storefront):
+    shirt, mug = product(stock=9), product(stock=9)
+    bulk(storefront, "mine", [wanted(shirt, location="default"), wanted(mug)])
+    storefront.post("/v2/carts/mine/items", wanted(mug, location="default"))
+    [first, second] = storefront.get("/v2/carts/mine/items").json()["data"]
+    storefront.put(f"/v2/carts/mine/items/{first['id']}", {"location": None})
+    merged = storefront.post("/v2/carts/own/items", {"type": "cart_items", "cart_id": "mine"})
+
+    order = storefront.check_out("mine").json()
+
+    assert [first["location"], second["location"]] == ["default", "default"]
+    assert [line.get("location") for line in merged.json()["data"]] == [None, "default"]
+    assert [line.get("location") for line in order["included"]["items"]] == [None, "default"]
+
+
+def test_t34_a_location_that_there_is_not_is_refused(storefront):
+    shirt = product(stock=9)
+    [line] = storefront.post("/v2/carts/mine/items", wanted(shirt)).json()["data"]
+    path, nowhere = "/v2/carts/mine/items", {"location": "nowhere"}
+
+    refused_field(storefront.post(path, wanted(shirt, 1, **nowhere)), "data.location")
+    refused_field(bulk(storefront, "mine", [wanted(shirt, 1, **nowhere)]), "data.0.location")
+    refused_field(storefront.put(f"{path}/{line['id']}", nowhere), "data.location")
+    refused_field(
+        bulk_update(storefront, "mine", [{"id": line["id"], **nowhere}]), "data.0.location"
+    )
+    assert lines(storefront, "mine") == [(shirt.name, 1)]
+
+
+CART, ITEMS, ITEM, CHECKOUT, ORDER_ITSELF = "cart", "items", "item", "checkout", "order"
+NOT_ACTED_ON = [
+    *((CART, name) for name in ("is_quote", "snapshot_date", "contact", "payment_intent_id")),
+    *((ITEMS, name) for name in ("bundle_configuration", "shipping_group_id", "tax")),
+    *((ITEM, name) for name in ("bundle_configuration", "shipping_group_id", "sku", "price")),
+    *((CHECKOUT, name) for name in ("account", "custom_attributes")),
+    *((ORDER_ITSELF, name) for name in ("billing_address", "customer", "payment")),
+    *((where, "relationships") for where in (CART, ITEMS, ITEM, CHECKOUT, ORDER_ITSELF)),
+]
+
+
+@pytest.mark.parametrize(("where", "name"), NOT_ACTED_ON)
+def test_t34_what_is_known_and_not_acted_on_is_refused_by_its_name(
+    storefront, back_office, where, name
+):
+    shirt = product(stock=9)
+    [line] = storefront.post("/v2/carts/mine/items", wanted(shirt)).json()["data"]
+    order = storefront.check_out("mine").json()["data"]["id"]
+    more = {name: {"data": "anything"}, "colour": "teal"}
+    items = "/v2/carts/mine/items"
+    calls: dict[str, list[Any]] = {
+        CART: [
+            lambda more: storefront.post("/v2/carts", {"name": "A", **more}),
+            lambda more: storefront.put("/v2/carts/mine", {"name": "A", **more}),
+        ],
+        ITEMS: [
+            lambda more: storefront.post(items, wanted(shirt, 1, **more)),
+            lambda more: storefront.post(items, {**WRAPPING, **more}),
+            lambda more: bulk(storefront, "mine", [wanted(shirt, 1, **more)]),
+        ],
+        ITEM: [
+            lambda more: storefront.put(f"{items}/{line['id']}", {"quantity": 2, **more}),
+            lambda more: bulk_update(
+                storefront, "mine", [{"id": line["id"], "quantity": 2, **more}]
+            ),
+        ],
+        CHECKOUT: [lambda more: storefront.post("/v2/carts/mine/checkout", {**BUYER, **more})],
+        ORDER_ITSELF: [
+            lambda more: back_office.put(f"/v2/orders/{order}", {"external_ref": "A", **more})
+        ],
+    }
+
+    for call in calls[where]:
+        answer = call(more)
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["code"]) == (422, "not_supported")
+        assert error["source"] in {f"data.{name}", f"data.0.{name}"}
+        # Nothing is asked for with it, and the other name is nobody's.
+        assert call({**more, name: None}).status_code in {200, 201}
+
+
+def test_discounts_that_are_off_may_be_said_to_be_off(storefront):
+    off = {"custom_discounts_enabled": False, "use_rule_promotions": False}
+    on = {"custom_discounts_enabled": True}
+
+    assert storefront.put("/v2/carts/mine", {"discount_settings": off}).status_code == 200
+    refused_field(
+        storefront.put("/v2/carts/mine", {"discount_settings": on}),
+        "data.discount_settings.custom_discounts_enabled",
+    )
+
+
+def test_t34_a_contact_is_the_customer_by_another_name(storefront, back_office):
+    storefront.post("/v2/carts/mine/items", wanted(product(stock=9)))
+    body = {**BUYER, "contact": BUYER["customer"]}
+    other = {**body, "contact": {"name": "Bo", "email": "bo@example.com"}}
+    by_contact = {name: each for name, each in body.items() if name != "customer"}
+
+    made = storefront.post("/v2/carts/mine/checkout", by_contact)
+
+    assert made.json()["data"]["customer"] == BUYER["customer"]
+    assert storefront.post("/v2/carts/mine/checkout", body).status_code == 201
+    error = storefront.post("/v2/carts/mine/checkout", other).json()["errors"][0]
+    assert error["source"] == "data.contact"
+    named = {**body, "customer": {**BUYER["customer"], "id": UNKNOWN}}
+    refused_field(storefront.post("/v2/carts/mine/checkout", named), "data.customer.id")
+
+
+def test_t35_null_in_an_optional_part_of_an_address_is_nothing(storefront):
+    storefront.post("/v2/carts/mine/items", wanted(product(stock=9)))
+    optional = ["company_name", "line_2", "city", "county", "phone_number", "instructions"]
+    address = {**ADDRESS, **dict.fromkeys(optional)}
+
+    order = storefront.post(
+        "/v2/carts/mine/checkout",
+        {**BUYER, "billing_address": address, "shipping_address": address},
+    )
+
+    assert order.status_code == 201
+    shown = order.json()["data"]
+    assert [shown["shipping_address"][name] for name in optional] == [""] * len(optional)
+    assert [shown["billing_address"][name] for name in optional] == [""] * len(optional)
+
+
+def test_t35_a_line_keeps_its_quantity_where_only_its_inputs_change(storefront):
+    shirt = product(stock=3)
+    [line] = storefront.post("/v2/carts/mine/items", wanted(shirt, 3)).json()["data"]
+    path, inputs = f"/v2/carts/mine/items/{line['id']}", {"custom_inputs": {"text": "A"}}
+
+    alone = storefront.put(path, inputs)
+    in_a_list = bulk_update(storefront, "mine", [{"id": line["id"], "custom_inputs": {}}])
+
+    assert [(each["quantity"], each["custom_inputs"]) for each in alone.json()["data"]] == [
+        (3, {"text": "A"})
+    ]
+    assert "custom_inputs" not in in_a_list.json()["data"][0]
+    nothing = storefront.put(path, {"type": "cart_item"})
+    error = refused(nothing, 400, "field_required")
+    assert error["source"] == "data.quantity"
+
+
+def test_t39_a_cart_holds_so_much_of_what_requests_wrote(storefront):
+    text = "x" * 8000
+    shirt = product(stock=99)
+    entries = [wanted(shirt, custom_inputs={"text": f"{number}{text}"}) for number in range(8)]
+    assert bulk(storefront, "mine", entries).status_code == 201
+    one_more = {"custom_inputs": {"text": f"8{text}"}}
+    [line, *_] = storefront.get("/v2/carts/mine/items").json()["data"]
+    item = f"/v2/carts/mine/items/{line['id']}"
+
+    for answer in (
+        storefront.post("/v2/carts/mine/items", wanted(shirt, 1, **one_more)),
+        storefront.put(item, {"custom_inputs": {"text": "x" * 9900}}),
+        storefront.post("/v2/carts/mine/items", {**WRAPPING, "description": "é" * 1000}),
+    ):
+        refused(answer, 422, "too_much_written")
+    # Units of a line that is there are no more text.
+    assert storefront.post("/v2/carts/mine/items", entries[0]).status_code == 201
+    assert storefront.put(item, {"custom_inputs": {}}).status_code == 200
+    assert storefront.post("/v2/carts/mine/items", wanted(shirt, 1, **one_more)).status_code == 201
 
 
 # What cannot be put into a cart.

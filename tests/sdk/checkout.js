@@ -90,6 +90,17 @@ test('a customer by id is refused rather than ignored', async () => {
   });
 });
 
+// There are no accounts: the contact is the customer.
+test('the contact of an account checks out as a guest does', async () => {
+  const cart = await cartOf([await product({ stock: 10 }), 1]);
+
+  const { data } = await buyer.gets(201, (sdk) =>
+    sdk.Cart(cart).CheckoutWithAccountManagementToken(CUSTOMER, ADDRESS, ADDRESS, 'a token'),
+  );
+
+  assert.deepEqual(data.customer, CUSTOMER);
+});
+
 test('a cart in another currency than the header is refused', async () => {
   const mug = await product({ stock: 10 });
   const cart = await cartOf([mug, 1]);

@@ -2,7 +2,7 @@
 
 import test from 'node:test';
 
-import { ADDRESS, CUSTOMER, UNKNOWN, cartOf, merchant, product } from './shop.js';
+import { UNKNOWN, cartOf, merchant, product } from './shop.js';
 
 const tax = () => ({ name: 'VAT', jurisdiction: 'NY', code: 'VAT', rate: 0.2 });
 const discount = () => ({ name: 'Friends', amount: -100, external_id: 'friends' });
@@ -81,12 +81,4 @@ test('what carts cannot do yet is not found', async () => {
   for (const call of LATER_IN_A_CART) {
     await merchant.isRefused(404, (sdk) => call(sdk.Cart(cart), item.id), { title: 'Not Found' });
   }
-});
-
-test('an account cannot check out yet', async () => {
-  const cart = await cartOf([await product({ stock: 10 }), 1]);
-
-  await merchant.isRefused(400, (sdk) =>
-    sdk.Cart(cart).CheckoutWithAccountManagementToken(CUSTOMER, ADDRESS, ADDRESS, 'a token'),
-  );
 });
