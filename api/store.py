@@ -3,14 +3,16 @@
 Each process reads it again after some seconds, as it does for currencies.
 """
 
+import re
 import time
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from api import changes
 from api.actors import Actor
@@ -37,6 +39,45 @@ def time_zone() -> tzinfo:
     except (ZoneInfoNotFoundError, ValueError):
         # The zone was chosen on a machine that knows more time zones than this one.
         return timezone.get_default_timezone()
+
+
+class NoMoment(ValueError):
+    """What was written is no moment; says why, in words for people."""
+
+
+def moment_written(written: str) -> datetime:
+    """Read a date with a time as people write it: in the store's zone, unless it names another.
+
+    The only reading of local times. Twice a year there are some that did not happen, and some that
+    happened twice: neither is a moment. Raises: NoMoment.
+    """
+    try:
+        # A date alone is not a moment, though Python would read it as midnight.
+        moment = parse_datetime(_DOTTED.sub(r"\3-\2-\1", written)) if ":" in written else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise NoMoment(f'"{written[:40]}" is no date with a time, such as 2026-05-04 17:30.')
+    if timezone.is_aware(moment):
+        return moment
+    return _happened_once(moment)
+
+
+# A date as spreadsheets in much of Europe write it, whatever was typed.
+_DOTTED = re.compile(r"^([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?= )")
+
+
+def _happened_once(local: datetime) -> datetime:
+    first = local.replace(tzinfo=time_zone(), fold=0)
+    second = first.replace(fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first
+    if first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) != local:
+        raise NoMoment(f"There was no {local:%Y-%m-%d %H:%M}: the clocks were put forward.")
+    raise NoMoment(
+        f"{local:%Y-%m-%d %H:%M} was there twice, since the clocks were put back. Write it in UTC, "
+        f"as {first.astimezone(UTC):%Y-%m-%dT%H:%MZ} or {second.astimezone(UTC):%Y-%m-%dT%H:%MZ}."
+    )
 
 
 def title(request: HttpRequest) -> str:

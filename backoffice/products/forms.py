@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from api import clock
+from api import clock, store
 from api.codes import fault_of, tidied
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
@@ -250,11 +250,18 @@ class PricesForm(EditForm, WholeForm, forms.Form):
 
 
 class MomentField(forms.DateTimeField):
-    """A moment in the store's time, picked in the browser."""
+    """A moment in the store's time, picked in the browser, and read as in a file of counts."""
 
     def __init__(self, **options: Any) -> None:
         widget = UnfoldAdminTextInputWidget({"type": "datetime-local", "step": "any"})
         super().__init__(required=False, widget=widget, **options)
+
+    def to_python(self, value: Any) -> datetime | None:
+        written = str(value or "").strip()
+        try:
+            return store.moment_written(written) if written else None
+        except store.NoMoment as wrong:
+            raise ValidationError(str(wrong), code="invalid") from wrong
 
     def clean(self, value: Any) -> datetime | None:
         moment: datetime | None = super().clean(value)

@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-
 from api import codes, store
 from api.fields import UNITS_MAX
 from api.spreadsheets import unescaped
@@ -33,8 +30,6 @@ _SAYING = ("count", "change", "counted_at", "reason")
 # Columns that the export has for people to read.
 IGNORED = ("name", "available", "allocated", "total")
 CODE_LENGTH_MAX = 100
-# A date as spreadsheets in much of Europe write it, whatever was typed.
-_DOTTED = re.compile(r"^([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?= )")
 # No earlier moment is accepted: far earlier ones are beyond what datetimes can add and subtract.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -300,14 +295,9 @@ def _moment(cell: str, now: datetime) -> datetime:
     if not cell:
         return now
     try:
-        # A date alone is not a moment, though Python would read it as midnight.
-        moment = parse_datetime(_DOTTED.sub(r"\3-\2-\1", cell)) if ":" in cell else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise _Wrong(f'"{cell[:40]}" is no date with a time, such as 2026-05-04 17:30.')
-    if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment, store.time_zone())
+        moment = store.moment_written(cell)
+    except store.NoMoment as wrong:
+        raise _Wrong(str(wrong)) from wrong
     if moment > now:
         raise _Wrong("It was counted in the future.")
     if moment < _LONG_AGO:

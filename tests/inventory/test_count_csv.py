@@ -207,6 +207,17 @@ def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, momen
     assert line.counted_at == moment
 
 
+@pytest.mark.parametrize(
+    ("written", "why"), [("2026-03-29 02:30", "There was no"), ("2025-10-26 02:30", "there twice")]
+)
+def test_t07_a_line_of_a_time_that_was_not_there_once_is_wrong(written, why):
+    store.change(time_zone="Europe/Berlin")
+
+    [line] = count_csv.read(f"sku,count,counted_at\nA,5,{written}\n".encode(), now=NOON).lines
+
+    assert (why in line.error, line.counted_at) == (True, None)
+
+
 def test_lines_that_say_nothing_of_their_product_are_left_out():
     content = "sku,name,count\nA,Shirt,\nB,Mug,3\nC,Cap\n\n,,\n"
 

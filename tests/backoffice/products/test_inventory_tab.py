@@ -353,6 +353,20 @@ def test_a_moment_at_which_nothing_was_counted_is_refused(owner, moment):
     assert text(owner.get(tab(shirt, "then/"), {"counted_at": moment})).strip() == ""
 
 
+@pytest.mark.parametrize(
+    ("moment", "why"), [("2026-03-29T02:30", "There was no"), ("2025-10-26T02:30", "there twice")]
+)
+def test_t07_the_tab_reads_a_time_as_a_file_does(owner, moment, why):
+    shirt = product(50)
+    store.change(time_zone="Europe/Berlin")
+
+    answer = owner.post(tab(shirt), {"action": "count", "quantity": 45, "counted_at": moment})
+    history = owner.get(f"{PRODUCTS}{shirt.pk}/stock-history/", {"at": moment})
+
+    assert why in str(answer.context["form"].errors["counted_at"])
+    assert why in str(history.context["moment_form"].errors["at"])
+
+
 def test_a_count_below_what_is_allocated_is_refused_and_names_the_holders(owner):
     shirt = product(50)
     order = paid_order({shirt: 30})
