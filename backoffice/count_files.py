@@ -38,6 +38,7 @@ STATE_COLOURS = {
 SHOWN = {
     "all": ("All lines", Q()),
     "changes": ("Changes", Q(error="") & ~Q(change=0)),
+    "marked": ("Marked", Q(error="") & ~Q(mark="")),
     "errors": ("Errors", ~Q(error="")),
 }
 
@@ -63,6 +64,9 @@ class UploadForm(forms.Form):
 
 class FileForm(SeeingForm):
     """A button of a file's page, which shows by itself what has changed."""
+
+    # Said of the marked lines when a file is applied.
+    looked_at = forms.BooleanField(required=False)
 
     def __init__(self, data: Any, *, file: CountFile | None = None) -> None:
         super().__init__(data, auto_id=False)
@@ -214,8 +218,13 @@ def may_count(request: HttpRequest) -> bool:
 
 
 def _apply(case: Case[uuid.UUID], form: FileForm) -> str:
-    key = form.key(case.request)
-    counts.apply(case.subject, actor=case.actor, seen=form.saw, key=key)
+    counts.apply(
+        case.subject,
+        actor=case.actor,
+        looked_at=form.cleaned_data["looked_at"],
+        seen=form.saw,
+        key=form.key(case.request),
+    )
     return ""
 
 
@@ -244,6 +253,7 @@ def _known_before(file: CountFile) -> str:
 
 _NUMBERS = (
     *("lines_total", "lines_done", "left_out", "changed", "unchanged", "refused"),
+    "marked",
     *("units_added", "units_removed", "reverted", "not_reverted"),
 )
 

@@ -209,3 +209,16 @@ class CountFileUnreadable(Refusal):
 class CountFileNotReady(Refusal):
     kind = WRONG_STATE
     code = "count_file_not_ready"
+
+
+class LinesMarked(Refusal):
+    """Lines of a file look like mistakes, and nobody has said yet that they are right."""
+
+    kind = WRONG_STATE
+    code = "lines_marked"
+
+    def __init__(self, lines: int) -> None:
+        some = "1 line looks" if lines == 1 else f"{lines:,} lines look"
+        super().__init__(
+            f"{some} like a mistake. Look at what is marked, and say that it is right."
+        )

@@ -21,6 +21,7 @@ from api.models import ActedBy
 from inventory.errors import (
     CountFileNotReady,
     CurrencyAmbiguous,
+    LinesMarked,
     StockNotFound,
     StockTooLow,
     TooManyUnits,
@@ -573,6 +574,8 @@ class CountFile(ActedBy):
     changed = models.IntegerField(default=0)
     unchanged = models.IntegerField(default=0)
     refused = models.IntegerField(default=0)
+    # How many of the lines that can be applied look like a mistake.
+    marked = models.IntegerField(default=0, db_default=0)
     units_added = models.BigIntegerField(default=0)
     units_removed = models.BigIntegerField(default=0)
     # How many of the changed lines were reverted, and how many could not be.
@@ -625,6 +628,11 @@ class CountFile(ActedBy):
             "taken back": str(self.reverted),
             "not taken back": str(self.not_reverted),
         }
+
+    def require_looked_at(self, looked_at: bool) -> None:
+        """Raises: LinesMarked."""
+        if self.marked and not looked_at:
+            raise LinesMarked(self.marked)
 
     def require(self, state: State) -> None:
         """Raises: CountFileNotReady."""
@@ -682,6 +690,8 @@ class CountLine(models.Model):
     sequence = models.BigIntegerField(null=True)
     reverted_sequence = models.BigIntegerField(null=True)
     error = models.CharField(max_length=500, blank=True)
+    # Why it looks like a mistake, though it can be applied: people are to look at it first.
+    mark = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = CountLineQuerySet.as_manager()
 
@@ -716,7 +726,7 @@ class CountLine(models.Model):
             [getattr(line, name) for line in lines]
             for name in (
                 *("pk", "product_id", "total_before", "change", "sequence"),
-                *("reverted_sequence", "error"),
+                *("reverted_sequence", "error", "mark"),
             )
         ]
         with connection.cursor() as cursor:
@@ -726,9 +736,10 @@ class CountLine(models.Model):
 _WRITE_LINES = """
 UPDATE inventory_countline AS line
 SET product_id = new.product_id, total_before = new.total_before, change = new.change,
-    sequence = new.sequence, reverted_sequence = new.reverted_sequence, error = new.error
+    sequence = new.sequence, reverted_sequence = new.reverted_sequence, error = new.error,
+    mark = new.mark
 FROM unnest(%s::bigint[], %s::uuid[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
-            %s::text[])
-    AS new (id, product_id, total_before, change, sequence, reverted_sequence, error)
+            %s::text[], %s::text[])
+    AS new (id, product_id, total_before, change, sequence, reverted_sequence, error, mark)
 WHERE line.id = new.id
 """

@@ -164,6 +164,7 @@ UNSEEN = {
     "counted_since_shipped",
     "found_by_count",
     "away_then",
+    "lines_marked",
     "count_file_not_ready",
     "count_file_unreadable",
     "not_undoable",

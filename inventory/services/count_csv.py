@@ -28,10 +28,14 @@ COLUMNS = ("sku", "barcode", "count", "change", "counted_at", "reason")
 _CODES = ("sku", "barcode")
 _SAYING = ("count", "change", "counted_at", "reason")
 # Columns that the export has for people to read.
-IGNORED = ("name", "available", "allocated", "total")
+_NUMBERS = ("available", "allocated", "total")
+IGNORED = ("name", *_NUMBERS)
 CODE_LENGTH_MAX = 100
 # No earlier moment is accepted: far earlier ones are beyond what datetimes can add and subtract.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# What stands before and after a comma that parts a number into thousands.
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}")
+_GROUP = re.compile(r"[0-9]{3}")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -45,6 +49,7 @@ class Line(NamedTuple):
     counted_at: datetime | None
     reason: str
     error: str
+    mark: str
 
 
 @dataclass
@@ -72,10 +77,12 @@ def read(content: bytes, *, now: datetime) -> Sheet:
             "are taken at once."
         )
     encoding = _encoding(content)
-    rows = _rows(_Lines(content, encoding), _delimiter(content, encoding))
+    delimiter = _delimiter(content, encoding)
+    rows = _rows(_Lines(content, encoding), delimiter)
     columns = _columns(rows)
     sheet = Sheet(_kind(columns))
-    sheet.lines = _read_lines(sheet, rows, columns, now)
+    layout = _Layout(columns, sheet.kind, _after_the_number(columns) if delimiter == "," else None)
+    sheet.lines = _read_lines(sheet, rows, layout, now)
     return sheet
 
 
@@ -86,16 +93,29 @@ def _columns(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
     raise CountFileUnreadable("The file is empty.")
 
 
+class _Layout(NamedTuple):
+    columns: Sequence[str]
+    kind: CountFile.Kind
+    # Where a cell would be the rest of a number that a comma has split.
+    rest_at: int | None
+
+
+def _after_the_number(columns: Sequence[str]) -> int | None:
+    """Return the place of the column after the count or the change, if it holds no numbers."""
+    place = next(place for place, name in enumerate(columns) if name in {"count", "change"}) + 1
+    return None if place == len(columns) or columns[place] in _NUMBERS else place
+
+
 def _read_lines(
-    sheet: Sheet, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str], now: datetime
+    sheet: Sheet, rows: Iterator[tuple[int, list[str]]], layout: _Layout, now: datetime
 ) -> Iterator[Line]:
     # A row with none of these names only a product, which was not counted.
-    says = [position for position, name in enumerate(columns) if name in _SAYING]
+    says = [position for position, name in enumerate(layout.columns) if name in _SAYING]
     lines = 0
     for number, row in rows:
         if any(cell.strip() for cell in [row[p] for p in says if p < len(row)]):
             lines += 1
-            yield _line(number, row, columns, sheet.kind, now)
+            yield _line(number, row, layout, now)
         elif any(cell.strip() for cell in row):
             sheet.left_out += 1
         if lines + sheet.left_out > LINES_MAX:
@@ -231,15 +251,15 @@ def _kind(columns: Sequence[str]) -> CountFile.Kind:
 def _line(
     number: int,
     row: Sequence[str],
-    columns: Sequence[str],
-    kind: CountFile.Kind,
+    layout: _Layout,
     now: datetime,
 ) -> Line:
+    columns, kind, rest_at = layout
     cells = {
         name: codes.tidied(unescaped(cell)) if name in _CODES else unescaped(cell).strip()
         for name, cell in zip(columns, row, strict=False)
     }
-    units, counted_at, error = None, None, ""
+    units, counted_at, error, mark = None, None, "", ""
     try:
         if any(cell.strip() for cell in row[len(columns) :]):
             raise _Wrong("There are more cells than columns.")
@@ -247,6 +267,8 @@ def _line(
         units = _units(cells, kind)
         if kind == CountFile.Kind.COUNTS:
             counted_at = _moment(cells.get("counted_at", ""), now)
+        if rest_at is not None and rest_at < len(row):
+            mark = _mark(row[rest_at - 1].strip(), row[rest_at].strip())
     except _Wrong as wrong:
         error = str(wrong)
     return Line(
@@ -257,7 +279,15 @@ def _line(
         counted_at,
         cells.get("reason", "")[:REASON_LENGTH_MAX],
         error,
+        mark,
     )
+
+
+def _mark(number: str, rest: str) -> str:
+    """Say so if a cell and the next one look like one number with a comma in it: 1,234."""
+    if _GROUPED.fullmatch(number) and _GROUP.fullmatch(rest):
+        return f"{number} is read, and {rest} stands in the next cell: was it {number}{rest}?"
+    return ""
 
 
 class _Wrong(Exception):

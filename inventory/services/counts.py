@@ -55,6 +55,8 @@ SECONDS_A_JOB = 2.0
 LEFT_ALONE = timedelta(seconds=60)
 # Of the lines that count one product, so many are named.
 LINES_NAMED = 5
+# To less than half, and by so many units: such a line is marked.
+GREAT_DROP = 10
 # The position from which reverting goes backwards through a file.
 _END = 2**31 - 1
 
@@ -120,13 +122,22 @@ def _copy(file: CountFile, lines: Iterator[Line]) -> int:
 
 @in_transaction
 def apply(
-    file_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+    file_id: uuid.UUID,
+    *,
+    actor: Actor,
+    looked_at: bool = False,
+    seen: Standing | None = None,
+    key: Key | None = None,
 ) -> None:
-    """Have a checked file applied. Raises: CountFileNotReady, Moved."""
+    """Have a checked file applied. `looked_at` says that marked lines were, and are right.
+
+    Raises: CountFileNotReady, LinesMarked, Moved.
+    """
     claim(key, file_id)
     file = _lock(file_id)
     file.require(CountFile.State.CHECKED)
     require_as_seen(seen, file.standing)
+    file.require_looked_at(looked_at)
     file.applied_by, file.applied_at = actor.name, clock.now()
     _begin(file, CountFile.State.APPLYING, actor)
 
@@ -229,6 +240,19 @@ def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
     if file.kind == CountFile.Kind.CHANGES:
         _account_for_earlier_lines(file, stocks)
     _work_out(file, lines, stocks)
+    for line in lines:
+        line.mark = " ".join(filter(None, [line.mark, _words_of_drop(line)]))
+        file.marked += bool(line.mark and not line.error)
+
+
+def _words_of_drop(line: CountLine) -> str:
+    """Say so if most of what there was would be gone: a digit was lost, perhaps, or a box."""
+    if line.error or line.change is None or line.total_before is None:
+        return ""
+    after = line.total_before + line.change
+    if -line.change < GREAT_DROP or 2 * after >= line.total_before:
+        return ""
+    return f"From {line.total_before:,} to {after:,}: more than half would be gone."
 
 
 def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
@@ -407,6 +431,7 @@ def _add_up_again(file: CountFile) -> None:
         changed=Count("pk", filter=good & ~Q(change=0)),
         unchanged=Count("pk", filter=good & Q(change=0)),
         refused=Count("pk", filter=~good),
+        marked=Count("pk", filter=good & ~Q(mark="")),
         units_added=Coalesce(Sum("change", filter=good & more), 0),
         units_removed=-Coalesce(Sum("change", filter=good & fewer), 0),
     )

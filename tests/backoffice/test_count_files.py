@@ -254,10 +254,37 @@ def test_lines_are_paged_and_can_be_narrowed_down(clerk):
     assert (first.previous, third.next) == (None, None)
     assert back.lines == second.lines
     changes = clerk.get(page_of(file), {"show": "changes"}).context
-    assert [tab.lines for tab in changes["tabs"]] == ["61", "30", "1"]
+    assert [tab.lines for tab in changes["tabs"]] == ["61", "30", "0", "1"]
     assert {line.change for line in changes["page"].lines} == {1}
     [wrong] = clerk.get(page_of(file), {"show": "errors"}).context["page"].lines
     assert wrong.sku == "X"
+
+
+def test_t05_what_looks_like_a_mistake_is_said_and_confirmed_before_it_is_applied(clerk):
+    shirt, mug = product(1_200, sku="A"), product(10, sku="B")
+    send(clerk, "sku,count,reason\nA,1,234\nB,9,broken\n")
+    file = worked()
+    page = text(clerk.get(page_of(file), {"show": "marked"}))
+
+    for sent in ({}, {"looked_at": "no"}):
+        refused = text(clerk.post(page_of(file, "apply"), sent, follow=True))
+    assert "1 line looks like a mistake. Look at what is marked" in refused
+    assert worked().state == "checked"
+    clerk.post(page_of(file, "apply"), {"looked_at": "on"})
+
+    assert "1 is read, and 234 stands in the next cell: was it 1234?" in page
+    assert "From 1,200 to 1: more than half would be gone." in page
+    assert "broken" not in page
+    assert 'name="looked_at"' in page
+    assert worked().state == "applied"
+    assert (stock_of(shirt).total, stock_of(mug).total) == (1, 9)
+
+
+def test_a_file_without_marks_asks_for_nothing(clerk):
+    product(10, sku="A")
+    send(clerk, "sku,count\nA,9\n")
+
+    assert "looked_at" not in text(clerk.get(page_of(worked())))
 
 
 @pytest.mark.parametrize("query", [{"after": "x"}, {"after": "9" * 50}, {"show": "nonsense"}])

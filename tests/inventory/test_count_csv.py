@@ -218,6 +218,30 @@ def test_t07_a_line_of_a_time_that_was_not_there_once_is_wrong(written, why):
     assert (why in line.error, line.counted_at) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("content", "marked"),
+    [
+        ("sku,count,reason\nA,1,234\n", True),
+        ("sku,count,reason\nA,12,000\n", True),
+        ("sku,change,reason\nA,-1,234\n", True),
+        ("sku,count,name,reason\nA,1,234,567\n", True),
+        ("count,sku,barcode\n1,234,A\n", True),
+        ("sku,count,reason\nA,1234,567\n", False),
+        ("sku,count,reason\nA,1,23\n", False),
+        ("sku,count,reason\nA,1,shelf 234\n", False),
+        ("sku,count,reason\nA,0,234\n", False),
+        ("sku,reason,count\nA,234,1\n", False),
+        # Numbers that may well stand there, and no comma that could have split one.
+        ("sku,count,total\nA,50,120\n", False),
+        ("sku;count;reason\nA;1;234\n", False),
+    ],
+)
+def test_t05_a_comma_that_may_have_split_a_number_is_marked(content, marked):
+    [line] = count_csv.read(content.encode(), now=NOON).lines
+
+    assert (line.error, bool(line.mark)) == ("", marked)
+
+
 def test_lines_that_say_nothing_of_their_product_are_left_out():
     content = "sku,name,count\nA,Shirt,\nB,Mug,3\nC,Cap\n\n,,\n"
 

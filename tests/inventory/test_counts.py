@@ -15,7 +15,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from api import clock
 from api.actors import Actor
 from inventory import jobs
-from inventory.errors import CountFileNotReady
+from inventory.errors import CountFileNotReady, LinesMarked
 from inventory.models import (
     Action,
     CountFile,
@@ -216,6 +216,42 @@ def test_t04_changes_too_name_one_product():
     product(10, sku="42")
 
     assert list(errors_of(checked("sku,barcode,change\n42,4006381333931,-9\n"))) == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "units", "marked"),
+    [
+        ("count", 499, True),
+        ("count", 500, False),
+        ("count", 0, True),
+        ("count", 5_000, False),
+        ("change", -501, True),
+        ("change", -500, False),
+        ("change", 5_000, False),
+    ],
+)
+def test_t05_a_drop_to_less_than_half_is_marked(column, units, marked):
+    product(1_000, sku="A")
+    product(11, sku="FEW")
+
+    # Of few units more than half is soon gone.
+    file = checked(f"sku,{column}\nA,{units}\nFEW,{2 if column == 'count' else -9}\n")
+
+    assert [bool(line.mark) for line in lines_of(file)] == [marked, False]
+    assert file.marked == marked
+
+
+def test_t05_a_line_with_an_error_needs_no_mark():
+    product(1_000, sku="A")
+    product(1_000, sku="B")
+
+    file = checked("sku,count,reason\nA,1,234\nX,1,234\nA,1000,\nB,1,234\n")
+
+    assert list(errors_of(file)) == [2, 3, 4]
+    assert file.marked == 1
+    with pytest.raises(LinesMarked, match="1 line looks like a mistake"):
+        counts.apply(file.pk, actor=CLERK)
+    counts.apply(file.pk, actor=CLERK, looked_at=True)
 
 
 def small_batches(size: int) -> dict[Any, Any]:

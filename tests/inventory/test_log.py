@@ -64,7 +64,7 @@ def applied(made: Product, counted: int, moment: datetime) -> CountFile:
 def applied_as_it_is(content: str) -> CountFile:
     file, _ = counts.upload("shelf.csv", content.encode(), actor=MERCHANT)
     worked(file)
-    counts.apply(file.pk, actor=MERCHANT)
+    counts.apply(file.pk, actor=MERCHANT, looked_at=True)
     return worked(file)
 
 
