@@ -89,7 +89,9 @@ def read(content: bytes, *, now: datetime) -> Sheet:
 def _columns(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
     for _, row in rows:
         if any(cell.strip() for cell in row):
-            return [name.strip().lower().replace(" ", "_") for name in row]
+            # Around a name in quotes, a program that does not know the mark before it leaves both.
+            names = [name.strip().strip('\ufeff" ') for name in row]
+            return [name.lower().replace(" ", "_") for name in names]
     raise CountFileUnreadable("The file is empty.")
 
 

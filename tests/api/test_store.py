@@ -6,13 +6,14 @@ import pytest
 
 from api import store
 from api.store import NoMoment, moment_written
+from tests.factories import MERCHANT
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def in_berlin() -> None:
-    store.change(time_zone="Europe/Berlin")
+    store.change(time_zone="Europe/Berlin", actor=MERCHANT)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,6 @@ def test_t07_a_time_that_never_was_or_was_twice_is_no_moment(written, why):
 
 
 def test_where_the_clocks_are_left_alone_every_time_is_there_once():
-    store.change(time_zone="Asia/Tokyo")
+    store.change(time_zone="Asia/Tokyo", actor=MERCHANT)
 
     assert moment_written("2026-10-25 02:30") == datetime(2026, 10, 24, 17, 30, tzinfo=UTC)

@@ -266,11 +266,11 @@ def test_t05_what_looks_like_a_mistake_is_said_and_confirmed_before_it_is_applie
     file = worked()
     page = text(clerk.get(page_of(file), {"show": "marked"}))
 
-    for sent in ({}, {"looked_at": "no"}):
-        refused = text(clerk.post(page_of(file, "apply"), sent, follow=True))
+    refused = text(press(clerk, file, "apply", follow=True))
     assert "1 line looks like a mistake. Look at what is marked" in refused
     assert worked().state == "checked"
-    clerk.post(page_of(file, "apply"), {"looked_at": "on"})
+    sent = hidden(clerk, page_of(file)) | {"looked_at": "on"}
+    clerk.post(page_of(file, "apply"), sent)
 
     assert "1 is read, and 234 stands in the next cell: was it 1234?" in page
     assert "From 1,200 to 1: more than half would be gone." in page

@@ -211,7 +211,7 @@ def test_moments_are_of_the_stores_time_zone_unless_they_name_one(written, momen
     ("written", "why"), [("2026-03-29 02:30", "There was no"), ("2025-10-26 02:30", "there twice")]
 )
 def test_t07_a_line_of_a_time_that_was_not_there_once_is_wrong(written, why):
-    store.change(time_zone="Europe/Berlin")
+    store.change(time_zone="Europe/Berlin", actor=MERCHANT)
 
     [line] = count_csv.read(f"sku,count,counted_at\nA,5,{written}\n".encode(), now=NOON).lines
 

@@ -358,7 +358,7 @@ def test_a_moment_at_which_nothing_was_counted_is_refused(owner, moment):
 )
 def test_t07_the_tab_reads_a_time_as_a_file_does(owner, moment, why):
     shirt = product(50)
-    store.change(time_zone="Europe/Berlin")
+    store.change(time_zone="Europe/Berlin", actor=MERCHANT)
 
     answer = owner.post(tab(shirt), {"action": "count", "quantity": 45, "counted_at": moment})
     history = owner.get(f"{PRODUCTS}{shirt.pk}/stock-history/", {"at": moment})

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0011_the_log_is_not_truncated")]
+    dependencies = [("inventory", "0012_codes_in_any_case")]
 
     operations = [
         migrations.AddField(
