@@ -3,10 +3,16 @@
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from api.answers import Amount, Data, Id, Keywords, Reference, Timestamps, component
+from api.fields import AMOUNT_MAX
 from inventory.answers import FormattedPrice
 from orders.answers import OrderItem, OrderPrices, States
 from payments.models import Attempt, Payment
 
+CapturedAmount = Annotated[
+    int,
+    Keywords(minimum=0, maximum=AMOUNT_MAX),
+    "How much of the amount was taken: less than all of it where a part was captured.",
+]
 TransactionType = Annotated[str, "`purchase`, `authorize`, `capture` or `refund`."]
 TransactionStatus = Annotated[str, Keywords(enum=Payment.Status.values)]
 
@@ -42,6 +48,7 @@ class Transaction(AskedOfBuyer):
     custom_reference: str
     gateway: str
     amount: Amount
+    captured_amount: CapturedAmount
     refunded_amount: Amount
     currency: str
     transaction_type: TransactionType
@@ -57,6 +64,7 @@ class TransactionForItsBuyer(AskedOfBuyer):
     transaction_type: TransactionType
     status: TransactionStatus
     amount: Amount
+    captured_amount: CapturedAmount
 
 
 class MetaForItsBuyer(TypedDict):

@@ -136,6 +136,7 @@ def transaction(
         "custom_reference": payment.custom_reference,
         "gateway": payment.gateway,
         "amount": payment.amount,
+        "captured_amount": payment.captured_amount,
         "refunded_amount": payment.refunded_amount,
         "currency": payment.currency,
         "transaction_type": payment.transaction_type,
@@ -186,6 +187,7 @@ def order_for_its_buyer(
                 "transaction_type": payment.transaction_type,
                 "status": payment.status,
                 "amount": payment.amount,
+                "captured_amount": payment.captured_amount,
                 **asked_of_buyer(payment),
             }
             for payment in payments

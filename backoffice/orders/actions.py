@@ -247,7 +247,7 @@ def _what_recording_does(case: OrderCase) -> list[str]:
             effects.append(f"Takes {units(wanted)} from available for this order.")
     if not case.order.payable and (waiting := payments.left_to_pay(case.order)):
         effects.append(
-            f"Takes the place of {case.money(waiting)} that wait for their buyer, as far as needed:"
+            f"Takes the place of {case.money(waiting)} that waits for its buyer, as far as needed:"
             " that is given up at its gateway first. If it turns out to have succeeded, it counts, "
             "and nothing is recorded."
         )

@@ -87,7 +87,7 @@ def _require_voidable(case: OrderCase) -> None:
 def _what_void_does(case: OrderCase) -> list[str]:
     order, payment = case.order, case.payment
     if payment.is_pending:
-        money = f"Gives up the {case.money(payment.amount)} that wait for their buyer."
+        money = f"Gives up the {case.money(payment.amount)} that waits for its buyer."
         holds = order.captured or order.authorized or order.attempts_open > 1
     else:
         money = f"Lets the authorized {case.money(payment.amount)} go: it is not taken."

@@ -40,6 +40,7 @@ TRANSACTION = {
     "custom_reference": str,
     "gateway": str,
     "amount": int,
+    "captured_amount": int,
     "refunded_amount": int,
     "currency": "USD",
     "transaction_type": str,
@@ -398,6 +399,7 @@ def test_t09_a_capture_of_a_part_takes_that_part(back_office):
 
     shown = answer.json()["data"]
     assert (answer.status_code, shown["custom_reference"]) == (200, "A-7")
+    assert (shown["amount"], shown["captured_amount"]) == (2000, 500)
     assert states(back_office, order)[:2] == ("incomplete", "partially_paid")
     prices = back_office.get(f"/v2/orders/{order.pk}").json()["data"]["meta"]["display_price"]
     sums = [prices[name]["amount"] for name in ("paid", "authorized", "balance_owing")]

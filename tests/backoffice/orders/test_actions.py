@@ -805,7 +805,7 @@ def test_money_is_recorded_in_the_place_of_what_waits_for_its_buyer(admin_client
     asked = text(admin_client.get(action(order, "record-payment")))
     send(admin_client, action(order, "record-payment"), {"amount": "12.50"})
 
-    assert "Takes the place of $12.50 that wait for their buyer" in asked
+    assert "Takes the place of $12.50 that waits for its buyer" in asked
     assert states(order)[1] == "paid"
     assert list(order.payments.order_by("pk").values_list("status", flat=True)) == (
         ["failed", "complete"]
@@ -820,7 +820,7 @@ def test_one_payment_that_waits_for_its_buyer_is_let_go(admin_client):
     asked = text(admin_client.get(action(payment, "void")))
     send(admin_client, action(payment, "void"), {"reason": "Pays by transfer"})
 
-    assert "Gives up the $12.50 that wait for their buyer." in asked
+    assert "Gives up the $12.50 that waits for its buyer." in asked
     assert "Gives 1 unit back to available." in asked
     payment.refresh_from_db()
     assert (payment.status, payment.failure) == ("failed", "Pays by transfer")
