@@ -208,14 +208,14 @@ def _require_chargeable(payment: Payment) -> None:
 
 
 @in_transaction
-def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> list[Payment]:
-    """Choose whom to give up for a payment, and refuse one that would come to nothing then."""
+def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> Sequence[Payment]:
+    """Take up whom to give up for a payment, and refuse one that would come to nothing then."""
     order = Order.objects.lock(order_id)
     chosen = waiting.in_the_way(order, request.amount) if not order.payable else []
     if chosen and request.gateway not in gateways.ASKING_NOBODY:
         amount = request.amount or sum(payment.amount for payment in chosen)
         _require_chargeable(_made(order, request, amount))
-    return chosen
+    return waiting.take_up(chosen)
 
 
 def _require_enabled(slug: str) -> None:
@@ -531,16 +531,22 @@ def let_go(
     try:
         return void(order_id, payment_id, actor=actor, reason=reason, seen=seen, key=key)
     except NotVoidable:
-        payment = payment_of(order_id, payment_id)
-        if not payment.waits_for_buyer(clock.now()):
+        chosen = _if_it_waits(order_id, payment_id)
+        if not chosen:
             raise
-    given_up = waiting.give_up([payment], why=reason or GIVEN_UP_BY_SHOP, actor=actor)
+    given_up = waiting.give_up(chosen, why=reason or GIVEN_UP_BY_SHOP, actor=actor)
     if not given_up:
         raise PaymentUnderWay
     waiting.in_their_place(
         given_up, lambda answers: _end(answers[0], actor=actor, seen=seen, key=key), actor=actor
     )
     return None
+
+
+@in_transaction
+def _if_it_waits(order_id: uuid.UUID, payment_id: uuid.UUID) -> Sequence[Payment]:
+    _, payment = lock(order_id, payment_id)
+    return waiting.take_up([payment] if payment.waits_for_buyer(clock.now()) else [])
 
 
 @in_transaction
@@ -628,8 +634,8 @@ def cancel(
 
 
 @in_transaction
-def _all_that_is_open(order_id: uuid.UUID) -> list[Payment]:
-    return all_that_is_open(Order.objects.lock(order_id))
+def _all_that_is_open(order_id: uuid.UUID) -> Sequence[Payment]:
+    return waiting.take_up(all_that_is_open(Order.objects.lock(order_id)))
 
 
 def all_that_is_open(order: Order) -> list[Payment]:

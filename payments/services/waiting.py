@@ -1,11 +1,12 @@
 """Payments that only wait for an act of their buyer, such as 3-D Secure, and giving them up.
 
-Their gateway is asked first, with nothing locked, and its answer decides: what it cancelled can
-never succeed any more, and what succeeded meanwhile counts. Whoever takes their place writes the
-answer down in the transaction that does it; if that comes to nothing, it is written down alone.
+They are taken up under the order's lock, as a charge is, so that nobody else asks about them. Then
+their gateway is asked, with nothing locked, and its answer decides: what it cancelled can never
+succeed any more, and what succeeded meanwhile counts. Whoever takes their place writes the answer
+down in the transaction that does it; if that comes to nothing, it is written down alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,11 +14,12 @@ from api import clock
 from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Answered
+from api.transactions import assert_in_transaction
 from orders.models import Order
 from payments.errors import GatewayNotFound
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Payment
-from payments.services.gateway_calls import a_wait, what_became_of
+from payments.services.gateway_calls import a_wait, lease, what_became_of
 from payments.services.settling import settle
 
 T = TypeVar("T")
@@ -58,10 +60,19 @@ def in_the_way(order: Order, amount: int | None) -> list[Payment]:
     return chosen if 0 < amount <= sum(each.amount for each in chosen) else []
 
 
-def give_up(payments: Iterable[Payment], *, why: str, actor: Actor) -> list[GivenUp]:
-    """Have the gateways give payments up. None are returned if not all of it is decided.
+def take_up(payments: Sequence[Payment]) -> Sequence[Payment]:
+    """Keep everybody else from asking about payments of the locked order; return them."""
+    assert_in_transaction()
+    for payment in payments:
+        payment.charging_until = lease()
+        payment.write()
+    return payments
 
-    Nothing may be locked. What has been decided by then is written down.
+
+def give_up(payments: Sequence[Payment], *, why: str, actor: Actor) -> list[GivenUp]:
+    """Have the gateways give up payments that were taken up. None, if not all of it is decided.
+
+    Nothing may be locked. What has been decided by then is written down, and the rest waits again.
     """
     given_up: list[GivenUp] = []
     with a_wait() as may_wait:
@@ -71,10 +82,11 @@ def give_up(payments: Iterable[Payment], *, why: str, actor: Actor) -> list[Give
                 break
             reason = why if answer.outcome in _ENDED else ""
             given_up.append(GivenUp(payment, replace(answer, failure=reason)))
-        else:
-            return given_up
-    _write_down(given_up, actor)
-    return []
+    undecided = payments[len(given_up) :]
+    if undecided:
+        _write_down([*given_up, *(GivenUp(payment, UNKNOWN) for payment in undecided)], actor)
+        return []
+    return given_up
 
 
 def _given_up(payment: Payment) -> Answer:

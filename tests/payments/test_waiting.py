@@ -16,6 +16,7 @@ from payments.errors import (
     PaymentDeclined,
     PaymentTokenRequired,
     RestIsPending,
+    StillUnderWay,
 )
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Payment
@@ -190,12 +191,34 @@ def test_without_an_answer_nothing_is_given_up_nor_paid(gateway, shirt, order, s
 
 def test_while_no_thread_may_wait_nothing_is_given_up(gateway, given_up, order, monkeypatch):
     waiting_payment(gateway, order)
-    monkeypatch.setattr("payments.services.gateway_calls._waits", _none_free())
-
-    with pytest.raises(RestIsPending):
-        pay(order)
+    with monkeypatch.context() as busy:
+        busy.setattr("payments.services.gateway_calls._waits", _none_free())
+        with pytest.raises(RestIsPending):
+            pay(order)
 
     assert given_up == []
+    assert pay(order).status == "complete"
+
+
+def test_nobody_else_asks_while_one_is_given_up(gateway, order):
+    """A message that it is cancelled may come before the answer, and would free the units."""
+    first = waiting_payment(gateway, order)
+    seen: list[Any] = []
+
+    def look_meanwhile(payment: Payment) -> Answer:
+        with pytest.raises(StillUnderWay):
+            recovery.look_at(order.pk, first.pk)
+        with pytest.raises(RestIsPending):
+            pay(order)
+        seen.append((payments.confirm(order.pk, first.pk).status, recovery.settle_pending()))
+        return GIVEN_UP
+
+    gateway.on_give_up = look_meanwhile
+
+    pay(order)
+
+    assert seen == [("pending", 0)]
+    assert statuses(order) == ["failed", "complete"]
 
 
 def _none_free() -> Any:
@@ -289,6 +312,7 @@ def test_a_part_that_waits_is_given_up_beside_one_that_does_not(gateway, order):
 
     with pytest.raises(PaymentUnderWay):
         payments.cancel(order.pk, actor=MERCHANT)
+    assert statuses(order) == ["pending", "pending"]
     assert pay(order).amount == 600
 
     assert statuses(order) == ["pending", "failed", "complete"]
