@@ -149,8 +149,6 @@ class Action(Generic[C]):
     guard: Callable[[C], None] = lambda case: None
     form: type[ActionForm] = ActionForm
     dangerous: bool = False
-    # Whether Django's log is to keep it, since no log of ours does.
-    logged: bool = False
     heading: str = "{title}: {subject}"
     # What its button says, if not the title.
     label: Callable[[C], str] | None = None
@@ -263,7 +261,6 @@ class ActionAdmin(ModelAdmin):
                 return redirect(then or back)
             if form.is_valid():
                 if action.carry_out(case, form):
-                    self.log_done(action, case)
                     return redirect(then or back)
                 case = case.again()
                 form = action.form(request.POST, case=case)
@@ -276,10 +273,6 @@ class ActionAdmin(ModelAdmin):
             **action.confirmation(case, form, back),
         }
         return TemplateResponse(request, "admin/confirm.html", {**shared, **context})
-
-    def log_done(self, action: Action[Any], case: Case[Any]) -> None:
-        if action.logged:
-            self.log_change(case.request, case.subject, action.title)
 
     def _page_of(self, row: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])

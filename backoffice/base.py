@@ -25,10 +25,9 @@ from api.errors import Refusal
 from api.idempotency import Answered, Key, KeyReused, require_new
 from api.ids import uuid7
 from api.spreadsheets import csv_response
+from backoffice.history import HistoryAdmin
 
 PER_PAGE = 25
-# What stands where there is no number.
-NOTHING = "\N{EN DASH}"
 # How many rows of an export are in memory together.
 EXPORT_ROWS = 2_000
 CSRF_FIELD = "csrfmiddlewaretoken"
@@ -59,7 +58,7 @@ class _NoTransactionOfItsOwn(admin.ModelAdmin):
         return self._delete_view(request, object_id, extra_context)
 
 
-class ServiceAdmin(ModelAdmin, _NoTransactionOfItsOwn):
+class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
     """A page whose `save_model` calls a service; what the service refuses stands on the form."""
 
     list_per_page = PER_PAGE

@@ -14,9 +14,10 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from backoffice import logins
+from backoffice import logins, rights
 from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
 from backoffice.base import PER_PAGE, moment
+from backoffice.history import HistoryAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -25,7 +26,7 @@ admin.site.unregister(ProcrastinateJob)
 
 
 def _let_in(case: Case[User], form: object) -> str:
-    logins.let_in(case.subject.get_username())
+    rights.let_in(case.subject, actor=case.actor)
     return f"{case.subject} can log in again."
 
 
@@ -41,12 +42,11 @@ LET_IN = Action(
         "Was it somebody else who tried? Then a new password is better still.",
     ],
     guard=only_if(lambda user: logins.is_shut_out(user.get_username()), "{} is not shut out."),
-    logged=True,
 )
 
 
 @admin.register(User)
-class UserAdmin(RowActionAdmin, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(RowActionAdmin, HistoryAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -123,7 +123,7 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(HistoryAdmin, DjangoGroupAdmin, ModelAdmin):
     list_per_page = PER_PAGE
     filter_horizontal = ()
     actions = None

@@ -18,6 +18,7 @@ from django.utils.http import urlencode
 from api import clock
 from api.spreadsheets import csv_response
 from backoffice.base import PER_PAGE, is_number, moment, uuid_of
+from backoffice.history import history_of
 from backoffice.products.forms import HistoryForm, MomentForm
 from backoffice.products.page import ProductPage, may_see_log, may_see_orders, named
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
@@ -26,6 +27,8 @@ from orders.models import Order
 
 POINTS = 60
 BATCH = 1000
+# The others stand on a page of their own.
+CHANGES_SHOWN = 5
 # How many orders may go by one number.
 ORDERS_NAMED_MAX = 25
 COLUMNS = [
@@ -61,6 +64,7 @@ class HistoryTab(ProductPage):
             "chart": chart(stock, form),
             "moment_form": moment_form,
             "then": past(stock, moment_form),
+            "history": history_of(product, length=CHANGES_SHOWN),
         }
         return self.drawn(request, product, "History", "history.html", context)
 

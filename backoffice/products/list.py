@@ -19,8 +19,8 @@ from unfold.views import ChangeList
 from api import clock
 from api.codes import tidied
 from api.fields import storable
-from backoffice.actions import Action, Case
-from backoffice.base import EXPORT_ROWS, NOTHING, ExportingAdmin, actor_of, uuid_of
+from backoffice.base import EXPORT_ROWS, ExportingAdmin, actor_of, uuid_of
+from backoffice.history import NOTHING
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.forms import NewProductForm, ProductForm, with_prices
 from backoffice.products.history_tab import HistoryTab
@@ -279,8 +279,3 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         effects = ARCHIVE.effects(case)
         changelist = reverse("admin:inventory_product_changelist")
         return self.confirm(ARCHIVE, case, then=changelist, effects=effects, title="Delete")
-
-    def log_done(self, action: Action[Any], case: Case[Any]) -> None:
-        super().log_done(action, case)
-        if action is ARCHIVE:
-            self.log_deletions(case.request, Product.objects.filter(pk=case.subject.pk))

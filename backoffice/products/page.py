@@ -42,6 +42,13 @@ class ProductPage(ActionAdmin, ServiceAdmin):
         )
         return response
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        product = self.get_object(request, object_id)
+        shown = titles(request, product, "Changes") if product else {}
+        return super().history_view(request, object_id, {**shown, **(extra_context or {})})
+
     def drawn(
         self,
         request: HttpRequest,

@@ -1,0 +1,130 @@
+"""The history of a thing, in words: from the record of what was set, which stays when people go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db.models import DateTimeField, Field, Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from unfold.admin import ModelAdmin
+
+from api.models import Change
+
+ENTRIES_A_PAGE = 25
+NOTHING = "\N{EN DASH}"
+# Where the model has no word for people.
+_WORDS = {
+    "sku": "SKU",
+    "image_url": "Image URL",
+    "archived_at": "Deleted at",
+    "secret_sha256": "Secret",
+    "is_active": "May log in",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one field; of a secret nothing but that it changed."""
+
+    label: str
+    before: str
+    after: str
+    is_secret: bool
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Entries with their lines, newest first. `older` is where the next page begins, if any."""
+
+    entries: list[tuple[Change, list[Line]]]
+    older: int | None
+
+
+def history_of(row: Model, before: str = "", length: int = ENTRIES_A_PAGE) -> HistoryPage:
+    """Read a page of a thing's history, those before the given number or the newest.
+
+    It is found in an index: every page costs the same.
+    """
+    found = Change.objects.filter(kind=row._meta.label_lower, thing_id=str(row.pk))
+    if before.isascii() and before.isdecimal() and len(before) <= 18:
+        found = found.filter(pk__lt=int(before))
+    rows = list(found.order_by("-pk")[: length + 1])
+    older = rows[length - 1].pk if len(rows) > length else None
+    return HistoryPage([(entry, lines_of(entry, type(row))) for entry in rows[:length]], older)
+
+
+def lines_of(entry: Change, model: type[Model]) -> list[Line]:
+    return [_line(told, _field(model, told["field"])) for told in entry.fields]
+
+
+def _field(model: type[Model], name: str) -> Any:
+    try:
+        return model._meta.get_field(name)
+    except FieldDoesNotExist:
+        # Of what belongs to the thing, such as a price; or a field of former days.
+        return None
+
+
+def _line(told: Mapping[str, Any], field: Any) -> Line:
+    name = told["field"]
+    words = _WORDS.get(name) or str(getattr(field, "verbose_name", name.replace("_", " ")))
+    values = [told.get("before"), told.get("after")]
+    before, after = (_written(value, values, field) for value in values)
+    return Line(words[:1].upper() + words[1:], before, after, "after" not in told)
+
+
+def _written(value: Any, both: Sequence[Any], field: Any) -> str:
+    if any(isinstance(each, bool) for each in both):
+        return "yes" if value else "no"
+    if value in (None, ""):
+        return NOTHING
+    if isinstance(field, DateTimeField) and (moment := parse_datetime(value)):
+        return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
+    choices = dict(field.flatchoices) if isinstance(field, Field) else {}
+    return str(choices.get(value, value))
+
+
+class HistoryAdmin(ModelAdmin):
+    """Pages of what is on record: its History is the record, and Django's own log is not kept.
+
+    That log goes with the person who did it.
+    """
+
+    def log_addition(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def log_change(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def log_deletions(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        shown = {**context, "is_on_record": True}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return missing
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": row,
+            "title": str(row),
+            "subtitle": "History",
+            "zone": timezone.get_current_timezone_name(),
+            "history": history_of(row, request.GET.get("before", "")),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/changes.html", context)
