@@ -131,7 +131,7 @@ class Settings(TypedDict):
     type: Literal["settings"]
     page_length: int
     address_mandatory_fields: list[str]
-    shopper_address_limit: int
+    shopper_address_limit: Annotated[int, Keywords(minimum=1)]
     list_child_products: bool
     additional_languages: list[str]
     calculation_method: Literal["line", "simple"]

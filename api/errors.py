@@ -137,6 +137,13 @@ class BadRequest(Refusal):
     code = "bad_request"
 
 
+class UnsupportedMediaType(Refusal):
+    """A body of a kind, or packed in a way, that is not read here."""
+
+    kind = UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
 class Busy(Refusal):
     kind = BUSY
     code = "busy"

@@ -22,7 +22,16 @@ from rest_framework.views import APIView
 
 from api.answers import COMPONENTS, CartSettings, Data, Errors, Keywords, Settings, T, Token
 from api.authentication import Administrator, ShoppersMayRead
-from api.errors import BadRequest, Busy, Conflict, Forbidden, Invalid, NotFound, Refusal
+from api.errors import (
+    BadRequest,
+    Busy,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    UnsupportedMediaType,
+)
 from api.filtering import (
     FilterCharacters,
     FilterNotParsed,
@@ -377,6 +386,7 @@ class Schema(AutoSchema):
             reasons[400]["field_…"] = "A field is missing or of the wrong type."
             reasons[422]["field_…"] = "A field breaks a rule."
             reasons[400]["malformed"] = "The body is no JSON."
+            reasons[415][UnsupportedMediaType.code] = "The body is of another kind, or packed."
         return {
             str(status): _response(
                 "\n".join(f"- `{code}`: {text}" for code, text in sorted(details.items())),

@@ -80,7 +80,7 @@ class SettingsView(_SettingsAnswers):
             "type": "settings",
             "page_length": store.current().page_length,
             "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
-            "shopper_address_limit": 0,
+            "shopper_address_limit": 1,
             "list_child_products": False,
             "additional_languages": [],
             "calculation_method": "line",

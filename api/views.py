@@ -1,4 +1,5 @@
 import functools
+import re
 from collections.abc import Set
 from hashlib import blake2b
 from json import JSONDecoder
@@ -38,6 +39,7 @@ from api.errors import (
     FieldError,
     Invalid,
     Kind,
+    UnsupportedMediaType,
     entry,
     invalid_fields,
 )
@@ -81,6 +83,24 @@ class StrictJsonParser(JSONParser):
             raise ParseError("The body is nested too deeply.") from error
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
+def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
+    """Raises: UnsupportedMediaType for a body that this address does not read."""
+    if not request.body:
+        return
+    packed = request.headers.get("Content-Encoding", "identity")[:50]
+    if packed.lower() != "identity":
+        raise UnsupportedMediaType(f"A body is read as it is, and not packed by {packed}.")
+    kind = (request.content_type or "")[:100]
+    # curl calls everything a form unless it is told otherwise.
+    is_json_by_curl = kind == FORM and request.body.lstrip()[:1] in (b"{", b"[")
+    if not reads.fullmatch(kind) and not is_json_by_curl:
+        wanted = FORM if reads.fullmatch(FORM) else "application/json"
+        raise UnsupportedMediaType(f"A body is read here as {wanted}, and not as {kind}.")
+
+
 class ApiView(APIView):
     """What every endpoint shares: a bearer token, JSON in and out, the `data` envelope."""
 
@@ -93,12 +113,21 @@ class ApiView(APIView):
     metadata_class = None
     # A kind in settings.LIMITS, if these calls are counted for all processes together.
     limited_as = ""
+    # What a body may call itself: `fetch` calls a text a text/plain unless it is told otherwise.
+    reads = re.compile(r"application/([\w.-]+\+)?json|text/plain|")
     # Whether answers to GET carry an ETag, by which the caller learns that nothing has changed.
     revalidates = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         limits.count(request._request, self.limited_as)
-        super().initial(request, *args, **kwargs)
+        # What an address takes is told to anybody: browsers ask without a token.
+        if request.method != "OPTIONS":
+            super().initial(request, *args, **kwargs)
+            _require_readable(request._request, self.reads)
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        """Say by `Allow`, which every answer has, what this address takes."""
+        return Response(status=204)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
@@ -113,7 +142,8 @@ class ApiView(APIView):
         finalized = super().finalize_response(request, response, *args, **kwargs)
         # Tokens, carts and orders are private.
         finalized["Cache-Control"] = "no-store"
-        if self.revalidates and request.method == "GET" and finalized.status_code == 200:
+        reads = request.method in {"GET", "HEAD"}
+        if self.revalidates and reads and finalized.status_code == 200:
             # Kept by the caller alone, who asks each time whether it still holds: stock changes
             # from moment to moment.
             finalized["Cache-Control"] = "private, no-cache"
@@ -237,6 +267,7 @@ class TokenView(ApiView):
     authentication_classes = []
     permission_classes = []
     parser_classes = [FormParser]
+    reads = re.compile(f"{FORM}|text/plain|")
     limited_as = "token"
 
     def post(self, request: Request) -> Response:

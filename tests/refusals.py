@@ -84,6 +84,10 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "stock_not_found": "Treat the product as always in stock: its stock is not managed.",
     "stock_transaction_not_found": GONE,
     "transaction_not_found": GONE,
+    "unsupported_media_type": (
+        "The body is a form, a file or compressed.",
+        "Send JSON as it is, with `Content-Type: application/json`; for a token, a form.",
+    ),
     "cart_exists": "Use it, or leave the id out.",
     "conflict": (
         "Somebody else changed or deleted at that moment what this call is about.",
@@ -178,7 +182,6 @@ UNSEEN = {
     "nothing_to_leave_be",
     "ship_not_undoable",
     "not_acceptable",
-    "unsupported_media_type",
 }
 
 

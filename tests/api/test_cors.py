@@ -97,6 +97,7 @@ def test_a_browser_may_read_what_it_needs_to_try_again(db: None):
         "retry-after",
         "idempotent-replayed",
         "x-request-id",
+        "etag",
     }
     # No cookie takes part, so none is asked for.
     assert "Access-Control-Allow-Credentials" not in answer

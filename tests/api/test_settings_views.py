@@ -32,7 +32,7 @@ def test_the_defaults_in_the_shape_of_the_contract(back_office):
         "type": "settings",
         "page_length": 25,
         "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
-        "shopper_address_limit": 0,
+        "shopper_address_limit": 1,
         "list_child_products": False,
         "additional_languages": [],
         "calculation_method": "line",

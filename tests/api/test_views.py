@@ -1,6 +1,7 @@
 """What every endpoint shares: tokens, who may do what, errors, request ids, idempotency keys."""
 
 import base64
+import gzip
 import http.client
 import io
 import json
@@ -44,7 +45,7 @@ from tests.factories import (
     unpaid_order,
 )
 from tests.fake_gateway import OK, FakeGateway
-from tests.http import BUYER, FORM, SECRET, Api, administrator, ask_for_token, shopper
+from tests.http import BUYER, FORM, JSON, SECRET, Api, administrator, ask_for_token, shopper
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
 
@@ -1276,3 +1277,83 @@ def test_f11_a_checkout_clicked_twice_is_one_order():
     assert Order.objects.count() == 1
     assert after.status_code == 201
     assert {answer.status_code for answer in answers} <= {201, 409}
+
+
+# What a body is.
+
+
+GZIPPED = gzip.compress(b'{"data": {}}')
+BODIES = {
+    "a file": ("multipart/form-data; boundary=x", "", b"--x--"),
+    "a form": ("application/x-www-form-urlencoded", "", b"data=5"),
+    "XML": ("application/xml", "", b"<data/>"),
+    "bytes": ("application/octet-stream", "", b"{}"),
+    "JSON, zipped": ("application/json", "gzip", GZIPPED),
+    "JSON, zipped twice": ("application/json", "gzip, br", GZIPPED),
+}
+WRITING = ["POST /v2/products", "PUT /v2/carts/a", "POST /v2/carts/a/items", "PUT /v2/settings"]
+
+
+@pytest.mark.parametrize("call", [*WRITING, "POST /v2/carts/a/checkout"])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_t35_a_body_of_another_kind_is_refused_as_such(call, body):
+    kind, packed, sent = body
+    headers = {"Content_Encoding": packed} if packed else {}
+
+    method, path = call.split()
+    answer = administrator().send(method, path, sent, content_type=kind, **headers)
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (415, "unsupported_media_type")
+    assert (packed or kind.partition(";")[0]) in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "packed"),
+    [(JSON, ""), ("multipart/form-data; boundary=x", ""), (FORM, "gzip"), ("text/xml", "")],
+)
+def test_t35_a_token_is_asked_for_by_a_form(kind, packed):
+    client = api_client(secret="")
+    form = f"grant_type=implicit&client_id={client.client_id}"
+
+    headers = {"Content_Encoding": packed} if packed else {}
+    answer = Api().send("POST", "/oauth/access_token", form, content_type=kind, **headers)
+
+    assert answer.status_code == 415
+    assert FORM in answer.json()["errors"][0]["detail"] or packed
+
+
+@pytest.mark.parametrize(
+    "kind", ["", JSON, "application/json; charset=utf-8", "application/vnd.api+json", "text/plain"]
+)
+def test_json_is_read_whatever_its_senders_call_it(kind):
+    answer = shopper().send("PUT", "/v2/carts/a", '{"data": {}}', content_type=kind)
+
+    assert answer.status_code == 200
+
+
+def test_json_that_curl_calls_a_form_is_read():
+    answer = shopper().send("PUT", "/v2/carts/a", ' {"data": {}}', content_type=FORM)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v2/products", {"GET", "POST", "OPTIONS"}),
+        ("/v2/carts/a", {"GET", "PUT", "DELETE", "OPTIONS"}),
+        ("/oauth/access_token", {"POST", "OPTIONS"}),
+        ("/v2/settings", {"GET", "PUT", "DELETE", "OPTIONS"}),
+    ],
+)
+def test_t35_anybody_may_ask_what_an_address_takes(path, allowed):
+    answer = Api().send("OPTIONS", path)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert set(answer["Allow"].split(", ")) - {"HEAD"} == allowed
+    assert Api().send("OPTIONS", "/v2/nothing").status_code == 404
+
+
+def test_t35_settings_are_within_what_is_published():
+    assert administrator().get("/v2/settings").json()["data"]["shopper_address_limit"] == 1
