@@ -46,6 +46,10 @@ MARKS = {
     # The same by a worker.
     "queue.committed": Mark(_SERVICES, "_queue"),
     "take_up.committed": Mark(_SERVICES, "_take_up"),
+    # Giving up who waits for a buyer.
+    "give_up.before_commit": Mark(_SERVICES, "_in_the_way", before_commit=True),
+    "give_up.committed": Mark(_SERVICES, "_in_the_way"),
+    "give_up.accepted": Mark(_STRIPE, "StripeGateway.give_up"),
     # Whatever else moves money or units.
     **{f"{kind}.recorded": Mark(_SERVICES, f"begin_{kind}") for kind in KINDS},
     **{f"{kind}.accepted": Mark(_STRIPE, "StripeGateway.perform", only=kind) for kind in KINDS},

@@ -116,6 +116,24 @@ def test_f14_a_payment_left_to_a_worker_survives_the_one_that_left_it(store: Sto
     assert store.differences() == []
 
 
+@pytest.mark.parametrize("mark", reached_in("give_up"))
+def test_f14_a_server_killed_while_it_gives_up_who_waits_charges_one_card(store: Store, mark):
+    shirt = product(stock=1)
+    order = store.order(shirt)
+    assert store.shopper.pay(order, "pm_card_threeDSecure2Required").status == 202
+    store.dies_at(mark, lambda: store.shopper.pay(order, key="k"))
+
+    store.recover()
+    again = store.shopper.pay(order, key="k")
+
+    assert again.status == 200
+    assert Order.objects.get().payment == "paid"
+    assert sorted(Payment.objects.values_list("status", flat=True)) == ["complete", "failed"]
+    assert store.moves() == {"charge": 1}
+    assert stock_of(shirt).allocated == 1
+    assert store.differences() == []
+
+
 # Captures, refunds, voids.
 
 
