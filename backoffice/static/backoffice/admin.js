@@ -1,3 +1,6 @@
+// What Unfold's pages leave out for people without a mouse, or without sight.
+"use strict";
+
 // Unfold's icons are words in a font of drawings, such as "inventory_2", which a screen reader
 // reads out before the name of a link. Those that stand beside a name, or for nothing, are hidden
 // from it; an icon that is all there is to a button stays.
@@ -5,6 +8,7 @@
 const ICON = ".material-symbols-outlined";
 
 function isAllThereIs(icon) {
+  if (icon.dataset.pressed) return true;
   const control = icon.closest("a, button, label, summary, [role]");
   if (!control || control.ariaLabel || control.title) return false;
   const copy = control.cloneNode(true);
@@ -18,8 +22,75 @@ function hideIcons() {
   }
 }
 
-document.addEventListener("DOMContentLoaded", () => {
+// Whatever can be clicked is reached by Tab, and pressed by Enter or Space: Unfold's filters, the
+// menu behind one's name with its themes, and the sidebar are no links and no buttons.
+
+const PRESSED = "[data-pressed]";
+const OPERABLE = "a[href], button, input, select, textarea, summary, label, [tabindex]";
+// Icons whose word says nothing of what they do.
+const NAMES = { dock_to_right: "Show or hide the menu", close: "Close", more_horiz: "More" };
+
+function reachAll() {
+  for (const control of document.querySelectorAll("[x-on\\:click]")) {
+    const words = control.textContent.trim();
+    // What lies dimmed behind an open sheet closes it, as Escape does.
+    if (control.matches(OPERABLE) || !words) continue;
+    control.dataset.pressed = "true";
+    control.tabIndex = 0;
+    control.role = "button";
+    if (control.matches(ICON)) {
+      control.ariaLabel = control.title || NAMES[words] || words.replaceAll("_", " ");
+    }
+  }
+}
+
+const reached = () =>
+  [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")].filter(
+    (control) => !control.disabled && control.checkVisibility({ visibilityProperty: true }),
+  );
+
+// What was opened last by keyboard, and by what.
+let opener = null;
+let opened = null;
+
+function press(control) {
+  const before = new Set(reached());
+  control.click();
+  // Alpine shows what it has to show with the next frame.
+  requestAnimationFrame(() =>
+    setTimeout(() => {
+      const first = reached().find((other) => !before.has(other));
+      if (!first) return;
+      [opener, opened] = [control, first];
+      first.focus();
+    }),
+  );
+}
+
+function leave() {
+  if (!opener) return;
+  const [from, shown] = [opener, opened];
+  opener = opened = null;
+  setTimeout(() => {
+    if (shown.checkVisibility()) from.click();
+    from.focus();
+  });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") leave();
+  if (!["Enter", " "].includes(event.key) || !event.target.matches(PRESSED)) return;
+  event.preventDefault();
+  press(event.target);
+});
+
+function lookAfter() {
+  reachAll();
   hideIcons();
-  // What a page fetches later has icons too.
-  new MutationObserver(hideIcons).observe(document.body, { childList: true, subtree: true });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  lookAfter();
+  // What a page fetches later has icons and controls too.
+  new MutationObserver(lookAfter).observe(document.body, { childList: true, subtree: true });
 });
