@@ -505,7 +505,7 @@ ATTRIBUTES = {
 }
 
 
-def test_t34_attributes_and_references_are_kept_and_repeated(storefront, back_office):
+def test_t34_attributes_and_references_are_kept_and_repeated(storefront, back_office, admin_client):
     made = storefront.post("/v2/carts", {"id": "mine", "custom_attributes": ATTRIBUTES})
     storefront.put("/v2/carts/mine", {"external_ref": "erp-1"})
     storefront.post("/v2/carts/mine/items", wanted(product(stock=5)))
@@ -523,6 +523,9 @@ def test_t34_attributes_and_references_are_kept_and_repeated(storefront, back_of
     assert changed["custom_attributes"] == fewer
     assert cleared.json()["data"].keys() & {"custom_attributes", "external_ref"} == set()
     assert back_office.get(path).json()["data"]["custom_attributes"] == fewer
+    page = text(admin_client.get(f"/admin/orders/order/{order['id']}/change/"))
+    assert "premium" in page
+    assert "custom attributes" in page
 
 
 @pytest.mark.parametrize(

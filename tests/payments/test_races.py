@@ -19,8 +19,9 @@ from api.errors import Busy, Refusal
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
+from inventory.services import products
 from inventory.services import stock as inventory
-from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWay
+from orders.errors import InsufficientStock, NotForSale, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order, OrderQuerySet
 from orders.services import audit, carts, orders
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
@@ -345,6 +346,24 @@ def test_f07_control_without_the_orders_lock_both_happen(gateway, monkeypatch):
     assert order.payments.get().is_pending
     assert (order.is_cancelled, order.pending) in {(True, 0), (False, 1250)}
     assert numbers(shirt)[2] == 1
+
+
+def test_t14_a_product_that_goes_off_sale_while_it_is_paid_is_either_sold_or_not(gateway):
+    for _ in range(5):
+        shirt = product(stock=5)
+        order = unpaid_order({shirt: 1})
+        gateway.charged.clear()
+
+        paid, _ = run_together(
+            paying(order), partial(products.update, shirt.pk, actor=MERCHANT, status="draft")
+        )
+
+        order.refresh_from_db()
+        if isinstance(paid, Exception):
+            assert isinstance(paid, NotForSale)
+            assert (order.payment, numbers(shirt), gateway.charged) == ("unpaid", (5, 5, 0), [])
+        else:
+            assert (order.payment, numbers(shirt)) == ("paid", (5, 4, 1))
 
 
 def expiring(order: Order) -> Callable[[], None]:
