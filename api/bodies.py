@@ -20,7 +20,7 @@ class PublishedBody(serializers.Serializer[Any]):
     null, false or empty, since nothing is asked for with it.
     """
 
-    # Names of the published contract that nothing here acts on.
+    # Names of the published contract that nothing here acts on, unless there is a field for one.
     not_supported: ClassVar[frozenset[str]] = frozenset()
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -35,7 +35,8 @@ class PublishedBody(serializers.Serializer[Any]):
         return fields
 
     def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
-        asked_for = {name for name in data.keys() & self.not_supported if data[name]}
+        beside = (data.keys() & self.not_supported) - self.fields.keys()
+        asked_for = {name for name in beside if data[name]}
         return {
             **{name: [_told(NotSupported)] for name in sorted(asked_for)},
             **{name: [ErrorDetail("", "required")] for name in self.missing(data)},

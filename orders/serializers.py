@@ -73,12 +73,19 @@ class OptionalText(Text):
         return super().run_validation("" if data is None else data)
 
 
-# Published for the items of a cart, and nothing that can be done here.
-_OF_ITEMS = {"bundle_configuration", "relationships", "shipping_group_id", "tax"}
+# Published for some body of carts and orders, and refused wherever there is no field for it: who
+# sends one in a wrong place means something by it, too.
+_PUBLISHED = frozenset(
+    {
+        *("account", "bundle_configuration", "contact", "custom_attributes", "external_ref"),
+        *("is_quote", "location", "payment_intent_id", "relationships", "shipping_group_id"),
+        *("snapshot_date", "subscription_configuration", "tax"),
+    }
+)
 
 
 class ProductBody(PublishedBody):
-    not_supported = frozenset({*_OF_ITEMS, "subscription_configuration"})
+    not_supported = _PUBLISHED
 
     id = Id(required=False, source="product_id")
     sku = Text(required=False, max_length=100)
@@ -110,7 +117,7 @@ class CustomPrice(serializers.Serializer[Any]):
 
 class CustomItemBody(PublishedBody):
     # It lies nowhere, so that it has no location either.
-    not_supported = frozenset({*_OF_ITEMS, "location"})
+    not_supported = _PUBLISHED
 
     name = Text(max_length=200)
     quantity = Quantity()
@@ -141,7 +148,7 @@ class CartAddress(serializers.Serializer[Any]):
 
 
 class OtherCartBody(PublishedBody):
-    not_supported = frozenset({"relationships"})
+    not_supported = _PUBLISHED
 
     cart_id = CartId()
 
@@ -192,7 +199,7 @@ def entry(data: Any, source: str = "data") -> Entry:
 
 class CartItemChanges(PublishedBody):
     # An item is what it was made as: another name, sku or price would be another item.
-    not_supported = frozenset({*_OF_ITEMS, "description", "name", "price", "sku"})
+    not_supported = _PUBLISHED | {"description", "name", "price", "sku"}
 
     id = Id(required=False, source="item_id")
     quantity = Quantity(min_value=0, required=False)
@@ -266,9 +273,7 @@ def _is_short(name: str, attribute: Any) -> bool:
 
 
 class CartBody(PublishedBody):
-    not_supported = frozenset(
-        {"contact", "is_quote", "payment_intent_id", "relationships", "snapshot_date"}
-    )
+    not_supported = _PUBLISHED
 
     name = Text(max_length=200, required=False)
     description = OptionalText(max_length=2000, required=False)
@@ -324,7 +329,7 @@ class Customer(PublishedBody):
 
 
 class CheckoutBody(PublishedBody):
-    not_supported = frozenset({"account", "custom_attributes", "relationships"})
+    not_supported = _PUBLISHED
 
     customer = Customer(required=False)
     # What the members of accounts are called: a customer by another name.
@@ -354,12 +359,7 @@ class CheckoutBody(PublishedBody):
 class OrderChanges(PublishedBody):
     """What of an order may change; `status` only to cancelled, `shipping` only to fulfilled."""
 
-    not_supported = frozenset(
-        {
-            *("account", "anonymized", "billing_address", "contact", "customer", "payment"),
-            "relationships",
-        }
-    )
+    not_supported = _PUBLISHED | {"anonymized", "billing_address", "customer", "payment"}
 
     status = Choice([Order.Status.CANCELLED.value], required=False)
     shipping = Choice([Order.Shipping.FULFILLED.value], required=False)

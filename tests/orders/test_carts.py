@@ -601,6 +601,10 @@ NOT_ACTED_ON = [
     *((CHECKOUT, name) for name in ("account", "custom_attributes")),
     *((ORDER_ITSELF, name) for name in ("billing_address", "customer", "payment")),
     *((where, "relationships") for where in (CART, ITEMS, ITEM, CHECKOUT, ORDER_ITSELF)),
+    # In a wrong place.
+    *((CART, name) for name in ("location", "bundle_configuration")),
+    *((ITEMS, name) for name in ("contact", "custom_attributes", "external_ref")),
+    *((CHECKOUT, name) for name in ("is_quote", "location", "snapshot_date")),
 ]
 
 
