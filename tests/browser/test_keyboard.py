@@ -70,6 +70,7 @@ def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
     desk, nobody = browse("owner"), browse()
     phone = browse("owner", viewport={"width": 390, "height": 844})
     pages = [
+        (nobody, "/"),
         (nobody, "/admin/login/"),
         (phone, PRODUCTS),
         (desk, PRODUCTS),

@@ -5,6 +5,8 @@ const names = () => ({
       React.createElement(Original, { "aria-label": "Body of the request", ...props }),
     CloseIcon: (Original, { React }) => () =>
       React.createElement(Original, { role: "img", "aria-label": "Close", "aria-hidden": false }),
+    // The one server is no choice, and the field that offers it has no name.
+    ServersContainer: () => () => null,
     // A link inside of the button that opens a call cannot be reached without a mouse. The address
     // says which call is open all the same.
     DeepLink: (_, { React }) => ({ text }) => React.createElement("span", null, text),
