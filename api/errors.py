@@ -11,10 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import psycopg
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import IntegrityError
 from django.db.models import ProtectedError, RestrictedError
-from django.http import Http404
+from django.http import Http404, JsonResponse, UnreadablePostError
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -44,6 +44,7 @@ NOT_FOUND = Kind(404, "Not Found")
 METHOD_NOT_ALLOWED = Kind(405, "Method Not Allowed", of_form=True)
 NOT_ACCEPTABLE = Kind(406, "Not Acceptable", of_form=True)
 CONFLICT = Kind(409, "Conflict")
+BODY_TOO_LARGE = Kind(413, "Content Too Large", of_form=True)
 UNSUPPORTED_MEDIA_TYPE = Kind(415, "Unsupported Media Type", of_form=True)
 INVALID = Kind(422, "Failed Validation", of_form=True)
 WRONG_STATE = Kind(422, "Unprocessable Entity")
@@ -142,6 +143,12 @@ class UnsupportedMediaType(Refusal):
 
     kind = UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
+
+
+class BodyTooLarge(Refusal):
+    kind = BODY_TOO_LARGE
+    code = "body_too_large"
+    detail = "The request's body is larger than is taken here."
 
 
 class Busy(Refusal):
@@ -284,7 +291,7 @@ def invalid_fields(errors: Any, source: str = "data") -> Iterator[FieldError]:
 
 def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Response | None:
     """Answer the exception that DRF caught. None means that nobody foresaw it: a 500, loudly."""
-    refusal = exception if isinstance(exception, Refusal) else _as_refusal(exception)
+    refusal = exception if isinstance(exception, Refusal) else as_refusal(exception)
     return answer(refusal) if refusal else None
 
 
@@ -296,6 +303,15 @@ def answer(refusal: Refusal) -> Response:
     if refusal.kind in {UNAUTHORIZED, BAD_TOKEN}:
         response["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def refused(refusal: Refusal) -> JsonResponse:
+    """Answer with a refusal where DRF does not."""
+    headers = {"Cache-Control": "no-store"}
+    if refusal.retry_after_seconds is not None:
+        headers["Retry-After"] = str(refusal.retry_after_seconds)
+    entries = refusal.entries()
+    return JsonResponse({"errors": entries}, status=entries[0]["status"], headers=headers)
 
 
 class _Foreign(Refusal):
@@ -320,9 +336,14 @@ _FOREIGN: dict[type[Exception], tuple[Kind, str]] = {
 }
 
 
-def _as_refusal(exception: Exception) -> Refusal | None:
+def as_refusal(exception: Exception) -> Refusal | None:
+    """Return the refusal that says what Django or DRF raised, if there is one."""
     if isinstance(exception, IntegrityError):
         return refusal_of(exception)
+    if isinstance(exception, RequestDataTooBig):
+        return BodyTooLarge()
+    if isinstance(exception, UnreadablePostError):
+        return Busy()
     if type(exception) not in _FOREIGN:
         return None
     kind, code = _FOREIGN[type(exception)]

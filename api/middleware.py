@@ -1,6 +1,7 @@
 """What every request passes through: its id, compression, and what browsers may do with answers."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +9,17 @@ import structlog
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import patch_vary_headers
 
+from api.errors import BadRequest, as_refusal, refused
 from api.ids import uuid7
 from api.policies import ADMIN
+
+log = structlog.get_logger(__name__)
 
 API_PATHS = ("/v2/", "/oauth/", "/health/")
 ADMIN_PATH = "/admin/"
@@ -22,7 +27,10 @@ _PLAIN_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
 class RequestMiddleware:
-    """Give every request an id, and accept a trailing slash on the API without a redirect."""
+    """Give every request an id, and accept a trailing slash on the API without a redirect.
+
+    A host that is not ours is refused before anything is done. Health is told to whoever asks.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -35,9 +43,41 @@ class RequestMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         if request.path_info.startswith(API_PATHS):
             request.path_info = request.path_info.rstrip("/")
-        response = self.get_response(request)
+        response = _refused_host(request) or self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what the API would, where a view that is none of it reads a body."""
+        if isinstance(exception, UnreadablePostError) and (refusal := as_refusal(exception)):
+            return refused(refusal)
+        return None
+
+
+# How much of a host that is not ours a log shows, and how often.
+HOST_TOLD = 100
+_HOSTS_LOGGED_SECONDS = 1.0
+_hosts_refused, _hosts_logged = 0, -_HOSTS_LOGGED_SECONDS
+
+
+def _refused_host(request: HttpRequest) -> HttpResponse | None:
+    """Refuse a host that is not ours, with a line in the log of how many there were since the last.
+
+    Django would log each of them, at whatever length it came.
+    """
+    global _hosts_refused, _hosts_logged
+    if request.path_info.startswith("/health/"):
+        return None
+    try:
+        request.get_host()
+    except DisallowedHost:
+        _hosts_refused += 1
+        if time.monotonic() >= _hosts_logged + _HOSTS_LOGGED_SECONDS:
+            told = request.META.get("HTTP_HOST", "")[:HOST_TOLD]
+            log.warning("host_refused", host=told, times=_hosts_refused)
+            _hosts_refused, _hosts_logged = 0, time.monotonic()
+        return refused(BadRequest("This server does not answer for the host that was named."))
+    return None
 
 
 # Where an answer holds a secret beside words of whoever asked. Compressed, its length would tell

@@ -24,6 +24,7 @@ from api.answers import COMPONENTS, CartSettings, Data, Errors, Keywords, Settin
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import (
     BadRequest,
+    BodyTooLarge,
     Busy,
     Conflict,
     Forbidden,
@@ -412,7 +413,7 @@ class Schema(AutoSchema):
         if self._is_idempotent(operation):
             yield from (KeyInUse, KeyReused, ResultGone)
         if self.method != "GET":
-            yield from (Busy, Conflict)
+            yield from (Busy, Conflict, BodyTooLarge)
 
 
 _STATUSES = {

@@ -5,6 +5,7 @@ from hashlib import blake2b
 from json import JSONDecoder
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.contrib import admin
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -28,7 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import bodies, limits, tokens
+from api import bodies, incoming, limits, tokens
 from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
 from api.bodies import WholeBody
 from api.errors import (
@@ -40,8 +41,10 @@ from api.errors import (
     Invalid,
     Kind,
     UnsupportedMediaType,
+    as_refusal,
     entry,
     invalid_fields,
+    refused,
 )
 from api.tokens import Caller
 
@@ -73,14 +76,43 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _decode = JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_name_once).decode
 
 
+# How deep a body may be nested, and how many values it may have in all.
+JSON_DEPTH_MAX = 32
+JSON_VALUES_MAX = 20_000
+_TEXTS = re.compile(rb'"(?:[^"\\]+|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def _require_small(written: bytes) -> None:
+    """Look, before anything is made of a body, how much there would be.
+
+    Raises: ValueError.
+    """
+    if _opened(written) <= JSON_DEPTH_MAX and written.count(b",") < JSON_VALUES_MAX // 2:
+        return
+    # Only now is it worth while to leave out what stands inside of texts.
+    bare = _TEXTS.sub(b"", written)
+    if _opened(bare) + bare.count(b",") > JSON_VALUES_MAX:
+        raise ValueError(f"It has more than {JSON_VALUES_MAX} values.")
+    depth = 0
+    for bracket in _BRACKETS.findall(bare):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > JSON_DEPTH_MAX:
+            raise ValueError("It is nested too deeply.")
+
+
+def _opened(written: bytes) -> int:
+    return written.count(b"[") + written.count(b"{")
+
+
 class StrictJsonParser(JSONParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
-            return _decode(stream.read().decode())
+            written = stream.read()
+            _require_small(written)
+            return _decode(written.decode())
         except ValueError as error:
             raise ParseError(f"The body cannot be read as JSON: {error}") from error
-        except RecursionError as error:
-            raise ParseError("The body is nested too deeply.") from error
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -117,24 +149,24 @@ class ApiView(APIView):
     reads = re.compile(r"application/([\w.-]+\+)?json|text/plain|")
     # Whether answers to GET carry an ETag, by which the caller learns that nothing has changed.
     revalidates = False
+    body_max = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         limits.count(request._request, self.limited_as)
         # What an address takes is told to anybody: browsers ask without a token.
-        if request.method != "OPTIONS":
-            super().initial(request, *args, **kwargs)
+        if request.method == "OPTIONS":
+            return
+        super().initial(request, *args, **kwargs)
+        # Only now, since nobody is waited for who may not call. It is kept as it stands, too, since
+        # an Idempotency-Key hashes it.
+        if request.method not in {"GET", "HEAD"}:
+            known = bool(self.authentication_classes) and self.caller.is_administrator
+            incoming.read(request._request, self.body_max, trusted=known)
             _require_readable(request._request, self.reads)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Say by `Allow`, which every answer has, what this address takes."""
         return Response(status=204)
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # Read it now: for its size limit, and because an Idempotency-Key hashes the raw bytes.
-        _ = request.body
-        # And check the host before anything is done for a request that names another one.
-        request.get_host()
-        return super().initialize_request(request, *args, **kwargs)
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -242,6 +274,10 @@ def deleted(*_: object) -> Response:
     return Response(status=204)
 
 
+# Of a token call, which anybody may make.
+FORM_BYTES_MAX = 16_384
+
+
 class GrantType(serializers.ChoiceField):
     """A field whose unknown values make the call malformed, as in the source API: a 400."""
 
@@ -269,6 +305,7 @@ class TokenView(ApiView):
     parser_classes = [FormParser]
     reads = re.compile(f"{FORM}|text/plain|")
     limited_as = "token"
+    body_max = FORM_BYTES_MAX
 
     def post(self, request: Request) -> Response:
         fields = validated(TokenRequest, request.data, source="form")
@@ -318,6 +355,8 @@ def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    if refusal := as_refusal(exception):
+        return refused(refusal)
     return _error(BAD_REQUEST, "bad_request", "The request could not be processed.")
 
 

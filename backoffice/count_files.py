@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from api.errors import Refusal
 from backoffice.actions import Action, Case, SeeingForm, written_standing
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
+from backoffice.uploads import takes_files
 from inventory.models import CountFile, CountLine
 from inventory.services import counts
 from inventory.services.count_csv import BYTES_MAX, LINES_MAX
@@ -122,6 +123,7 @@ class CountFileAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    @takes_files(MAY_COUNT, BYTES_MAX)
     def add_view(
         self,
         request: HttpRequest,

@@ -7,6 +7,7 @@ from axes.middleware import AxesMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
@@ -15,9 +16,10 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.utils import timezone
 
 from api import limits, store
+from api.errors import BodyTooLarge, refused
 from api.middleware import ADMIN_PATH, API_PATHS
 from api.passwords import PasswordsBusy
-from backoffice import logins
+from backoffice import logins, uploads
 
 
 class _ForPeople:
@@ -36,6 +38,26 @@ class SessionMiddleware(_ForPeople, DjangoSession): ...
 
 
 class CommonMiddleware(_ForPeople, DjangoCommon): ...
+
+
+class UploadMiddleware:
+    """Before the next one reads a form, look from whom it comes and how large it is."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], *captured: Any
+    ) -> HttpResponseBase | None:
+        if request.method == "POST" and request.path_info.startswith(ADMIN_PATH):
+            try:
+                uploads.require_allowed(request, view)
+            except RequestDataTooBig:
+                return refused(BodyTooLarge())
+        return None
 
 
 class CsrfViewMiddleware(_ForPeople, DjangoCsrf): ...

@@ -11,6 +11,8 @@ from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from config.logs import shortened
+
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -93,6 +95,13 @@ PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30)
 # How long a gateway keeps money reserved. Then the authorization and the order's units are let go.
 AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7)
 
+# How much a request's body may have, files apart.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
+# How many threads of a process may read anybody's bodies at once: half of those that
+# config.supervisor starts. Behind a proxy that hands over whole requests none is ever held up.
+BODY_READS_MAX = env.int("BODY_READS_MAX", default=2)
+
 # The bearer token for reading /metrics. Without one nobody may read it, except in the demo.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -138,6 +147,7 @@ MIDDLEWARE = [
     "api.middleware.CompressionMiddleware",
     "backoffice.middleware.SessionMiddleware",
     "backoffice.middleware.CommonMiddleware",
+    "backoffice.middleware.UploadMiddleware",
     "backoffice.middleware.CsrfViewMiddleware",
     "backoffice.middleware.AuthenticationMiddleware",
     "backoffice.middleware.MessageMiddleware",
@@ -374,6 +384,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                shortened,
                 structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
                 if HOLDFAST_DEMO
                 else structlog.processors.JSONRenderer(),

@@ -1,7 +1,6 @@
 import ipaddress
 import os
 import sys
-from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +9,9 @@ from django.http.request import split_domain_port, validate_host
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 _django = get_wsgi_application()
+
+# What follows stands on the settings, which are read by now.
+from api import incoming  # noqa: E402
 
 
 def _require_a_closed_shop() -> None:
@@ -25,19 +27,11 @@ _require_a_closed_shop()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
-    """Give a chunked body a Content-Length, without which Django would read nothing of it.
-
-    A file may be longer than what is read here, and must not be taken for whole: it stays unread.
-    """
+    """Hand a request over to Django, with a body of which only so much is read."""
     if settings.HOLDFAST_DEMO and not _comes_from_this_machine(environ):
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"The demo's passwords and keys are public, so it answers this machine alone.\n"]
-    is_file = environ.get("CONTENT_TYPE", "").startswith("multipart/")
-    in_chunks = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
-    if in_chunks and not is_file:
-        # One byte more than Django accepts, so that it refuses a longer body.
-        body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-        environ.update({"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)})
+    incoming.guard(environ)
     return _django(environ, start_response)
 
 

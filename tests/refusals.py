@@ -140,6 +140,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "too_many_unpaid_orders": "Pay one of the orders of `GET /v2/carts/{cart}/orders` instead of "
     "making another one.",
     "busy": AGAIN,
+    "body_too_large": "Send less at once. A mistake in the program, if a shopper meets it.",
     "malformed": ("The body cannot be read as JSON.", MISTAKE),
     "method_not_allowed": ("This address does not take the method.", MISTAKE),
     "server_error": (

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.conf import global_settings, settings
 
-from api import fields, filtering, idempotency, models, pagination
+from api import fields, filtering, idempotency, models, pagination, views
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
@@ -32,6 +32,11 @@ DOCUMENTED = {
     "`page[limit]`": [pagination.LIMIT_MAX, 0, models.StoreSettings().page_length],
     "`page[offset]`": [pagination.OFFSET_MAX],
     "`page[limit]` of a cart's orders": [payments_views.CART_ORDERS_MAX],
+    "Values in a body, and how deep they are nested": [
+        views.JSON_VALUES_MAX,
+        views.JSON_DEPTH_MAX,
+    ],
+    "A token call's form": [views.FORM_BYTES_MAX],
     "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],
     "Different items in a cart": [ITEMS_MAX],
     "Entries of a call that adds or changes several items": [orders_views.ENTRIES_MAX],
@@ -70,9 +75,13 @@ def test_a_documented_limit_is_the_one_of_the_code(of):
 def test_what_the_table_says_once_is_the_same_for_all_that_it_names():
     assert inventory_serializers.PRICES_MAX == currencies.CURRENCIES_MAX
     assert len({default_of(f"{kind}_LIMIT") for kind in ("TOKEN", "CHECKOUT", "PAYMENT")}) == 1
-    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == global_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 2.5 * 2**20
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 2**20
+    assert settings.DATA_UPLOAD_MAX_NUMBER_FIELDS == global_settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
 def test_every_limit_of_the_table_is_held_against_the_code():
-    assert ROWS.keys() - DOCUMENTED.keys() == {"of", "A request's body", "A request line"}
+    assert ROWS.keys() - DOCUMENTED.keys() == {
+        "of",
+        "A request's body",
+        "A request line and its headers",
+    }

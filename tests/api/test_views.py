@@ -19,11 +19,11 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
 from django.urls import get_resolver
 
-from api import clock, tokens, views
+from api import clock, limits, middleware, tokens, views
 from api.models import ApiClient, IdempotencyKey, StoreSettings
-from config import wsgi
 from inventory.models import Currency, Product, StockTransaction
 from inventory.services import currencies
 from inventory.services import stock as inventory
@@ -496,38 +496,102 @@ def test_a_slash_at_the_end_changes_nothing(path):
     assert slashed.json()["data"] == plain.json()["data"]
 
 
-@pytest.mark.parametrize("length", [0, 10, settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 10])
-def test_a_body_that_comes_in_chunks_is_read_as_far_as_any_other(monkeypatch, length):
-    """The web server hands it on to be read to its end, and nobody has said where that is."""
-    body, given = b"x" * length, dict[str, Any]()
-    monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
-    chunks = {
-        "HTTP_TRANSFER_ENCODING": "chunked",
-        "wsgi.input_terminated": True,
-        "REMOTE_ADDR": "127.0.0.1",
-    }
+class Unread(io.BytesIO):
+    """A body that must not be read."""
 
-    wsgi.application({**chunks, "wsgi.input": io.BytesIO(body)}, None)
-
-    # One byte too many is refused by Django, as where Content-Length says so.
-    read = min(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    assert given["CONTENT_LENGTH"] == str(read)
-    assert given["wsgi.input"].read() == body[:read]
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise AssertionError("The body was read.")
 
 
-def test_a_file_that_comes_in_chunks_is_never_taken_in_part(monkeypatch):
-    given = dict[str, Any]()
-    monkeypatch.setattr(wsgi, "_django", lambda environ, start: given.update(environ))
-    chunks = {
-        "HTTP_TRANSFER_ENCODING": "chunked",
-        "wsgi.input_terminated": True,
-        "REMOTE_ADDR": "127.0.0.1",
-    }
-    sent = {**chunks, "CONTENT_TYPE": "multipart/form-data; boundary=b", "wsgi.input": io.BytesIO()}
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v2/products"), ("PUT", "/v2/settings"), ("DELETE", "/v2/carts/a")],
+)
+def test_t38_no_body_is_read_of_who_may_not_call(method, path):
+    sent = {"method": method, "path": path, "CONTENT_LENGTH": "1000", "wsgi.input": Unread()}
+    of_a_shopper = {"HTTP_AUTHORIZATION": shopper().headers["Authorization"]}
 
-    wsgi.application(sent, None)
+    assert Client().request(**_environ(**sent)).status_code == 401
+    if path != "/v2/carts/a":
+        assert Client().request(**_environ(**sent, **of_a_shopper)).status_code == 403
 
-    assert given == sent
+
+def test_t38_no_body_is_read_of_who_calls_too_often(settings):
+    settings.LIMITS = {**settings.LIMITS, "token": 1}
+    limits.forget()
+    ask_for_token(grant_type="implicit", client_id="unknown")
+    sent = {"CONTENT_LENGTH": "1000", "wsgi.input": Unread(), "CONTENT_TYPE": FORM}
+
+    environ = _environ(method="POST", path="/oauth/access_token", **sent)
+    assert Client().request(**environ).status_code == 429
+    limits.forget()
+
+
+def _environ(*, method: str, path: str, **environ: Any) -> dict[str, Any]:
+    return {"REQUEST_METHOD": method, "PATH_INFO": path, **environ}
+
+
+@pytest.mark.parametrize("length", [16_385, 2**20 + 1, 400_000_000])
+def test_t39_a_token_call_of_any_size_is_refused_unread(length):
+    sent = {"CONTENT_LENGTH": str(length), "wsgi.input": Unread(), "CONTENT_TYPE": FORM}
+
+    answer: Any = Client().request(**_environ(method="POST", path="/oauth/access_token", **sent))
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 33 + "]" * 33,
+        '{"a":' * 33 + "1" + "}" * 33,
+        "[" + "0," * 20_000 + "0]",
+        "[" + "{}," * 10_001 + "0]",
+        "[" * 400_000,
+        '"' + '\\"' * 400_000,
+        "{" * 20_001,
+    ],
+    ids=["deep lists", "deep objects", "numbers", "objects", "unclosed", "one text", "braces"],
+)
+def test_t38_a_body_that_would_make_too_much_is_refused_before_it_is_read_as_json(body):
+    api = shopper()
+    began = time.process_time()
+
+    answer = api.send("POST", "/v2/carts", f'{{"data": {body}}}')
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "malformed")
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("text", ["[{" * 5_000, "," * 30_000, '\\",[' * 5_000, "\\\\"])
+def test_what_stands_in_a_text_counts_for_nothing(text):
+    body = f'{{"data": {{"name": "x", "more": "{text}", "deep": {"[" * 30 + "]" * 30}}}}}'
+
+    assert shopper().send("POST", "/v2/carts", body).status_code == 201
+
+
+def test_t39_a_refused_host_is_logged_short_and_not_each_time(caplog, monkeypatch):
+    monkeypatch.setattr(middleware, "_hosts_refused", 0)
+    monkeypatch.setattr(middleware, "_hosts_logged", -1e9)
+    host = "a" * 390_000
+
+    answers = [
+        Client(headers={"Host": host}).get(path) for path in ("/v2/products", "/admin/", "/")
+    ]
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert answers[0].json()["errors"][0]["code"] == "bad_request"
+    [line] = caplog.records
+    assert len(line.getMessage()) < 500
+    assert "'times': 1" in line.getMessage()
+
+    monkeypatch.setattr(middleware, "_hosts_logged", -1e9)
+    Client(headers={"Host": host}).get("/")
+    assert "'times': 3" in caplog.records[-1].getMessage()
+
+
+def test_health_is_told_under_any_host():
+    assert Client(headers={"Host": "10.0.0.7:8000"}).get("/health/live").status_code == 200
 
 
 def test_a_slash_at_the_end_of_a_change_is_no_redirect():

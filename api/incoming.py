@@ -1,0 +1,115 @@
+"""How much of a request's body is read, and by how many threads at once.
+
+The web server hands a body over as it arrives: whoever announces one and does not send it holds the
+thread that reads it, for as long as the connection lasts. Such a read cannot be broken off. So only
+some threads of a process may read bodies of anybody, and the others go on serving.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
+
+# How long a request waits for its turn to read. A body that has arrived is read in far less.
+TURN_SECONDS = 0.25
+
+_BODY = "holdfast.body"
+_turns = threading.BoundedSemaphore(settings.BODY_READS_MAX)
+
+
+class Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Body:
+    """What stands for `wsgi.input`."""
+
+    def __init__(self, stream: Stream, most: int) -> None:
+        self._stream, self._most, self._arrived = stream, most, 0
+        self._trusted = False
+
+    def limit(self, most: int) -> None:
+        self._most = min(self._most, most)
+
+    def trust(self) -> None:
+        """Read it whoever else is being read: somebody known by name or secret sends it."""
+        self._trusted = True
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises: RequestDataTooBig; TimeoutError, which Django makes an UnreadablePostError."""
+        # One byte more shows that there are too many.
+        left = self._most - self._arrived + 1
+        with self._turn():
+            part = self._stream.read(left if size < 0 else min(size, left))
+        self._arrived += len(part)
+        if self._arrived > self._most:
+            raise RequestDataTooBig("The request's body is too large.")
+        return part
+
+    def readline(self, size: int = -1) -> bytes:
+        """Be there for Django, which asks for it and never calls it."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._trusted:
+            yield
+            return
+        if not _turns.acquire(timeout=TURN_SECONDS):
+            raise TimeoutError("Others send their bodies too slowly.")
+        try:
+            yield
+        finally:
+            _turns.release()
+
+
+def guard(environ: dict[str, Any]) -> None:
+    """Put a guarded body in the place of a request's own, if it has one.
+
+    One in chunks gets a Content-Length, without which Django would read nothing of it: the most
+    that it may have. A file in chunks, which may have more, stays unread; it is never taken in
+    part.
+    """
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    length = environ.get("CONTENT_LENGTH") or ""
+    in_chunks = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+    if in_chunks and not environ.get("CONTENT_TYPE", "").startswith("multipart/"):
+        environ["CONTENT_LENGTH"] = str(most)
+    elif length.isdecimal() and int(length):
+        most = int(length)
+    else:
+        return
+    environ["wsgi.input"] = environ[_BODY] = Body(environ["wsgi.input"], most)
+
+
+def read(request: HttpRequest, most: int, *, trusted: bool = False) -> None:
+    """Read a body of at most so many bytes, which Django keeps.
+
+    Raises: RequestDataTooBig, before anything is read if its length is told; UnreadablePostError.
+    """
+    require_at_most(request, most)
+    if trusted:
+        trust(request)
+    _ = request.body
+
+
+def require_at_most(request: HttpRequest, most: int) -> None:
+    """Raises: RequestDataTooBig."""
+    if "HTTP_TRANSFER_ENCODING" not in request.META and _length_told(request) > most:
+        raise RequestDataTooBig("The request's body is too large.")
+    if body := request.META.get(_BODY):
+        body.limit(most)
+
+
+def _length_told(request: HttpRequest) -> int:
+    told = request.META.get("CONTENT_LENGTH") or ""
+    return int(told) if told.isdecimal() else 0
+
+
+def trust(request: HttpRequest) -> None:
+    if body := request.META.get(_BODY):
+        body.trust()

@@ -1,0 +1,60 @@
+"""Who may send files. A file is written to the disk before any view has seen it, so this is asked
+before anything is read."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest
+
+from api import incoming
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+# What surrounds the file in a form.
+AROUND_A_FILE = 65_536
+# A form of somebody who has not logged in, such as the login's own.
+STRANGERS_BYTES_MAX = 16_384
+
+
+class _NoFiles(FileUploadHandler):
+    """Refuses a form with a file at the file's first byte."""
+
+    def new_file(self, *args: Any, **options: Any) -> NoReturn:
+        raise PermissionDenied
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Never asked for: no file was begun."""
+
+    def file_complete(self, file_size: int) -> None:
+        """Never asked for, either."""
+
+
+def takes_files(permission: str, most: int) -> Callable[[View], View]:
+    """Let a page take a file of at most so many bytes from whoever has the permission."""
+
+    def mark(view: View) -> View:
+        view.takes_files = (permission, most)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def require_allowed(request: HttpRequest, view: Callable[..., Any]) -> None:
+    """Decide how much of a form is read, and whether with a file.
+
+    Raises: RequestDataTooBig.
+    """
+    permission, most = getattr(view, "takes_files", ("", 0))
+    if request.user.is_authenticated:
+        incoming.trust(request)
+        if permission and request.user.has_perm(permission):
+            incoming.require_at_most(request, most + AROUND_A_FILE)
+            return
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    else:
+        most = STRANGERS_BYTES_MAX
+    incoming.require_at_most(request, most)
+    request.upload_handlers = [_NoFiles(request)]

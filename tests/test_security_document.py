@@ -1,0 +1,75 @@
+"""The bounds that docs/security.md names are those of the code, and each has its test."""
+
+import re
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+
+from config import supervisor
+from tests.test_limits_document import SETTINGS, default_of
+
+DOCUMENT = (supervisor.PROJECT / "docs" / "security.md").read_text()
+_TABLE = DOCUMENT.partition("<!-- bounds -->")[2].partition("<!-- end of bounds -->")[0]
+BOUNDS = {
+    way_in: (bound, kept_by, shown_by)
+    for way_in, bound, kept_by, shown_by in re.findall(
+        r"^\| (?!way in)(.+?) \| (.+?) \| (.+?) \| (.+?) \|$", _TABLE, re.MULTILINE
+    )
+}
+
+
+def numbers(text: str) -> set[float]:
+    return {float(each.replace(",", "")) for each in re.findall(r"\d[\d,]*(?:\.\d+)?", text)}
+
+
+def named(text: str) -> list[str]:
+    return re.findall(r"`(.+?)`", text)
+
+
+@pytest.mark.parametrize("way_in", BOUNDS)
+def test_a_bound_is_the_one_of_the_code(way_in):
+    bound, kept_by, _ = BOUNDS[way_in]
+    there = [value_of(name) for name in named(kept_by)]
+
+    assert there
+    assert {float(value) for value in there if isinstance(value, int | float)} <= numbers(bound)
+
+
+def value_of(name: str) -> Any:
+    """Whatever stands at a dotted name, such as `api.views.ApiView.initial`.
+
+    Of a setting that the environment may change, what it is where nothing does.
+    """
+    module, _, setting = name.rpartition(".")
+    if module == "config.settings" and f'env.int("{setting}", ' in SETTINGS:
+        return default_of(setting)
+    parts = name.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        try:
+            return resolve_name(f"{'.'.join(parts[:split])}:{'.'.join(parts[split:])}")
+        except ModuleNotFoundError:
+            continue
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("way_in", BOUNDS)
+def test_a_bound_has_a_test(way_in):
+    tests = named(BOUNDS[way_in][2])
+
+    assert tests
+    for test in tests:
+        file, _, name = test.partition("::")
+        text = (supervisor.PROJECT / file).read_text()
+        assert f"def {name}(" in text if name else "def test_" in text, test
+
+
+def test_the_web_server_bounds_what_stands_above_a_body():
+    options = supervisor.granian_options("8000")
+    bound, _, _ = BOUNDS["Request line and headers"]
+    size = options[options.index("--http1-buffer-size") + 1]
+    milliseconds = options[options.index("--http1-header-read-timeout") + 1]
+
+    assert numbers(bound) == {float(size), float(milliseconds) / 1000}
+    told = (supervisor.PROJECT / "docs" / "operations.md").read_text()
+    assert f"--http1-buffer-size {size} --http1-header-read-timeout {milliseconds}" in told
