@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.errors import Moved
 from api.ids import uuid7
 from inventory.errors import (
     CurrencyUnknown,
@@ -268,6 +269,18 @@ def test_an_archived_product_is_found_by_nobody(change):
 
     with refused(ProductNotFound):
         change(made)
+
+
+@pytest.mark.parametrize("write_off", [products.archive, products.stop_managing])
+def test_t11_no_other_units_are_written_off_than_somebody_saw(write_off):
+    shirt = product(4)
+    seen = {**stock_of(shirt).standing(), "available": "3"}
+
+    with pytest.raises(Moved):
+        write_off(shirt.pk, actor=MERCHANT, seen=seen)
+
+    assert stock_of(shirt).available == 4
+    assert Product.objects.get().archived_at is None
 
 
 def test_an_archived_product_has_no_stock_to_move():

@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 
 from api import clock
+from api.errors import Moved
+from backoffice import attention
 from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
 from orders.models import Order
@@ -523,6 +525,26 @@ def test_t11_what_is_decided_under_the_lock_is_decided_on_what_was_seen(admin_cl
     assert "Refunded: was $0.00, and is $15.00 now." in text(shown)
     assert shown.context["form"]["amount"].value() == "20.00"
     assert money(order) == (4000, 0, 1500)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda order, seen: orders.ship(order.pk, actor=MERCHANT, seen=seen),
+        lambda order, seen: payments.cancel(order.pk, actor=MERCHANT, seen=seen),
+        lambda order, seen: payments.pay(
+            order.pk, PaymentRequest("manual", amount=100), actor=MERCHANT, seen=seen
+        ),
+        lambda order, seen: attention.leave_be(order.pk, actor=MERCHANT, reason="x", seen=seen),
+        lambda order, seen: orders.undo_ship(order.pk, actor=MERCHANT, reason="x", seen=seen),
+    ],
+    ids=["ship", "cancel", "pay", "leave-be", "undo-ship"],
+)
+def test_t11_a_service_that_is_told_what_was_seen_decides_on_that_alone(decide):
+    order = paid_order({product(10): 3})
+
+    with pytest.raises(Moved):
+        decide(order, {**order.standing(), "refunded": 100})
 
 
 def test_t11_what_a_gateway_refused_can_be_tried_again_from_the_form(admin_client, gateway):
