@@ -76,7 +76,7 @@ def keys_differ(**options: Any) -> Iterator[CheckMessage]:
 
 @register(TAG, deploy=True)
 def hosts_are_named(**options: Any) -> Iterator[CheckMessage]:
-    for setting in ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"):
+    for setting in ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGINS"):
         for name in getattr(settings, setting):
             if _covers_strangers(name):
                 yield Error(
@@ -87,10 +87,10 @@ def hosts_are_named(**options: Any) -> Iterator[CheckMessage]:
 
 
 def _covers_strangers(name: str) -> bool:
-    """Tell whether a name with a wildcard covers everything, or all of a top-level domain."""
+    """Tell whether a name covers everything, all of a top-level domain, or pages of no site."""
     host = name.rpartition("://")[2].lower()
     is_wildcard = host.startswith((".", "*"))
-    return is_wildcard and "." not in host.partition(":")[0].strip("*.")
+    return host == "null" or (is_wildcard and "." not in host.partition(":")[0].strip("*."))
 
 
 @register(TAG, deploy=True)

@@ -14,6 +14,7 @@ from api import clock
 from backoffice.base import ReadOnlyAdmin, moment
 from backoffice.products.page import inventory_url
 from inventory.models import Action, StockTransaction
+from inventory.services import codes
 
 ACTION_COLOURS = {
     Action.INCREMENT.value: "success",
@@ -46,7 +47,7 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     list_filter = ["action", SinceFilter]
     list_select_related = ["stock__product"]
     search_fields = ["stock__product__sku__exact"]
-    search_help_text = "The whole SKU"
+    search_help_text = "The whole SKU or barcode"
     when_empty = "Every movement of stock is written down here, with who and why."
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -57,6 +58,17 @@ class StockTransactionAdmin(ReadOnlyAdmin):
         *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
         "sequence",
     ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find what is meant by a code that was typed or scanned, or a deleted product's sku."""
+        if product_id := codes.product_scanned(search_term):
+            return queryset.filter(stock__product=product_id), False
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(
+            request, queryset, search_term
+        )
+        return found
 
     @display(description="when")
     def when(self, entry: StockTransaction) -> str:

@@ -21,6 +21,7 @@ def closed_shop(settings):
     settings.SECRET_KEY = STRONG
     settings.TOKEN_KEYS = {"1": STRONG_TOO}
     settings.ALLOWED_HOSTS = ["shop.example.com", ".shop.example.com", "192.0.2.7"]
+    settings.CORS_ALLOWED_ORIGINS = ["https://shop.example.com", "http://localhost:5173"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.com", "https://admin.example.com:8443"]
 
 
@@ -71,6 +72,8 @@ def test_a_key_is_long_not_monotonous_and_not_public(settings, key):
         ({"ALLOWED_HOSTS": [".com"]}, "E005"),
         ({"CSRF_TRUSTED_ORIGINS": ["https://*"]}, "E005"),
         ({"CSRF_TRUSTED_ORIGINS": ["https://*.com"]}, "E005"),
+        ({"CORS_ALLOWED_ORIGINS": ["*"]}, "E005"),
+        ({"CORS_ALLOWED_ORIGINS": ["null"]}, "E005"),
         ({"BEHIND_TLS_PROXY": True}, "E006"),
         ({"MANUAL_GATEWAY_FOR_SHOPPERS": True}, "W001"),
         ({"STRIPE_SECRET_KEY": "sk_test_123"}, "W002"),

@@ -38,7 +38,7 @@ def test_nobody_can_change_the_log(admin_client):
 
 
 def test_the_whole_log_can_be_searched_by_sku_and_filtered(admin_client):
-    shirt, mug = product(5, sku="SHIRT"), product(5, sku="MUG")
+    shirt, mug = product(5, sku="SHIRT"), product(5, sku="MUG", barcode="012345678905")
     inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
 
     def found(**query: str) -> list[tuple[str, str]]:
@@ -46,7 +46,9 @@ def test_the_whole_log_can_be_searched_by_sku_and_filtered(admin_client):
         return [(row.stock.product.sku, row.action) for row in rows]
 
     assert found() == [("SHIRT", "decrement"), ("MUG", "increment"), ("SHIRT", "increment")]
-    assert found(q=mug.sku) == [("MUG", "increment")]
+    for code in (mug.sku, "mug", "0012345678905"):
+        assert found(q=code) == [("MUG", "increment")]
+    assert found(q="mu") == []
     assert found(action__exact="decrement") == [("SHIRT", "decrement")]
     assert len(found(since="1")) == 3
 
