@@ -24,6 +24,7 @@ from api.actors import Actor
 from api.errors import Refusal
 from api.idempotency import Answered, Key, KeyReused, require_new
 from api.ids import uuid7
+from api.passwords import PasswordsBusy
 from api.spreadsheets import csv_response
 from backoffice.history import HistoryAdmin
 
@@ -77,6 +78,9 @@ class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
     ) -> Any:
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
+        except PasswordsBusy:
+            # To hash the password for the form again would be one more.
+            raise
         except Refusal as refusal:
             # Nothing has changed: show the same form again, with the refusal as its error.
             request.refusal = refusal  # type: ignore[attr-defined]
@@ -89,7 +93,7 @@ class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
         change: bool = False,
         **kwargs: Any,
     ) -> type[forms.ModelForm]:
-        form = super().get_form(request, obj, change, **kwargs)
+        form = super().get_form(request, obj, change=change, **kwargs)
         if obj and not issubclass(form, EditForm):
             form = type(form.__name__, (EditForm, form), {})
         refusal: Refusal | None = getattr(request, "refusal", None)

@@ -8,7 +8,9 @@ from axes.models import AccessAttempt
 from axes.utils import reset
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
@@ -74,6 +76,13 @@ def is_shut_out(name: str) -> bool:
 def let_in(name: str) -> None:
     """Forget the wrong passwords that were typed for a name, wherever that was."""
     reset(username=name)
+
+
+def end_sessions(person_id: int) -> None:
+    """Log a person out wherever they are logged in: also should they be let in again later."""
+    for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(person_id):
+            session.delete()
 
 
 def purge() -> None:

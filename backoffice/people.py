@@ -2,22 +2,25 @@
 
 from typing import Any
 
-from django.contrib import admin
+import procrastinate.contrib.django.admin  # noqa: F401 - registers what is taken out below
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from backoffice import logins, rights
+from backoffice import logins, rights, roles
 from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
-from backoffice.base import PER_PAGE, moment
-from backoffice.history import HistoryAdmin
+from backoffice.base import ServiceAdmin, actor_of, moment
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -45,12 +48,40 @@ LET_IN = Action(
 )
 
 
+class _AsOpened(forms.BaseForm):
+    """A form of which that counts as changed which differs from it as it was opened.
+
+    So two people's changes can both stand. Who sends no former values has opened it just now.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        says_former = any(name.startswith("initial-") for name in self.data)
+        for field in self.fields.values():
+            field.show_hidden_initial = not field.disabled and (not self.is_bound or says_former)
+
+
+class PersonForm(_AsOpened, UserChangeForm): ...
+
+
+class RoleForm(_AsOpened, forms.ModelForm): ...
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Without Django's choice to have none: who is to stay out is deactivated."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True
+
+
 @admin.register(User)
-class UserAdmin(RowActionAdmin, HistoryAdmin, DjangoUserAdmin, ModelAdmin):
-    form = UserChangeForm
+class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
+    form = PersonForm
     add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_per_page = PER_PAGE
+    change_password_form = PasswordForm
     list_display = ["username", "email", "roles", "is_active", "seen"]
     list_filter = ["groups", "is_active"]
     filter_horizontal = ()
@@ -97,12 +128,46 @@ class UserAdmin(RowActionAdmin, HistoryAdmin, DjangoUserAdmin, ModelAdmin):
         return allowed and _may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and _may_touch(request, obj)
+        """What people did is looked up by who they are; who is to stay out is deactivated."""
+        return False
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """People are deleted one by one: in bulk nobody is asked about each of them."""
-        return {}
+    # Django's own would save a form inside a transaction: the services have theirs.
+
+    @method_decorator(sensitive_post_parameters())
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        added: HttpResponse = self._add_view(request, form_url, extra_context)
+        return added
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        typed, actor = form.cleaned_data, actor_of(request)
+        if not change:
+            rights.create_person(obj, typed["groups"], actor=actor)
+            return
+        given = typed["groups"] if "groups" in form.changed_data else None
+        fields = {name: typed[name] for name in form.changed_data if name != "groups"}
+        rights.change_person(obj.pk, given, actor=actor, **fields)
+        if fields.get("is_active") is False:
+            messages.warning(
+                request, f"{obj} can no longer log in, and was logged out wherever they were."
+            )
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service has given the roles."""
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        person = self.get_object(request, id) if request.method == "POST" else None
+        if person is None or not self.has_change_permission(request, person):
+            answer: HttpResponse = super().user_change_password(request, id, form_url)
+            return answer
+        with rights.password_on_record(person.pk, actor=actor_of(request)):
+            return super().user_change_password(request, id, form_url)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"is_staff": True, **super().get_changeform_initial_data(request)}
@@ -111,6 +176,9 @@ class UserAdmin(RowActionAdmin, HistoryAdmin, DjangoUserAdmin, ModelAdmin):
         if db_field.name == "groups":
             kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "is_active":
+            field.label = "May log in"
+            field.help_text = "Off: they are logged out at once, and what they did stays on record."
         if db_field.name == "groups":
             field.label, field.help_text = "Roles", "What each may do is said under Groups."
             # Its button beside the boxes would make a group in passing.
@@ -123,10 +191,29 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class GroupAdmin(HistoryAdmin, DjangoGroupAdmin, ModelAdmin):
-    list_per_page = PER_PAGE
+class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
+    form = RoleForm
     filter_horizontal = ()
-    actions = None
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # By these names releases find them.
+        return ["name"] if obj and obj.name in roles.ROLES else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Those who have it would lose it without a word: it is emptied instead."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
+        typed, actor = form.cleaned_data, actor_of(request)
+        if not change:
+            rights.create_role(obj, typed["permissions"], actor=actor)
+            return
+        given = typed["permissions"] if "permissions" in form.changed_data else None
+        name = typed["name"] if "name" in form.changed_data else None
+        rights.change_role(obj.pk, given, name=name, actor=actor)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service has given the permissions."""
 
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any

@@ -26,9 +26,10 @@ _ROWS = {
     "api.change":                (OWNERS,    NOBODY,  NOBODY,  NOBODY),
     "api.idempotencykey":        (NOBODY,    NOBODY,  NOBODY,  NOBODY),
     "api.storesettings":         (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
-    "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  OWNERS),
+    # Neither is deleted: people are deactivated, and roles emptied. See backoffice.rights.
+    "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     "auth.permission":           (NOBODY,    NOBODY,  NOBODY,  NOBODY),
-    "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  OWNERS),
+    "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     # To upload, apply and revert one is to change stock.
     "inventory.countfile":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "inventory.currency":        (EVERYBODY, OWNERS,  OWNERS,  NOBODY),

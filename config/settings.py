@@ -115,6 +115,8 @@ STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
+    # Before Django's own: its createsuperuser and changepassword are on record.
+    "backoffice",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -134,7 +136,6 @@ INSTALLED_APPS = [
     "inventory",
     "orders",
     "payments",
-    "backoffice",
     "demo",
 ]
 

@@ -22,5 +22,6 @@ urlpatterns = [
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
     path("webhooks/<slug:slug>", webhook),
     path("metrics", metrics),
+    path("admin/", include("backoffice.urls")),
     path("admin/", admin.site.urls),
 ]

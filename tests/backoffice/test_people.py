@@ -1,15 +1,23 @@
 """People in the admin: who keeps them, and who lets them in again."""
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from api.actors import COMMAND_LINE, Actor
 from api.models import Change
-from backoffice import logins
-from tests.backoffice.pages import text
+from backoffice import logins, rights
+from tests.backoffice.pages import signed_in, text
+from tests.concurrency import run_together
+from tests.factories import MERCHANT
 
 pytestmark = pytest.mark.django_db
 
@@ -134,3 +142,311 @@ def test_group_page_offers_no_rights_to_the_tables_of_django(owner):
     )
 
     assert list(response.context["adminform"].form.errors) == ["permissions"]
+
+
+# People are deactivated, and somebody always stays who may let others in.
+
+
+def send(client: Client, address: str, **typed: Any) -> Any:
+    """Send a page's form as a browser would, with some fields typed anew; None unticks a box."""
+    sent: dict[str, Any] = {}
+    for field in client.get(address).context["adminform"].form:
+        value = field.value()
+        if value is not None and value is not False:
+            sent[field.html_name] = value
+        if field.field.show_hidden_initial:
+            sent[field.html_initial_name] = "" if value is None else value
+    changed = {**sent, **typed}
+    gone = {name for name, value in typed.items() if value is None}
+    return client.post(address, {name: changed[name] for name in changed.keys() - gone})
+
+
+def page_of(person: User) -> str:
+    return f"{USERS}{person.pk}/change/"
+
+
+def role(name: str) -> Group:
+    return Group.objects.get(name=name)
+
+
+def staff(name: str, *roles: str) -> User:
+    person = User.objects.create(username=name, is_staff=True)
+    person.groups.set(Group.objects.filter(name__in=roles))
+    return person
+
+
+def told(person: User | Group) -> list[tuple[str, list[dict[str, Any]]]]:
+    entries = Change.objects.filter(thing_id=str(person.pk), thing_name=str(person))
+    return [(entry.what, entry.fields) for entry in entries.order_by("pk")]
+
+
+def test_t21_what_is_changed_of_a_person_is_on_record(owner):
+    maria = staff("maria", "viewer")
+
+    send(owner, page_of(maria), email="maria@example.com", groups=[role("stock clerk").pk])
+
+    assert told(maria) == [
+        (
+            "changed",
+            [
+                {"field": "email", "before": "", "after": "maria@example.com"},
+                {"field": "role: viewer", "before": True, "after": None},
+                {"field": "role: stock clerk", "before": None, "after": True},
+            ],
+        )
+    ]
+    assert "Role: stock clerk: no → yes" in text(owner.get(f"{USERS}{maria.pk}/history/"))
+
+
+def test_a_new_person_is_on_record_without_the_password(owner):
+    password = "a long one for this test"
+
+    answer = send(owner, f"{USERS}add/", username="maria", password1=password, password2=password)
+
+    assert answer.status_code == 302
+    maria = User.objects.get(username="maria")
+    [(what, fields)] = told(maria)
+    assert what == "created"
+    assert {"field": "username", "before": None, "after": "maria"} in fields
+    assert password not in str(fields)
+    assert maria.password not in str(fields)
+
+
+@pytest.mark.parametrize("whose", ["own", "another's"])
+def test_a_changed_password_is_on_record_and_not_its_value(owner, whose):
+    person = User.objects.get(username="owner") if whose == "own" else staff("maria")
+    person.set_password("the old one of this test")
+    person.save()
+    owner.force_login(User.objects.get(username="owner"))
+    password = "the new one of this test"
+    if whose == "own":
+        typed = {
+            "old_password": "the old one of this test",
+            "new_password1": password,
+            "new_password2": password,
+        }
+        answer = owner.post("/admin/password_change/", typed)
+    else:
+        typed = {"password1": password, "password2": password}
+        answer = owner.post(f"{USERS}{person.pk}/password/", typed)
+
+    assert answer.status_code == 302
+    person.refresh_from_db()
+    assert person.check_password(password)
+    assert told(person) == [("password changed", [{"field": "password"}])]
+    assert owner.get("/admin/").status_code == 200
+
+
+def test_a_refused_password_is_not_on_record(owner):
+    maria = staff("maria")
+
+    answer = owner.post(f"{USERS}{maria.pk}/password/", {"password1": "one", "password2": "two"})
+
+    assert answer.status_code == 200
+    assert told(maria) == []
+
+
+def test_nobody_is_left_without_a_password(owner):
+    maria = staff("maria")
+    maria.set_password("the old one of this test")
+    maria.save()
+
+    sent = {"usable_password": "false", "unset-password": "1"}
+    answer = owner.post(f"{USERS}{maria.pk}/password/", sent)
+
+    assert answer.status_code == 200
+    maria.refresh_from_db()
+    assert maria.has_usable_password()
+
+
+def test_t21_whoever_is_deactivated_is_logged_out_for_good(owner):
+    maria = staff("maria", "viewer")
+    hers = signed_in(maria)
+    other = signed_in(staff("jonas", "viewer"))
+    assert hers.get("/admin/").status_code == 200
+
+    answer = send(owner, page_of(maria), is_active=None)
+
+    shown = text(owner.get(answer.url))
+    assert "maria can no longer log in, and was logged out wherever they were." in shown
+    assert told(maria)[0][0] == "deactivated"
+    assert hers.get("/admin/").status_code == 302
+    send(owner, page_of(maria), is_active="on")
+    assert told(maria)[1][0] == "reactivated"
+    assert hers.get("/admin/").status_code == 302
+    assert other.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("is_superuser", [False, True])
+def test_t21_nobody_deletes_people_or_roles(owner, is_superuser):
+    User.objects.filter(username="owner").update(is_superuser=is_superuser)
+    maria = staff("maria")
+    own = Group.objects.create(name="Accountants")
+
+    for address in (f"{USERS}{maria.pk}/delete/", f"/admin/auth/group/{own.pk}/delete/"):
+        assert owner.get(address).status_code == 403
+        assert owner.post(address, {"post": "yes"}).status_code == 403
+    for name, row in (("user", maria), ("group", own)):
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        owner.post(f"/admin/auth/{name}/", chosen)
+        assert "/delete/" not in text(owner.get(f"/admin/auth/{name}/{row.pk}/change/"))
+
+    assert User.objects.filter(pk=maria.pk).exists()
+    assert Group.objects.filter(pk=own.pk).exists()
+
+
+OWN: list[dict[str, Any]] = [{"is_active": None}, {"is_staff": None}, {"groups": None}]
+
+
+@pytest.mark.parametrize("typed", OWN)
+@pytest.mark.parametrize("alone", [True, False])
+def test_t21_an_owner_cannot_shut_himself_out(owner, typed, alone):
+    if not alone:
+        staff("another", "owner")
+    me = User.objects.get(username="owner")
+
+    answer = send(owner, page_of(me), **typed)
+
+    assert answer.status_code == 200
+    assert rights.OwnRights.detail in text(answer)
+    assert told(me) == []
+    assert owner.get(page_of(me)).status_code == 200
+
+
+def test_a_superuser_does_not_take_that_from_themselves():
+    boss = User.objects.create_superuser("boss")
+    staff("owner", "owner")
+
+    answer = send(signed_in(boss), page_of(boss), is_superuser=None, groups=[role("owner").pk])
+
+    assert rights.OwnRights.detail in text(answer)
+    boss.refresh_from_db()
+    assert boss.is_superuser
+
+
+def test_what_an_owner_changes_of_themselves_otherwise_is_changed(owner):
+    me = User.objects.get(username="owner")
+    both = [role("owner").pk, role("viewer").pk]
+
+    answer = send(owner, page_of(me), first_name="Ada", groups=both)
+
+    assert answer.status_code == 302
+    me.refresh_from_db()
+    assert (me.first_name, me.groups.count()) == ("Ada", 2)
+
+
+@pytest.mark.parametrize("typed", OWN)
+def test_t21_the_last_owner_is_not_shut_out_by_anybody(typed):
+    """Who keeps people without keeping roles is no owner."""
+    last = staff("last", "owner")
+    keeper = staff("keeper")
+    keeper.user_permissions.add(
+        *Permission.objects.filter(codename__in=["change_user", "view_user", "view_group"])
+    )
+
+    answer = send(signed_in(keeper), page_of(last), **typed)
+
+    assert rights.NobodyLeft.detail in text(answer)
+    last.refresh_from_db()
+    assert (last.is_active, last.is_staff, last.groups.count()) == (True, True, 1)
+
+
+def test_no_role_loses_what_its_last_owner_needs(owner):
+    page = f"/admin/auth/group/{role('owner').pk}/change/"
+    kept = role("owner").permissions.exclude(codename="change_user")
+
+    answer = send(owner, page, permissions=[permission.pk for permission in kept])
+
+    assert rights.OwnRights.detail in text(answer)
+    assert role("owner").permissions.filter(codename="change_user").exists()
+
+
+def test_what_is_changed_of_a_role_is_on_record(owner):
+    own = Group.objects.create(name="Accountants")
+    permission = Permission.objects.get(codename="view_order")
+
+    send(owner, f"/admin/auth/group/{own.pk}/change/", permissions=[permission.pk])
+
+    assert told(own) == [
+        ("changed", [{"field": "permission: Can view order", "before": None, "after": True}])
+    ]
+
+
+def test_the_four_roles_keep_their_names(owner):
+    page = f"/admin/auth/group/{role('viewer').pk}/change/"
+
+    send(owner, page, name="Onlooker")
+
+    assert Group.objects.filter(name="viewer").exists()
+    assert not Group.objects.filter(name="Onlooker").exists()
+
+
+def test_what_two_owners_change_of_a_person_stands_both(owner):
+    maria = staff("maria", "viewer")
+    opened = owner.get(page_of(maria)).context["adminform"].form
+    sent = {field.html_name: field.value() for field in opened if field.value()}
+    sent |= {field.html_initial_name: field.value() or "" for field in opened}
+    rights.change_person(maria.pk, actor=MERCHANT, is_active=False)
+
+    owner.post(page_of(maria), {**sent, "email": "maria@example.com"})
+
+    maria.refresh_from_db()
+    assert (maria.email, maria.is_active) == ("maria@example.com", False)
+
+
+def demote(actor: User, other: User) -> Callable[[], None]:
+    return lambda: rights.change_person(other.pk, [], actor=Actor.person(actor))
+
+
+def two_owners_demote_each_other() -> tuple[list[Any], set[str]]:
+    one, two = staff("one", "owner"), staff("two", "owner")
+    outcomes = run_together(demote(one, two), demote(two, one))
+    left = User.objects.filter(groups__name="owner").values_list("username", flat=True)
+    return outcomes, set(left)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_t21_of_two_owners_who_demote_each_other_at_once_one_stays(monkeypatch):
+    both_are_there(monkeypatch, "_lock", before=True)
+
+    outcomes, left = two_owners_demote_each_other()
+
+    assert len(left) == 1
+    assert {type(outcome) for outcome in outcomes} == {type(None), rights.NobodyLeft}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_both_of_them_would_go(monkeypatch):
+    monkeypatch.setattr(rights, "_lock", lambda pk: User.objects.get(pk=pk))
+    both_are_there(monkeypatch, "_owners", before=False)
+
+    outcomes, left = two_owners_demote_each_other()
+
+    assert (outcomes, left) == ([None, None], set())
+
+
+def both_are_there(monkeypatch: pytest.MonkeyPatch, name: str, *, before: bool) -> None:
+    """Let nobody into a function of `rights`, or back from it, before both are there."""
+    function, barrier = getattr(rights, name), threading.Barrier(2)
+
+    def met(*args: Any) -> Any:
+        if before:
+            barrier.wait(30)
+        answer = function(*args)
+        if not before:
+            barrier.wait(30)
+        return answer
+
+    monkeypatch.setattr(rights, name, met)
+
+
+def test_the_way_back_in_is_on_record(monkeypatch, capsys):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "a long one for this test")
+
+    call_command("createsuperuser", username="boss", email="boss@example.com", interactive=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "another long one, just as good")
+    call_command("changepassword", "boss")
+
+    boss = User.objects.get(username="boss")
+    assert [what for what, _ in told(boss)] == ["created", "password changed"]
+    assert {entry.actor for entry in Change.objects.all()} == {COMMAND_LINE}
