@@ -28,8 +28,9 @@ class Stream(Protocol):
 class Body:
     """What stands for `wsgi.input`."""
 
-    def __init__(self, stream: Stream, most: int) -> None:
+    def __init__(self, stream: Stream, most: int, *, in_chunks: bool = False) -> None:
         self._stream, self._most, self._arrived = stream, most, 0
+        self._in_chunks = in_chunks
         self._trusted = False
 
     def limit(self, most: int) -> None:
@@ -45,6 +46,9 @@ class Body:
         left = self._most - self._arrived + 1
         with self._turn():
             part = self._stream.read(left if size < 0 else min(size, left))
+            if self._in_chunks and len(part) == left - 1:
+                # Django asks for no more than that, and must not take a part for the whole.
+                part += self._stream.read(1)
         self._arrived += len(part)
         if self._arrived > self._most:
             raise RequestDataTooBig("The request's body is too large.")
@@ -76,14 +80,15 @@ def guard(environ: dict[str, Any]) -> None:
     """
     most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     length = environ.get("CONTENT_LENGTH") or ""
-    in_chunks = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
-    if in_chunks and not environ.get("CONTENT_TYPE", "").startswith("multipart/"):
+    is_file = environ.get("CONTENT_TYPE", "").startswith("multipart/")
+    in_chunks = "HTTP_TRANSFER_ENCODING" in environ and bool(environ.get("wsgi.input_terminated"))
+    if in_chunks and not is_file:
         environ["CONTENT_LENGTH"] = str(most)
     elif length.isdecimal() and int(length):
         most = int(length)
     else:
         return
-    environ["wsgi.input"] = environ[_BODY] = Body(environ["wsgi.input"], most)
+    environ["wsgi.input"] = environ[_BODY] = Body(environ["wsgi.input"], most, in_chunks=in_chunks)
 
 
 def read(request: HttpRequest, most: int, *, trusted: bool = False) -> None:

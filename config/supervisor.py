@@ -257,8 +257,9 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
 def granian_options(port: str) -> list[str]:
     return [
         *("--interface", "wsgi", "--host", HOST, "--port", port, "--http", "1", "--no-ws"),
-        # What stands above a request's body, and for how long it is waited for.
-        *("--http1-buffer-size", "65536", "--http1-header-read-timeout", "10000"),
+        # What stands above a request's body, of which half as much more may pass, and for how long
+        # it is waited for.
+        *("--http1-buffer-size", "32768", "--http1-header-read-timeout", "10000"),
         *("--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
         # A worker has been seen to hang when it was told to stop.
         *("--workers-kill-timeout", "3", "--log-level", "warning", "--no-access-log"),

@@ -18,7 +18,7 @@ from django.test import RequestFactory
 
 from api import incoming
 from config import wsgi
-from config.supervisor import PROJECT, WEB_THREADS
+from config.supervisor import PROJECT, WEB_THREADS, granian_options
 from tests.concurrency import PATIENCE_SECONDS
 
 MOST = 2**20
@@ -100,11 +100,18 @@ def test_a_body_in_chunks_is_read_to_its_end(monkeypatch):
     assert given["wsgi.input"].read(MOST) == b"x" * 10
 
 
-def test_t39_of_a_body_in_chunks_no_more_is_read_than_of_any_other(monkeypatch):
-    given = handed_on(monkeypatch, **CHUNKS, **{"wsgi.input": io.BytesIO(b"x" * (MOST + 10))})
+@pytest.mark.parametrize("size", [65_536, MOST, 2 * MOST, -1])
+def test_t39_of_a_body_in_chunks_no_more_is_read_than_of_any_other(monkeypatch, size):
+    given = handed_on(monkeypatch, **CHUNKS, **{"wsgi.input": io.BytesIO(b"x" * (MOST + 1))})
 
     with pytest.raises(RequestDataTooBig):
-        read_all(given["wsgi.input"], 65_536)
+        read_all(given["wsgi.input"], size)
+
+
+def test_a_body_in_chunks_may_be_as_long_as_any_other(monkeypatch):
+    given = handed_on(monkeypatch, **CHUNKS, **{"wsgi.input": io.BytesIO(b"x" * MOST)})
+
+    assert len(given["wsgi.input"].read(MOST)) == MOST
 
 
 def test_a_file_that_comes_in_chunks_is_never_taken_in_part(monkeypatch):
@@ -147,6 +154,8 @@ def port() -> Iterator[int]:
     port = _free_port()
     command = [*(sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws")]
     command += ["--port", str(port), "--workers", "1", "--blocking-threads", "2"]
+    options = granian_options(str(port))
+    command += options[options.index("--http1-buffer-size") :][:4]
     command += ["--workers-kill-timeout", "1", "--log-level", "error", "config.wsgi:application"]
     environ = os.environ | {"HOLDFAST_DEMO": "1", "BODY_READS_MAX": "1"}
     server = subprocess.Popen(command, cwd=PROJECT, env=environ)
@@ -163,11 +172,19 @@ def port() -> Iterator[int]:
         server.wait(PATIENCE_SECONDS)
 
 
-def status_of(port: int, method: str, path: str, body: str = "") -> int:
+def status_of(port: int, method: str, path: str, body: str = "", **headers: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     with contextlib.closing(connection):
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers)
         return connection.getresponse().status
+
+
+@pytest.mark.processes
+def test_t39_so_much_may_stand_above_a_body_and_no_more(port):
+    assert status_of(port, "GET", "/health/live", X="x" * 30_000) == 200
+    assert status_of(port, "GET", "/health/live", X="x" * 60_000) == 431
+    # A request line of 16 kB reaches the application.
+    assert status_of(port, "GET", f"/v2/products?filter={'x' * 16_000}") == 401
 
 
 @pytest.mark.processes
