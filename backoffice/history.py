@@ -10,11 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 
 from api.models import Change
 
 ENTRIES_A_PAGE = 25
+# Of a value; the record has all of it.
+LENGTH_SHOWN = 200
 NOTHING = "\N{EN DASH}"
 # Where the model has no word for people.
 _WORDS = {
@@ -34,6 +37,17 @@ class Line:
     before: str
     after: str
     is_secret: bool
+    is_new: bool
+
+    def __str__(self) -> str:
+        if self.is_secret:
+            return f"{self.label}: changed"
+        before = "" if self.is_new else f"{_shortened(self.before)} \N{RIGHTWARDS ARROW} "
+        return f"{self.label}: {before}{_shortened(self.after)}"
+
+
+def _shortened(text: str) -> str:
+    return Truncator(text).chars(LENGTH_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,8 @@ def history_of(row: Model, before: str = "", length: int = ENTRIES_A_PAGE) -> Hi
 
 
 def lines_of(entry: Change, model: type[Model]) -> list[Line]:
-    return [_line(told, _field(model, told["field"])) for told in entry.fields]
+    is_new = entry.what == Change.What.CREATED
+    return [_line(told, _field(model, told["field"]), is_new) for told in entry.fields]
 
 
 def _field(model: type[Model], name: str) -> Any:
@@ -69,12 +84,13 @@ def _field(model: type[Model], name: str) -> Any:
         return None
 
 
-def _line(told: Mapping[str, Any], field: Any) -> Line:
+def _line(told: Mapping[str, Any], field: Any, is_new: bool) -> Line:
     name = told["field"]
     words = _WORDS.get(name) or str(getattr(field, "verbose_name", name.replace("_", " ")))
     values = [told.get("before"), told.get("after")]
     before, after = (_written(value, values, field) for value in values)
-    return Line(words[:1].upper() + words[1:], before, after, "after" not in told)
+    label = words[:1].upper() + words[1:]
+    return Line(label, before, after, is_secret="after" not in told, is_new=is_new)
 
 
 def _written(value: Any, both: Sequence[Any], field: Any) -> str:

@@ -477,6 +477,7 @@ UNFOLD: dict[str, Any] = {
                             ("API clients", "key", "api.apiclient"),
                             ("Users", "person", "auth.user"),
                             ("Groups", "group", "auth.group"),
+                            ("Changes", "history", "api.change"),
                         ],
                     }.items()
                 )

@@ -2,14 +2,14 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
 from api import services, store
 from api.actors import Actor
 from api.models import Change
 from backoffice import history
 from inventory.models import DEFAULT_LOCATION_ID, Currency
-from inventory.services import products
+from inventory.services import currencies, products
 from inventory.services.products import Money
 from tests.backoffice.pages import client_with, signed_in, text
 from tests.factories import MERCHANT, api_client, product
@@ -119,3 +119,26 @@ def test_no_page_writes_djangos_own_log():
 
     assert Change.objects.count() == 1
     assert LogEntry.objects.count() == 0
+
+
+def test_what_is_gone_stands_among_all_changes(admin_client):
+    euro = currencies.create(code="EUR", actor=MERCHANT)
+    currencies.delete(euro.pk, actor=NOBODY_IN_PARTICULAR)
+    entry = Change.objects.latest("pk")
+
+    for address in ("/admin/api/change/", f"/admin/api/change/{entry.pk}/change/"):
+        shown = text(admin_client.get(address))
+        assert f"Code: EUR → {history.NOTHING}" in shown
+        assert "maria" in shown
+        assert "currency" in shown
+
+
+def test_all_changes_are_for_owners_and_to_be_looked_at():
+    store.change(name="Harbour Goods", actor=MERCHANT)
+    page = f"/admin/api/change/{Change.objects.get().pk}/"
+
+    for role, status in (("owner", 200), ("order manager", 403)):
+        person = User.objects.create(username=role, is_staff=True)
+        person.groups.add(Group.objects.get(name=role))
+        assert signed_in(person).get(f"{page}change/").status_code == status
+        assert signed_in(person).post(f"{page}delete/", {"post": "yes"}).status_code == 403

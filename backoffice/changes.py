@@ -1,0 +1,38 @@
+"""All that is on record, also of what is gone and has no page any more."""
+
+from django.apps import apps
+from django.contrib import admin
+from django.utils.html import format_html_join
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from api.models import Change
+from backoffice.base import ReadOnlyAdmin, moment
+from backoffice.history import lines_of
+
+
+@admin.register(Change)
+class ChangeAdmin(ReadOnlyAdmin):
+    """Newest first; never counted, for it only grows."""
+
+    list_display = ["when", "actor_name", "kind_of_thing", "thing_name", "what", "told"]
+    list_filter = ["what"]
+    when_empty = "Who changes a price, a setting or a right stands here, with what it was before."
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    ordering = ["-pk"]
+    sortable_by = ()
+    fields = ["when", "actor_name", "kind_of_thing", "thing_name", "what", "told"]
+
+    @display(description="when")
+    def when(self, entry: Change) -> str:
+        return moment(entry.at)
+
+    @display(description="of")
+    def kind_of_thing(self, entry: Change) -> str:
+        return str(apps.get_model(entry.kind)._meta.verbose_name)
+
+    @display(description="from what to what")
+    def told(self, entry: Change) -> str:
+        lines = lines_of(entry, apps.get_model(entry.kind))
+        return format_html_join("", "<div>{}</div>", ((str(line),) for line in lines))
