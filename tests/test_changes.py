@@ -316,3 +316,13 @@ def test_a_purchase_asks_nothing_of_this_record():
         paid_order({shirt: 2})
 
     assert not [query for query in queries.captured_queries if "api_change" in query["sql"]]
+
+
+def test_of_something_new_only_what_it_has_is_told():
+    product(sku="SHIRT", name="Shirt", slug="shirt")
+
+    told = [field["field"] for field in Change.objects.get().fields]
+
+    assert told == [
+        *("name", "sku", "slug", "status", "commodity_type", "price_in_USD", "stock_managed")
+    ]
