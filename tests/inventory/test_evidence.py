@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from api import clock
 from inventory.errors import (
@@ -271,6 +273,27 @@ def test_a_count_that_was_undone_is_evidence_no_longer_until_that_is_undone():
         seen.append(evidence_of(shirt))
 
     assert seen == [[], [(18, -2)], []]
+
+
+def test_counts_from_before_they_were_kept_are_taken_over_as_far_as_the_log_knows_them():
+    shirt, mug, cap = product(20), product(20), product(20)
+    by_hand(shirt, 20, clock.now())
+    by_file(shirt, 18, clock.now())
+    inventory.count(shirt.pk, 19, actor=MERCHANT, reason="shelf 4")
+    reverted(applied(mug, 18, clock.now()))
+    by_hand(cap, 25, clock.now())
+    inventory.undo(cap.pk, 2, actor=MERCHANT)
+    kept = ("stock", "units", "counted_at", "change", "sequence", "line", "actor_name")
+    standing = StockCount.objects.filter(withdrawn_at=None).exclude(change=0).order_by("counted_at")
+    expected = list(standing.values_list(*kept))
+    StockCount.objects.all().delete()
+
+    migration = import_module("inventory.migrations.0010_counts_are_evidence")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.COUNTS_SO_FAR)
+
+    assert list(StockCount.objects.order_by("counted_at").values_list(*kept)) == expected
+    assert [row[1] for row in expected] == [18, 19]
 
 
 def test_a_refused_line_is_no_evidence():

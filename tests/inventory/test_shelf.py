@@ -1,0 +1,321 @@
+"""A shelf beside the books: whatever is counted, mistaken and taken back, and in whatever order."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api import clock
+from api.errors import Refusal
+from inventory.errors import CountedSinceShipped, FoundByCount
+from inventory.models import Action, CountFile, Product
+from inventory.services import counts, evidence
+from inventory.services import log as stock_log
+from inventory.services import stock as inventory
+from inventory.services.stock import Whereabouts
+from orders.models import Order
+from orders.services import orders
+from payments.services import payments
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+UNHURRIED = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@contextmanager
+def a_clock_that_ticks() -> Iterator[None]:
+    seconds = itertools.count()
+    with clock.replaced(lambda: NOON + timedelta(seconds=next(seconds))):
+        yield
+
+
+def _file(made: Product, column: str, units: int, moment: datetime | None = None) -> CountFile:
+    """Apply a file of one line about the product."""
+    header, at = f"sku,{column}", ""
+    if moment:
+        header, at = f"{header},counted_at", f",{moment.isoformat()}"
+    # The same bytes would be the same file.
+    blank = "\n" * CountFile.objects.count()
+    content = f"{header}\n{made.sku},{units}{at}\n{blank}".encode()
+    file, _ = counts.upload("sheet.csv", content, actor=MERCHANT)
+    _work(file)
+    counts.apply(file.pk, actor=MERCHANT, looked_at=True)
+    _work(file)
+    return file
+
+
+def _work(file: CountFile) -> None:
+    while counts.take_a_batch(file.pk):
+        pass
+    file.refresh_from_db()
+
+
+def _reverted(file: CountFile) -> bool:
+    counts.revert(file.pk, actor=MERCHANT)
+    _work(file)
+    return file.state == CountFile.State.REVERTED
+
+
+@dataclass
+class Difference:
+    """Something that happened to the shelf or to the books, but not to both."""
+
+    at: datetime
+    units: int
+
+
+@dataclass
+class Shop:
+    """One product, what is truly on its shelf, and what people do.
+
+    People count what is there and answer truly, but make mistakes, which they take back if they
+    can. What they know nothing of is not in the books, until it is counted.
+    """
+
+    made: Product
+    shelf: int
+    # What left or came without anybody writing it down.
+    unwritten: list[Difference] = field(default_factory=list)
+    # What was written down, and did not happen.
+    mistakes: list[Difference] = field(default_factory=list)
+    sheets: list[tuple[datetime, int]] = field(default_factory=list)
+    # How each mistake that is there could be taken back.
+    remedies: list[tuple[Difference, Callable[[], bool]]] = field(default_factory=list)
+    applied: list[CountFile] = field(default_factory=list)
+    parcels: list[tuple[Order, int]] = field(default_factory=list)
+
+    def must_have(self) -> int:
+        """What the books must say: the last count, and what came and went since then."""
+        last = evidence.last_count(self.made.pk)
+        since = last.counted_at if last else NOON
+        hidden = sum(each.units for each in self.unwritten if each.at > since)
+        wrong = sum(each.units for each in self.mistakes if each.at > since)
+        return self.shelf - hidden + wrong
+
+    # What happens on the shelf.
+
+    def deliver(self, units: int) -> None:
+        inventory.record(self.made.pk, Action.INCREMENT, units, actor=MERCHANT)
+        self.shelf += units
+
+    def lose(self, units: int) -> None:
+        units = min(units, self.shelf)
+        self.unwritten.append(Difference(clock.now(), -units))
+        self.shelf -= units
+
+    def send(self, units: int) -> None:
+        units = min(units, self.shelf)
+        if order := self._paid(units):
+            orders.ship(order.pk, actor=MERCHANT)
+            self.shelf -= units
+            self.parcels.append((order, units))
+
+    def come_home(self, which: int) -> None:
+        if not self.parcels:
+            return
+        order, units = self.parcels.pop(which % len(self.parcels))
+        at = clock.now()
+        self.shelf += units
+        if which % 2 and orders.counted_since_shipped(order):
+            orders.undo_ship(
+                order.pk, actor=MERCHANT, reason="back", whereabouts=Whereabouts.CAME_BACK
+            )
+            payments.cancel(order.pk, actor=MERCHANT)
+            return
+        payment, line = order.payments.get(), order.items.get()
+        try:
+            payments.refund(order.pk, payment.pk, 1, actor=MERCHANT, put_back={line.pk: units})
+        except FoundByCount:
+            # The next count finds them.
+            self.unwritten.append(Difference(at, units))
+
+    def _paid(self, units: int) -> Order | None:
+        available = stock_of(self.made).available
+        return paid_order({self.made: units}) if 0 < units <= available else None
+
+    # What people count.
+
+    def look(self, _: int) -> None:
+        self.sheets.append((clock.now(), self.shelf))
+
+    def write_down(self, which: int) -> None:
+        if not self.sheets:
+            return
+        moment, found = self.sheets.pop(which % len(self.sheets))
+        if which % 2:
+            file = _file(self.made, "count", found, moment)
+            self.applied.append(file)
+            return
+        with suppress(Refusal):
+            inventory.count(self.made.pk, found, counted_at=moment, actor=MERCHANT)
+
+    def revert_a_count(self, which: int) -> None:
+        if self.applied:
+            _reverted(self.applied.pop(which % len(self.applied)))
+
+    # What people do by mistake.
+
+    def mistake(self, units: int) -> None:
+        action = Action.INCREMENT if units % 2 else Action.DECREMENT
+        if action == Action.DECREMENT and stock_of(self.made).available < units:
+            return
+        inventory.record(self.made.pk, action, units, actor=MERCHANT)
+        number = stock_of(self.made).sequence
+
+        def undo() -> bool:
+            inventory.undo(self.made.pk, number, actor=MERCHANT)
+            return True
+
+        self._mistaken(units if units % 2 else -units, undo)
+
+    def mistaken_file(self, units: int) -> None:
+        file = _file(self.made, "change", units)
+        self._mistaken(units, lambda: _reverted(file))
+
+    def mistaken_count(self, units: int) -> None:
+        """Somebody notices at once, as of a wrong number that was typed."""
+        before = stock_of(self.made)
+        try:
+            inventory.count(self.made.pk, before.total + units, actor=MERCHANT)
+        except Refusal:
+            return
+        inventory.undo(self.made.pk, before.sequence + 1, actor=MERCHANT)
+
+    def mistaken_shipment(self, units: int) -> None:
+        order = self._paid(units)
+        if order is None:
+            return
+        orders.ship(order.pk, actor=MERCHANT)
+
+        def undo() -> bool:
+            try:
+                orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+            except CountedSinceShipped:
+                there = Whereabouts.ON_THE_SHELF
+                orders.undo_ship(order.pk, actor=MERCHANT, reason="there", whereabouts=there)
+            payments.cancel(order.pk, actor=MERCHANT)
+            return True
+
+        self._mistaken(-units, undo)
+
+    def _mistaken(self, units: int, remedy: Callable[[], bool]) -> None:
+        # It counts from when it was written.
+        at = stock_of(self.made).last_moved_at
+        assert at
+        mistake = Difference(at, units)
+        self.mistakes.append(mistake)
+        self.remedies.append((mistake, remedy))
+
+    def mend(self, which: int) -> None:
+        if not self.remedies:
+            return
+        mistake, remedy = self.remedies.pop(which % len(self.remedies))
+        try:
+            is_mended = remedy()
+        except Refusal:
+            return
+        if is_mended:
+            self.mistakes.remove(mistake)
+
+
+HAPPENINGS = [
+    *(Shop.deliver, Shop.lose, Shop.send, Shop.come_home),
+    *(Shop.look, Shop.look, Shop.write_down, Shop.write_down, Shop.revert_a_count),
+    *(Shop.mistake, Shop.mistaken_file, Shop.mistaken_count, Shop.mistaken_shipment),
+    *(Shop.mend, Shop.mend),
+]
+
+
+@UNHURRIED
+@given(
+    st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(1, 6)), min_size=15, max_size=30)
+)
+def test_t01_the_books_say_what_was_counted_last_and_what_moved_since(happenings):
+    with a_clock_that_ticks():
+        shop = Shop(product(20), shelf=20)
+        for happening, number in happenings:
+            happening(shop, number)
+
+            stock = stock_of(shop.made)
+            assert stock.total == shop.must_have(), happening.__name__
+            [now] = stock_log.at_moments(stock, [clock.now()])
+            assert now[:3] == (stock.available, stock.allocated, stock.held)
+
+
+# What was taken back, and was as if it had never been.
+
+# It happens between the minutes 1 and 7, and nothing is written down meanwhile: whoever counts then
+# is told so when it is taken back, as tests/inventory/test_evidence.py shows.
+Happening = tuple[int, int, tuple[Any, ...]]
+BEGIN, END = st.integers(1, 3), st.integers(5, 7)
+WRITTEN, MOMENT = st.sampled_from([0, 8, 9]), st.integers(0, 9)
+COUNTED = st.tuples(WRITTEN, MOMENT, st.integers(97, 103), st.booleans())
+
+
+@UNHURRIED
+@given(
+    st.sampled_from(["shipment", "file"]),
+    *(BEGIN, END),
+    st.lists(COUNTED, min_size=1, max_size=4),
+    st.dictionaries(MOMENT, st.integers(1, 3), max_size=3),
+)
+def test_t01_without_a_movement_and_its_reversal_every_count_ends_the_same(
+    kind, begin, end, counted, delivered
+):
+    happenings: list[Happening] = [
+        (minute, 0, ("deliver", units)) for minute, units in delivered.items()
+    ]
+    for written, moment, units, by_file in counted:
+        happenings.append((written, 3, ("count", units, min(written, moment), by_file)))
+    it: list[Happening] = [(begin, 1, ("do",)), (end, 2, ("take back",))]
+
+    assert _told(kind, happenings + it) == _told(kind, happenings)
+
+
+def _told(kind: str, happenings: Sequence[Happening]) -> list[object]:
+    """Let it all happen, and tell what became of each count, and of the stock."""
+    now = NOON
+    with clock.replaced(lambda: now):
+        made = product(100)
+        order = paid_order({made: 3})
+        told: list[object] = []
+        for minute, second, (what, *how) in sorted(happenings, key=lambda each: each[:2]):
+            now = NOON + timedelta(minutes=minute + 1, seconds=10 * second)
+            match what:
+                case "deliver":
+                    inventory.record(made.pk, Action.INCREMENT, how[0], actor=MERCHANT)
+                case "do" if kind == "file":
+                    file = _file(made, "change", -3)
+                case "do":
+                    orders.ship(order.pk, actor=MERCHANT)
+                case "take back" if kind == "file":
+                    assert _reverted(file)
+                case "take back":
+                    orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+                case "count":
+                    told.append(_counted(made, *how))
+        stock = stock_of(made)
+        return [*told, stock.total, stock.available, stock.allocated]
+
+
+def _counted(made: Product, units: int, minute: int, by_file: bool) -> tuple[int | None, str]:
+    moment = NOON + timedelta(minutes=minute + 1, seconds=25)
+    if moment > clock.now():
+        moment = clock.now()
+    if by_file:
+        line = _file(made, "count", units, moment).lines.get()
+        return line.change, line.error
+    try:
+        return inventory.count(made.pk, units, counted_at=moment, actor=MERCHANT), ""
+    except Refusal as refusal:
+        return None, str(refusal)
