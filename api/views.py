@@ -120,7 +120,7 @@ FORM = "application/x-www-form-urlencoded"
 
 def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
     """Raises: UnsupportedMediaType for a body that this address does not read."""
-    if not request.body:
+    if request.method not in {"POST", "PUT"} or not request.body:
         return
     packed = request.headers.get("Content-Encoding", "identity")[:50]
     if packed.lower() != "identity":

@@ -77,10 +77,11 @@ class ProductFilters(PublicProductFilters):
 
 
 class StockFilters(ListFilters):
-    """A list entry's `id` is its product's."""
+    """An entry's `id` is its product's, which stock transactions call `product_id`."""
 
     takes = {
         "id": Id("product_id", EQ, IN),
+        "product_id": Id("product_id", EQ, IN),
         "stock_id": Id("id", EQ, IN),
         "sku": Text("product__sku", EQ, LIKE, IN),
         "available": Number(_available_of_stock, EQ, *COMPARISONS),

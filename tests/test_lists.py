@@ -412,6 +412,21 @@ def test_t36_every_list_is_walked_to_its_end(back_office, path):
 
 
 @pytest.mark.parametrize("path", PAGED)
+def test_t35_every_list_is_filtered_by_id(back_office, path):
+    currencies.create(code="EUR", actor=MERCHANT)
+    address = COSTS[path](2)
+    wanted, other = back_office.get(f"{address}?page[limit]=2").json()["data"]
+
+    def ids(filter_: str) -> list[str]:
+        shown = asked(back_office, address, filter=filter_).json()["data"]
+        return [row.get("id", row.get("slug")) for row in shown]
+
+    first, second = (row.get("id", row.get("slug")) for row in (wanted, other))
+    assert ids(f"eq(id,{first})") == [first]
+    assert sorted(ids(f"in(id,{first},{second})")) == sorted([first, second])
+
+
+@pytest.mark.parametrize("path", PAGED)
 def test_each_page_of_a_walk_costs_the_same(back_office, path):
     currencies.create(code="EUR", actor=MERCHANT)
     address = f"{COSTS[path](7)}?page[limit]=1"

@@ -1396,6 +1396,12 @@ def test_json_is_read_whatever_its_senders_call_it(kind):
     assert answer.status_code == 200
 
 
+def test_a_body_that_nobody_reads_disturbs_nobody():
+    for method in ("GET", "DELETE"):
+        answer = shopper().send(method, "/v2/carts/a", "a=1", content_type=FORM)
+        assert answer.status_code < 300
+
+
 def test_json_that_curl_calls_a_form_is_read():
     answer = shopper().send("PUT", "/v2/carts/a", ' {"data": {}}', content_type=FORM)
 

@@ -273,7 +273,7 @@ def test_t36_stock_is_filtered_and_sorted(back_office, parameters, found):
 def test_t35_stock_is_found_by_its_product(back_office):
     wanted, other = product(1), product(1)
 
-    for filter_ in (f"eq(id,{wanted.pk})", f"in(id,{wanted.pk})"):
+    for filter_ in (f"eq(id,{wanted.pk})", f"in(product_id,{wanted.pk})"):
         [shown] = asked(back_office, "/v2/inventories", filter=filter_).json()["data"]
         assert shown["id"] == str(wanted.pk)
     both = asked(back_office, "/v2/inventories", sort="id").json()["data"]
