@@ -33,6 +33,11 @@ class Body:
         self._in_chunks = in_chunks
         self._trusted = False
 
+    @property
+    def is_unread(self) -> bool:
+        """Tell whether the web server must throw something away, and so ends the connection."""
+        return not self._arrived or (self._arrived < self._most and not self._in_chunks)
+
     def limit(self, most: int) -> None:
         self._most = min(self._most, most)
 
@@ -71,7 +76,7 @@ class Body:
             _turns.release()
 
 
-def guard(environ: dict[str, Any]) -> None:
+def guard(environ: dict[str, Any]) -> Body | None:
     """Put a guarded body in the place of a request's own, if it has one.
 
     One in chunks gets a Content-Length, without which Django would read nothing of it: the most
@@ -87,8 +92,10 @@ def guard(environ: dict[str, Any]) -> None:
     elif length.isdecimal() and int(length):
         most = int(length)
     else:
-        return
-    environ["wsgi.input"] = environ[_BODY] = Body(environ["wsgi.input"], most, in_chunks=in_chunks)
+        return None
+    body = Body(environ["wsgi.input"], most, in_chunks=in_chunks)
+    environ["wsgi.input"] = environ[_BODY] = body
+    return body
 
 
 def read(request: HttpRequest, most: int, *, trusted: bool = False) -> None:

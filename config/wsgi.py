@@ -31,8 +31,15 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
     if settings.HOLDFAST_DEMO and not _comes_from_this_machine(environ):
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"The demo's passwords and keys are public, so it answers this machine alone.\n"]
-    incoming.guard(environ)
-    return _django(environ, start_response)
+    body = incoming.guard(environ)
+
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        # Said, so that the caller sends its next request on another connection.
+        if body and body.is_unread:
+            headers = [*headers, ("Connection", "close")]
+        return start_response(status, headers, *rest)
+
+    return _django(environ, start if body else start_response)
 
 
 def _comes_from_this_machine(environ: dict[str, Any]) -> bool:

@@ -138,6 +138,24 @@ def test_t39_a_body_that_says_to_be_too_long_is_refused_before_it_is_read(told, 
         incoming.read(request, 10)
 
 
+@pytest.mark.parametrize(("size", "closes"), [(None, True), (4, True), (10, False), (-1, False)])
+def test_who_is_answered_without_being_read_is_told_that_the_connection_ends(
+    monkeypatch, size, closes
+):
+    told: list[Any] = []
+
+    def answer(environ: dict[str, Any], start: Any) -> None:
+        if size is not None:
+            environ["wsgi.input"].read(size)
+        start("401 Unauthorized", [("X", "y")])
+
+    monkeypatch.setattr(wsgi, "_django", answer)
+    sent = {"wsgi.input": io.BytesIO(b"x" * 10), "CONTENT_LENGTH": "10"}
+    wsgi.application({"REMOTE_ADDR": "127.0.0.1", **sent}, lambda *given: told.append(given))
+
+    assert told == [("401 Unauthorized", [("X", "y"), *[("Connection", "close")] * closes])]
+
+
 # With the web server.
 
 
