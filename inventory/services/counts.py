@@ -216,6 +216,7 @@ def take_a_batch(file_id: uuid.UUID) -> bool:
     file = CountFile.objects.lock(file_id)
     if file is None or not file.is_under_way:
         return False
+    _plan_anew()
     work = _WORK[CountFile.State(file.state)]
     lines = file.next_lines(work.batch)
     if lines:
@@ -231,6 +232,16 @@ def take_a_batch(file_id: uuid.UUID) -> bool:
     file.updated_at = clock.now()
     file.save()
     return has_more
+
+
+def _plan_anew() -> None:
+    """Have PostgreSQL plan each statement of this transaction for the tables as they are now.
+
+    A file can fill an empty table of counts within a minute, and a plan that was made for a few
+    rows, and kept, would read all of them for each line.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
