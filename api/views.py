@@ -115,7 +115,7 @@ class StrictJsonParser(JSONParser):
             raise ParseError(f"The body cannot be read as JSON: {error}") from error
 
 
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 
 
 def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
@@ -126,10 +126,12 @@ def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
     if packed.lower() != "identity":
         raise UnsupportedMediaType(f"A body is read as it is, and not packed by {packed}.")
     kind = (request.content_type or "")[:100]
-    # curl calls everything a form unless it is told otherwise.
-    is_json_by_curl = kind == FORM and request.body.lstrip()[:1] in (b"{", b"[")
-    if not reads.fullmatch(kind) and not is_json_by_curl:
-        wanted = FORM if reads.fullmatch(FORM) else "application/json"
+    # Unless told otherwise, curl calls all it sends a form, and openapi-fetch JSON.
+    reads_json = not reads.fullmatch(FORM)
+    looks_like_json = request.body.lstrip()[:1] in (b"{", b"[")
+    is_miscalled = kind in {FORM, JSON} and looks_like_json == reads_json
+    if not reads.fullmatch(kind) and not is_miscalled:
+        wanted = JSON if reads_json else FORM
         raise UnsupportedMediaType(f"A body is read here as {wanted}, and not as {kind}.")
 
 

@@ -110,7 +110,7 @@ def _buy(url: str, shirt: str) -> None:
     line = models.CartProductWithIdRequest(quantity=2, id=uuid.UUID(shirt))
     added = models.AddToACartBody(data=line)
     call("carts.add_to_a_cart", 201, "typed", client=client, body=added)
-    address = models.AddressWithCountyRequest(
+    address = models.BillingAddressWithCountyRequest(
         first_name="Ada",
         last_name="Buyer",
         line_1="1 Mill Lane",
@@ -119,7 +119,7 @@ def _buy(url: str, shirt: str) -> None:
         county="Oxfordshire",
     )
     buyer = models.CustomerRequest(name="Ada Buyer", email="ada@example.com")
-    wanted = models.CheckoutBodyRequest(customer=buyer, billing_address=address)
+    wanted = models.CheckoutBodyWithCustomerRequest(customer=buyer, billing_address=address)
     body = models.CheckOutACartBody(data=wanted)
     order = call("carts.check_out_a_cart", 201, "typed", client=client, body=body).data
 

@@ -1377,8 +1377,7 @@ def test_t35_a_body_of_another_kind_is_refused_as_such(call, body):
     [(JSON, ""), ("multipart/form-data; boundary=x", ""), (FORM, "gzip"), ("text/xml", "")],
 )
 def test_t35_a_token_is_asked_for_by_a_form(kind, packed):
-    client = api_client(secret="")
-    form = f"grant_type=implicit&client_id={client.client_id}"
+    form = '{"grant_type": "implicit", "client_id": "x"}' if kind == JSON else "client_id=x"
 
     headers = {"Content_Encoding": packed} if packed else {}
     answer = Api().send("POST", "/oauth/access_token", form, content_type=kind, **headers)
@@ -1392,6 +1391,14 @@ def test_t35_a_token_is_asked_for_by_a_form(kind, packed):
 )
 def test_json_is_read_whatever_its_senders_call_it(kind):
     answer = shopper().send("PUT", "/v2/carts/a", '{"data": {}}', content_type=kind)
+
+    assert answer.status_code == 200
+
+
+def test_a_form_that_its_sender_calls_json_is_read():
+    form = f"grant_type=implicit&client_id={api_client(secret='').client_id}"
+
+    answer = Api().send("POST", "/oauth/access_token", form, content_type=JSON)
 
     assert answer.status_code == 200
 

@@ -57,7 +57,7 @@ const cart = got(
 );
 assert.deepEqual(cart.included?.items?.[0]?.custom_inputs, { for: 'Ada' });
 
-const address: components['schemas']['AddressRequest'] = {
+const address: components['schemas']['BillingAddressRequest'] = {
   first_name: 'Ada',
   last_name: 'Buyer',
   line_1: '1 Mill Lane',
@@ -84,7 +84,7 @@ assert.equal(payment.data.status, 'complete');
 
 // What is wrong is found before it runs.
 // @ts-expect-error: An address has a county or a region.
-const nowhere: components['schemas']['AddressRequest'] = {
+const nowhere: components['schemas']['BillingAddressRequest'] = {
   first_name: 'Ada',
   last_name: 'Buyer',
   line_1: '1 Mill Lane',
