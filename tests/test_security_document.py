@@ -42,7 +42,7 @@ def value_of(name: str) -> Any:
     Of a setting that the environment may change, what it is where nothing does.
     """
     module, _, setting = name.rpartition(".")
-    if module == "config.settings" and f'env.int("{setting}", ' in SETTINGS:
+    if module == "config.settings" and re.search(rf'env\.int\(\s*"{setting}"', SETTINGS):
         return default_of(setting)
     parts = name.split(".")
     for split in range(len(parts) - 1, 0, -1):

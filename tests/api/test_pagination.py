@@ -132,6 +132,10 @@ def test_a_position_is_read_as_it_was_written():
     assert not set(position) & set("=+/&?#%")
 
 
+# Always the same: the names of tests are made of it, in several processes.
+SOME_ID = str(uuid.UUID(int=7))
+
+
 def _written(*parts: object) -> str:
     return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
@@ -142,12 +146,12 @@ def _written(*parts: object) -> str:
         *("", "x", "é", "=", "A" * 2001, "bnVsbA", "W10", "e30", "MQ", "Ww" * 500, "\x00"),
         _written("created_at,id", 1, "2026-05-06", "x"),
         _written("created_at,id", 1, "2026-05-06"),
-        _written("created_at,id", 1, None, str(uuid.uuid4())),
-        _written("created_at,id", 1, "yesterday", str(uuid.uuid4())),
-        _written("created_at,id", -1, "2026-05-06T00:00:00Z", str(uuid.uuid4())),
-        _written("created_at,id", True, "2026-05-06T00:00:00Z", str(uuid.uuid4())),
-        _written("created_at,id", 2**60, "2026-05-06T00:00:00Z", str(uuid.uuid4())),
-        _written("-created_at,id", 1, "2026-05-06T00:00:00Z", str(uuid.uuid4())),
+        _written("created_at,id", 1, None, SOME_ID),
+        _written("created_at,id", 1, "yesterday", SOME_ID),
+        _written("created_at,id", -1, "2026-05-06T00:00:00Z", SOME_ID),
+        _written("created_at,id", True, "2026-05-06T00:00:00Z", SOME_ID),
+        _written("created_at,id", 2**60, "2026-05-06T00:00:00Z", SOME_ID),
+        _written("-created_at,id", 1, "2026-05-06T00:00:00Z", SOME_ID),
         _written("name", 1, "a"),
     ],
 )
