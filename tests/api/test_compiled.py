@@ -105,6 +105,7 @@ def test_a_value_is_prepared_as_django_prepares_it(model):
         "BigIntegerField": 2**40,
         "PositiveIntegerField": 7,
         "PositiveSmallIntegerField": 7,
+        "SlugField": "default",
         "JSONField": {"for": "Ada"},
         "TextField": "text",
         "UUIDField": uuid7(),
