@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection, models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from api import compiled
 from api.errors import Standing, require_as_seen
@@ -407,6 +408,12 @@ class Order(models.Model):
                 for sku, of in sorted(units.items())
                 if of.total()
             },
+            # Shipped, undone and shipped again is another shipment.
+            **(
+                {"shipped at": f"{timezone.localtime(self.shipped_at):%Y-%m-%d %H:%M:%S %Z}"}
+                if self.shipped_at
+                else {}
+            ),
         }
 
     def require_shippable(self) -> None:

@@ -472,6 +472,18 @@ def test_t11_what_is_undone_is_the_shipment_that_was_seen(admin_client):
     assert numbers(shirt) == (7, 7, 0)
 
 
+def test_t11_a_shipment_is_not_undone_by_a_form_that_saw_an_earlier_one(admin_client):
+    order = shipped_order(product(10), 3)
+    Order.objects.update(shipped_at=clock.now() - timedelta(days=1))
+    form = opened(admin_client, order, "undo-ship")
+    orders.undo_ship(order.pk, actor=MERCHANT, reason="Wrong parcel")
+    orders.ship(order.pk, actor=MERCHANT)
+
+    assert "Shipped at: was " in text(form.send(reason="Oh"))
+    order.refresh_from_db()
+    assert order.is_shipped
+
+
 def test_t11_two_people_settle_the_same_refund_and_not_the_next_one_too(admin_client, gateway):
     order = unpaid_order({product(10, price=1250): 2})
     payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
