@@ -65,7 +65,7 @@ WAYS: dict[str, tuple[Way, str, str, tuple[str, Any, Any]]] = {
         ("name", "Shirt", "Blue shirt"),
     ),
     "the Prices tab": (
-        lambda to: to.type(f"{to.product}/prices", price="14.00"),
+        lambda to: to.type(f"{to.product}/prices", price_usd="14.00"),
         "inventory.product",
         "changed",
         ("price_in_USD", "12.50", "14.00"),
@@ -108,7 +108,7 @@ WAYS: dict[str, tuple[Way, str, str, tuple[str, Any, Any]]] = {
         ("price_in_USD", None, "9.00"),
     ),
     "the page of a new product": (
-        lambda to: to.type("inventory/product/add", name="Mug", sku="MUG", price="9.00"),
+        lambda to: to.type("inventory/product/add", name="Mug", sku="MUG", price_usd="9.00"),
         "inventory.product",
         "created",
         ("sku", None, "MUG"),

@@ -177,7 +177,7 @@ def _are_alike(products: Sequence[codes.Spelled], ids: Collection[str]) -> SafeS
 class NewProductForm(WholeForm, ProductForm):
     """A product with its prices and its first stock. The admin adds the price fields."""
 
-    # Field name to currency; the store's default currency comes first, as `price`.
+    # Field name to currency; the store's default currency comes first.
     currencies: Mapping[str, Currency] = {}
 
     manage_stock = forms.BooleanField(

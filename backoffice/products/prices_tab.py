@@ -62,9 +62,12 @@ class PricesTab(ProductPage):
 
 
 def price_fields() -> dict[str, Currency]:
-    """Name the form's price fields: `price` in the default currency, `price_eur` and so on."""
+    """Name the form's price fields `price_usd` and so on, the default currency's first.
+
+    Each by its currency, so that no amount lands in another one whatever the default has become.
+    """
     enabled = [currency for currency in currencies.by_code().values() if currency.enabled]
     return {
-        "price" if currency.default else f"price_{currency.code.lower()}": currency
+        f"price_{currency.code.lower()}": currency
         for currency in sorted(enabled, key=lambda each: (not each.default, each.code))
     }

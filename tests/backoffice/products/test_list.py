@@ -120,7 +120,7 @@ def form(**fields: Any) -> dict[str, Any]:
     return {
         "name": "Linen shirt",
         "sku": "SHIRT",
-        "price": "12.50",
+        "price_usd": "12.50",
         "status": "live",
         "commodity_type": "physical",
         "manage_stock": "on",
@@ -237,9 +237,9 @@ def test_t11_a_new_product_with_a_price_that_has_no_place_is_none(admin_client):
 
 @pytest.mark.parametrize("price", ["", "12.505", "-1", "abc", "9" * 30, "1,2", "1e3", "12.50 EUR"])
 def test_a_price_that_is_none_is_refused(admin_client, price):
-    response = admin_client.post(ADD, form(price=price))
+    response = admin_client.post(ADD, form(price_usd=price))
 
-    assert list(response.context["adminform"].form.errors) == ["price"]
+    assert list(response.context["adminform"].form.errors) == ["price_usd"]
     assert not Product.objects.exists()
 
 
@@ -352,7 +352,7 @@ def test_each_enabled_currency_has_its_own_price(admin_client):
     )
     currencies.forget()
 
-    admin_client.post(ADD, form(price="12.50", price_jpy="1,900"))
+    admin_client.post(ADD, form(price_usd="12.50", price_jpy="1,900"))
 
     prices = dict(Price.objects.values_list("currency_id", "amount"))
     currencies.forget()

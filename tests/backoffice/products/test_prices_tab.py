@@ -50,9 +50,9 @@ def prices(made: Product) -> dict[str, int]:
 def test_prices_are_shown_and_typed_as_people_write_them(owner, euro):
     shirt = product(price=1250)
     form = opened(owner, shirt)
-    assert (form["price"], form["price_eur"]) == ("12.50", "")
+    assert (form["price_usd"], form["price_eur"]) == ("12.50", "")
 
-    answer = owner.post(tab(shirt), {**form, "price": "13.75", "price_eur": "1.234,50"})
+    answer = owner.post(tab(shirt), {**form, "price_usd": "13.75", "price_eur": "1.234,50"})
 
     assert (answer.status_code, answer.url) == (302, tab(shirt))
     assert prices(shirt) == {"USD": 1375, "EUR": 123450}
@@ -65,8 +65,8 @@ def test_an_emptied_price_is_taken_away_unless_the_store_needs_it(owner, euro):
     owner.post(tab(shirt), {**opened(owner, shirt), "price_eur": ""})
     assert prices(shirt) == {"USD": 1250}
 
-    answer = owner.post(tab(shirt), {**opened(owner, shirt), "price": ""})
-    assert list(answer.context["form"].errors) == ["price"]
+    answer = owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": ""})
+    assert list(answer.context["form"].errors) == ["price_usd"]
     assert prices(shirt) == {"USD": 1250}
 
 
@@ -74,7 +74,7 @@ def test_f37_two_people_who_change_different_prices_both_have_their_way(owner, e
     shirt = product(price=1250)
     first, second = opened(owner, shirt), opened(owner, shirt)
 
-    owner.post(tab(shirt), {**first, "price": "15.00"})
+    owner.post(tab(shirt), {**first, "price_usd": "15.00"})
     owner.post(tab(shirt), {**second, "price_eur": "20,00"})
 
     assert prices(shirt) == {"USD": 1500, "EUR": 2000}
@@ -84,7 +84,7 @@ def test_whether_tax_is_included_stays_as_it_was(owner):
     shirt = product(price=1250)
     Price.objects.update(includes_tax=False)
 
-    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": "15.00"})
 
     assert not Price.objects.get().includes_tax
 
@@ -95,7 +95,7 @@ def test_prices_are_changed_by_whoever_may():
 
     assert "$12.50" in text(client.get(tab(shirt)))
     assert "Save prices" not in text(client.get(tab(shirt)))
-    assert client.post(tab(shirt), {"price": "1.00"}).status_code == 403
+    assert client.post(tab(shirt), {"price_usd": "1.00"}).status_code == 403
     assert prices(shirt) == {"USD": 1250}
 
 
@@ -104,7 +104,7 @@ def test_prices_of_what_is_archived_are_not_changed(owner):
     form = opened(owner, shirt)
     send(owner, f"/admin/inventory/product/{shirt.pk}/delete/")
 
-    owner.post(tab(shirt), {**form, "price": "1.00"})
+    owner.post(tab(shirt), {**form, "price_usd": "1.00"})
 
     assert prices(shirt) == {"USD": 1250}
 
@@ -117,7 +117,7 @@ def test_a_price_in_a_disabled_currency_outlives_a_change_of_the_others(owner, e
     shirt = product(prices=[Money("USD", 1250), Money("EUR", 1100)])
     disable_euro()
 
-    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": "15.00"})
     assert prices(shirt) == {"USD": 1500, "EUR": 1100}
 
     back_office = administrator()
@@ -154,17 +154,17 @@ def test_a_price_in_a_currency_that_another_process_has_just_disabled_is_replace
 def test_t11_a_price_that_somebody_else_changed_is_not_overwritten_unsaid(owner, euro):
     shirt = product(price=1250)
     first, second = opened(owner, shirt), opened(owner, shirt)
-    owner.post(tab(shirt), {**first, "price": "15.00"})
+    owner.post(tab(shirt), {**first, "price_usd": "15.00"})
 
-    told = owner.post(tab(shirt), {**second, "price": "9.00", "price_eur": "8,00"})
+    told = owner.post(tab(shirt), {**second, "price_usd": "9.00", "price_eur": "8,00"})
     unchanged = prices(shirt)
     form = told.context["form"]
-    again = {**opened(owner, shirt), "price": form["price"].value(), "price_eur": "8,00"}
+    again = {**opened(owner, shirt), "price_usd": form["price_usd"].value(), "price_eur": "8,00"}
     owner.post(tab(shirt), again)
 
-    assert list(form.errors) == ["price"]
+    assert list(form.errors) == ["price_usd"]
     assert "it is 15.00 now" in text(told)
-    assert 'name="initial-price" value="15.00"' in told.content.decode()
+    assert 'name="initial-price_usd" value="15.00"' in told.content.decode()
     assert unchanged == {"USD": 1500}
     assert prices(shirt) == {"USD": 900, "EUR": 800}
 
@@ -174,7 +174,7 @@ def test_t11_a_price_whose_currency_was_disabled_meanwhile_refuses_the_whole(own
     form = opened(owner, shirt)
     disable_euro()
 
-    told = owner.post(tab(shirt), {**form, "price": "15.00", "price_eur": "8,00"})
+    told = owner.post(tab(shirt), {**form, "price_usd": "15.00", "price_eur": "8,00"})
 
     assert 'There is no place for "price_eur"' in text(told)
     assert prices(shirt) == {"USD": 1250}
@@ -189,7 +189,7 @@ def test_t11_a_price_that_changes_at_the_same_moment_is_not_overwritten(owner, m
         change(product_id, amounts, **how)
 
     monkeypatch.setattr(products, "change_prices", after_somebody_else)
-    told = owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+    told = owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": "15.00"})
 
     assert "it is 11.00 now" in text(told)
     assert prices(shirt) == {"USD": 1100}
@@ -205,6 +205,26 @@ def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro,
         change(product_id, amounts, **how)
 
     monkeypatch.setattr(products, "change_prices", after_somebody_else)
-    owner.post(tab(shirt), {**opened(owner, shirt), "price": "15.00"})
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": "15.00"})
+
+    assert prices(shirt) == {"USD": 1500, "EUR": 1100}
+
+
+def test_t11_a_price_stays_in_its_currency_whatever_the_default_has_become(owner, euro):
+    shirt = product(price=1250)
+    form = {name: value for name, value in opened(owner, shirt).items() if "eur" not in name}
+    currencies.change(currencies.by_code()["EUR"].pk, default=True, actor=MERCHANT)
+
+    told = owner.post(tab(shirt), {**form, "price_usd": "20.00"})
+
+    assert list(told.context["form"].errors) == ["price_eur"]
+    assert prices(shirt) == {"USD": 1250}
+
+
+def test_t11_a_price_that_was_not_on_the_form_is_left_alone_by_it(owner, euro):
+    shirt = product(prices=[Money("USD", 1250), Money("EUR", 1100)])
+    form = {name: value for name, value in opened(owner, shirt).items() if "eur" not in name}
+
+    owner.post(tab(shirt), {**form, "price_usd": "15.00"})
 
     assert prices(shirt) == {"USD": 1500, "EUR": 1100}
