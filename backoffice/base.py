@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from unfold.admin import ModelAdmin
 
 from api import clock
@@ -227,14 +228,26 @@ class EditForm(forms.BaseForm):
         self.carry()
 
     def carry(self) -> None:
-        """Hide beside every field what stands in it as the form is opened."""
+        """Hide beside every field what stands in it as the form is opened.
+
+        Not beside one that nobody can type into, such as a password's hash.
+        """
         for field in self.fields.values():
-            field.show_hidden_initial = True
+            field.show_hidden_initial = not field.disabled
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """What differs from the form as it was opened."""
-        return [name for name in self.fields if self._typed(name) != self._opened_with(name)]
+        """What differs from the form as it was opened, in which a field may have been missing."""
+        return [
+            name
+            for name in self.fields
+            if self._was_there(name) and self._typed(name) != self._opened_with(name)
+        ]
+
+    def _was_there(self, name: str) -> bool:
+        if not any(sent.startswith("initial-") for sent in self.data):
+            return True
+        return name in self.data or self[name].html_initial_name in self.data
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -254,12 +267,26 @@ class EditForm(forms.BaseForm):
     def _tell(self, name: str) -> None:
         now = self._written(name)
         # Told of it, whoever sends the form again has seen it.
-        self.data = {**dict(self.data.items()), self[name].html_initial_name: now}
+        hidden = self[name].html_initial_name
+        if isinstance(self.data, MultiValueDict):
+            # Where a field has several values, it keeps them all.
+            data = self.data.copy()
+            data.setlist(hidden, now if isinstance(now, list) else [now])
+            self.data = data
+        else:
+            self.data = {**self.data, hidden: now}
         self.add_error(
             name,
-            f"Somebody changed it since this form was opened: it is {now or 'empty'} now. Send the "
-            "form again if yours is to stand.",
+            f"Somebody changed it since this form was opened: it is {self._told(name, now)} now. "
+            "Send the form again if yours is to stand.",
         )
+
+    def _told(self, name: str, written: Any) -> str:
+        """Say it as people know it: roles and permissions by their names."""
+        field = self.fields[name]
+        if isinstance(field, forms.ModelMultipleChoiceField) and field.queryset and written:
+            written = ", ".join(str(each) for each in field.queryset.filter(pk__in=written))
+        return str(written or "empty")
 
     def _written(self, name: str) -> Any:
         return self.fields[name].prepare_value(self[name].initial)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import procrastinate.contrib.django.admin  # noqa: F401 - registers what is taken out below
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -48,25 +47,6 @@ LET_IN = Action(
 )
 
 
-class _AsOpened(forms.BaseForm):
-    """A form of which that counts as changed which differs from it as it was opened.
-
-    So two people's changes can both stand. Who sends no former values has opened it just now.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        says_former = any(name.startswith("initial-") for name in self.data)
-        for field in self.fields.values():
-            field.show_hidden_initial = not field.disabled and (not self.is_bound or says_former)
-
-
-class PersonForm(_AsOpened, UserChangeForm): ...
-
-
-class RoleForm(_AsOpened, forms.ModelForm): ...
-
-
 class PasswordForm(AdminPasswordChangeForm):
     """Without Django's choice to have none: who is to stay out is deactivated."""
 
@@ -79,7 +59,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 @admin.register(User)
 class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
-    form = PersonForm
+    form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
     list_display = ["username", "email", "roles", "is_active", "seen"]
@@ -192,7 +172,6 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
 
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
-    form = RoleForm
     filter_horizontal = ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

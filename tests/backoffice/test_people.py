@@ -450,3 +450,47 @@ def test_the_way_back_in_is_on_record(monkeypatch, capsys):
     boss = User.objects.get(username="boss")
     assert [what for what, _ in told(boss)] == ["created", "password changed"]
     assert {entry.actor for entry in Change.objects.all()} == {COMMAND_LINE}
+
+
+def untouched(client: Client, of: User) -> dict[str, Any]:
+    """Return what a browser would send of a person's page untouched."""
+    form = client.get(f"{USERS}{of.pk}/change/").context["adminform"].form
+    sent: dict[str, Any] = {}
+    for field in form:
+        if not field.field.disabled:
+            sent[field.html_name] = sent[field.html_initial_name] = field.value() or ""
+    return sent
+
+
+def test_no_page_shows_what_is_kept_of_a_password(owner):
+    maria = User.objects.create_user("maria", password="a long one for this test")
+
+    assert maria.password not in text(owner.get(f"{USERS}{maria.pk}/change/"))
+
+
+def test_t11_who_comes_second_to_a_person_keeps_all_roles_that_were_ticked(owner):
+    roles = list(Group.objects.filter(name__in=["viewer", "stock clerk"]))
+    maria = User.objects.create(username="maria", email="old@example.com")
+    maria.groups.set(roles)
+    form = untouched(owner, maria)
+    User.objects.filter(pk=maria.pk).update(email="new@example.com")
+
+    told = owner.post(f"{USERS}{maria.pk}/change/", {**form, "email": "mine@example.com"})
+    shown = told.context["adminform"].form
+
+    assert "it is new@example.com now" in text(told)
+    assert sorted(map(int, shown["groups"].value())) == sorted(role.pk for role in roles)
+
+
+def test_t11_roles_that_somebody_else_gave_are_told_by_name(owner):
+    viewer, clerk, manager = Group.objects.exclude(name="owner").order_by("name")
+    maria = User.objects.create(username="maria")
+    form = untouched(owner, maria)
+    maria.groups.set([viewer, clerk])
+
+    told = owner.post(f"{USERS}{maria.pk}/change/", {**form, "groups": [manager.pk]})
+    again = told.context["adminform"].form
+    seen = again["groups"].as_hidden(only_initial=True)
+
+    assert f"it is {viewer}, {clerk} now" in text(told)
+    assert all(f'value="{role.pk}"' in seen for role in (viewer, clerk))
