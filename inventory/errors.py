@@ -114,6 +114,12 @@ class CountedLater(Refusal):
         super().__init__(f"It was counted later, at {_told(at)}: that stands.")
 
 
+class CountedTooEarly(Refusal):
+    kind = WRONG_STATE
+    code = "counted_too_early"
+    detail = "It was counted before there was such a product."
+
+
 class AwayThen(Refusal):
     """Units that had been shipped at the moment of the count came back since."""
 

@@ -172,6 +172,7 @@ UNSEEN = {
     "counted_since_shipped",
     "found_by_count",
     "away_then",
+    "counted_too_early",
     "lines_marked",
     "count_file_not_ready",
     "count_file_unreadable",

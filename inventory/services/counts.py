@@ -24,7 +24,13 @@ from api.actors import Actor
 from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.transactions import Stale, in_transaction
-from inventory.errors import CountedLater, CountFileNotReady, StockTooLow, TooManyUnits
+from inventory.errors import (
+    CountedLater,
+    CountedTooEarly,
+    CountFileNotReady,
+    StockTooLow,
+    TooManyUnits,
+)
 from inventory.models import (
     BY_HAND,
     DEFAULT_LOCATION_ID,
@@ -378,7 +384,7 @@ def _find_products(lines: Sequence[CountLine]) -> None:
             continue
         line.error = error
         if line.counted_at and made_at and line.counted_at < made_at:
-            line.error = "It was counted before there was such a product."
+            line.error = str(CountedTooEarly())
 
 
 def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
@@ -26,9 +27,9 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import BY_HAND, DEFAULT_LOCATION_ID, Action, Price, Product, Stock
-from inventory.services import currencies
+from inventory.services import currencies, evidence
 from inventory.services.stock import lock_managed, lock_one, move
-from inventory.services.writing import Cause
+from inventory.services.writing import Cause, next_moment
 
 SLUG_LENGTH_MAX = 200
 INITIAL_STOCK = "initial stock"
@@ -122,7 +123,7 @@ def update(
         if manage_stock is not None:
             stock = lock_one(product_id)
             if manage_stock and not stock.managed:
-                _set_managed(stock, True)
+                _begin_anew(stock, 0, actor)
             elif stock.managed and not manage_stock:
                 _write_off(stock, actor)
     return product
@@ -174,8 +175,9 @@ def start_managing(
         stock = lock_one(product_id, seen=seen)
         if stock.managed and stock.sequence:
             raise StockExists
-        _set_managed(stock, True)
-        if quantity:
+        if not stock.managed:
+            _begin_anew(stock, quantity, actor)
+        elif quantity:
             _increment_initially(stock, quantity, actor)
 
 
@@ -234,9 +236,23 @@ def _set_managed(stock: Stock, managed: bool) -> None:
     stock.save(update_fields=["managed"])
 
 
-def _increment_initially(stock: Stock, quantity: int, actor: Actor) -> None:
-    cause = Cause(actor, INITIAL_STOCK)
-    move([stock], [Action.INCREMENT], {stock.product_id: quantity}, cause, by_order=BY_HAND)
+def _begin_anew(stock: Stock, quantity: int, actor: Actor) -> None:
+    """Manage stock that was not, beginning with these units, which are a count of what is there.
+
+    What happened on the shelf before is not known: no older count and no reversal adds to it.
+    """
+    _set_managed(stock, True)
+    moment = next_moment(stock)
+    if quantity:
+        _increment_initially(stock, quantity, actor, moment)
+    evidence.keep([evidence.of(stock, quantity, moment, quantity, actor=actor)])
+
+
+def _increment_initially(
+    stock: Stock, quantity: int, actor: Actor, counted_at: datetime | None = None
+) -> None:
+    cause, quantities = Cause(actor, INITIAL_STOCK), {stock.product_id: quantity}
+    move([stock], [Action.INCREMENT], quantities, cause, by_order=BY_HAND, effective_at=counted_at)
 
 
 # What people changed of a product is on record, except for movements: they have the log.

@@ -17,6 +17,7 @@ from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import (
     CountedLater,
     CountedSinceShipped,
+    CountedTooEarly,
     CountTooLow,
     FoundByCount,
     NotUndoable,
@@ -125,15 +126,17 @@ def count(
     the person who counted knew of. Where the log agrees, nothing is written to it; what was counted
     is kept all the same.
 
-    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; where the log does not
-    agree, CountedLater if there is a count of a later moment, AwayThen if units came back since
-    that had been shipped before, CountTooLow if fewer units would be left than are allocated;
-    TooManyUnits.
+    Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountedTooEarly for a
+    moment before there was such a product; where the log does not agree, CountedLater if there is a
+    count of a later moment, AwayThen if units came back since that had been shipped before,
+    CountTooLow if fewer units would be left than are allocated; TooManyUnits.
     """
     claim(key, product_id)
     stock = lock_managed(product_id)
     if seen is not None and seen != stock.sequence:
         raise StockMoved(_since(stock, seen))
+    if counted_at and Product.objects.filter(pk=product_id, created_at__gt=counted_at).exists():
+        raise CountedTooEarly
     moment = counted_at or next_moment(stock)
     [then] = totals_at([(stock, moment)])
     difference = counted - then.total

@@ -18,7 +18,7 @@ from inventory.errors import (
     StockTooLow,
 )
 from inventory.models import Action, CountFile, Product, StockCount
-from inventory.services import evidence
+from inventory.services import evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
@@ -27,6 +27,7 @@ from orders.services import orders
 from payments.services import payments
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.inventory.test_log import (
+    LATER,
     NOON,
     applied,
     applied_as_it_is,
@@ -466,3 +467,50 @@ def test_what_counts_did_not_find_is_put_back(found):
     put_back(order, 3)
 
     assert total(shirt) == found[-1] + 3
+
+
+# Stock that was not managed for a while begins anew, with what is there then.
+
+
+def _not_managed_for_a_while(made: Product, units: int) -> None:
+    products.stop_managing(made.pk, actor=MERCHANT)
+    clock.now()
+    products.start_managing(made.pk, units, actor=MERCHANT)
+
+
+@BOTH
+@pytest.mark.parametrize("before", [True, False])
+def test_t01_no_sheet_from_before_adds_to_units_that_stock_began_anew_with(count, before):
+    made = product(20)
+    moment = clock.now() if before else None
+    products.stop_managing(made.pk, actor=MERCHANT)
+    moment = moment or clock.now()
+    products.start_managing(made.pk, 15, actor=MERCHANT)
+
+    assert LATER in count(made, 22, moment)
+    assert total(made) == 15
+
+
+def test_t01_what_is_taken_back_changes_nothing_of_units_that_stock_began_anew_with():
+    made = product(20)
+    file = applied_as_it_is(f"sku,change\n{made.sku},5\n")
+    order = shipped(made, 3)
+    _not_managed_for_a_while(made, 22)
+
+    reverted(file)
+    assert file.not_reverted == 1
+    with pytest.raises(FoundByCount):
+        put_back(order, 3)
+    with pytest.raises(CountedSinceShipped):
+        undo_ship(order)
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+    assert numbers(made) == (22, 19, 3)
+
+
+def test_a_wrong_number_that_stock_began_anew_with_can_be_undone():
+    made = product(20)
+    _not_managed_for_a_while(made, 15)
+
+    inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
+
+    assert (total(made), evidence_of(made)) == (0, [])
