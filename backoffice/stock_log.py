@@ -4,17 +4,20 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from api import clock
 from backoffice.base import ReadOnlyAdmin, moment
-from backoffice.products.page import inventory_url
+from backoffice.history import NOTHING
+from backoffice.products.page import inventory_url, may_see_orders
 from inventory.models import Action, StockTransaction
 from inventory.services import codes
+from orders.models import Order
 
 ACTION_COLOURS = {
     Action.INCREMENT.value: "success",
@@ -42,7 +45,7 @@ class SinceFilter(admin.SimpleListFilter):
 class StockTransactionAdmin(ReadOnlyAdmin):
     """The whole log, newest first. Never counted, and found by what is indexed only."""
 
-    list_display = ["when", "product", "move", "numbers", "who", "reason"]
+    list_display = ["when", "product", "move", "numbers", "who", "reason", "order"]
     list_display_links = ["when"]
     list_filter = ["action", SinceFilter]
     list_select_related = ["stock__product"]
@@ -55,9 +58,16 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
     sortable_by = ()
     fields = [
-        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order_id"),
+        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order"),
         "sequence",
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Name the order of each entry for whoever may see orders."""
+        orders = Order.objects.filter(pk=OuterRef("order_id"))
+        if not may_see_orders(request):
+            orders = orders.none()
+        return super().get_queryset(request).annotate(order_number=orders.values("number"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -86,6 +96,15 @@ class StockTransactionAdmin(ReadOnlyAdmin):
         return format_html(
             '<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), product
         )
+
+    @display(description="order")
+    def order(self, entry: Any) -> str:
+        if entry.order_id is None:
+            return NOTHING
+        if entry.order_number is None:
+            return "an order"
+        url = reverse("admin:orders_order_change", args=[entry.order_id])
+        return format_html('<a class="hf-link" href="{}">#{}</a>', url, entry.order_number)
 
     @display(description="movement", label=ACTION_COLOURS)
     def move(self, entry: StockTransaction) -> tuple[str, str]:

@@ -5,8 +5,8 @@ import pytest
 from api import store
 from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
-from tests.backoffice.pages import text
-from tests.factories import MERCHANT, product
+from tests.backoffice.pages import client_with, text
+from tests.factories import MERCHANT, paid_order, product
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +51,17 @@ def test_the_whole_log_can_be_searched_by_sku_and_filtered(admin_client):
     assert found(q="mu") == []
     assert found(action__exact="decrement") == [("SHIRT", "decrement")]
     assert len(found(since="1")) == 3
+
+
+def test_t25_the_log_names_the_order_for_whoever_may_see_orders(admin_client):
+    order = paid_order({product(5): 2})
+
+    assert f'/admin/orders/order/{order.pk}/change/">{order}</a>' in text(admin_client.get(LOG))
+    entry = StockTransaction.objects.get(action=Action.ALLOCATE)
+    assert f">{order}</a>" in text(admin_client.get(f"{LOG}{entry.pk}/change/"))
+    looking = client_with("view_stocktransaction")
+    assert f">{order}<" not in (shown := text(looking.get(LOG)))
+    assert "an order" in shown
 
 
 def test_the_log_is_never_counted(admin_client, django_assert_num_queries):
