@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -316,6 +316,9 @@ class OperationForm(OnceForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        if "counted_at" in self.errors:
+            # What may have to be written instead, a moment in UTC, no picker takes.
+            self._write_moment_as_text()
         if cleaned.get("seen") is None:
             self.add_error(None, UNSEEN)
         if cleaned.get("action") == COUNT:
@@ -337,10 +340,18 @@ class OperationForm(OnceForm):
         """
         moment = timezone.localtime(self.cleaned_data["counted_at"] or now)
         written = moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
-        again = OperationForm({**dict(self.data.items()), "confirmed": "on", "counted_at": written})
-        again.is_valid()
+        fixed = {**dict(self.data.items()), "confirmed": "on"}
+        again = OperationForm({**fixed, "counted_at": written})
+        if not again.is_valid() and "counted_at" in again.errors:
+            # This local time was there twice.
+            again = OperationForm({**fixed, "counted_at": moment.astimezone(UTC).isoformat()})
+            again.is_valid()
+            again._write_moment_as_text()
         again.add_error(None, warning)
         return again
+
+    def _write_moment_as_text(self) -> None:
+        self.fields["counted_at"].widget.attrs["type"] = "text"
 
 
 class StartManagingForm(ActionForm):

@@ -1,7 +1,7 @@
 """The Inventory tab: live numbers, counts, undo, and the way to it from a scanner."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -365,6 +365,21 @@ def test_t07_the_tab_reads_a_time_as_a_file_does(owner, moment, why):
 
     assert why in str(answer.context["form"].errors["counted_at"])
     assert why in str(history.context["moment_form"].errors["at"])
+
+
+def test_t07_a_count_is_confirmed_also_in_the_hour_that_is_there_twice(owner):
+    store.change(time_zone="Europe/Berlin", actor=MERCHANT)
+    with clock.replaced(lambda: datetime(2026, 10, 25, 0, 30, tzinfo=UTC)):
+        shirt = product(50)
+        form = owner.get(tab(shirt)).context["form"]
+        inventory.record(shirt.pk, Action.INCREMENT, 3, actor=MERCHANT)
+        count = sent(form, action="count", quantity=52)
+
+        told = owner.post(tab(shirt), count).context["form"]
+        confirmed = owner.post(tab(shirt), sent(told, action="count"))
+
+    assert confirmed.status_code == 302
+    assert numbers(shirt) == (52, 52, 0, 0)
 
 
 def test_a_count_below_what_is_allocated_is_refused_and_names_the_holders(owner):
