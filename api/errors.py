@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import psycopg
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.db import IntegrityError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse, UnreadablePostError
@@ -342,6 +342,9 @@ def as_refusal(exception: Exception) -> Refusal | None:
         return refusal_of(exception)
     if isinstance(exception, RequestDataTooBig):
         return BodyTooLarge()
+    if isinstance(exception, TooManyFieldsSent):
+        # Left to Django, each of them would be an error in the log, with its traceback.
+        return BadRequest("The address or the form has too many parameters.")
     if isinstance(exception, UnreadablePostError):
         return Busy()
     if type(exception) not in _FOREIGN:

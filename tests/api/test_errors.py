@@ -225,3 +225,11 @@ def test_all_entries_of_an_answer_have_one_status():
 
     assert response.status_code == 400
     assert [entry["status"] for entry in response.data["errors"]] == [400, 400, 400]
+
+
+@pytest.mark.django_db
+def test_t39_too_many_parameters_are_the_callers_affair_and_no_error_in_the_log(caplog):
+    answer = administrator().get(f"/v2/products?{'a&' * 2_000}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "bad_request")
+    assert not caplog.records
