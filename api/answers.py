@@ -127,14 +127,17 @@ class Token(TypedDict):
 
 
 @component
-class Settings(TypedDict):
-    type: Literal["settings"]
-    page_length: int
+class FixedSettings(TypedDict):
     address_mandatory_fields: list[str]
     shopper_address_limit: Annotated[int, Keywords(minimum=1)]
     list_child_products: bool
     additional_languages: list[str]
     calculation_method: Literal["line", "simple"]
+
+
+class Settings(FixedSettings):
+    type: Literal["settings"]
+    page_length: int
     page_offset_limit: int
     currency_limit: int
     filter_limit: int

@@ -22,6 +22,8 @@ class PublishedBody(serializers.Serializer[Any]):
 
     # Names of the published contract that nothing here acts on, unless there is a field for one.
     not_supported: ClassVar[frozenset[str]] = frozenset()
+    # Published names that have one value here: whoever says another one is refused, too.
+    fixed: ClassVar[Mapping[str, Any]] = {}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         refused = self._refused(data) if isinstance(data, Mapping) else {}
@@ -37,6 +39,9 @@ class PublishedBody(serializers.Serializer[Any]):
     def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
         beside = (data.keys() & self.not_supported) - self.fields.keys()
         asked_for = {name for name in beside if data[name]}
+        asked_for |= {
+            name for name, only in self.fixed.items() if data.get(name) not in (None, only)
+        }
         return {
             **{name: [_told(NotSupported)] for name in sorted(asked_for)},
             **{name: [ErrorDetail("", "required")] for name in self.missing(data)},

@@ -30,6 +30,7 @@ from api.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    NotSupported,
     Refusal,
     UnsupportedMediaType,
 )
@@ -514,7 +515,12 @@ describe(
     "Settings",
     SettingsView,
     get=Operation("Get the settings", answers={200: Data[Settings]}),
-    put=Operation("Change the settings", takes=SettingsChanges, answers={200: Data[Settings]}),
+    put=Operation(
+        "Change the settings",
+        takes=SettingsChanges,
+        answers={200: Data[Settings]},
+        refuses=[NotSupported],
+    ),
     delete=Operation("Reset the settings", answers={204: None}),
 )
 describe(
@@ -525,6 +531,6 @@ describe(
         "Change the settings of carts",
         takes=CartSettingsChanges,
         answers={200: Data[CartSettings]},
-        refuses=[ExpiresTooLate],
+        refuses=[ExpiresTooLate, NotSupported],
     ),
 )

@@ -6,6 +6,7 @@ from rest_framework.response import Response
 
 from api import answers, store
 from api.authentication import Administrator
+from api.bodies import PublishedBody
 from api.errors import BAD_REQUEST, Refusal
 from api.fields import Flag, WholeNumber
 from api.idempotency import Key, once
@@ -36,13 +37,28 @@ class CartExpiryDays(WholeNumber):
 ADDRESS_MANDATORY_FIELDS = ["first_name", "last_name", "line_1", "postcode", "country"]
 
 
-# The source API's other settings are fixed here, and writing them changes nothing.
-class SettingsChanges(serializers.Serializer[Any]):
+# The source API's other settings, but for those that it passes over itself.
+FIXED: answers.FixedSettings = {
+    "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
+    "shopper_address_limit": 1,
+    "list_child_products": False,
+    "additional_languages": [],
+    "calculation_method": "line",
+}
+
+
+class SettingsChanges(PublishedBody):
+    fixed = FIXED
+
     page_length = WholeNumber(min_value=1, max_value=PAGE_LENGTH_MAX, required=False)
 
 
 class InventoriesChanges(serializers.Serializer[Any]):
     defer_inventory_check = Flag(required=False)
+
+
+class DiscountsChanges(PublishedBody):
+    not_supported = frozenset({"custom_discounts_enabled", "use_rule_promotions"})
 
 
 class CartSettingsChanges(serializers.Serializer[Any]):
@@ -51,8 +67,10 @@ class CartSettingsChanges(serializers.Serializer[Any]):
     # Not in the source API, where every shopper may add custom items.
     custom_items_by_shoppers = Flag(required=False)
     inventories = InventoriesChanges(required=False)
+    discounts = DiscountsChanges(required=False)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        fields.pop("discounts", None)
         return {**fields.pop("inventories", {}), **fields}
 
 
@@ -79,11 +97,7 @@ class SettingsView(_SettingsAnswers):
         answer: answers.Settings = {
             "type": "settings",
             "page_length": store.current().page_length,
-            "address_mandatory_fields": ADDRESS_MANDATORY_FIELDS,
-            "shopper_address_limit": 1,
-            "list_child_products": False,
-            "additional_languages": [],
-            "calculation_method": "line",
+            **FIXED,
             "page_offset_limit": OFFSET_MAX,
             "currency_limit": 10,
             "filter_limit": 10,

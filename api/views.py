@@ -37,6 +37,7 @@ from api.errors import (
     FORBIDDEN,
     NOT_FOUND,
     SERVER_ERROR,
+    BadRequest,
     FieldError,
     Invalid,
     Kind,
@@ -204,8 +205,22 @@ class ApiView(APIView):
         return body["data"]
 
     def validated(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """Read `data` through a serializer. Raises: Invalid, with an entry for each field."""
-        return validated(serializer, self.data())
+        """Read `data` through a serializer.
+
+        Raises: Invalid, with an entry for each field; BadRequest if it is about something else than
+        the address.
+        """
+        data = self.data()
+        if self.request.method == "PUT" and isinstance(data, dict):
+            self._require_same(data)
+        return validated(serializer, data)
+
+    def _require_same(self, data: dict[str, Any]) -> None:
+        """Refuse to change one thing by what is said of another. Raises: BadRequest."""
+        name = "slug" if "slug" in self.kwargs else "id"
+        sent, named = data.get(name), next(reversed(self.kwargs.values()), None)
+        if isinstance(sent, str) and named is not None and sent.lower() != str(named).lower():
+            raise BadRequest("The address names another one.", source=f"data.{name}")
 
     def understood(
         self,

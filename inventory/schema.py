@@ -4,7 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from api import schema
 from api.answers import Data, PageOf
-from api.errors import BadRequest, Invalid
+from api.errors import BadRequest, Invalid, NotSupported
 from api.schema import CURRENCY_HEADER, TEXT, Operation, a_list, data
 from inventory import answers, errors, serializers, views
 from inventory.filters import (
@@ -146,7 +146,13 @@ schema.describe(
         "Begin to manage stock",
         takes=serializers.StockBody,
         answers={201: Data[answers.Stock]},
-        refuses=[errors.ProductNotFound, errors.StockNotFound, errors.StockExists, Invalid],
+        refuses=[
+            errors.ProductNotFound,
+            errors.StockNotFound,
+            errors.StockExists,
+            NotSupported,
+            Invalid,
+        ],
     ),
     delete=Operation(
         "Stop managing stock",
@@ -171,7 +177,13 @@ schema.describe(
         "Nothing falls below zero: what does not fit is refused whole.",
         takes=serializers.StockTransactionBody,
         answers={200: Data[answers.StockTransaction]},
-        refuses=[errors.StockNotFound, errors.StockTooLow, errors.TooManyUnits, Invalid],
+        refuses=[
+            errors.StockNotFound,
+            errors.StockTooLow,
+            errors.TooManyUnits,
+            NotSupported,
+            Invalid,
+        ],
     ),
 )
 schema.describe(

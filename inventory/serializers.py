@@ -10,6 +10,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from api.actors import Actor
+from api.bodies import PublishedBody
 from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
 from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
@@ -122,11 +123,20 @@ class CurrencyBody(CurrencyChanges):
     code = Text()
 
 
-class StockBody(serializers.Serializer[Any]):
+# What is said of stock in one of several locations, of which there is but one.
+_OF_A_LOCATION = frozenset({"attributes", "location"})
+
+
+class StockBody(PublishedBody):
+    not_supported = _OF_A_LOCATION
+
     quantity = Quantity(min_value=0)
 
 
-class StockTransactionBody(serializers.Serializer[Any]):
+class StockTransactionBody(PublishedBody):
+    not_supported = _OF_A_LOCATION
+
+    product_id = Id(required=False)
     action = Choice(Action.choices)
     quantity = Quantity()
     reason = Text(max_length=500, allow_blank=True, default="")

@@ -199,6 +199,8 @@ class StockTransactionsView(ApiView):
     @once(again=recorded)
     def post(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
         fields = self.validated(serializers.StockTransactionBody)
+        if fields.pop("product_id", product_id) != product_id:
+            raise BadRequest("The address names another product.", source="data.product_id")
         action, actor = Action(fields.pop("action")), self.caller.actor
         return self.recorded(inventory.record(product_id, action, **fields, actor=actor, key=key))
 

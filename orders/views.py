@@ -8,7 +8,7 @@ from rest_framework.serializers import Serializer
 
 from api import limits
 from api.authentication import Administrator
-from api.errors import BadRequest, FieldError, Forbidden, Invalid, Refusal
+from api.errors import FieldError, Forbidden, Invalid, Refusal
 from api.filtering import included, listed
 from api.idempotency import Key, once
 from api.pagination import paginated, paginated_together
@@ -226,8 +226,7 @@ class CartItemView(_CartView):
     @once(again=_CartView.items)
     def put(self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID) -> Response:
         fields = self.validated(serializers.CartItemChanges)
-        if fields.setdefault("item_id", item_id) != item_id:
-            raise BadRequest("The address names another item.", source="data.id")
+        fields.setdefault("item_id", item_id)
         carts.change_item(cart_id, **fields, by_shopper=self.is_shopper, key=key)
         return self.items(cart_id)
 

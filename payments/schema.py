@@ -184,6 +184,6 @@ schema.describe(
         "Change a gateway",
         takes=serializers.GatewayChanges,
         answers={200: Data[answers.Gateway]},
-        refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, Invalid],
+        refuses=[errors.GatewayNotFound, errors.GatewayNotConfigured, NotSupported, Invalid],
     ),
 )

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from api.bodies import WholeBody
+from api.bodies import PublishedBody, WholeBody
 from api.errors import NotSupported
 from api.fields import Amount, Choice, Flag, Text, WholeNumber
 from inventory.models import Currency
@@ -116,7 +116,15 @@ class OrderMove(WholeBody):
         return fields
 
 
-class GatewayChanges(serializers.Serializer[Any]):
+class GatewayChanges(PublishedBody):
+    # Keys of gateways are the environment's, so that nobody reads them out of a database.
+    not_supported = frozenset(
+        {
+            *("account_id", "environment", "login", "merchant_account", "merchant_id", "options"),
+            *("partner", "password", "private_key", "public_key", "test", "username"),
+        }
+    )
+
     enabled = Flag(required=False)
     name = Text(max_length=100, required=False)
 

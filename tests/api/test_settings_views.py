@@ -75,11 +75,44 @@ def test_the_page_length_is_what_a_list_shows_unless_asked_otherwise(back_office
 
 def test_what_is_fixed_is_left_as_it_is_without_a_word(back_office):
     before = back_office.get(SETTINGS).json()
-    fixed = {"currency_limit": 99, "list_child_products": True, "colour": "teal", "id": 7}
+    fixed = {"currency_limit": 99, "colour": "teal", "id": 7}
 
     answer = back_office.put(SETTINGS, fixed)
 
     assert (answer.status_code, answer.json()) == (200, before)
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "source"),
+    [
+        (SETTINGS, {"list_child_products": True}, "list_child_products"),
+        (SETTINGS, {"address_mandatory_fields": []}, "address_mandatory_fields"),
+        (SETTINGS, {"calculation_method": "simple"}, "calculation_method"),
+        (
+            CART_SETTINGS,
+            {"discounts": {"use_rule_promotions": True}},
+            "discounts.use_rule_promotions",
+        ),
+    ],
+)
+def test_t34_a_setting_that_cannot_be_is_refused_by_its_name(back_office, path, change, source):
+    before = back_office.get(path).json()
+
+    answer = back_office.put(path, {"page_length": 2, "cart_expiry_days": 30, **change})
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (422, "not_supported")
+    assert error["source"] == f"data.{source}"
+    assert back_office.get(path).json() == before
+
+
+@pytest.mark.parametrize("path", [SETTINGS, CART_SETTINGS])
+def test_settings_may_be_sent_back_as_they_were_told(back_office, path):
+    told = back_office.get(path).json()
+
+    answer = back_office.put(path, told["data"])
+
+    assert (answer.status_code, answer.json()) == (200, told)
 
 
 def test_deleting_the_settings_restores_the_page_length_and_no_more(back_office):
@@ -98,7 +131,7 @@ def test_cart_settings_change_one_by_one(back_office):
         {"cart_expiry_days": 365},
         {"inventories": {"defer_inventory_check": True}},
         {"show_all_carts": False},
-        {"inventories": {}, "discounts": {"custom_discounts_enabled": True}},
+        {"inventories": {}, "discounts": {"custom_discounts_enabled": False}},
     ):
         answer = back_office.put(CART_SETTINGS, change)
         assert answer.status_code == 200

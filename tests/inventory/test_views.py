@@ -348,6 +348,38 @@ def test_each_action_moves_what_it_says(back_office, action, total, available, a
     assert back_office.get(f"{log_of(made)}/{shown['id']}").json()["data"] == shown
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"location": "warehouse-2"}, "not_supported"),
+        ({"attributes": {"location": "warehouse-2"}}, "not_supported"),
+        ({"product_id": str(UNKNOWN)}, "bad_request"),
+    ],
+)
+def test_t34_stock_moves_nowhere_but_where_the_call_says(back_office, more, code):
+    mug = product(stock=5)
+    path = f"/v2/inventories/{mug.pk}/transactions"
+
+    answer = back_office.post(path, {"action": "decrement", "quantity": 1, **more})
+
+    [error] = answer.json()["errors"]
+    assert (error["code"], error["source"]) == (code, f"data.{next(iter(more))}")
+    assert stock_of(mug).available == 5
+    same = {"action": "decrement", "quantity": 1, "product_id": str(mug.pk)}
+    assert back_office.post(path, same).status_code == 200
+
+
+def test_the_body_of_a_change_is_about_what_its_address_names(back_office):
+    mug = product()
+
+    answer = back_office.put(f"/v2/products/{mug.pk}", {"id": str(UNKNOWN), "name": "Bowl"})
+    same = back_office.put(f"/v2/products/{mug.pk}", {"id": str(mug.pk).upper(), "name": "Cup"})
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["source"]) == (400, "data.id")
+    assert (same.status_code, same.json()["data"]["name"]) == (200, "Cup")
+
+
 def test_f38_the_log_says_which_program_moved_stock(back_office):
     made = product(stock=1)
 
