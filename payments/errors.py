@@ -89,6 +89,12 @@ class RestIsPending(Refusal):
     retry_after_seconds = 2
 
 
+class TooManyPayments(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_payments"
+    detail = "Too many payments of this order were tried already."
+
+
 class PaymentDeclined(Refusal):
     kind = PAYMENT_DECLINED
     code = "payment_declined"

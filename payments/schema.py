@@ -33,6 +33,7 @@ schema.describe(
             errors.GatewayNotEnabled,
             errors.PaymentTokenRequired,
             errors.CurrencyNotChargeable,
+            errors.TooManyPayments,
             errors.ManualNotForShoppers,
             errors.AmountRefused,
             errors.OrderNotPayable,

@@ -137,6 +137,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "units_allocated": MERCHANT,
     "unsupported_gateway_operation": "Refund or cancel the order instead.",
     "too_many_requests": AGAIN,
+    "too_many_payments": "Let the shopper check out again: a new order begins anew.",
     "too_many_unpaid_orders": "Pay one of the orders of `GET /v2/carts/{cart}/orders` instead of "
     "making another one.",
     "busy": AGAIN,

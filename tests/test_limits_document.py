@@ -14,6 +14,7 @@ from orders import serializers as orders_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX, WRITTEN_MAX
 from payments import views as payments_views
+from payments.services import payments
 
 _LIMITS = (PROJECT / "docs" / "api.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
 ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+? \|$", _LIMITS, re.MULTILINE))
@@ -55,6 +56,7 @@ DOCUMENTED = {
     "An amount, and a total": [fields.AMOUNT_MAX],
     "Prices of a product, and currencies of a store": [currencies.CURRENCIES_MAX],
     "`Idempotency-Key`": [idempotency.KEY_LENGTH_MAX, idempotency.KEPT_FOR.days * 24],
+    "Payments of an order": [payments.PAYMENTS_MAX],
     "Tokens, checkouts and payments from one address": [
         default_of("TOKEN_LIMIT"),
         default_of("LIMIT_SECONDS"),

@@ -44,6 +44,7 @@ from payments.errors import (
     PaymentNotFound,
     PaymentReturned,
     RestIsPending,
+    TooManyPayments,
 )
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
@@ -67,6 +68,9 @@ log = structlog.get_logger(__name__)
 
 # How long a payment may wait for a worker to charge it. After that, recovery calls it failed.
 QUEUED_FOR = timedelta(minutes=5)
+# An order that has so many gets no more from shoppers. Whatever becomes of one, it stays on record,
+# and so do the units that it took and gave back.
+PAYMENTS_MAX = 50
 GIVEN_UP_FOR_ANOTHER = "Given up while it waited for its buyer, who paid otherwise."
 GIVEN_UP_BY_SHOP = "Given up while it waited for its buyer."
 GIVEN_UP_TO_CANCEL = "Given up while it waited for its buyer: the order was cancelled."
@@ -101,9 +105,9 @@ def pay(
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
     If nothing is left but for payments that only wait for their buyer, it takes their place.
-    Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, AmountRefused, OrderNotPayable,
-    RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could never charge,
-    or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
+    Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, TooManyPayments, AmountRefused,
+    OrderNotPayable, RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could
+    never charge, or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
     """
     begin_it = partial(
         begin,
@@ -166,6 +170,8 @@ def begin(
     order = Order.objects.lock(order_id, seen=seen)
     if request.gateway == "manual" and by_shopper:
         _require_manual_for_shoppers()
+    if by_shopper:
+        _require_few_payments(order)
     for given_up in in_place_of:
         make_way(order, given_up.payment, given_up.answer, actor)
     amount = _payable_amount(order, request.amount, request.gateway)
@@ -227,6 +233,12 @@ def _require_manual_for_shoppers() -> None:
     """An order of nothing is no exception: somebody priced it, and not always the merchant."""
     if not settings.MANUAL_GATEWAY_FOR_SHOPPERS:
         raise ManualNotForShoppers
+
+
+def _require_few_payments(order: Order) -> None:
+    """Raises: TooManyPayments. A first payment, before which nothing changed, costs no look."""
+    if order.updated_at > order.created_at and order.payments.count() >= PAYMENTS_MAX:
+        raise TooManyPayments
 
 
 def _payable_amount(order: Order, request_amount: int | None, gateway: str) -> int:

@@ -21,6 +21,7 @@ from payments.errors import (
     OrderNotPayable,
     PaymentDeclined,
     RestIsPending,
+    TooManyPayments,
 )
 from payments.gateways.base import UNKNOWN, Answer
 from payments.models import Attempt, Payment
@@ -253,6 +254,21 @@ def test_no_more_than_pending_parts_leave_can_be_paid(gateway, order):
         pay(order, 601)
 
     assert pay(order).amount == 600
+
+
+def test_t39_shoppers_begin_only_so_many_payments_of_an_order(gateway, shirt, order, monkeypatch):
+    monkeypatch.setattr(payments, "PAYMENTS_MAX", 2)
+    gateway.on_charge = lambda payment: DECLINED
+    declined(order, by_shopper=True)
+    declined(order, by_shopper=True)
+
+    with pytest.raises(TooManyPayments):
+        pay(order, by_shopper=True)
+
+    assert len(gateway.charged) == 2
+    assert numbers(shirt) == (10, 10, 0)
+    gateway.on_charge = lambda payment: OK
+    assert pay(order).status == "complete"
 
 
 def test_a_free_order_is_paid_with_nothing_by_hand(gateway, settings):
