@@ -19,7 +19,7 @@ from unfold.decorators import action as unfold_action
 from api.actors import Actor
 from api.errors import Refusal, Standing
 from api.idempotency import Answered, KeyReused, require_new
-from backoffice.base import OnceForm, WholeForm, actor_of
+from backoffice.base import OnceForm, WholeForm, actor_of, is_missing
 from orders.errors import InsufficientStock
 
 T = TypeVar("T")
@@ -115,7 +115,16 @@ class ActionForm(SeeingForm):
                 if changes
                 else UNSEEN,
             )
+        elif missing := [name for name in self.typed_into() if is_missing(self, name)]:
+            self.add_error(
+                None,
+                f"{', '.join(map(self.label_of, missing))} did not arrive, so nothing was done. "
+                "Send the form again.",
+            )
         return cleaned
+
+    def typed_into(self) -> list[str]:
+        return [name for name, field in self.fields.items() if not field.widget.is_hidden]
 
     def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
         super().is_to_be_seen_again(request, seen=written_standing(self.sees()), **now)

@@ -216,6 +216,12 @@ class WholeForm(forms.BaseForm):
         return name.removeprefix("initial-") not in self.fields
 
 
+def is_missing(form: forms.BaseForm, name: str) -> bool:
+    """Tell whether what was sent lacks a field that every browser sends: not so a box unticked."""
+    widget = form.fields[name].widget
+    return widget.value_omitted_from_data(form.data, form.files, form.add_prefix(name))
+
+
 class EditForm(forms.BaseForm):
     """A form about what is there already, which two people may have open at once.
 
@@ -247,7 +253,9 @@ class EditForm(forms.BaseForm):
     def _was_there(self, name: str) -> bool:
         if not any(sent.startswith("initial-") for sent in self.data):
             return True
-        return name in self.data or self[name].html_initial_name in self.data
+        if self[name].html_initial_name not in self.data:
+            return name in self.data
+        return not is_missing(self, name)
 
     @property
     def seen(self) -> dict[str, Any]:

@@ -232,3 +232,16 @@ def test_a_currency_that_could_be_misread_is_refused(admin_client, wrong):
 
     assert response.status_code == 200
     assert Currency.objects.count() == 1
+
+
+def test_t11_a_setting_that_did_not_arrive_is_left_alone(owner):
+    store.change(name="Shore", actor=MERCHANT)
+    form = owner.get(PAGE).context["adminform"].form
+    stands = {field: "" if field.value() is None else field.value() for field in form}
+    sent = {field.html_initial_name: value for field, value in stands.items()}
+    sent |= {field.html_name: value for field, value in stands.items() if field.name != "name"}
+
+    owner.post(PAGE, {**sent, "page_length": "7"})
+
+    store.forget()
+    assert (store.current().name, store.current().page_length) == ("Shore", 7)

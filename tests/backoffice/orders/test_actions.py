@@ -409,6 +409,21 @@ def test_t11_two_people_give_money_back_for_one_returned_unit_and_it_is_given_on
     assert payment.attempts.count() == 1
 
 
+@pytest.mark.parametrize("gone", ["amount", "reason", "back"])
+def test_t11_a_form_that_arrives_without_one_of_its_fields_does_nothing(admin_client, gone):
+    shirt = product(10, price=4000, sku="SHIRT")
+    order = shipped_order(shirt, 1)
+    [line], [payment] = order.items.all(), order.payments.all()
+    form = opened(admin_client, payment, "refund")
+    typed = {"amount": "40.00", "reason": "Returned", f"back_{line.pk.hex}": "1"}
+    sent = {name: value for name, value in {**form.hidden, **typed}.items() if gone not in name}
+
+    shown = text(admin_client.post(form.address, sent))
+
+    assert "did not arrive, so nothing was done." in shown
+    assert (money(order), numbers(shirt)) == ((4000, 0, 0), (9, 9, 0))
+
+
 def test_t11_a_form_shown_again_keeps_what_was_typed_and_can_be_sent(admin_client):
     order = shipped_order(product(10, price=4000), 2)
     payment = order.payments.get()
