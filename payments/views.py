@@ -154,6 +154,10 @@ class VoidView(_AttemptView):
         return self.attempted(payment_id)
 
 
+_MOVES = {"shipping", "status"}
+_WRITTEN_ON_ORDERS = OrderChanges().fields.keys() - _MOVES
+
+
 class OrderView(ApiView):
     """One order. It stands here because to change one concerns its money too."""
 
@@ -168,15 +172,23 @@ class OrderView(ApiView):
 
     @once(again=answered)
     def put(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
-        """One call does one thing: ship, cancel, or change what is written on the order."""
+        """One call does one thing: ship, cancel, or change what is written on the order.
+
+        What names nothing of the latter may have meant one of the others, in a wrong spelling.
+        """
         actor, data = self.caller.actor, self.data()
         names = {*request.data, *(data if isinstance(data, dict) else ())}
-        if not names & {"shipping", "status"}:
-            orders.change(order_id, actor=actor, key=key, **self.validated(OrderChanges))
-        elif "shipping" in self.understood(serializers.OrderMove, parameters={"include"}):
-            orders.ship(order_id, actor=actor, key=key)
+        if names & _WRITTEN_ON_ORDERS and not names & _MOVES:
+            fields = self.validated(OrderChanges)
         else:
+            fields = self.understood(serializers.OrderMove, parameters={"include"})
+            fields.pop("type", None)
+        if "shipping" in fields:
+            orders.ship(order_id, actor=actor, key=key)
+        elif "status" in fields:
             payments.cancel(order_id, actor=actor, key=key)
+        else:
+            orders.change(order_id, actor=actor, key=key, **fields)
         return self.answered(order_id)
 
 

@@ -573,6 +573,23 @@ def test_to_say_nothing_is_understood(back_office, to_move, call, body):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("name", ["Status", "stauts", "shiping"])
+def test_t10_an_order_is_not_answered_as_if_it_had_been_cancelled(back_office, name):
+    path = f"/v2/orders/{order_of().pk}"
+
+    answer = back_office.put(path, {name: "cancelled"})
+
+    error = the_error(answer)
+    assert (error["status"], error["source"], error["code"]) == (
+        422,
+        f"data.{name}",
+        "unknown_field",
+    )
+    kept = back_office.put(path, {name: "cancelled", "external_ref": "A-1"}).json()["data"]
+    assert (kept["status"], kept["external_ref"]) == ("incomplete", "A-1")
+    assert back_office.put(path, {}).json()["data"]["status"] == "incomplete"
+
+
 def test_a_type_says_nothing_more_than_the_address(back_office, to_move):
     for call in ("capture", "refund", "confirm", "pay", "order"):
         body = {"data": {**NEEDED.get(call, {}), "type": "transaction"}}
