@@ -55,9 +55,9 @@ class Case(Generic[T]):
     def standing(self) -> Standing:
         return {}
 
-    def changes(self, seen: Standing) -> list[str]:
-        """Say what is no longer as it was seen."""
-        now = self.standing()
+    def changes(self, seen: Standing, now: Standing | None = None) -> list[str]:
+        """Say what is no longer as it was seen, of what the form depends on."""
+        now = self.standing() if now is None else now
         return [
             f"{name[:1].upper()}{name[1:200]}: was {self.worded(seen.get(name))}, and is "
             f"{self.worded(now.get(name))} now."
@@ -107,8 +107,9 @@ class ActionForm(SeeingForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if self.saw != self.sees():
-            changes = " ".join(self.case.changes(self.saw)) if self.saw else ""
+        now = self.sees()
+        if self.saw != now:
+            changes = " ".join(self.case.changes(self.saw, now)) if self.saw else ""
             self.add_error(
                 None,
                 f"It changed since this form was opened, so nothing was done. {changes}"

@@ -102,6 +102,9 @@ class UndoShipForm(ActionForm):
         told = ", ".join(f"{sku} at {moment(at)}" for sku, at in counted)
         self.fields["whereabouts"].help_text = f"Counted since the order was shipped: {told}."
 
+    def sees(self) -> Standing:
+        return orders.standing_to_undo_ship(self.case.order)
+
 
 def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
     typed = form.cleaned_data

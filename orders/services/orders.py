@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from api import clock, compiled
 from api.actors import Actor
-from api.errors import Standing
+from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
@@ -281,12 +281,19 @@ def undo_ship(
     Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
     CountedSinceShipped, if `whereabouts` is missing; StockTooLow, if others have taken what was
     counted; StockNotFound, if a product's stock is no longer managed;
-    Moved.
+    Moved, also where a product was counted again since `standing_to_undo_ship` was seen.
     """
     claim(key, order_id)
-    order = Order.objects.lock(order_id, seen=seen)
-    order.require_ship_undoable()
+    order = Order.objects.lock(order_id)
     lines = list(OrderItem.objects.filter(order=order, shipped__gt=0))
+    was = order.standing() if seen is not None else {}
+    skus = {line.product_id: line.sku for line in lines}
+
+    def now() -> Standing:
+        return {**was, **_counts_seen(_counted(order, skus))}
+
+    require_as_seen(seen, now)
+    order.require_ship_undoable()
     if any(line.returned for line in lines):
         raise ShipNotUndoable("Units of the order were put back already.")
     order.shipping = Order.Shipping.UNFULFILLED
@@ -305,18 +312,36 @@ def undo_ship(
             reason=f"ship undone: {reason}",
             whereabouts=whereabouts,
         )
+        # Until its stock was locked, a product may have been counted once more.
+        require_as_seen(seen, now)
 
 
 def counted_since_shipped(order: Order) -> list[tuple[str, datetime]]:
     """Name the products of a shipped order that were counted since, each with the last moment."""
-    shipped = {
-        product_id: shipment.counted_at
-        for product_id, shipment in log.shipments(order.pk).items()
-        if shipment.counted_at
-    }
-    lines = OrderItem.objects.filter(order=order, shipped__gt=0, product_id__in=shipped)
-    skus = dict(lines.order_by("position").values_list("product_id", "sku"))
-    return [(sku, shipped[product_id]) for product_id, sku in skus.items()]
+    return _counted(order, _skus_shipped(order))
+
+
+def standing_to_undo_ship(order: Order) -> Standing:
+    """What people decide by: where the units were can only be said of counts that one knows of."""
+    return {**order.standing(), **_counts_seen(counted_since_shipped(order))}
+
+
+def _counts_seen(counted: Sequence[tuple[str, datetime]]) -> Standing:
+    return {f"count of {sku}": at.isoformat(sep=" ") for sku, at in counted}
+
+
+def _skus_shipped(order: Order) -> dict[uuid.UUID | None, str]:
+    lines = OrderItem.objects.filter(order=order, shipped__gt=0, product_id__isnull=False)
+    return dict(lines.order_by("position").values_list("product_id", "sku"))
+
+
+def _counted(order: Order, skus: Mapping[uuid.UUID | None, str]) -> list[tuple[str, datetime]]:
+    shipped = log.shipments(order.pk)
+    return [
+        (sku, at)
+        for product_id, sku in skus.items()
+        if product_id in shipped and (at := shipped[product_id].counted_at)
+    ]
 
 
 def put_back(order: Order, units: Mapping[uuid.UUID, int], *, actor: Actor, reason: str) -> None:

@@ -10,8 +10,10 @@ from django.test import Client
 from api import clock
 from api.errors import Moved
 from backoffice import attention
+from backoffice.actions import read_standing
 from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
+from inventory.services.stock import Whereabouts
 from orders.models import Order
 from orders.services import orders
 from payments.gateways.base import UNKNOWN, Answer, Outcome
@@ -112,6 +114,29 @@ def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_cl
     assert "whereabouts" not in opened
     assert "Counted since the order was shipped: SHIRT at 2" in text(asked)
     assert (before, numbers(shirt)) == ((10, 10, 0), (10, 7, 3))
+
+
+def test_t11_where_the_units_were_is_said_of_the_counts_that_were_seen(admin_client):
+    shirt = product(10, sku="SHIRT")
+    order = shipped_order(shirt, 3)
+    inventory.count(shirt.pk, 7, actor=MERCHANT)
+    form = admin_client.get(action(order, "undo-ship")).context["form"]
+    seen = form["seen"].value()
+    inventory.count(shirt.pk, 10, actor=MERCHANT)
+
+    answer = {"reason": "Back", "whereabouts": "back", "seen": seen}
+    told_of = send(admin_client, action(order, "undo-ship"), answer)
+    with pytest.raises(Moved):
+        orders.undo_ship(
+            order.pk,
+            actor=MERCHANT,
+            reason="Back",
+            whereabouts=Whereabouts.CAME_BACK,
+            seen=read_standing(seen),
+        )
+
+    assert "Count of SHIRT: was 2" in text(told_of)
+    assert numbers(shirt) == (10, 10, 0)
 
 
 def test_an_order_that_needs_attention_says_why_and_can_be_left_be(admin_client):
