@@ -7,8 +7,9 @@ from axes.middleware import AxesMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
-from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from api import limits, store
 from api.errors import BodyTooLarge, refused
+from api.fields import storable
 from api.middleware import ADMIN_PATH, API_PATHS
 from api.passwords import PasswordsBusy
 from backoffice import logins, uploads
@@ -87,6 +89,27 @@ class LoginMiddleware(_ForPeople, AxesMiddleware):  # type: ignore[misc]
         if isinstance(exception, PasswordsBusy):
             return logins.too_many(request, exception)
         return None
+
+
+class UnstorableMiddleware:
+    """Refuse what the database cannot so much as look for, such as a NUL in an address."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        if not isinstance(exception, DataError) or not request.path_info.startswith(ADMIN_PATH):
+            return
+        sent = [request.path_info, *_values(request.GET), *_values(request.POST)]
+        if not all(map(storable, sent)):
+            raise SuspiciousOperation("not to be stored") from exception
+
+
+def _values(sent: QueryDict) -> list[str]:
+    return [value for _, values in sent.lists() for value in values]
 
 
 class TimeZoneMiddleware:

@@ -153,6 +153,7 @@ MIDDLEWARE = [
     "backoffice.middleware.AuthenticationMiddleware",
     "backoffice.middleware.MessageMiddleware",
     "backoffice.middleware.XFrameOptionsMiddleware",
+    "backoffice.middleware.UnstorableMiddleware",
     "backoffice.middleware.TimeZoneMiddleware",
     "backoffice.middleware.LoginMiddleware",
 ]

@@ -279,7 +279,9 @@ def test_no_page_fails_whatever_an_owner_sends(typed):
         transaction.savepoint_rollback(before)
 
 
-@pytest.mark.parametrize("made_up", ["nothing", "00000000-0000-0000-0000-000000000000", "9" * 30])
+@pytest.mark.parametrize(
+    "made_up", ["nothing", "00000000-0000-0000-0000-000000000000", "9" * 30, "%00"]
+)
 def test_no_page_fails_for_what_does_not_exist(made_up):
     owner = somebody(OWNER)
 

@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,7 +19,7 @@ from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
-from backoffice.base import ExportingAdmin, ReadOnlyAdmin, moment
+from backoffice.base import ExportingAdmin, ReadOnlyAdmin, moment, uuid_of
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
@@ -120,6 +121,11 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
         return moment(order.created_at)
 
     # Several orders at once. Their pages name them in their address, and can be opened again.
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Order]) -> Any:
+        if not all(map(uuid_of, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise SuspiciousOperation("no such order")
+        return super().response_action(request, queryset)
 
     @admin.action(description="Ship", permissions=["change_order"])
     def ship_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:

@@ -220,6 +220,18 @@ def chosen(client: Client, action: str, *selected: Order) -> str:
     return str(response["Location"])
 
 
+@pytest.mark.parametrize("selected", ["nothing", "\x00", ""])
+def test_what_is_no_order_is_not_chosen(admin_client, selected):
+    data = {"action": "ship_selected", "_selected_action": [selected]}
+
+    assert admin_client.post(ORDERS, data).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["status__exact", "payment__exact", "list", "q", "p"])
+def test_a_filter_that_no_text_can_be_is_no_server_error(admin_client, name):
+    assert admin_client.get(ORDERS, {name: "\x00"}).status_code < 500
+
+
 def test_several_are_shipped_and_each_has_its_result(admin_client):
     shirt = product(20)
     here, unpaid, gone = paid_order({shirt: 2}), unpaid_order({shirt: 1}), shipped_order(shirt)
