@@ -38,7 +38,7 @@ def _left() -> Iterator[CheckMessage]:
     if names := [person.username for person in people if person.password in public]:
         yield Error(
             f"The database has the demo's logins, whose password is public: {', '.join(names)}.",
-            hint="Delete them in the admin under Users, or give them passwords of their own.",
+            hint="Deactivate them in the admin under Users, or give them passwords of their own.",
             id="holdfast.E007",
         )
     clients = ApiClient.objects.filter(active=True).order_by("client_id")
