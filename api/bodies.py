@@ -38,7 +38,7 @@ class PublishedBody(serializers.Serializer[Any]):
 
     def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
         beside = (data.keys() & self.not_supported) - self.fields.keys()
-        asked_for = {name for name in beside if data[name]}
+        asked_for = {name for name in beside if data[name] or type(data[name]) is int}
         asked_for |= {
             name for name, only in self.fixed.items() if data.get(name) not in (None, only)
         }

@@ -219,7 +219,7 @@ class ApiView(APIView):
         """Refuse to change one thing by what is said of another. Raises: BadRequest."""
         name = "slug" if "slug" in self.kwargs else "id"
         sent, named = data.get(name), next(reversed(self.kwargs.values()), None)
-        if isinstance(sent, str) and named is not None and sent.lower() != str(named).lower():
+        if None not in (sent, named) and str(sent).lower() != str(named).lower():
             raise BadRequest("The address names another one.", source=f"data.{name}")
 
     def understood(

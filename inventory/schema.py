@@ -57,7 +57,12 @@ schema.describe(
         "What is left out stays as it is.",
         takes=serializers.ProductChanges,
         answers={200: Data[answers.Product]},
-        refuses=[*_PRODUCT_REFUSALS, errors.ProductNotFound, errors.UnitsAllocated],
+        refuses=[
+            *_PRODUCT_REFUSALS,
+            errors.ProductNotFound,
+            errors.UnitsAllocated,
+            NotSupported,
+        ],
         headers=[CURRENCY_HEADER],
     ),
     delete=Operation(

@@ -31,8 +31,11 @@ class PriceBody(serializers.Serializer[Any]):
         return Money(**super().to_internal_value(data))
 
 
-class ProductChanges(serializers.Serializer[Any]):
+class ProductChanges(PublishedBody):
     """Any of a product's fields: what is left out stays as it is."""
+
+    # A product that is there moves its stock by transactions.
+    not_supported = frozenset({"stock"})
 
     name = Text(max_length=200, required=False)
     sku = Code(max_length=100, required=False)

@@ -369,14 +369,26 @@ def test_t34_stock_moves_nowhere_but_where_the_call_says(back_office, more, code
     assert back_office.post(path, same).status_code == 200
 
 
+@pytest.mark.parametrize("units", [0, 9])
+def test_t34_a_change_of_a_product_does_not_pass_over_its_stock(back_office, units):
+    mug = product(stock=5)
+
+    answer = back_office.put(f"/v2/products/{mug.pk}", {"name": "Bowl", "stock": units})
+
+    [error] = answer.json()["errors"]
+    assert (error["code"], error["source"]) == ("not_supported", "data.stock")
+    assert back_office.get(f"/v2/products/{mug.pk}").json()["data"]["name"] == mug.name
+
+
 def test_the_body_of_a_change_is_about_what_its_address_names(back_office):
     mug = product()
 
-    answer = back_office.put(f"/v2/products/{mug.pk}", {"id": str(UNKNOWN), "name": "Bowl"})
+    for other in (str(UNKNOWN), "", 5, [str(mug.pk)]):
+        answer = back_office.put(f"/v2/products/{mug.pk}", {"id": other, "name": "Bowl"})
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["source"]) == (400, "data.id")
     same = back_office.put(f"/v2/products/{mug.pk}", {"id": str(mug.pk).upper(), "name": "Cup"})
 
-    [error] = answer.json()["errors"]
-    assert (answer.status_code, error["source"]) == (400, "data.id")
     assert (same.status_code, same.json()["data"]["name"]) == (200, "Cup")
 
 
