@@ -19,7 +19,7 @@ from inventory.models import Product
 
 
 class Named(NamedTuple):
-    """The product that is meant, or why none is."""
+    """The product that is meant, and what is wrong with how it is named."""
 
     product_id: uuid.UUID | None = None
     made_at: datetime | None = None
@@ -159,7 +159,9 @@ def _named_by_both(of_sku: Sequence[Spelled], of_barcode: Sequence[Spelled] | No
     [product] = of_sku
     if of_barcode is not None and product not in of_barcode:
         if not of_barcode:
-            return Named(error="No product has this barcode: correct it, or leave it empty.")
+            # It speaks of the sku's product all the same, as no other is named.
+            error = "No product has this barcode: correct it, or leave it empty."
+            return Named(product.id, product.made_at, error)
         return Named(
             error=f"The barcode is that of {_skus(of_barcode)}, and not of {product.sku}: correct "
             "one of the two, or leave it empty."

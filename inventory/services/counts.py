@@ -383,7 +383,7 @@ def _find_products(lines: Sequence[CountLine]) -> None:
         if line.error:
             continue
         line.error = error
-        if line.counted_at and made_at and line.counted_at < made_at:
+        if not error and line.counted_at and made_at and line.counted_at < made_at:
             line.error = str(CountedTooEarly())
 
 

@@ -177,6 +177,15 @@ def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch
             ]
             * 1_200,
         ),
+        # A barcode that nothing has does not make it another product's line.
+        (
+            ["A,12", "A,13,4006381333932"],
+            [
+                "Lines 2 and 3 count the same product, together 25: write what there is in all "
+                "into one line."
+            ]
+            * 2,
+        ),
         # Without a count nothing is said.
         (["A,12", "A,"], [""]),
     ],
@@ -184,7 +193,7 @@ def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch
 def test_lines_that_repeat_a_product_say_which_they_are(lines, errors):
     product(10, sku="A")
 
-    file = checked("sku,count\n" + "\n".join(lines))
+    file = checked("sku,count,barcode\n" + "\n".join(lines))
 
     assert [line.error for line in lines_of(file)] == errors
 
@@ -195,9 +204,10 @@ def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
     product(10, sku="42")
     product(10, sku="C", barcode="77")
     product(10, sku="D", barcode="77")
+    product(10, sku="E")
 
     file = applied(
-        "sku,barcode,count\n42,4006381333931,49\n43,4006381333931,1\n0042,4006381333932,1\n"
+        "sku,barcode,count\n42,4006381333931,49\n43,4006381333931,1\nE,4006381333932,1\n"
         "42,77,1\n0042,4006381333931,11\nD,77,12\n"
     )
 
