@@ -82,6 +82,10 @@ class ApiClient(models.Model):
     def is_storefront(self) -> bool:
         return not self.secret_sha256
 
+    def standing(self) -> dict[str, str]:
+        """What people decide by who renew a secret, or shut a client out."""
+        return {"secret and access": f"version {self.version}"}
+
     def make_secret(self, secret: str = "") -> str:
         """Set a new secret of 256 random bits, which only the caller ever sees, and return it.
 

@@ -2,7 +2,7 @@ import uuid
 
 from api import changes, clock, tokens
 from api.actors import Actor
-from api.errors import CONFLICT, WRONG_STATE, Refusal
+from api.errors import CONFLICT, WRONG_STATE, Refusal, Standing, require_as_seen
 from api.models import ApiClient, Change
 from api.transactions import in_transaction
 
@@ -53,21 +53,22 @@ def _rename(pk: uuid.UUID, name: str, actor: Actor) -> None:
 # within CLIENT_CACHE_SECONDS.
 
 
-def rotate_secret(pk: uuid.UUID, *, actor: Actor) -> str:
+def rotate_secret(pk: uuid.UUID, *, actor: Actor, seen: Standing | None = None) -> str:
     """Replace a client's secret and return the new one, which is stored nowhere.
 
     The old secret gets no more tokens, and the tokens that it got end.
 
-    Raises: StorefrontHasNoSecret.
+    Raises: StorefrontHasNoSecret; Moved, for who has `seen` another secret than there is.
     """
-    secret = _rotate(pk, actor)
+    secret = _rotate(pk, actor, seen)
     tokens.forget_clients()
     return secret
 
 
 @in_transaction
-def _rotate(pk: uuid.UUID, actor: Actor) -> str:
+def _rotate(pk: uuid.UUID, actor: Actor, seen: Standing | None) -> str:
     client = _lock(pk)
+    require_as_seen(seen, client.standing)
     if client.is_storefront:
         raise StorefrontHasNoSecret
     with changes.recorded(actor, client, Change.What.SECRET_RENEWED):

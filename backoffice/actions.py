@@ -293,6 +293,7 @@ class RowActionAdmin(ActionAdmin):
 
     # By name. Each is a method, too, which `row_action` makes.
     row_actions: ClassVar[Mapping[str, Action[Any]]]
+    row_case: ClassVar[type[Case[Any]]] = Case
 
     @property
     def actions_detail(self) -> list[str]:
@@ -313,7 +314,7 @@ class RowActionAdmin(ActionAdmin):
             return missing
         if not self.has_change_permission(request, row):
             raise PermissionDenied
-        return self.confirm(action, Case(request, row))
+        return self.confirm(action, self.row_case(request, row))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         row = self.get_object(request, object_id)
@@ -322,7 +323,7 @@ class RowActionAdmin(ActionAdmin):
         return [
             offered
             for offered in super().get_actions_detail(request, object_id)
-            if self.row_actions[offered.path].is_offered(Case(request, row))
+            if self.row_actions[offered.path].is_offered(self.row_case(request, row))
         ]
 
 

@@ -10,9 +10,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from api import services
+from api.errors import Standing
 from api.models import ApiClient
 from api.services import ClientIdTaken
-from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
+from backoffice.actions import Action, ActionForm, Case, RowActionAdmin, only_if, row_action
 from backoffice.base import ServiceAdmin, actor_of, moment
 
 MAY_CHANGE = "api.change_apiclient"
@@ -35,9 +36,15 @@ class _NewClientForm(forms.ModelForm):
         }
 
 
-def _rotate(case: Case[ApiClient], form: object) -> str:
+class ClientCase(Case[ApiClient]):
+    def standing(self) -> Standing:
+        return self.subject.standing()
+
+
+def _rotate(case: Case[ApiClient], form: ActionForm) -> str:
     client = case.subject
-    _show_secret(case.request, client, services.rotate_secret(client.pk, actor=case.actor))
+    secret = services.rotate_secret(client.pk, actor=case.actor, seen=form.saw)
+    _show_secret(case.request, client, secret)
     return "The old secret is replaced."
 
 
@@ -104,6 +111,7 @@ class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
     when_empty = "Add one for each program that calls the API: a storefront, a server of yours."
     refusal_fields: ClassVar = {ClientIdTaken: "client_id"}
     row_actions = CLIENT_ACTIONS
+    row_case = ClientCase
 
     @display(description="kind", label={"server": "primary", "storefront": "info"})
     def kind(self, client: ApiClient) -> str:

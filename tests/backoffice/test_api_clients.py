@@ -6,7 +6,7 @@ import pytest
 
 from api import tokens
 from api.models import ApiClient, Change
-from tests.backoffice.pages import text
+from tests.backoffice.pages import hidden, send, text
 from tests.factories import api_client
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_new_secret_is_shown_once_and_the_old_one_opens_nothing(admin_client):
     token = tokens.issue("client_credentials", "office", "old")["access_token"]
 
     assert "shown once" in text(admin_client.get(f"{CLIENTS}{client.pk}/rotate/"))
-    response = admin_client.post(f"{CLIENTS}{client.pk}/rotate/", follow=True)
+    response = send(admin_client, f"{CLIENTS}{client.pk}/rotate/", follow=True)
 
     secret = re.search(r"secret of office is ([\w-]{43})", text(response))
     assert secret
@@ -80,7 +80,7 @@ def test_revoked_client_gets_no_token_and_its_tokens_end(admin_client):
     client = api_client("secret", client_id="office", name="Office")
     token = tokens.issue("client_credentials", "office", "secret")["access_token"]
 
-    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+    send(admin_client, f"{CLIENTS}{client.pk}/revoke/")
 
     with pytest.raises(tokens.BadCredentials):
         tokens.issue("client_credentials", "office", "secret")
@@ -91,9 +91,9 @@ def test_revoked_client_gets_no_token_and_its_tokens_end(admin_client):
 def test_restored_client_needs_a_new_token(admin_client):
     client = api_client("secret", client_id="office", name="Office")
     token = tokens.issue("client_credentials", "office", "secret")["access_token"]
-    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+    send(admin_client, f"{CLIENTS}{client.pk}/revoke/")
 
-    admin_client.post(f"{CLIENTS}{client.pk}/restore/")
+    send(admin_client, f"{CLIENTS}{client.pk}/restore/")
 
     with pytest.raises(tokens.BadToken):
         tokens.read(token)
@@ -105,7 +105,7 @@ def test_storefront_has_no_secret_to_replace(admin_client):
     client = api_client(secret="", client_id="shop", name="Shop")
 
     page = text(admin_client.get(f"{CLIENTS}{client.pk}/change/"))
-    response = admin_client.post(f"{CLIENTS}{client.pk}/rotate/", follow=True)
+    response = send(admin_client, f"{CLIENTS}{client.pk}/rotate/", follow=True)
 
     assert "New secret" not in page
     assert "has no secret that could be replaced" in text(response)
@@ -116,8 +116,8 @@ def test_storefront_has_no_secret_to_replace(admin_client):
 def test_what_was_done_with_a_client_stands_in_its_history(admin_client):
     client = api_client("secret")
 
-    admin_client.post(f"{CLIENTS}{client.pk}/rotate/")
-    admin_client.post(f"{CLIENTS}{client.pk}/revoke/")
+    send(admin_client, f"{CLIENTS}{client.pk}/rotate/")
+    send(admin_client, f"{CLIENTS}{client.pk}/revoke/")
 
     entries = Change.objects.filter(thing_id=str(client.pk)).order_by("pk")
     assert [entry.what for entry in entries] == ["secret renewed", "deactivated"]
@@ -151,3 +151,18 @@ def test_every_page_opens(admin_client, page):
 
 def test_jobs_are_not_shown(admin_client):
     assert "procrastinate" not in text(admin_client.get("/admin/")).lower()
+
+
+def test_t11_of_two_who_renew_a_secret_at_once_the_second_is_told(admin_client):
+    client = api_client("secret")
+    page = f"{CLIENTS}{client.pk}/rotate/"
+    form = hidden(admin_client, page)
+    admin_client.post(page, form)
+    client.refresh_from_db()
+    secret = client.secret_sha256
+
+    told = text(admin_client.post(page, form))
+
+    client.refresh_from_db()
+    assert client.secret_sha256 == secret
+    assert "was version 1, and is version 2 now." in told
