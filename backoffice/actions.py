@@ -18,7 +18,7 @@ from unfold.decorators import action as unfold_action
 
 from api.actors import Actor
 from api.errors import Refusal, Standing
-from api.idempotency import Answered, KeyReused, require_new
+from api.idempotency import Answered, KeyInUse, KeyReused, require_new
 from backoffice.base import OnceForm, WholeForm, actor_of, is_missing
 from orders.errors import InsufficientStock
 
@@ -234,6 +234,8 @@ def carry_out(case: Case[Any], perform: Callable[[], str], form: WholeForm | Non
 
 def words(refusal: Refusal) -> str:
     """What a merchant may know: behind the shopper's sentence stand the numbers."""
+    if isinstance(refusal, KeyInUse):
+        return "This form was sent just now and is being done. Look again in a moment."
     if isinstance(refusal, InsufficientStock) and isinstance(refusal.__cause__, Refusal):
         return f"{refusal}. {refusal.__cause__}"
     return str(refusal)

@@ -9,6 +9,7 @@ from django.test import Client
 
 from api import clock
 from api.errors import Moved
+from api.idempotency import KeyInUse
 from backoffice import attention
 from backoffice.actions import read_standing
 from inventory.models import Action, StockTransaction
@@ -597,6 +598,17 @@ def test_t11_a_service_that_is_told_what_was_seen_decides_on_that_alone(decide):
 
     with pytest.raises(Moved):
         decide(order, {**order.standing(), "refunded": 100})
+
+
+def test_t11_the_second_of_two_clicks_says_what_becomes_of_the_first(admin_client, monkeypatch):
+    order = paid_order({product(10): 3})
+
+    def still_running(*about: Any, **how: Any) -> None:
+        raise KeyInUse
+
+    monkeypatch.setattr(orders, "ship", still_running)
+
+    assert "is being done. Look again" in text(send(admin_client, action(order, "ship")))
 
 
 def test_t11_what_a_gateway_refused_can_be_tried_again_from_the_form(admin_client, gateway):
