@@ -82,7 +82,9 @@ def _refused_host(request: HttpRequest) -> HttpResponse | None:
 
 # Where an answer holds a secret beside words of whoever asked. Compressed, its length would tell
 # how alike the two are. Tokens, secrets of clients, and what a buyer confirms a payment with.
-_SECRETS = re.compile(r"/oauth/|/admin/api/apiclient/|/v2/carts/[^/]+/orders")
+_SECRETS = re.compile(
+    r"/oauth/|/admin/api/apiclient/|/v2/carts/[^/]+/orders|/v2/orders/[^/]+/transactions"
+)
 # Shorter ones fit into one packet as they are.
 _COMPRESSED_FROM = 1_000
 

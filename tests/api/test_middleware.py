@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,8 @@ from inventory.models import Action
 from inventory.services import currencies
 from inventory.services import stock as inventory
 from inventory.services.products import Money
-from tests.factories import MERCHANT, filled_cart, paid_order, product
+from payments.services.payments import PaymentRequest, pay
+from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.http import Api, administrator, shopper
 
 pytestmark = pytest.mark.django_db
@@ -84,8 +86,14 @@ def test_what_holds_a_secret_is_not_compressed(storefront):
     admin = Client()
     admin.force_login(User.objects.create_superuser("owner"))
 
+    payment = PaymentRequest("manual", custom_reference="x" * 200, name="x" * 200)
+    parts = unpaid_order({product(stock=1, price=500): 1})
+    for _ in range(2):
+        pay(parts.pk, replace(payment, amount=100), actor=MERCHANT)
+
     answers = [
         gotten(storefront, f"/v2/carts/{order.cart_id}/orders"),
+        gotten(administrator(), f"/v2/orders/{parts.pk}/transactions"),
         admin.get("/admin/api/apiclient/", headers={"Accept-Encoding": "gzip"}),
     ]
 
