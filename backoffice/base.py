@@ -184,6 +184,13 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor.person(request.user)
 
 
+def no_place_for(gone: Iterable[str]) -> str:
+    return (
+        f"There is no place for {', '.join(gone)} any more, so nothing was done. Look at the form "
+        "as it is now."
+    )
+
+
 class WholeForm(forms.BaseForm):
     """A form that is done as a whole or not at all: nothing that was typed is dropped unsaid.
 
@@ -199,11 +206,7 @@ class WholeForm(forms.BaseForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if gone := [self.label_of(name) for name in self.data if self._is_gone(name)]:
-            self.add_error(
-                None,
-                f"There is no place for {', '.join(gone)} any more, so nothing was done. Look at "
-                "the form as it is now.",
-            )
+            self.add_error(None, no_place_for(gone))
         return cleaned
 
     def label_of(self, name: str) -> str:
@@ -267,10 +270,19 @@ class EditForm(forms.BaseForm):
             # What was left alone stays as it is by now.
             self.cleaned_data[name] = self[name].initial
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if gone := self._gone():
+            self.add_error(None, no_place_for(gone))
         for name in self.changed_data:
             if self._now(name) not in (self._opened_with(name), self._typed(name)):
                 self._tell(name)
         return cleaned
+
+    def _gone(self) -> list[str]:
+        """What was on the form when it was opened. A form that is whole looks for more itself."""
+        if isinstance(self, WholeForm):
+            return []
+        names = [sent.removeprefix("initial-") for sent in self.data if sent[:8] == "initial-"]
+        return [f'"{name[:60]}"' for name in names if name not in self.fields]
 
     def _tell(self, name: str) -> None:
         now = self._written(name)

@@ -245,3 +245,16 @@ def test_t11_a_setting_that_did_not_arrive_is_left_alone(owner):
 
     store.forget()
     assert (store.current().name, store.current().page_length) == ("Shore", 7)
+
+
+def test_t11_a_currency_that_became_the_default_is_not_said_to_be_disabled(owner):
+    euro = currencies.create(code="EUR", format="{price} €", enabled=True, actor=MERCHANT)
+    page = f"/admin/inventory/currency/{euro.pk}/change/"
+    form = owner.get(page).context["adminform"].form
+    sent = {field.html_name: field.value() for field in form if field.name != "enabled"}
+    sent |= {field.html_initial_name: field.value() for field in form}
+    currencies.change(euro.pk, default=True, actor=MERCHANT)
+
+    told = owner.post(page, sent)
+
+    assert 'There is no place for "enabled" any more' in text(told)
