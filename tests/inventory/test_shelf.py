@@ -15,7 +15,7 @@ from api import clock
 from api.errors import Refusal
 from inventory.errors import CountedSinceShipped, FoundByCount
 from inventory.models import Action, CountFile, Product
-from inventory.services import counts, evidence
+from inventory.services import counts, evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
@@ -159,6 +159,14 @@ class Shop:
         with suppress(Refusal):
             inventory.count(self.made.pk, found, counted_at=moment, actor=MERCHANT)
 
+    def begin_anew(self, unwritten: int) -> None:
+        """Manage the stock no longer, and then again, with what is there by then."""
+        if stock_of(self.made).allocated:
+            return
+        products.stop_managing(self.made.pk, actor=MERCHANT)
+        self.shelf += unwritten
+        products.start_managing(self.made.pk, self.shelf, actor=MERCHANT)
+
     def revert_a_count(self, which: int) -> None:
         if self.applied:
             _reverted(self.applied.pop(which % len(self.applied)))
@@ -231,6 +239,7 @@ class Shop:
 HAPPENINGS = [
     *(Shop.deliver, Shop.lose, Shop.send, Shop.come_home),
     *(Shop.look, Shop.look, Shop.write_down, Shop.write_down, Shop.revert_a_count),
+    Shop.begin_anew,
     *(Shop.mistake, Shop.mistaken_file, Shop.mistaken_count, Shop.mistaken_shipment),
     *(Shop.mend, Shop.mend),
 ]
