@@ -3,6 +3,7 @@
 Calls are counted by remote address, never by API client: all shoppers of a storefront share one.
 """
 
+import functools
 import ipaddress
 import math
 import re
@@ -20,6 +21,8 @@ from api.errors import TOO_MANY_REQUESTS, Refusal
 BLOCKS = 50
 # How many addresses a process holds permits for. Dropping them costs each of them a block at most.
 ADDRESSES_MAX = 10_000
+# Nothing longer is an address; and what is remembered must not grow with what a caller writes.
+ADDRESS_LENGTH_MAX = 200
 
 
 class TooManyRequests(Refusal):
@@ -52,7 +55,7 @@ def address_of(request: HttpRequest) -> str:
     if proxies and forwarded:
         hops = forwarded.split(",")
         address = hops[-min(proxies, len(hops))].strip()
-    return _owned(_without_port(address))
+    return _owned(_without_port(address[:ADDRESS_LENGTH_MAX]))
 
 
 def _without_port(address: str) -> str:
@@ -62,6 +65,7 @@ def _without_port(address: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
+@functools.lru_cache(maxsize=1024)
 def _owned(address: str) -> str:
     """Return all that the address's owner has: of IPv6 a network of 2^64 addresses.
 

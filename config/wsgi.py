@@ -1,3 +1,4 @@
+import functools
 import ipaddress
 import os
 import sys
@@ -44,9 +45,13 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
 
 def _comes_from_this_machine(environ: dict[str, Any]) -> bool:
     """Tell by the caller's address and, since a tunnel calls from here too, by the host's name."""
+    host, _ = split_domain_port(environ.get("HTTP_HOST", "localhost"))
+    return _is_near(environ.get("REMOTE_ADDR", "")) and validate_host(host, settings.ALLOWED_HOSTS)
+
+
+@functools.lru_cache(maxsize=16)
+def _is_near(address: str) -> bool:
     try:
-        is_near = ipaddress.ip_address(environ.get("REMOTE_ADDR", "")).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-    host, _ = split_domain_port(environ.get("HTTP_HOST", "localhost"))
-    return is_near and validate_host(host, settings.ALLOWED_HOSTS)

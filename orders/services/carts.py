@@ -208,6 +208,8 @@ def _skus_of_custom_items(additions: _Additions) -> set[str]:
 def _locations_among(slugs: Iterable[str | None]) -> set[str]:
     """Return those locations that there are; most calls name none, and nothing is looked up."""
     named = {slug for slug in slugs if slug}
+    if not named:
+        return set()
     return set(Location.objects.filter(slug__in=named).values_list("slug", flat=True))
 
 
