@@ -27,7 +27,7 @@ from orders.services import audit, carts, orders
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import payments, recovery, settling, waiting
+from payments.services import bookkeeping, payments, recovery, settling, waiting
 from payments.services.payments import PaymentRequest
 from payments.services.settling import State
 from tests.concurrency import PATIENCE_SECONDS, run_together
@@ -985,6 +985,16 @@ def test_t13_the_place_of_one_is_taken_once(waits):
 def test_t13_control_without_the_orders_lock_both_take_its_place(waits, monkeypatch):
     both = [beginning_in_its_place(waits)] * 2
     read_instead_of_locking(monkeypatch, 2)
+    # Nor may the first have written before the second reads what it is to write.
+    all_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    read = bookkeeping.payment_of
+
+    def read_with_the_other(*which: Any) -> Payment:
+        payment = read(*which)
+        all_have_read.wait()
+        return payment
+
+    monkeypatch.setattr(bookkeeping, "payment_of", read_with_the_other)
 
     assert kinds(run_together(*both)) == ["done", "done"]
     assert money_differences() != []
