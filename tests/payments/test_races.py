@@ -1074,7 +1074,8 @@ def test_t13_the_buyer_confirms_while_another_card_is_tried(gateway, waits):
 
     paid, confirmed = run_together(paying(waits), partial(payments.confirm, waits.pk, first.pk))
 
-    assert isinstance(paid, OrderNotPayable)
+    # Or it is still being asked about, so that nobody gives it up just now.
+    assert isinstance(paid, OrderNotPayable | RestIsPending)
     assert confirmed.status == "complete"
     assert gateway.charged == []
     assert moved(waits) == ["allocate"]
