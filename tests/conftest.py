@@ -18,6 +18,7 @@ from payments.models import Gateway
 from tests import fake_stripe
 from tests.fake_gateway import FakeGateway
 from tests.fake_stripe import FakeStripe
+from tests.http import Api, administrator, shopper
 
 # What the migrations lay and no transactional test changes.
 KEPT = {
@@ -93,6 +94,18 @@ def impatient() -> Iterator[None]:
     """Nobody waits for a slow gateway: it has not answered in time as soon as it is asked."""
     with deadline.at_most(0):
         yield
+
+
+@pytest.fixture
+def back_office(books_agree: None) -> Api:
+    """The API as an administrator calls it."""
+    return administrator()
+
+
+@pytest.fixture
+def storefront(books_agree: None) -> Api:
+    """The API as a shopper calls it."""
+    return shopper()
 
 
 @pytest.fixture

@@ -113,3 +113,18 @@ def paid_order(lines: Mapping[Product, int]) -> Order:
     payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     order.refresh_from_db()
     return order
+
+
+def shipped_order(lines: Mapping[Product, int]) -> Order:
+    order = paid_order(lines)
+    orders.ship(order.pk, actor=MERCHANT)
+    order.refresh_from_db()
+    return order
+
+
+def cancelled_order(lines: Mapping[Product, int]) -> Order:
+    """Make an order that was cancelled before anybody paid."""
+    order = unpaid_order(lines)
+    payments.cancel(order.pk, actor=MERCHANT)
+    order.refresh_from_db()
+    return order

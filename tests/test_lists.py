@@ -26,11 +26,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
 def made(listed: Listed) -> Sequence[Any]:
     return listed.make()
 

@@ -20,11 +20,6 @@ from tests.http import Api, administrator, shopper
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def storefront() -> Api:
-    return shopper()
-
-
 def is_compressed(answer: Any) -> Any:
     return "gzip" in answer.get("Content-Encoding", "")
 

@@ -12,16 +12,11 @@ from api.settings_views import ADDRESS_MANDATORY_FIELDS
 from orders.serializers import Address
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, filled_cart, product
-from tests.http import Api, administrator, shopper, statements
+from tests.http import shopper, statements
 
 pytestmark = pytest.mark.django_db
 
 SETTINGS, CART_SETTINGS = "/v2/settings", "/v2/settings/cart"
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
 
 
 def test_the_defaults_in_the_shape_of_the_contract(back_office):

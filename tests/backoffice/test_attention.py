@@ -16,24 +16,19 @@ from payments.models import Payment
 from payments.services import payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import text
-from tests.factories import MERCHANT, paid_order, product, unpaid_order
+from tests.factories import (
+    MERCHANT,
+    cancelled_order,
+    paid_order,
+    product,
+    shipped_order,
+    unpaid_order,
+)
 from tests.fake_gateway import DECLINED, OK
 
 pytestmark = pytest.mark.django_db
 
 ORDERS = "/admin/orders/order/"
-
-
-def shipped_order(shirt: Any) -> Order:
-    order = paid_order({shirt: 1})
-    orders.ship(order.pk, actor=MERCHANT)
-    return order
-
-
-def cancelled_order(shirt: Any) -> Order:
-    order = unpaid_order({shirt: 1})
-    payments.cancel(order.pk, actor=MERCHANT)
-    return order
 
 
 def after(**passed: float) -> Any:
@@ -52,7 +47,7 @@ def needing_attention() -> list[int]:
 
 def test_ordinary_orders_need_no_attention():
     shirt = product(9)
-    for order in (unpaid_order({shirt: 1}), shipped_order(shirt), cancelled_order(shirt)):
+    for order in (unpaid_order({shirt: 1}), shipped_order({shirt: 1}), cancelled_order({shirt: 1})):
         assert why(order) == []
     refunded = paid_order({shirt: 1})
     payments.refund(refunded.pk, refunded.payments.get().pk, 5, actor=MERCHANT)

@@ -11,7 +11,7 @@ from orders.services.orders import Buyer
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.browser.accessibility import obstacles, wider_than_the_screen
-from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, unpaid_order
 
 ORDERS = "/admin/orders/order/"
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
@@ -31,12 +31,6 @@ def press(page: Page, name: str) -> None:
 
 def follow(page: Page, name: str) -> None:
     page.get_by_role("link", name=name, exact=True).click()
-
-
-def shipped_order(lines) -> Order:
-    order = paid_order(lines)
-    orders.ship(order.pk, actor=MERCHANT)
-    return order
 
 
 def paid_by_card(lines, token: str = "") -> Order:

@@ -19,7 +19,7 @@ from inventory.services import currencies
 from inventory.services.products import Money
 from tests.concurrency import run_together, wait_until_somebody_waits
 from tests.factories import MERCHANT, product, unpaid_order
-from tests.http import Api, a_moment, administrator, an_id, assert_shape, shopper, statements
+from tests.http import a_moment, an_id, assert_shape, shopper, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -34,11 +34,6 @@ YEN = {
     "default": False,
     "enabled": True,
 }
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
 
 
 def dollar() -> Currency:

@@ -14,20 +14,10 @@ from inventory.filters import ProductFilters, StockTransactionFilters
 from inventory.models import Action, Product
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product
-from tests.http import Api, administrator, shopper, statements
+from tests.http import Api, statements
 from tests.lists import NOON, NOON_MS, a_shirt_and_a_song, asked, at
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
-def storefront() -> Api:
-    return shopper()
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ from tests.factories import MERCHANT, paid_order, product, stock_of
 from tests.http import (
     FORMATTED,
     PRICE,
-    Api,
     a_moment,
-    administrator,
     an_id,
     assert_shape,
     shopper,
@@ -85,16 +83,6 @@ SCARF = {
     "commodity_type": "physical",
     "manage_stock": True,
 }
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
-def storefront() -> Api:
-    return shopper()
 
 
 def inventory_of(made: Product) -> str:

@@ -55,11 +55,6 @@ def storefront() -> Api:
     return shopper()
 
 
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
 def euro() -> Currency:
     return currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
 

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
 def shirt() -> Product:
     return product(20, price=1000)
 

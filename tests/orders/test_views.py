@@ -22,10 +22,8 @@ from tests.http import (
     PRICE,
     Api,
     a_moment,
-    administrator,
     an_id,
     assert_shape,
-    shopper,
     statements,
 )
 
@@ -123,16 +121,6 @@ ORDER_ITEM = {
     "relationships": {"cart_item": {"data": {"type": "cart_item", "id": an_id}}},
 }
 EMPTY_PRICE = {"amount": 0, "currency": "", "formatted": "0"}
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
-def storefront() -> Api:
-    return shopper()
 
 
 def in_cart(made: Product, quantity: int = 1, **fields: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from tests.http import (
     FORMATTED,
     Api,
     a_moment,
-    administrator,
     an_id,
     assert_shape,
     shopper,
@@ -73,16 +72,6 @@ SEEN_BY_ITS_BUYER = {
         {"id": an_id, "type": "transaction", "transaction_type": str, "status": str, "amount": int}
     ],
 }
-
-
-@pytest.fixture
-def back_office() -> Api:
-    return administrator()
-
-
-@pytest.fixture
-def storefront() -> Api:
-    return shopper()
 
 
 def order_of(amount: int = 3000, stock: int = 3) -> Order:

@@ -22,7 +22,7 @@ from payments.models import Attempt, Gateway, Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import client_with, hidden, send, text
-from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, unpaid_order
 from tests.fake_gateway import OK
 
 pytestmark = pytest.mark.django_db
@@ -48,13 +48,6 @@ def numbers(of: Any) -> tuple[int, int, int]:
 def money(order: Order) -> tuple[int, int, int]:
     order.refresh_from_db()
     return order.captured, order.authorized, order.refunded
-
-
-def shipped_order(shirt: Any, quantity: int) -> Order:
-    order = paid_order({shirt: quantity})
-    orders.ship(order.pk, actor=MERCHANT)
-    order.refresh_from_db()
-    return order
 
 
 def paid_by_card(order: Order, **fields: Any) -> Payment:
@@ -88,7 +81,7 @@ def test_the_parcels_number_is_kept_with_the_order(admin_client):
 
 def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     shirt = product(10)
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
 
     asked = text(admin_client.get(action(order, "undo-ship")))
     response = send(admin_client, action(order, "undo-ship"), {"reason": "Still on the shelf"})
@@ -103,7 +96,7 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
 
 def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_client):
     shirt = product(10, sku="SHIRT")
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
     opened = text(admin_client.get(action(order, "undo-ship")))
     inventory.count(shirt.pk, 10, actor=MERCHANT)
 
@@ -119,7 +112,7 @@ def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_cl
 
 def test_t11_where_the_units_were_is_said_of_the_counts_that_were_seen(admin_client):
     shirt = product(10, sku="SHIRT")
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
     inventory.count(shirt.pk, 7, actor=MERCHANT)
     form = admin_client.get(action(order, "undo-ship")).context["form"]
     seen = form["seen"].value()
@@ -172,7 +165,7 @@ def test_an_ordinary_order_has_nothing_to_be_left_be(admin_client):
 
 def test_undo_ship_wants_a_reason(admin_client):
     shirt = product(10)
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
 
     response = send(admin_client, action(order, "undo-ship"), {"reason": " "})
 
@@ -181,7 +174,7 @@ def test_undo_ship_wants_a_reason(admin_client):
 
 
 def test_undo_ship_is_for_those_who_may():
-    order = shipped_order(product(10), 3)
+    order = shipped_order({product(10): 3})
     client = client_with("view_order", "change_order")
 
     assert "undo-ship" not in text(client.get(page(order)))
@@ -318,7 +311,7 @@ def test_a_refund_sent_twice_is_made_once(admin_client):
 
 def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
     shirt = product(10, price=1250, sku="SHIRT")
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
     line, payment = order.items.get(), order.payments.get()
     back = f"back_{line.pk.hex}"
 
@@ -339,7 +332,7 @@ def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
 
 
 def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
-    order = shipped_order(product(10, price=1250, sku="SHIRT"), 3)
+    order = shipped_order({product(10, price=1250, sku="SHIRT"): 3})
     line, payment = order.items.get(), order.payments.get()
     sent = {"amount": "1.00", "reason": "Did not fit", f"back_{line.pk.hex}": "1"}
 
@@ -355,7 +348,7 @@ def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
 @pytest.mark.parametrize("units", ["4", "-1", "half"])
 def test_no_more_is_put_back_than_left(admin_client, units):
     shirt = product(10, price=1250)
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
     line, payment = order.items.get(), order.payments.get()
     back = f"back_{line.pk.hex}"
 
@@ -415,7 +408,7 @@ def opened(client: Client, about: Order | Payment, name: str) -> Opened:
 
 def test_t11_two_people_give_money_back_for_one_returned_unit_and_it_is_given_once(admin_client):
     shirt = product(10, price=4000, sku="SHIRT")
-    order = shipped_order(shirt, 1)
+    order = shipped_order({shirt: 1})
     [line], [payment] = order.items.all(), order.payments.all()
     typed = {"amount": "40.00", "reason": "Returned", f"back_{line.pk.hex}": "1"}
     second_client = client_with("view_order", "refund_payment")
@@ -438,7 +431,7 @@ def test_t11_two_people_give_money_back_for_one_returned_unit_and_it_is_given_on
 @pytest.mark.parametrize("gone", ["amount", "reason", "back"])
 def test_t11_a_form_that_arrives_without_one_of_its_fields_does_nothing(admin_client, gone):
     shirt = product(10, price=4000, sku="SHIRT")
-    order = shipped_order(shirt, 1)
+    order = shipped_order({shirt: 1})
     [line], [payment] = order.items.all(), order.payments.all()
     form = opened(admin_client, payment, "refund")
     typed = {"amount": "40.00", "reason": "Returned", f"back_{line.pk.hex}": "1"}
@@ -451,7 +444,7 @@ def test_t11_a_form_that_arrives_without_one_of_its_fields_does_nothing(admin_cl
 
 
 def test_t11_a_form_shown_again_keeps_what_was_typed_and_can_be_sent(admin_client):
-    order = shipped_order(product(10, price=4000), 2)
+    order = shipped_order({product(10, price=4000): 2})
     payment = order.payments.get()
     first, second = [opened(admin_client, payment, "refund") for _ in range(2)]
 
@@ -505,7 +498,7 @@ def test_t11_nothing_is_done_with_a_payment_that_is_not_as_it_was_seen(admin_cli
 
 def test_t11_what_is_undone_is_the_shipment_that_was_seen(admin_client):
     shirt = product(10, price=1000)
-    order = shipped_order(shirt, 3)
+    order = shipped_order({shirt: 3})
     form = opened(admin_client, order, "undo-ship")
     payments.refund(order.pk, order.payments.get().pk, 500, actor=MERCHANT)
 
@@ -514,7 +507,7 @@ def test_t11_what_is_undone_is_the_shipment_that_was_seen(admin_client):
 
 
 def test_t11_a_shipment_is_not_undone_by_a_form_that_saw_an_earlier_one(admin_client):
-    order = shipped_order(product(10), 3)
+    order = shipped_order({product(10): 3})
     Order.objects.update(shipped_at=clock.now() - timedelta(days=1))
     form = opened(admin_client, order, "undo-ship")
     orders.undo_ship(order.pk, actor=MERCHANT, reason="Wrong parcel")
@@ -562,7 +555,7 @@ def test_t11_a_note_is_right_whatever_happened_to_the_order(admin_client):
 
 
 def test_t11_what_is_decided_under_the_lock_is_decided_on_what_was_seen(admin_client, monkeypatch):
-    order = shipped_order(product(10, price=4000), 1)
+    order = shipped_order({product(10, price=4000): 1})
     payment = order.payments.get()
     form = opened(admin_client, payment, "refund")
     refund = payments.refund

@@ -1,7 +1,5 @@
 """Orders in the admin as a list of work: its tabs, its search, and several orders at once."""
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
@@ -17,9 +15,11 @@ from tests.backoffice.pages import hidden, send, text
 from tests.factories import (
     BUYER,
     MERCHANT,
+    cancelled_order,
     filled_cart,
     paid_order,
     product,
+    shipped_order,
     stock_of,
     unpaid_order,
 )
@@ -33,18 +33,6 @@ def found(client: Client, **query: str) -> list[int]:
     return [order.number for order in client.get(ORDERS, query).context["cl"].result_list]
 
 
-def shipped_order(shirt: Any) -> Order:
-    order = paid_order({shirt: 1})
-    orders.ship(order.pk, actor=MERCHANT)
-    return order
-
-
-def cancelled_order(shirt: Any) -> Order:
-    order = unpaid_order({shirt: 1})
-    payments.cancel(order.pk, actor=MERCHANT)
-    return order
-
-
 # The tabs.
 
 
@@ -53,7 +41,7 @@ def test_the_list_opens_on_what_is_to_be_shipped_the_longest_waiting_first(admin
     first, second = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
     for order in (second, first):
         payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
-    shipped_order(shirt)
+    shipped_order({shirt: 1})
     unpaid_order({shirt: 1})
 
     assert found(admin_client) == [second.number, first.number]
@@ -64,8 +52,8 @@ def test_each_list_has_its_orders_and_no_others(admin_client):
     made = {
         "to-ship": paid_order({shirt: 1}),
         "unpaid": unpaid_order({shirt: 1}),
-        "shipped": shipped_order(shirt),
-        "cancelled": cancelled_order(shirt),
+        "shipped": shipped_order({shirt: 1}),
+        "cancelled": cancelled_order({shirt: 1}),
     }
 
     for name, order in made.items():
@@ -85,7 +73,7 @@ def test_what_was_refunded_as_a_whole_is_not_to_be_shipped(admin_client):
 
 
 def test_an_order_whose_ship_was_undone_is_to_be_shipped_again(admin_client):
-    order = shipped_order(product(9))
+    order = shipped_order({product(9): 1})
     orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake")
 
     assert found(admin_client) == [order.number]
@@ -105,8 +93,8 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
     def make() -> None:
         paid_order({shirt: 1})
         unpaid_order({shirt: 1})
-        shipped_order(shirt)
-        cancelled_order(shirt)
+        shipped_order({shirt: 1})
+        cancelled_order({shirt: 1})
         held = paid_order({shirt: 1})
         payments.cancel(held.pk, actor=MERCHANT)
 
@@ -163,7 +151,7 @@ def test_a_list_can_be_found_by_an_index_of_its_own(listed, index):
 
 def test_orders_are_filtered_by_their_three_states(admin_client):
     shirt = product(9)
-    unpaid, shipped = unpaid_order({shirt: 1}), shipped_order(shirt)
+    unpaid, shipped = unpaid_order({shirt: 1}), shipped_order({shirt: 1})
 
     assert found(admin_client, status__exact="incomplete") == [unpaid.number]
     assert found(admin_client, payment__exact="paid") == [shipped.number]
@@ -189,7 +177,7 @@ def test_orders_are_found_by_number_email_and_item_whatever_their_state(admin_cl
 
 
 def test_a_search_looks_at_all_orders_whatever_list_is_open(admin_client):
-    order = shipped_order(product(9))
+    order = shipped_order({product(9): 1})
 
     assert found(admin_client, list="unpaid", q=str(order.number)) == [order.number]
 
@@ -234,7 +222,7 @@ def test_a_filter_that_no_text_can_be_is_no_server_error(admin_client, name):
 
 def test_several_are_shipped_and_each_has_its_result(admin_client):
     shirt = product(20)
-    here, unpaid, gone = paid_order({shirt: 2}), unpaid_order({shirt: 1}), shipped_order(shirt)
+    here, unpaid, gone = paid_order({shirt: 2}), unpaid_order({shirt: 1}), shipped_order({shirt: 1})
     page = chosen(admin_client, "ship_selected", here, unpaid, gone)
 
     asked = text(admin_client.get(page))
@@ -325,7 +313,7 @@ def test_a_pick_list_sums_up_each_sku_and_slips_name_no_price(admin_client):
 @pytest.mark.parametrize("shipped", [True, False])
 def test_t25_an_order_in_any_state_prints_its_slip(admin_client, shipped):
     shirt = product(20, sku="SHIRT")
-    order = shipped_order(shirt) if shipped else unpaid_order({shirt: 1})
+    order = shipped_order({shirt: 1}) if shipped else unpaid_order({shirt: 1})
 
     offered = text(admin_client.get(f"{ORDERS}{order.pk}/change/"))
     printed = text(admin_client.get(f"{ORDERS}print/", {"order": order.pk}))
