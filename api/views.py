@@ -127,11 +127,12 @@ def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
     if packed.lower() != "identity":
         raise UnsupportedMediaType(f"A body is read as it is, and not packed by {packed}.")
     kind = (request.content_type or "")[:100]
+    if reads.fullmatch(kind):
+        return
     # Unless told otherwise, curl calls all it sends a form, and openapi-fetch JSON.
     reads_json = not reads.fullmatch(FORM)
     looks_like_json = request.body.lstrip()[:1] in (b"{", b"[")
-    is_miscalled = kind in {FORM, JSON} and looks_like_json == reads_json
-    if not reads.fullmatch(kind) and not is_miscalled:
+    if kind not in {FORM, JSON} or looks_like_json != reads_json:
         wanted = JSON if reads_json else FORM
         raise UnsupportedMediaType(f"A body is read here as {wanted}, and not as {kind}.")
 
