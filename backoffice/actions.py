@@ -20,6 +20,7 @@ from api.actors import Actor
 from api.errors import Refusal, Standing
 from api.idempotency import Answered, KeyInUse, KeyReused, require_new
 from backoffice.base import OnceForm, WholeForm, actor_of, is_missing
+from backoffice.missing import missing
 from orders.errors import InsufficientStock
 
 T = TypeVar("T")
@@ -310,10 +311,7 @@ class RowActionAdmin(ActionAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return missing
+            return missing(self, request, object_id)
         if not self.has_change_permission(request, row):
             raise PermissionDenied
         return self.confirm(action, self.row_case(request, row))

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from api.errors import Refusal
 from backoffice.actions import Action, Case, SeeingForm, written_standing
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
+from backoffice.missing import missing
 from backoffice.uploads import takes_files
 from inventory.models import CountFile, CountLine
 from inventory.services import counts
@@ -160,7 +161,7 @@ class CountFileAdmin(ReadOnlyAdmin):
     ) -> Any:
         file = self.get_object(request, object_id)
         if file is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing(self, request, object_id)
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, file):
             raise PermissionDenied
         shown = request.GET.get("show", "")

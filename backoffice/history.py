@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 
 from api.models import Change
+from backoffice.missing import missing
 
 ENTRIES_A_PAGE = 25
 # Of a value; the record has all of it.
@@ -127,10 +128,7 @@ class HistoryAdmin(ModelAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return missing
+            return missing(self, request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
         context = {

@@ -20,6 +20,7 @@ from unfold.paginator import InfinitePaginator
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ExportingAdmin, ReadOnlyAdmin, moment, uuid_of
+from backoffice.missing import missing
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
@@ -205,7 +206,7 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
     ) -> Any:
         order = self.get_object(request, object_id)
         if order is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing(self, request, object_id)
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, order):
             raise PermissionDenied
         payments = list(_with_attempts(order).order_by("created_at", "pk"))
@@ -256,7 +257,7 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
             raise PermissionDenied
         order = self.get_object(request, str(order_id))
         if order is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(order_id))
+            return missing(self, request, order_id)
         if not self.has_view_permission(request, order):
             raise PermissionDenied
         payment = _with_attempts(order).filter(pk=payment_id).first() if payment_id else None

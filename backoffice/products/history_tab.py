@@ -19,6 +19,7 @@ from api import clock
 from api.spreadsheets import csv_response
 from backoffice.base import PER_PAGE, is_number, moment, uuid_of
 from backoffice.history import history_of
+from backoffice.missing import missing
 from backoffice.products.forms import HistoryForm, MomentForm
 from backoffice.products.page import ProductPage, may_see_log, may_see_orders, named
 from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
@@ -48,7 +49,7 @@ class HistoryTab(ProductPage):
     def stock_history_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
         if product is None:
-            return self.missing(request, product_id)
+            return missing(self, request, product_id)
         _require_log_permission(request)
         stock = _stock(product)
         form, moment_form = _asked(request), MomentForm(request.GET)
@@ -71,7 +72,7 @@ class HistoryTab(ProductPage):
     def export_history_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponseBase:
         product = self.found(request, product_id)
         if product is None:
-            return self.missing(request, product_id)
+            return missing(self, request, product_id)
         _require_log_permission(request)
         entries = self._found_entries(_stock(product), _asked(request))
         # What is written while it is sent is written when the request, and its time zone, ended.

@@ -17,6 +17,7 @@ from django.utils import timezone
 from api import clock
 from backoffice.actions import carry_out, was_done_before
 from backoffice.base import actor_of, is_number, units
+from backoffice.missing import missing
 from backoffice.products.actions import STOP_MANAGING, ProductCase
 from backoffice.products.forms import COUNT, OperationForm, StartManagingForm
 from backoffice.products.holding import Holding, holding_of
@@ -62,7 +63,7 @@ class InventoryTab(ProductPage):
     def inventory_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
         if product is None:
-            return self.missing(request, product_id)
+            return missing(self, request, product_id)
         if request.method != "POST":
             return self._inventory_page(request, product)
         _require_stock_permission(request)
@@ -180,7 +181,7 @@ class InventoryTab(ProductPage):
     def stop_managing_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
         if product is None:
-            return self.missing(request, product_id)
+            return missing(self, request, product_id)
         _require_stock_permission(request)
         return self.confirm(
             STOP_MANAGING,

@@ -21,6 +21,7 @@ from api.codes import tidied
 from api.fields import storable
 from backoffice.base import EXPORT_ROWS, ExportingAdmin, actor_of, uuid_of
 from backoffice.history import NOTHING
+from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.forms import NewProductForm, ProductForm, with_prices
 from backoffice.products.history_tab import HistoryTab
@@ -270,10 +271,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
         if not self.has_delete_permission(request, product):
             raise PermissionDenied
         if product is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
-                request, self.opts, object_id
-            )
-            return missing
+            return missing(self, request, object_id)
         case = ProductCase(request, product)
         # What deleting is, is said even while it is refused.
         effects = ARCHIVE.effects(case)

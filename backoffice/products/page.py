@@ -36,12 +36,6 @@ class ProductPage(ActionAdmin, ServiceAdmin):
             raise PermissionDenied
         return product
 
-    def missing(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
-        response: HttpResponse = self._get_obj_does_not_exist_redirect(
-            request, self.opts, str(product_id)
-        )
-        return response
-
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

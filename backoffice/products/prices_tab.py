@@ -10,6 +10,7 @@ from django.urls import URLPattern
 
 from api.errors import Moved
 from backoffice.actions import carry_out
+from backoffice.missing import missing
 from backoffice.products.actions import ProductCase
 from backoffice.products.forms import PricesForm
 from backoffice.products.page import ProductPage
@@ -24,7 +25,7 @@ class PricesTab(ProductPage):
     def prices_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
         product = self.found(request, product_id)
         if product is None:
-            return self.missing(request, product_id)
+            return missing(self, request, product_id)
         may_change = self.has_change_permission(request, product)
         if request.method == "POST" and not may_change:
             raise PermissionDenied
