@@ -4,13 +4,11 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-from api import clock
+from api import clock, purging
 
 KEPT_FOR = timedelta(days=1)
 # Whoever looks into a failure needs the job that failed.
 FAILED_KEPT_FOR = timedelta(days=30)
-# Deleted together, so that no statement takes long.
-BATCH = 1_000
 
 _DELETE = """
 DELETE FROM procrastinate_jobs WHERE id = ANY(ARRAY(
@@ -36,5 +34,5 @@ def purge() -> int:
 
 def _delete(failed_before: datetime, ended_before: datetime) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_DELETE, [failed_before, ended_before, BATCH])
+        cursor.execute(_DELETE, [failed_before, ended_before, purging.BATCH])
         return int(cursor.rowcount)

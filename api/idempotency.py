@@ -21,7 +21,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import clock
+from api import clock, purging
 from api.authentication import caller_of
 from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, NotFound, Refusal, answer
 from api.ids import uuid7
@@ -336,4 +336,5 @@ def _errors_beside(response: Response) -> Sequence[Any]:
 
 def purge() -> int:
     """Delete the keys whose day is over and return how many there were."""
-    return IdempotencyKey.objects.filter(created_at__lt=clock.now() - KEPT_FOR).delete()[0]
+    old = IdempotencyKey.objects.filter(created_at__lt=clock.now() - KEPT_FOR)
+    return purging.purge(old.order_by("created_at"))

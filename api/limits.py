@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
 
+from api import purging
 from api.errors import TOO_MANY_REQUESTS, Refusal
 
 # Into how many blocks the permits of a period are divided.
@@ -185,13 +186,25 @@ def forget() -> None:
     _own, _shared = _OwnCounts(), _SharedCounts()
 
 
+_PURGE = """
+DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM api_callcount WHERE period < extract(epoch FROM now()) / %s - 1
+    LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
+
+
 def purge() -> int:
     """Delete the counts of periods that are over, and return how many there were."""
+    purged = 0
+    while deleted := _purge_some():
+        purged += deleted
+    return purged
+
+
+def _purge_some() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM api_callcount WHERE period < extract(epoch FROM now()) / %s - 1",
-            [settings.LIMIT_SECONDS],
-        )
+        cursor.execute(_PURGE, [settings.LIMIT_SECONDS, purging.BATCH])
         return int(cursor.rowcount)
 
 

@@ -9,7 +9,6 @@ from axes.utils import reset
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
@@ -17,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from api import limits
+from api import limits, purging
 from api.errors import Refusal
 
 # Where a password is compared, so that tries are counted before anything is hashed.
@@ -87,8 +86,8 @@ def end_sessions(person_id: int) -> None:
 
 def purge() -> None:
     """Forget sessions that are over, and wrong passwords that count no longer."""
-    SessionStore.clear_expired()
-    AccessAttempt.objects.filter(attempt_time__lt=_counted_since()).delete()
+    purging.purge(Session.objects.filter(expire_date__lt=timezone.now()))
+    purging.purge(AccessAttempt.objects.filter(attempt_time__lt=_counted_since()).order_by("pk"))
 
 
 def _counted_since() -> datetime:

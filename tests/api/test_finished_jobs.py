@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from api import finished_jobs
+from api import finished_jobs, purging
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ def test_t43_jobs_that_were_over_long_ago_are_deleted_and_no_others():
 
 
 def test_a_batch_after_the_other(monkeypatch):
-    monkeypatch.setattr(finished_jobs, "BATCH", 2)
+    monkeypatch.setattr(purging, "BATCH", 2)
     for _ in range(5):
         job("succeeded", 2)
 
