@@ -9,7 +9,7 @@ from django.contrib.messages.middleware import MessageMiddleware as DjangoMessag
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
@@ -25,7 +25,7 @@ from backoffice import logins, uploads
 
 
 class _ForPeople:
-    """Mixed into a Django middleware: on API paths, step aside."""
+    """Mixed into a Django middleware: on API paths, step aside. Hooks of views do so themselves."""
 
     get_response: Any
 
@@ -54,7 +54,7 @@ class UploadMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], *captured: Any
     ) -> HttpResponseBase | None:
-        if request.method == "POST" and request.path_info.startswith(ADMIN_PATH):
+        if request.method == "POST" and _has_forms_read(request, view):
             try:
                 uploads.require_allowed(request, view)
             except RequestDataTooBig:
@@ -62,7 +62,25 @@ class UploadMiddleware:
         return None
 
 
-class CsrfViewMiddleware(_ForPeople, DjangoCsrf): ...
+class CsrfViewMiddleware(_ForPeople, DjangoCsrf):
+    """Look for a token in forms, and read none where forms mean nothing."""
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        captured: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> HttpResponseForbidden | None:
+        if not _has_forms_read(request, view):
+            return None
+        answer: HttpResponseForbidden | None = super().process_view(request, view, captured, named)
+        return answer
+
+
+def _has_forms_read(request: HttpRequest, view: Callable[..., Any]) -> bool:
+    """Tell whether the token in a form is looked for, and so the form is read, before the view."""
+    return not (request.path_info.startswith(API_PATHS) or getattr(view, "csrf_exempt", False))
 
 
 class AuthenticationMiddleware(_ForPeople, DjangoAuthentication): ...

@@ -65,6 +65,18 @@ def test_t39_a_stranger_s_file_is_refused_before_it_is_written(nothing_is_writte
     assert nothing_is_written == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics", "/health/live", "/health/ready", "/v2/docs", "/v2/openapi.json"]
+)
+def test_t39_nor_is_one_written_that_is_sent_to_any_other_page(nothing_is_written, path):
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies["csrftoken"] = "x" * 32
+
+    for size in (100, LARGE):
+        assert 400 <= send_file(browser, path, size).status_code < 500
+    assert nothing_is_written == []
+
+
 def test_t39_so_is_the_file_of_who_may_not_count(nothing_is_written):
     viewer = browser("view_countfile", "view_stock")
 
