@@ -6,17 +6,14 @@ from json import JSONDecoder
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.contrib import admin
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import (
     Http404,
     HttpRequest,
-    HttpResponse,
     HttpResponseNotModified,
     JsonResponse,
 )
-from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
@@ -378,34 +375,17 @@ def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _error(BAD_REQUEST, "bad_request", "The request could not be processed.")
 
 
-def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if page := _page_for_people(request, 403, "This is not for you", _NOT_ALLOWED):
-        return page
+def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _error(FORBIDDEN, "forbidden", "This is not allowed.")
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if page := _page_for_people(request, 404, "Nothing here", _NOTHING_HERE):
-        return page
+def stale_form(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """Answer where Django finds that a form was not made for this browser or this login."""
+    return _error(FORBIDDEN, "stale_form", "This form is not, or no longer, of this login.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _error(NOT_FOUND, "not_found", "There is nothing at this address.")
-
-
-_NOT_ALLOWED = [
-    "Your role does not allow it, and nothing was changed.",
-    "Whoever owns the store can give you another role.",
-]
-_NOTHING_HERE = ["There is no such page, or what it was about is gone."]
-
-
-def _page_for_people(
-    request: HttpRequest, status: int, title: str, words: list[str]
-) -> HttpResponse | None:
-    """Answer somebody who has logged in to the admin with one of its pages."""
-    user = getattr(request, "user", None)
-    if user is None or not user.is_staff or not request.path_info.startswith("/admin/"):
-        return None
-    context = {**admin.site.each_context(request), "title": title, "words": words}
-    return render(request, "admin/refused.html", context, status=status)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:

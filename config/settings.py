@@ -140,6 +140,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "backoffice.middleware.RefusalMiddleware",
     "api.middleware.RequestMiddleware",
     "api.middleware.ContentPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -330,6 +331,7 @@ if not HOLDFAST_DEMO:
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
+CSRF_FAILURE_VIEW = "api.views.stale_form"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
 # A load balancer asks for health in plain http.
 SECURE_REDIRECT_EXEMPT = ["^health/"]

@@ -1,5 +1,6 @@
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from api.views import no_page
 from demo import shop
@@ -18,6 +19,7 @@ urlpatterns = [
     path("v2/", include("inventory.urls")),
     path("", include("api.urls")),
     path("", shop.page),
+    path("admin", RedirectView.as_view(url="/admin/")),
     # Django's redirect from a row to its page in a shop fails on a malformed id.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
     path("webhooks/<slug:slug>", webhook),
