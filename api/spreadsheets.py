@@ -12,10 +12,19 @@ from django.http import StreamingHttpResponse
 # apostrophe that prevents that is escaped itself, so that a file read again says what was written.
 _BEGINS = "[=+\\-@'\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]"
 # What may stand before it without being seen.
-_UNSEEN = r'[\s"\x00-\x1f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*'
+_UNSEEN = (
+    r'[\s"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f'
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U000e0000-\U000e0fff]"
+)
+# The same, up to where a cell begins anew: so each sign is looked at once, however many lines a
+# text has.
+_UNSEEN_IN_LINE = rf"(?:(?![\t\r\n]){_UNSEEN})"
 # A cell begins with its text and, for a spreadsheet that knows another separator than the comma and
 # so has other quotes, after that separator and after the end of a line.
-_ESCAPE = re.compile(rf"\A(?=[\t\r\n]|{_UNSEEN}{_BEGINS})|(?<=[;\t\r\n])(?={_UNSEEN}{_BEGINS})")
+_ESCAPE = re.compile(
+    rf"\A(?=[\t\r\n]|{_UNSEEN}*{_BEGINS})|(?<=[;\t\r\n])(?={_UNSEEN_IN_LINE}*{_BEGINS})"
+)
 _UNESCAPE = re.compile(_ESCAPE.pattern.replace("(?=", "'(?="))
 
 

@@ -51,7 +51,7 @@ WIDE = ["\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20A", "\ufe661", "\u22121"]
 
 
 @pytest.mark.parametrize(
-    "cell", [*FORMULAS, *WIDE, " =1+1", "\ufeff=1+1", "\u200b+1", '"=1+1', "\xa0\n@A"]
+    "cell", [*FORMULAS, *WIDE, " =1+1", "\ufeff=1+1", "\u200b+1", '"=1+1', "\xa0\n@A", "\u2066=1"]
 )
 def test_t28_what_could_be_a_formula_is_escaped_and_reads_the_same_again(cell):
     assert escaped(cell).startswith(f"'{cell[:1]}")
@@ -70,6 +70,13 @@ def test_t28_no_cell_begins_a_formula_where_another_separator_is_known(formula, 
     for delimiter in ";\t":
         for row in csv.reader(io.StringIO(written, newline=""), delimiter=delimiter):
             assert not any(cell.strip('" ').startswith(("=", "\uff1d")) for cell in row)
+
+
+def test_t28_a_text_of_many_lines_is_escaped_in_no_time():
+    text = "\n" * 200_000 + "x"
+
+    assert escaped(text) == f"'{text}"
+    assert unescaped(escaped(text)) == text
 
 
 def test_t28_every_text_is_quoted_and_every_number_is_none():
