@@ -3,7 +3,9 @@
 import unicodedata
 
 # What fills a cell or joins letters and is not seen, although Unicode calls it a letter or a mark.
-_UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_UNSEEN_LETTERS = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+)
 # The lengths of EAN-8, UPC-A, EAN-13 and GTIN-14, which are one number with more or fewer zeros.
 _GTIN_LENGTHS = (8, 12, 13, 14)
 

@@ -34,6 +34,7 @@ def test_t25_what_is_around_a_code_and_not_of_it_goes(written, kept):
         ("\u2009", "thin space (U+2009)"),
         ("\u2028", "line separator (U+2028)"),
         ("\u3164", "hangul filler (U+3164)"),
+        ("\u180b", "mongolian free variation selector one (U+180B)"),
         ("\ufe0f", "variation selector-16 (U+FE0F)"),
         ("\t", "a control character (U+0009)"),
     ],
