@@ -1,6 +1,7 @@
 """What every page for people shares."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -217,6 +218,12 @@ class WholeForm(forms.BaseForm):
         if name.startswith("_") or name == CSRF_FIELD or name in self.beside:
             return False
         return name.removeprefix("initial-") not in self.fields
+
+
+class WholeNumberField(forms.IntegerField):
+    """A whole number without a point in it: for many people 12.000 is twelve thousand, not 12."""
+
+    re_decimal = re.compile(r"(?!)")
 
 
 def is_missing(form: forms.BaseForm, name: str) -> bool:

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from api import store
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
-from backoffice.base import ServiceAdmin, actor_of
+from backoffice.base import ServiceAdmin, WholeNumberField, actor_of
 from backoffice.history import NOTHING
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location
@@ -98,14 +98,14 @@ class StoreSettingsForm(forms.ModelForm):
         widget=UnfoldAdminSelectWidget,
         help_text="For prices and carts that name none. Others are made under Currencies.",
     )
-    cart_expiry_days = forms.IntegerField(
+    cart_expiry_days = WholeNumberField(
         label="Carts are kept for (days)",
         min_value=1,
         max_value=CART_EXPIRY_DAYS_MAX,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="After their last change.",
     )
-    unpaid_order_expiry_hours = forms.IntegerField(
+    unpaid_order_expiry_hours = WholeNumberField(
         label="Unpaid orders are cancelled after (hours)",
         min_value=0,
         max_value=ORDER_EXPIRY_HOURS_MAX,
@@ -113,14 +113,14 @@ class StoreSettingsForm(forms.ModelForm):
         help_text="0: never; 336 are 14 days. What a cancelled order holds becomes available "
         "again.",
     )
-    partly_paid_order_expiry_hours = forms.IntegerField(
+    partly_paid_order_expiry_hours = WholeNumberField(
         label="Partly paid orders are cancelled after (hours)",
         min_value=0,
         max_value=ORDER_EXPIRY_HOURS_MAX,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="0: never. What was captured stays with you until it is refunded.",
     )
-    page_length = forms.IntegerField(
+    page_length = WholeNumberField(
         min_value=1,
         max_value=PAGE_LENGTH_MAX,
         widget=UnfoldAdminIntegerFieldWidget,
@@ -134,6 +134,7 @@ class StoreSettingsForm(forms.ModelForm):
             *("unpaid_order_expiry_hours", "partly_paid_order_expiry_hours"),
             *("custom_items_by_shoppers", "defer_inventory_check", "page_length"),
         ]
+        field_classes = {"low_stock_threshold": WholeNumberField}
         labels = {
             "custom_items_by_shoppers": "Shoppers may add custom items",
             "defer_inventory_check": "Check stock at checkout only",

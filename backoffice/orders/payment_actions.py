@@ -13,7 +13,7 @@ from unfold.widgets import (
 
 from api import clock
 from backoffice.actions import Action, ActionForm
-from backoffice.base import units
+from backoffice.base import WholeNumberField, units
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem
@@ -146,7 +146,7 @@ class RefundForm(ActionForm):
         self.lines = {f"back_{item.pk.hex}": item for item in _gone(case.order)}
         for name, item in self.lines.items():
             left = item.shipped - item.returned
-            self.fields[name] = forms.IntegerField(
+            self.fields[name] = WholeNumberField(
                 label=f"Put back of {item.sku}",
                 help_text=f"{item.name}: of the {units(left)} that left, how many came back and "
                 "can be sold again.",

@@ -21,7 +21,7 @@ from api import clock, store
 from api.codes import fault_of, tidied
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
-from backoffice.base import EditForm, OnceForm, WholeForm
+from backoffice.base import EditForm, OnceForm, WholeForm, WholeNumberField
 from inventory.models import Action, Currency, Product
 from inventory.services import codes
 
@@ -110,6 +110,7 @@ class ProductForm(forms.ModelForm):
             "image_url",
             "low_stock_threshold",
         ]
+        field_classes = {"low_stock_threshold": WholeNumberField}
         labels = {"image_url": "Image URL", "sku": "SKU"}
         help_texts = {
             "slug": "Part of the product's address. Made from the name if left empty.",
@@ -187,7 +188,7 @@ class NewProductForm(WholeForm, ProductForm):
         widget=UnfoldBooleanSwitchWidget,
         help_text="Off: it never runs out, and nothing is counted or logged.",
     )
-    initial_stock = forms.IntegerField(
+    initial_stock = WholeNumberField(
         required=False,
         initial=0,
         min_value=0,
@@ -288,7 +289,7 @@ class OperationForm(OnceForm):
     action = forms.ChoiceField(
         choices=[*Action.choices, (COUNT, "Count")], widget=forms.HiddenInput
     )
-    quantity = forms.IntegerField(
+    quantity = WholeNumberField(
         min_value=0,
         max_value=UNITS_MAX,
         widget=UnfoldAdminIntegerFieldWidget(
@@ -303,7 +304,7 @@ class OperationForm(OnceForm):
     )
     counted_at = MomentField()
     # The number of the last entry of the log that this form was made after.
-    seen = forms.IntegerField(
+    seen = WholeNumberField(
         required=False, min_value=0, max_value=BIGINT_MAX, widget=forms.HiddenInput
     )
     confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
@@ -357,7 +358,7 @@ class OperationForm(OnceForm):
 class StartManagingForm(ActionForm):
     beside = ("action",)
 
-    quantity = forms.IntegerField(
+    quantity = WholeNumberField(
         label="Units that are there now",
         min_value=0,
         max_value=UNITS_MAX,

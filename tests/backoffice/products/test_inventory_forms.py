@@ -55,6 +55,16 @@ def test_the_tab_says_how_the_total_is_made_up(admin_client):
     assert "Total 50 = Available 38 + Allocated 12 (orders 9, set aside 3)" in text(response)
 
 
+@pytest.mark.parametrize("written", ["12.000", "12.", "12,000"])
+def test_t05_a_point_does_not_make_twelve_of_twelve_thousand(admin_client, written):
+    shirt = product(12_000)
+
+    response = move(admin_client, shirt, "count", written)
+
+    assert "Enter a whole number." in text(response)
+    assert numbers(shirt)[0] == 12_000
+
+
 @pytest.mark.parametrize(
     ("action", "after"),
     [
