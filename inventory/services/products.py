@@ -178,7 +178,7 @@ def start_managing(
         if not stock.managed:
             _begin_anew(stock, quantity, actor)
         elif quantity:
-            _increment_initially(stock, quantity, actor)
+            _count_initially(stock, quantity, actor)
 
 
 @in_transaction
@@ -237,14 +237,21 @@ def _set_managed(stock: Stock, managed: bool) -> None:
 
 
 def _begin_anew(stock: Stock, quantity: int, actor: Actor) -> None:
-    """Manage stock that was not, beginning with these units, which are a count of what is there.
+    """Manage stock that was not, beginning with these units.
 
-    What happened on the shelf before is not known: no older count and no reversal adds to it.
+    What happened on the shelf before is not known: no older count and no reversal adds to it, even
+    if the units turn out to be wrong and are undone.
     """
     _set_managed(stock, True)
-    moment = next_moment(stock)
+    evidence.keep([evidence.of(stock, 0, next_moment(stock), 0, actor=actor)])
     if quantity:
-        _increment_initially(stock, quantity, actor, moment)
+        _count_initially(stock, quantity, actor)
+
+
+def _count_initially(stock: Stock, quantity: int, actor: Actor) -> None:
+    """Begin with units that are there already: a count, to which no older one adds anything."""
+    moment = next_moment(stock)
+    _increment_initially(stock, quantity, actor, moment)
     evidence.keep([evidence.of(stock, quantity, moment, quantity, actor=actor)])
 
 

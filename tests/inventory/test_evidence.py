@@ -491,6 +491,27 @@ def test_t01_no_sheet_from_before_adds_to_units_that_stock_began_anew_with(count
     assert total(made) == 15
 
 
+@BOTH
+def test_t01_no_sheet_from_before_adds_to_what_is_left_of_a_wrong_beginning(count):
+    made = product(20)
+    moment = clock.now()
+    _not_managed_for_a_while(made, 15)
+    inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
+
+    assert LATER in count(made, 22, moment)
+    assert total(made) == 0
+
+
+@BOTH
+def test_t01_no_sheet_from_before_adds_to_the_units_of_a_first_stock(count):
+    made = product()
+    moment = clock.now()
+    products.start_managing(made.pk, 20, actor=MERCHANT)
+
+    assert LATER in count(made, 20, moment)
+    assert total(made) == 20
+
+
 def test_t01_what_is_taken_back_changes_nothing_of_units_that_stock_began_anew_with():
     made = product(20)
     file = applied_as_it_is(f"sku,change\n{made.sku},5\n")
@@ -513,4 +534,4 @@ def test_a_wrong_number_that_stock_began_anew_with_can_be_undone():
 
     inventory.undo(made.pk, stock_of(made).sequence, actor=MERCHANT)
 
-    assert (total(made), evidence_of(made)) == (0, [])
+    assert (total(made), evidence_of(made)) == (0, [(0, 0)])
