@@ -149,8 +149,12 @@ def _named_by_barcode(products: Sequence[Spelled]) -> Named:
 def _named_by_both(of_sku: Sequence[Spelled], of_barcode: Sequence[Spelled] | None) -> Named:
     """Compare the product of a sku with those of its barcode, if one was given: None if not."""
     if not of_sku:
-        others = f" The barcode is that of {_skus(of_barcode)}." if of_barcode else ""
-        return Named(error=f"No product has this sku.{others}")
+        if not of_barcode:
+            return Named(error="No product has this sku.")
+        error = f"No product has this sku. The barcode is that of {_skus(of_barcode)}."
+        if len(of_barcode) > 1:
+            return Named(error=error)
+        return Named(of_barcode[0].id, of_barcode[0].made_at, error)
     if len(of_sku) > 1:
         return Named(
             error=f"{len(of_sku)} products have this sku in other spellings: write it as one of "

@@ -22,6 +22,7 @@ from procrastinate.contrib.django import app
 from api import clock
 from api.actors import Actor
 from api.errors import Standing, require_as_seen
+from api.fields import UNITS_MAX
 from api.idempotency import Key, claim
 from api.transactions import Stale, in_transaction
 from inventory.errors import (
@@ -470,7 +471,8 @@ def _work_out(
         change = 0
         if not line.error and stock and line.units is not None:
             then = totals.get(line.number)
-            line.total_before = then.total if then else _total(stock)
+            # What was taken back may add to a moment at which there was the most already.
+            line.total_before = min(then.total if then else _total(stock), UNITS_MAX)
             line.change = change = line.units - (then.total if then else 0)
             if change and then and then.refusal:
                 line.error = str(then.refusal)

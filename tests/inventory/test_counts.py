@@ -14,6 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from api.actors import Actor
+from api.fields import UNITS_MAX
 from inventory import jobs
 from inventory.errors import CountFileNotReady, LinesMarked
 from inventory.models import (
@@ -27,8 +28,9 @@ from inventory.models import (
 )
 from inventory.services import counts, products
 from inventory.services import stock as inventory
+from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
 
 CLERK = Actor("user", "9", "jonas")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -186,12 +188,21 @@ def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch
             ]
             * 2,
         ),
+        # Nor does a sku that nothing has, beside its barcode.
+        (
+            ["A,12", "AA,13,4006381333931"],
+            [
+                "Lines 2 and 3 count the same product, together 25: write what there is in all "
+                "into one line."
+            ]
+            * 2,
+        ),
         # Without a count nothing is said.
         (["A,12", "A,"], [""]),
     ],
 )
 def test_lines_that_repeat_a_product_say_which_they_are(lines, errors):
-    product(10, sku="A")
+    product(10, sku="A", barcode="4006381333931")
 
     file = checked("sku,count,barcode\n" + "\n".join(lines))
 
@@ -205,15 +216,16 @@ def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
     product(10, sku="C", barcode="77")
     product(10, sku="D", barcode="77")
     product(10, sku="E")
+    product(10, sku="F", barcode="78")
 
     file = applied(
-        "sku,barcode,count\n42,4006381333931,49\n43,4006381333931,1\nE,4006381333932,1\n"
+        "sku,barcode,count\n42,4006381333931,49\n43,78,1\nE,4006381333932,1\n"
         "42,77,1\n0042,4006381333931,11\nD,77,12\n"
     )
 
     assert errors_of(file) == {
         2: "The barcode is that of 0042, and not of 42: correct one of the two, or leave it empty.",
-        3: "No product has this sku. The barcode is that of 0042.",
+        3: "No product has this sku. The barcode is that of F.",
         4: "No product has this barcode: correct it, or leave it empty.",
         5: "The barcode is that of C and 1 more, and not of 42: correct one of the two, or leave "
         "it empty.",
@@ -402,6 +414,19 @@ def test_a_product_that_is_managed_no_longer_is_left_alone():
     worked(file)
 
     assert errors_of(file) == {2: "The stock of this product is not managed."}
+
+
+def test_a_past_moment_at_which_there_were_more_units_than_can_be_is_no_obstacle(ticking):
+    made = product(3, sku="A")
+    order = shipped_order({made: 3})
+    inventory.record(made.pk, Action.INCREMENT, UNITS_MAX, actor=MERCHANT)
+    moment = clock.now()
+    inventory.record(made.pk, Action.DECREMENT, UNITS_MAX, actor=MERCHANT)
+    orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+
+    file = checked(f"sku,count,counted_at\nA,5,{moment.isoformat()}\n")
+
+    assert "fewer, but only 0 of 3 are available" in errors_of(file)[2]
 
 
 def test_more_units_than_a_product_can_hold_are_refused():
