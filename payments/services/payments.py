@@ -104,7 +104,7 @@ def pay(
 ) -> Payment:
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
-    If nothing is left but for payments that only wait for their buyer, it takes their place.
+    Where only payments that wait for their buyer leave no room for it, it takes their place.
     Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, TooManyPayments, AmountRefused,
     OrderNotPayable, RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could
     never charge, or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
@@ -121,7 +121,7 @@ def pay(
     )
     try:
         payment = begin_it()
-    except RestIsPending:
+    except (RestIsPending, AmountRefused):
         given_up = waiting.give_up(
             _in_the_way(order_id, request), why=GIVEN_UP_FOR_ANOTHER, actor=actor
         )
@@ -217,7 +217,7 @@ def _require_chargeable(payment: Payment) -> None:
 def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> Sequence[Payment]:
     """Take up whom to give up for a payment, and refuse one that would come to nothing then."""
     order = Order.objects.lock(order_id)
-    chosen = waiting.in_the_way(order, request.amount) if not order.payable else []
+    chosen = waiting.in_the_way(order, request.amount)
     if chosen and request.gateway not in gateways.ASKING_NOBODY:
         amount = request.amount or sum(payment.amount for payment in chosen)
         _require_chargeable(_made(order, request, amount))

@@ -46,8 +46,12 @@ def waiting_of(order: Order) -> list[Payment]:
 def in_the_way(order: Order, amount: int | None) -> list[Payment]:
     """Choose the fewest that have to be given up for a payment of so much, or of all that is left.
 
-    One of that very amount is taken for the same buyer's. None if that would not suffice.
+    One of that very amount is taken for the same buyer's. None if nobody is in the way, or if that
+    would not suffice.
     """
+    room = order.payable
+    if room and (amount is None or amount <= room):
+        return []
     waiting = waiting_of(order)[::-1]
     if amount is None:
         return waiting
@@ -55,9 +59,10 @@ def in_the_way(order: Order, amount: int | None) -> list[Payment]:
         return same[:1]
     chosen: list[Payment] = []
     for payment in waiting:
-        if sum(each.amount for each in chosen) < amount:
+        if room < amount:
             chosen.append(payment)
-    return chosen if 0 < amount <= sum(each.amount for each in chosen) else []
+            room += payment.amount
+    return chosen if 0 < amount <= room else []
 
 
 def take_up(payments: Sequence[Payment]) -> Sequence[Payment]:

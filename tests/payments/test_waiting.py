@@ -11,6 +11,7 @@ from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWa
 from orders.models import Order
 from payments import gateways
 from payments.errors import (
+    AmountRefused,
     NotVoidable,
     OrderNotPayable,
     PaymentDeclined,
@@ -303,6 +304,31 @@ def test_while_something_is_left_to_pay_nobody_is_given_up(gateway, given_up, or
     assert rest.amount == 600
     assert given_up == []
     assert money(order) == {"captured": 600, "pending": 400, "attempts_open": 1}
+
+
+@pytest.mark.parametrize("amount", [700, 800, 1000])
+def test_t13_a_part_that_waits_is_in_the_way_of_what_does_not_fit_beside_it(
+    gateway, shirt, order, amount
+):
+    """A first part is tried with another card, or another card is to pay for all of it."""
+    waiting_payment(gateway, order, 700)
+
+    assert pay(order, amount).amount == amount
+
+    assert statuses(order) == ["failed", "complete"]
+    assert money(order) == {"captured": amount}
+    assert numbers(shirt) == (10, 9, 1)
+
+
+@pytest.mark.parametrize("amount", [1001, 0, -1])
+def test_nobody_is_given_up_for_what_is_no_amount_of_the_order(gateway, given_up, order, amount):
+    waiting_payment(gateway, order, 700)
+
+    with pytest.raises(AmountRefused):
+        pay(order, amount)
+
+    assert given_up == []
+    assert statuses(order) == ["pending"]
 
 
 def test_a_part_that_waits_is_given_up_beside_one_that_does_not(gateway, order):
