@@ -172,6 +172,7 @@ schema.describe(
             errors.NotForSale,
             errors.CustomItemIsAProduct,
             errors.CurrencyDiffers,
+            CurrencyUnknown,
             errors.TotalChanged,
             errors.TotalTooLarge,
             errors.TooManyUnpaidOrders,

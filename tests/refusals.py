@@ -106,7 +106,11 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_ambiguous": MERCHANT,
     "currency_is_default": MERCHANT,
     "currency_not_enabled": MERCHANT,
-    "currency_unknown": "Offer the currencies of `GET /v2/currencies` only.",
+    "currency_unknown": (
+        "The store has no such currency enabled. At a checkout: it was disabled since the cart was "
+        "begun.",
+        "Offer the currencies of `GET /v2/currencies` only, and begin a new cart in one of them.",
+    ),
     "gateway_not_enabled": "Offer another gateway.",
     "gateway_not_configured": MERCHANT,
     "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",

@@ -16,8 +16,8 @@ from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
-from inventory.errors import StockTooLow
-from inventory.services import codes, log
+from inventory.errors import CurrencyUnknown, StockTooLow
+from inventory.services import codes, currencies, log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
 from orders.errors import (
@@ -77,7 +77,7 @@ def checkout(
     money; none is kept as it stands.
 
     Raises: CartEmpty, NotForSale, CustomItemIsAProduct, InsufficientStock, CurrencyDiffers,
-    TotalChanged, TotalTooLarge, TooManyUnpaidOrders.
+    CurrencyUnknown, TotalChanged, TotalTooLarge, TooManyUnpaidOrders.
     """
     order_id = order_id or uuid7()
     claim(key, order_id)
@@ -89,6 +89,7 @@ def checkout(
         raise CartEmpty
     if currency and currency != cart.currency_id:
         raise CurrencyDiffers
+    _require_enabled(cart.currency_id)
     _require_for_sale(lines)
     _require_no_product_named(lines)
     total = sum(line.value for line in lines)
@@ -132,6 +133,12 @@ def _next_number(cart_id: str, placed_from: str, now: datetime) -> int:
     ):
         raise TooManyUnpaidOrders
     return numbered.number
+
+
+def _require_enabled(currency: str) -> None:
+    """A cart may be older than the decision to sell no more in its currency."""
+    if not currencies.by_code()[currency].enabled:
+        raise CurrencyUnknown(f"The store no longer sells in {currency}. Begin a new cart.")
 
 
 def _require_for_sale(lines: Sequence[CartLine]) -> None:

@@ -5,9 +5,9 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from api import clock
-from inventory.errors import StockNotFound, UnitsAllocated
+from inventory.errors import CurrencyUnknown, StockNotFound, UnitsAllocated
 from inventory.models import Product, StockTransaction
-from inventory.services import products
+from inventory.services import currencies, products
 from inventory.services.products import Money
 from orders.errors import (
     CartEmpty,
@@ -168,6 +168,21 @@ def test_another_currency_than_the_carts_is_refused_at_checkout():
 
     order, _ = orders.checkout(cart_id, BUYER, currency="USD")
     assert order.currency_id == "USD"
+
+
+def test_t14_a_cart_in_a_currency_that_is_disabled_since_is_not_checked_out(euro):
+    item = product(stock=10, prices=[Money("EUR", 1300), Money("USD", 1500)])
+    cart_id = filled_cart({item: 1}, currency="EUR")
+    ordered, _ = orders.checkout(cart_id, BUYER)
+    currencies.change(euro.pk, enabled=False, actor=MERCHANT)
+
+    with pytest.raises(CurrencyUnknown, match="no longer sells in EUR"):
+        orders.checkout(cart_id, BUYER)
+
+    # What was ordered before keeps its price, as it does whatever becomes of a price.
+    payments.pay(ordered.pk, PaymentRequest("manual"), actor=MERCHANT)
+    currencies.change(euro.pk, enabled=True, actor=MERCHANT)
+    assert orders.checkout(cart_id, BUYER)[0].total == 1300
 
 
 def test_an_order_is_worth_at_most_9007199254740991():
