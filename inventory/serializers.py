@@ -131,7 +131,8 @@ _OF_A_LOCATION = frozenset({"attributes", "location"})
 
 
 class StockBody(PublishedBody):
-    not_supported = _OF_A_LOCATION
+    # A movement has an address of its own: its quantity is no first stock.
+    not_supported = _OF_A_LOCATION | {"action"}
 
     quantity = Quantity(min_value=0)
 

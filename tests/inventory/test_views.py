@@ -357,6 +357,16 @@ def test_t34_stock_moves_nowhere_but_where_the_call_says(back_office, more, code
     assert back_office.post(path, same).status_code == 200
 
 
+def test_a_movement_sent_to_the_address_of_the_stock_is_no_first_stock(back_office):
+    mug = product()
+
+    answer = back_office.post(f"/v2/inventories/{mug.pk}", {"action": "decrement", "quantity": 1})
+
+    [error] = answer.json()["errors"]
+    assert (error["code"], error["source"]) == ("not_supported", "data.action")
+    assert stock_of(mug).total == 0
+
+
 @pytest.mark.parametrize("units", [0, 9])
 def test_t34_a_change_of_a_product_does_not_pass_over_its_stock(back_office, units):
     mug = product(stock=5)
