@@ -3,7 +3,10 @@
 docs/operations.md lists their ids. The web server does not start while one of the errors stands.
 """
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,9 +14,21 @@ from django.core.checks import CheckMessage, Error, Warning, register, run_check
 
 TAG = "holdfast"
 LEAST_KEY_BYTES = 32
-# Of 32 characters by chance, even if they are all digits, more are different.
-LEAST_KEY_CHARACTERS = 6
-LEAST_PASSWORD_CHARACTERS = 8
+# How many pairs of neighbours a key must have that differ from each other and do not count up or
+# down. Of 32 characters by chance, even if they are all digits, more are like that.
+LEAST_KEY_PAIRS = 12
+LEAST_PASSWORD_CHARACTERS, LEAST_PASSWORD_PAIRS = 8, 3
+
+# What people write who mean to set a key later. By chance no key has one of these in it.
+_PLACEHOLDERS = (
+    *("changeme", "changethis", "replace", "placeholder", "insert", "default", "example"),
+    *("secret", "password", "passphrase", "insecure", "unsafe", "random", "something", "django"),
+    *("holdfast", "letmein", "welcome", "qwerty", "azerty", "asdfgh", "iloveyou", "monkey"),
+    *("production", "development", "testing", "token", "yourkey", "mykey", "correcthorse"),
+    *("deadbeef", "cafebabe", "loremipsum", "quickbrown", "administrator", "thisis"),
+)
+# Letters as which people write digits and signs.
+_LETTERS = str.maketrans("013457@$", "oleastas")
 
 _MAKE_ONE = "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(48))'`."
 
@@ -52,22 +67,41 @@ def _fault(key: str) -> str:
     """Return what makes it easy to guess a key."""
     if any(published in key for published in settings.DEMO_KEYS.values()):
         return "is the demo's, which is public"
-    if len(key.encode()) < LEAST_KEY_BYTES:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return "is no text in UTF-8"
+    if length < LEAST_KEY_BYTES:
         return f"is shorter than {LEAST_KEY_BYTES} bytes"
-    if len(set(key)) < LEAST_KEY_CHARACTERS:
-        return "repeats the same few characters"
-    if key.startswith("django-insecure-"):
-        return "is one of those that Django makes for trying things out"
+    if _has_placeholder(key):
+        return "has a word in it that many have in theirs"
+    if len(_unforeseen(key)) < LEAST_KEY_PAIRS:
+        return "repeats the same few characters, or counts"
     return ""
+
+
+def _has_placeholder(key: str) -> bool:
+    bare = "".join(filter(str.isalnum, key.translate(_LETTERS))).lower()
+    return any(word in bare for word in _PLACEHOLDERS)
+
+
+def _unforeseen(key: str) -> set[str]:
+    """Return the pairs of neighbours that neither repeat nor count up or down."""
+    return {a + b for a, b in pairwise(key) if abs(ord(a) - ord(b)) > 1}
 
 
 @register(TAG, deploy=True)
 def keys_differ(**options: Any) -> Iterator[CheckMessage]:
-    keys = [settings.SECRET_KEY, *settings.TOKEN_KEYS.values(), settings.METRICS_TOKEN]
+    keys = [
+        *(settings.SECRET_KEY, *settings.TOKEN_KEYS.values(), settings.METRICS_TOKEN),
+        *(settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET),
+        *(settings.STRIPE_PUBLISHABLE_KEY, settings.DATABASES["default"]["PASSWORD"]),
+    ]
     set_ones = [key for key in keys if key]
     if len(set(set_ones)) < len(set_ones):
         yield Error(
-            "SECRET_KEY, the keys for tokens and METRICS_TOKEN are not all different.",
+            "SECRET_KEY, the keys for tokens, METRICS_TOKEN, Stripe's keys and the password of the "
+            "database are not all different.",
             hint="Whoever learns one of them must not have the others: give each a value of its "
             "own.",
             id="holdfast.E004",
@@ -91,6 +125,30 @@ def _covers_strangers(name: str) -> bool:
     host = name.rpartition("://")[2].lower()
     is_wildcard = host.startswith((".", "*"))
     return host == "null" or (is_wildcard and "." not in host.partition(":")[0].strip("*."))
+
+
+_HOST = re.compile(r"\.?[a-z0-9-]+[a-z0-9.-]*|\[[a-f0-9:.]+\]")
+
+
+@register(TAG, deploy=True)
+def hosts_are_hosts(**options: Any) -> Iterator[CheckMessage]:
+    for name in settings.ALLOWED_HOSTS:
+        if name != "*" and not _HOST.fullmatch(name.lower()):
+            yield Warning(
+                f"ALLOWED_HOSTS has {name!r}, under which no call ever comes.",
+                hint="Name hosts alone, without https://, port and path.",
+                id="holdfast.W005",
+            )
+
+
+@register(TAG, deploy=True)
+def static_files_are_there(**options: Any) -> Iterator[CheckMessage]:
+    if settings.STATIC_ROOT and not Path(settings.STATIC_ROOT).is_dir():
+        yield Warning(
+            f"STATIC_ROOT names no folder: {settings.STATIC_ROOT}. Pages have no styles.",
+            hint="Run `manage.py collectstatic`, or leave STATIC_ROOT out.",
+            id="holdfast.W007",
+        )
 
 
 @register(TAG, deploy=True)
@@ -122,15 +180,43 @@ def money_is_real(**options: Any) -> Iterator[CheckMessage]:
 
 
 @register(TAG, deploy=True)
-def passwords_are_strong(**options: Any) -> Iterator[CheckMessage]:
-    if settings.METRICS_TOKEN and _fault(settings.METRICS_TOKEN):
-        yield Warning(
-            f"METRICS_TOKEN {_fault(settings.METRICS_TOKEN)}.", hint=_MAKE_ONE, id="holdfast.W003"
+def what_buyers_see_is_public(**options: Any) -> Iterator[CheckMessage]:
+    """Stripe's keys look alike, and one of them is handed to everybody who pays."""
+    shown, secret = settings.STRIPE_PUBLISHABLE_KEY, settings.STRIPE_SECRET_KEY
+    if shown and not shown.startswith("pk_"):
+        yield Error(
+            "STRIPE_PUBLISHABLE_KEY is none (pk_…), and storefronts hand it to every buyer.",
+            hint="Set Stripe's publishable key there.",
+            id="holdfast.E009",
         )
+    if (
+        bool(shown) != bool(secret)
+        or (secret and not secret.startswith(("sk_", "rk_")))
+        or (secret and shown and secret.split("_")[1:2] != shown.split("_")[1:2])
+    ):
+        yield Warning(
+            "STRIPE_SECRET_KEY (sk_… or rk_…) and STRIPE_PUBLISHABLE_KEY (pk_…) do not belong "
+            "together: nobody can pay with Stripe.",
+            hint="Set both, of the same mode, or neither.",
+            id="holdfast.W006",
+        )
+
+
+@register(TAG, deploy=True)
+def passwords_are_strong(**options: Any) -> Iterator[CheckMessage]:
+    for name in ("METRICS_TOKEN", "STRIPE_WEBHOOK_SECRET"):
+        key = getattr(settings, name)
+        if key and (fault := _fault(key)):
+            yield Warning(f"{name} {fault}.", hint=_MAKE_ONE, id="holdfast.W003")
     database = settings.DATABASES["default"]
-    password = database["PASSWORD"]
-    is_guessable = password in {database["USER"], database["NAME"], "password", "postgres"}
-    if password and (is_guessable or len(password) < LEAST_PASSWORD_CHARACTERS):
+    password = database["PASSWORD"] or ""
+    is_guessable = password in {database["USER"], database["NAME"]} or _has_placeholder(password)
+    if password and (
+        is_guessable
+        or "postgres" in password.lower()
+        or len(password) < LEAST_PASSWORD_CHARACTERS
+        or len(_unforeseen(password)) < LEAST_PASSWORD_PAIRS
+    ):
         yield Warning(
             "The database's password in DATABASE_URL is easy to guess.",
             hint="Give the role a long random one.",

@@ -1,19 +1,26 @@
 """Every setting, read once from the environment. Importing this module starts nothing."""
 
 import ipaddress
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 import structlog
 from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env
+from environs import Env, ValidationError, validate
 
 from config.logs import shortened
 
 env = Env()
+# What values may be. Beyond that, some numbers cannot be reckoned with.
+_NOT_NEGATIVE = validate.Range(min=0, max=10**9)
+_ONE_OR_MORE = validate.Range(min=1, max=10**9)
+_TIME = validate.Range(min=1, max=10_000)
+_LEVEL = validate.OneOf(["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"])
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Set by `make run` and the commands for developers only. It allows the embedded database, the
@@ -45,7 +52,8 @@ def _token_keys(pairs: list[str]) -> dict[str, str]:
 SECRET_KEY = _secret("SECRET_KEY")
 # Access tokens are signed with keys of their own: "kid:secret,kid:secret". The first key signs, all
 # of them verify, so that a key can be replaced while its tokens live.
-TOKEN_KEYS = _token_keys(env.list("TOKEN_KEYS", default=[f"1:{_secret('TOKEN_KEY')}"]))
+_pairs: list[str] | None = env.list("TOKEN_KEYS", default=None)
+TOKEN_KEYS = _token_keys([f"1:{_secret('TOKEN_KEY')}"] if _pairs is None else _pairs)
 TOKEN_LIFETIME_SECONDS = 3600
 # For how long a revoked API client may go on in a process that has just looked it up.
 CLIENT_CACHE_SECONDS = 15
@@ -78,29 +86,31 @@ SHOP_WINDOW_CLIENT = env.str(
     "SHOP_WINDOW_CLIENT", default="demo-storefront" if HOLDFAST_DEMO else ""
 )
 SHOW_STOCK_LEVEL = env.bool("SHOW_STOCK_LEVEL", default=True)
-CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7)
+CART_EXPIRY_DAYS = env.int("CART_EXPIRY_DAYS", default=7, validate=_TIME)
 # After how long the order list asks for attention: to money that is on its way, and to orders of
 # which only a part was paid.
-ATTENTION_PENDING_MINUTES = env.int("ATTENTION_PENDING_MINUTES", default=5)
-ATTENTION_PARTLY_PAID_HOURS = env.int("ATTENTION_PARTLY_PAID_HOURS", default=72)
+ATTENTION_PENDING_MINUTES = env.int("ATTENTION_PENDING_MINUTES", default=5, validate=_TIME)
+ATTENTION_PARTLY_PAID_HOURS = env.int("ATTENTION_PARTLY_PAID_HOURS", default=72, validate=_TIME)
 # How long a request waits for a gateway, and how long after that its charge counts as under way.
-GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5)
+GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5, validate=_TIME)
 # How long a worker waits for a gateway: longer, since no buyer waits for the worker.
-GATEWAY_WORKER_TIMEOUT_SECONDS = env.int("GATEWAY_WORKER_TIMEOUT_SECONDS", default=60)
+GATEWAY_WORKER_TIMEOUT_SECONDS = env.int(
+    "GATEWAY_WORKER_TIMEOUT_SECONDS", default=60, validate=_TIME
+)
 # How many threads of a process may wait for gateways: half of those that config.supervisor starts.
 # Beyond that a payment answers 202 at once, and a worker charges it.
-GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2)
+GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2, validate=_ONE_OR_MORE)
 # How long a buyer has to confirm a payment, and a gateway to report what became of a payment.
-PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30)
+PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30, validate=_TIME)
 # How long a gateway keeps money reserved. Then the authorization and the order's units are let go.
-AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7)
+AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7, validate=_TIME)
 
 # How much a request's body may have, files apart.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 # How many threads of a process may read anybody's bodies at once: half of those that
 # config.supervisor starts. Behind a proxy that hands over whole requests none is ever held up.
-BODY_READS_MAX = env.int("BODY_READS_MAX", default=2)
+BODY_READS_MAX = env.int("BODY_READS_MAX", default=2, validate=_ONE_OR_MORE)
 
 # The bearer token for reading /metrics. Without one nobody may read it, except in the demo.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -174,17 +184,34 @@ TEMPLATES = [
     },
 ]
 
+
+def _database_at(url: str) -> dict[str, Any]:
+    """Raises: ImproperlyConfigured, without the address, which has a password in it."""
+    try:
+        found: dict[str, Any] = {**dj_database_url.parse(url)}
+    except ValueError:
+        found = {}
+    names_one = found.get("NAME") or "service" in found.get("OPTIONS", {})
+    if found.get("ENGINE") != "django.db.backends.postgresql" or not names_one:
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user@host/database.")
+    return found
+
+
 # Waiting for ever turns a small fault into an outage, so a lock wait, a statement and an idle
 # transaction each time out. Migrations and long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
 _LIMITS = {
-    "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000),
-    "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000),
-    "idle_in_transaction_session_timeout": env.int("DATABASE_IDLE_TIMEOUT_MS", default=15_000),
+    "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000, validate=_NOT_NEGATIVE),
+    "statement_timeout": env.int(
+        "DATABASE_STATEMENT_TIMEOUT_MS", default=15_000, validate=_NOT_NEGATIVE
+    ),
+    "idle_in_transaction_session_timeout": env.int(
+        "DATABASE_IDLE_TIMEOUT_MS", default=15_000, validate=_NOT_NEGATIVE
+    ),
 }
 # Behind PgBouncer before 1.22 prepared statements must be off.
 _PREPARE = env.bool("DATABASE_PREPARE", default=True)
 # Connections a process keeps open; 0 opens one for each thread and keeps it.
-_POOL = env.int("DATABASE_POOL_SIZE", default=8)
+_POOL = env.int("DATABASE_POOL_SIZE", default=8, validate=_NOT_NEGATIVE)
 _database_options: dict[str, Any] = {
     "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items()),
     "server_side_binding": _PREPARE,
@@ -194,11 +221,9 @@ _database_options: dict[str, Any] = {
 if _POOL:
     _database_options["pool"] = {"min_size": 1, "max_size": _POOL, "timeout": 5}
 
-_database: dict[str, Any] = {
-    **dj_database_url.parse(
-        env.str("DATABASE_URL", default="postgresql://holdfast@127.0.0.1:5432/holdfast")
-    )
-}
+_database = _database_at(
+    env.str("DATABASE_URL", default="postgresql://holdfast@127.0.0.1:5432/holdfast")
+)
 DATABASES = {
     "default": _database
     | {
@@ -268,26 +293,26 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["Retry-After", "Idempotent-Replayed", "X-Request-Id", "ETag"]
 CORS_PREFLIGHT_MAX_AGE = 7200
 
-LIMIT_SECONDS = env.int("LIMIT_SECONDS", default=10)
+LIMIT_SECONDS = env.int("LIMIT_SECONDS", default=10, validate=_TIME)
 # How many calls of each kind one address may make in LIMIT_SECONDS; 0 sets no limit. Counted in the
 # database, for all processes together.
 LIMITS = {
-    "token": env.int("TOKEN_LIMIT", default=1_000),
-    "checkout": env.int("CHECKOUT_LIMIT", default=1_000),
-    "payment": env.int("PAYMENT_LIMIT", default=1_000),
+    "token": env.int("TOKEN_LIMIT", default=1_000, validate=_NOT_NEGATIVE),
+    "checkout": env.int("CHECKOUT_LIMIT", default=1_000, validate=_NOT_NEGATIVE),
+    "payment": env.int("PAYMENT_LIMIT", default=1_000, validate=_NOT_NEGATIVE),
     # Hashing a password takes half a second of a core, on purpose.
-    "login": env.int("LOGIN_LIMIT", default=20),
+    "login": env.int("LOGIN_LIMIT", default=20, validate=_NOT_NEGATIVE),
 }
 # How many orders of one cart, and how many that shoppers at one address made within a day, may
 # wait for their money; 0 sets no limit. In the demo everybody has the address of this machine.
-UNPAID_ORDERS_PER_CART = env.int("UNPAID_ORDERS_PER_CART", default=20)
+UNPAID_ORDERS_PER_CART = env.int("UNPAID_ORDERS_PER_CART", default=20, validate=_NOT_NEGATIVE)
 UNPAID_ORDERS_PER_ADDRESS = env.int(
-    "UNPAID_ORDERS_PER_ADDRESS", default=0 if HOLDFAST_DEMO else 200
+    "UNPAID_ORDERS_PER_ADDRESS", default=0 if HOLDFAST_DEMO else 200, validate=_NOT_NEGATIVE
 )
 # Every other call, counted in each process by itself.
-REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000)
+REQUEST_LIMIT = env.int("REQUEST_LIMIT", default=10_000, validate=_NOT_NEGATIVE)
 # How many proxies of our own stand in front, each of which adds to X-Forwarded-For.
-NUM_TRUSTED_PROXIES = env.int("NUM_TRUSTED_PROXIES", default=0)
+NUM_TRUSTED_PROXIES = env.int("NUM_TRUSTED_PROXIES", default=0, validate=_NOT_NEGATIVE)
 
 PASSWORD_HASHERS = ["api.passwords.OneAtATime"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -296,8 +321,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # How many wrong passwords for one name an address may send before it has to wait. See
 # backoffice.logins.
-LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5)
-LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15)
+LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=5, validate=_ONE_OR_MORE)
+LOGIN_COOL_OFF_MINUTES = env.int("LOGIN_COOL_OFF_MINUTES", default=15, validate=_TIME)
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "backoffice.logins.PublishedPasswords",
@@ -328,14 +353,18 @@ LOGIN_REDIRECT_URL = "/admin/"
 if not HOLDFAST_DEMO:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 # A login lasts for a working day. The cookie does not travel with what other sites send here.
-SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12, validate=_TIME) * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
 CSRF_FAILURE_VIEW = "api.views.stale_form"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
 # A load balancer asks for health in plain http.
 SECURE_REDIRECT_EXEMPT = ["^health/"]
-SECURE_HSTS_SECONDS = 0 if HOLDFAST_DEMO else env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_SECONDS = (
+    0
+    if HOLDFAST_DEMO
+    else env.int("SECURE_HSTS_SECONDS", default=31_536_000, validate=_NOT_NEGATIVE)
+)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
 SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=True)
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
@@ -353,13 +382,24 @@ CONTENT_SECURITY_POLICY = {
 }
 # Where product images may come from, beside this server.
 IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
+if any(re.search(r"[\s;]", source) for source in IMAGE_SOURCES):
+    raise ImproperlyConfigured("A source in IMAGE_SOURCES has no space and no semicolon.")
 
 # Their middleware is there, as subclasses in backoffice.middleware that step aside for the API.
 SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003", "axes.W002"]
 
+
+def _require_time_zone(name: str) -> None:
+    """Raises: ValidationError."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise ValidationError("There is no such time zone.") from error
+
+
 USE_TZ = True
 # The time zone in which people read times, unless the store's settings name another.
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.str("TIME_ZONE", default="UTC", validate=_require_time_zone)
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
@@ -398,7 +438,10 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
     # A refused request is the client's affair; only what broke here is logged.
     "loggers": {"django.request": {"level": "ERROR"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL),
+    },
 }
 structlog.configure(
     processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -5,14 +5,19 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.http.request import split_domain_port, validate_host
+from environs import EnvError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-_django = get_wsgi_application()
+try:
+    _django = get_wsgi_application()
+except (EnvError, ImproperlyConfigured) as error:
+    sys.exit(f"Nothing runs with this environment: {error}")
 
 # What follows stands on the settings, which are read by now.
-from api import incoming  # noqa: E402
+from api import incoming
 
 
 def _require_a_closed_shop() -> None:

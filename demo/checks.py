@@ -1,4 +1,4 @@
-"""Whether a database that is no demo's still has what a demo left in it, for `check --deploy`."""
+"""What `check --deploy` finds in the database: what a demo left in it, a shop window of nobody."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
-from django.core.checks import CheckMessage, Error, Info, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 from django.db import DatabaseError, connection
 
 from api.models import ApiClient
@@ -15,10 +15,10 @@ from demo import logins
 
 # Without the tag of databases, for whose checks one has to ask in so many words.
 @register(deploy=True)
-def no_demo_is_left(**options: Any) -> list[CheckMessage]:
+def the_database_is_a_shops(**options: Any) -> list[CheckMessage]:
     try:
         tables = connection.introspection.table_names()
-        return list(_left()) if User._meta.db_table in tables else []
+        return list(_found()) if User._meta.db_table in tables else []
     except DatabaseError:
         return [
             Info(
@@ -28,7 +28,15 @@ def no_demo_is_left(**options: Any) -> list[CheckMessage]:
         ]
 
 
-def _left() -> Iterator[CheckMessage]:
+def _found() -> Iterator[CheckMessage]:
+    window = settings.SHOP_WINDOW_CLIENT
+    client = ApiClient.objects.filter(client_id=window, active=True).first()
+    if window and not (client and client.is_storefront):
+        yield Warning(
+            f"SHOP_WINDOW_CLIENT names no active storefront: {window}. Its page sells nothing.",
+            hint="Make one with `manage.py create_api_client`, or leave SHOP_WINDOW_CLIENT out.",
+            id="holdfast.W008",
+        )
     people = User.objects.filter(username__in=logins.NAMES, is_active=True).order_by("username")
     # The demo hashes once for all of them, and checking a hash takes as long on purpose.
     hashes = {person.password for person in people}

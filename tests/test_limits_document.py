@@ -24,7 +24,7 @@ SETTINGS = (PROJECT / "config" / "settings.py").read_text()
 def default_of(name: str) -> int:
     """What a setting is where the environment says nothing; the tests switch some of them off."""
     default = r"default=(?:0 if HOLDFAST_DEMO else )?([0-9_]+)"
-    match = re.search(rf'env\.int\(\s*"{name}", {default}\s*\)', SETTINGS)
+    match = re.search(rf'env\.int\(\s*"{name}", {default}\b', SETTINGS)
     assert match, name
     return int(match[1])
 

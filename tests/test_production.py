@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS = {
-    "SECRET_KEY": "a-secret-of-more-than-fifty-characters-for-this-test-1",
+    "SECRET_KEY": "one-of-more-than-fifty-characters-for-these-tests-here-1",
     "TOKEN_KEY": "another-one-that-nobody-is-going-to-guess",
 }
 
@@ -95,6 +95,62 @@ def test_a_shop_that_is_not_is_served():
     served = run("-c", "import config.wsgi", **SECRETS)
 
     assert (served.returncode, served.stderr) == (0, "")
+
+
+# Values that cannot be.
+
+WRONG = {
+    **dict.fromkeys(("CART_EXPIRY_DAYS", "AUTHORIZATION_DAYS", "SESSION_HOURS"), "99999999999"),
+    **dict.fromkeys(("LIMIT_SECONDS", "BODY_READS_MAX", "LOGIN_FAILURES"), "0"),
+    **dict.fromkeys(("NUM_TRUSTED_PROXIES", "REQUEST_LIMIT", "TOKEN_LIMIT"), "-1"),
+    **dict.fromkeys(("DATABASE_POOL_SIZE", "UNPAID_ORDERS_PER_ADDRESS"), "-1"),
+    **dict.fromkeys(("LOGIN_LIMIT", "GATEWAY_TIMEOUT_SECONDS", "SECURE_HSTS_SECONDS"), "many"),
+    **dict.fromkeys(("HOLDFAST_DEMO", "BEHIND_TLS_PROXY", "DATABASE_PREPARE"), "perhaps"),
+    "LOG_LEVEL": "LOUD",
+    "TIME_ZONE": "Europe/Nowhere",
+    "IMAGE_SOURCES": "https:; script-src *",
+    "DATABASE_URL": "mysql://shop:hunter2@db/shop",
+}
+
+
+def test_t42_a_value_that_cannot_be_is_named():
+    script = (
+        "import json, os, runpy, sys\n"
+        "from django.core.exceptions import ImproperlyConfigured\n"
+        "from environs import EnvError\n"
+        "unnamed = []\n"
+        "for name, value in json.loads(sys.argv[1]).items():\n"
+        "    os.environ[name] = value\n"
+        "    try:\n"
+        "        runpy.run_path('config/settings.py')\n"
+        "    except (EnvError, ImproperlyConfigured) as error:\n"
+        "        if name in str(error) and 'hunter2' not in str(error):\n"
+        "            continue\n"
+        "    finally:\n"
+        "        del os.environ[name]\n"
+        "    unnamed.append(name)\n"
+        "print(unnamed)\n"
+    )
+
+    told = run("-c", script, json.dumps(WRONG), **SECRETS)
+
+    assert (told.stdout, told.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("command", [["manage.py", "check"], ["-c", "import config.wsgi"]])
+def test_t42_nothing_starts_with_one_and_a_sentence_says_so(command):
+    told = run(*command, **SECRETS, LIMIT_SECONDS="0")
+
+    assert told.returncode == 1
+    assert told.stderr.startswith("Nothing runs with this environment: ")
+    assert "LIMIT_SECONDS" in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def test_the_keys_for_tokens_may_be_told_in_one_way_alone():
+    told = run("-c", "import config.settings", SECRET_KEY="x", TOKEN_KEYS="1:one")
+
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 # The demo.

@@ -49,6 +49,15 @@ def test_t42_keys_that_can_be_guessed_are_errors(settings):
         "",
         "a" * 64,
         "abcab" * 10,
+        "changeme" * 4,
+        "Change-Me_" * 5,
+        "p4ssw0rd" + "xK9" * 10,
+        "insert-your-secret-key-here-please!!",
+        "0123456789abcdef" * 4,
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        STRONG[:8] * 4,
+        "00000000-0000-0000-0000-000000000001",
+        "\udcff" + STRONG,
         STRONG[:31],
         "demo-token_key-good-for-loopback-only",
         "demo-secret_key-good-for-loopback-only",
@@ -59,6 +68,22 @@ def test_a_key_is_long_not_monotonous_and_not_public(settings, key):
     settings.TOKEN_KEYS = {"1": key}
 
     assert found() == ["holdfast.E003"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        STRONG,
+        "a3f09c5e7b12d4688f6e0b9d7c21a5e4",  # openssl rand -hex 16
+        "83650192746051948372605918374629",
+        "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+        "Stapel Pferd Batterie korrekt Anker Hafen",
+    ],
+)
+def test_any_key_that_was_made_by_chance_is_good(settings, key):
+    settings.SECRET_KEY = key
+
+    assert found() == []
 
 
 @pytest.mark.parametrize(
@@ -76,9 +101,20 @@ def test_a_key_is_long_not_monotonous_and_not_public(settings, key):
         ({"CORS_ALLOWED_ORIGINS": ["null"]}, "E005"),
         ({"BEHIND_TLS_PROXY": True}, "E006"),
         ({"MANUAL_GATEWAY_FOR_SHOPPERS": True}, "W001"),
-        ({"STRIPE_SECRET_KEY": "sk_test_123"}, "W002"),
+        ({"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}, "W002"),
         ({"STRIPE_API_BASE": "http://127.0.0.1:12111"}, "W002"),
         ({"METRICS_TOKEN": "abc"}, "W003"),
+        ({"METRICS_TOKEN": "changeme" * 4}, "W003"),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_changeme"}, "W003"),
+        ({"ALLOWED_HOSTS": ["https://shop.example.com"]}, "W005"),
+        ({"ALLOWED_HOSTS": ["shop.example.com:8000"]}, "W005"),
+        ({"ALLOWED_HOSTS": ["shop.example.com", " "]}, "W005"),
+        ({"ALLOWED_HOSTS": ["*.example.com"]}, "W005"),
+        ({"STATIC_ROOT": "/nowhere"}, "W007"),
+        ({"STRIPE_SECRET_KEY": "sk_live_1"}, "W006"),
+        ({"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}, "W006"),
+        ({"STRIPE_SECRET_KEY": "live", "STRIPE_PUBLISHABLE_KEY": "pk_live_1"}, "W006"),
+        ({"STRIPE_WEBHOOK_SECRET": STRONG}, "E004"),
     ],
 )
 def test_t42_each_fault_of_the_environment_has_its_id(settings, fault: dict[str, Any], id: str):
@@ -89,7 +125,15 @@ def test_t42_each_fault_of_the_environment_has_its_id(settings, fault: dict[str,
     assert bool(checks.what_leaves_the_shop_open()) == id.startswith("E")
 
 
-@pytest.mark.parametrize("password", ["short", "holdfast", "postgres"])
+def test_a_secret_key_of_stripe_is_not_shown_to_buyers(settings):
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY = "pk_live_1", "sk_live_1"
+
+    assert found() == ["holdfast.E009", "holdfast.W006"]
+
+
+@pytest.mark.parametrize(
+    "password", ["short", "holdfast", "postgres", "changeme", "postgres123", "aaaaaaaaaa"]
+)
 def test_the_password_of_the_database_is_not_the_first_that_one_tries(
     settings, monkeypatch, password
 ):

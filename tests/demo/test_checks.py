@@ -8,6 +8,7 @@ from django.test import Client
 from api import tokens
 from api.models import ApiClient
 from demo import checks, logins
+from tests.factories import api_client
 
 pytestmark = pytest.mark.django_db
 
@@ -21,8 +22,13 @@ def former_demo(settings):
     settings.HOLDFAST_DEMO = False
 
 
+@pytest.fixture(autouse=True)
+def no_shop_window(settings):
+    settings.SHOP_WINDOW_CLIENT = ""
+
+
 def found() -> dict[str | None, str]:
-    return {message.id: message.msg for message in checks.no_demo_is_left()}
+    return {message.id: message.msg for message in checks.the_database_is_a_shops()}
 
 
 def test_a_database_of_its_own_is_told_nothing():
@@ -46,6 +52,16 @@ def test_whoever_has_a_password_of_their_own_may_stay():
     User.objects.filter(username="viewer").update(is_active=False)
     ApiClient.objects.filter(client_id="demo").update(active=False)
 
+    assert found() == {}
+
+
+def test_a_shop_window_belongs_to_a_storefront(settings):
+    server, storefront = api_client("a-secret-of-a-server"), api_client(secret="")
+
+    for client_id in ("nobody", server.client_id):
+        settings.SHOP_WINDOW_CLIENT = client_id
+        assert found().keys() == {"holdfast.W008"}
+    settings.SHOP_WINDOW_CLIENT = storefront.client_id
     assert found() == {}
 
 
