@@ -15,6 +15,7 @@ from django.db.models import Model
 
 from api import clock
 from api.actors import Actor
+from api.errors import require_as_seen
 from api.models import Change
 from api.transactions import assert_in_transaction
 
@@ -52,12 +53,15 @@ def recorded(
     what: Change.What = Change.What.CHANGED,
     *,
     state: Callable[[], State] | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """Put on record what the block changes of a row that is locked. Nothing: then no entry.
 
-    `state` tells what belongs to the row beside its own fields.
+    `state` tells what belongs to the row beside its own fields. `seen` is what stood in some of
+    its fields when somebody decided to change them. Raises: Moved.
     """
     assert_in_transaction()
+    require_as_seen(seen, lambda: {name: getattr(row, name) for name in seen or {}})
     read = state or (lambda: fields_of(row))
     before = read()
     yield

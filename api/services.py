@@ -1,4 +1,6 @@
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from api import changes, clock, tokens
 from api.actors import Actor
@@ -36,15 +38,18 @@ def create_client(
     return secret
 
 
-def rename_client(pk: uuid.UUID, name: str, *, actor: Actor) -> None:
-    _rename(pk, name, actor)
+def rename_client(
+    pk: uuid.UUID, name: str, *, actor: Actor, seen: Mapping[str, Any] | None = None
+) -> None:
+    """`seen` is the name that it had. Raises: Moved."""
+    _rename(pk, name, actor, seen)
     tokens.forget_clients()
 
 
 @in_transaction
-def _rename(pk: uuid.UUID, name: str, actor: Actor) -> None:
+def _rename(pk: uuid.UUID, name: str, actor: Actor, seen: Mapping[str, Any] | None) -> None:
     client = _lock(pk)
-    with changes.recorded(actor, client):
+    with changes.recorded(actor, client, seen=seen):
         client.name = name
         client.save(update_fields=["name"])
 

@@ -5,6 +5,7 @@ Each process reads it again after some seconds, as it does for currencies.
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -94,19 +95,34 @@ def _defaults() -> StoreSettings:
     return StoreSettings(cart_expiry_days=min(settings.CART_EXPIRY_DAYS, CART_EXPIRY_DAYS_MAX))
 
 
-def change(*, actor: Actor, key: Key | None = None, **fields: Any) -> None:
-    """Change the given settings and leave the rest."""
-    _change(actor, key, fields)
+def change(
+    *,
+    actor: Actor,
+    seen: Mapping[str, Any] | None = None,
+    key: Key | None = None,
+    **fields: Any,
+) -> None:
+    """Change the given settings and leave the rest. `seen` is what stood there. Raises: Moved."""
+    _change(actor, seen, key, fields)
     forget()
 
 
 @in_transaction
-def _change(actor: Actor, key: Key | None, fields: dict[str, Any]) -> None:
+def _change(
+    actor: Actor, seen: Mapping[str, Any] | None, key: Key | None, fields: dict[str, Any]
+) -> None:
     claim(key, "settings")
+    set_fields(actor, fields, seen)
+
+
+def set_fields(
+    actor: Actor, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None
+) -> None:
+    """Change settings in the caller's transaction, who forgets what is cached. Raises: Moved."""
     # Two first changes at the same time both find the one row.
     StoreSettings.objects.bulk_create([_defaults()], ignore_conflicts=True)
     row = StoreSettings.objects.select_for_update(no_key=True).get()
-    with changes.recorded(actor, row):
+    with changes.recorded(actor, row, seen=seen):
         for name, value in fields.items():
             setattr(row, name, value)
         if fields:

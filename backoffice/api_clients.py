@@ -138,7 +138,8 @@ class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiClient, form: Any, change: bool) -> None:
         if change:
-            services.rename_client(obj.pk, obj.name, actor=actor_of(request))
+            if "name" in form.changed_data:
+                services.rename_client(obj.pk, obj.name, actor=actor_of(request), seen=form.seen)
             return
         storefront = form.cleaned_data["storefront"]
         secret = services.create_client(

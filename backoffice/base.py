@@ -232,6 +232,16 @@ def is_missing(form: forms.BaseForm, name: str) -> bool:
     return widget.value_omitted_from_data(form.data, form.files, form.add_prefix(name))
 
 
+class _HiddenList(forms.MultipleHiddenInput):
+    """Says also of a list with nothing in it that it was there."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        return super().get_context(name, ["", *(value or [])], attrs)
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        return [value for value in super().value_from_datadict(data, files, name) or [] if value]
+
+
 class EditForm(forms.BaseForm):
     """A form about what is there already, which two people may have open at once.
 
@@ -250,6 +260,8 @@ class EditForm(forms.BaseForm):
         """
         for field in self.fields.values():
             field.show_hidden_initial = not field.disabled
+            if issubclass(field.hidden_widget, forms.MultipleHiddenInput):
+                field.hidden_widget = _HiddenList
 
     @cached_property
     def changed_data(self) -> list[str]:
@@ -261,8 +273,6 @@ class EditForm(forms.BaseForm):
         ]
 
     def _was_there(self, name: str) -> bool:
-        if not any(sent.startswith("initial-") for sent in self.data):
-            return True
         if self[name].html_initial_name not in self.data:
             return name in self.data
         return not is_missing(self, name)
@@ -298,7 +308,7 @@ class EditForm(forms.BaseForm):
         if isinstance(self.data, MultiValueDict):
             # Where a field has several values, it keeps them all.
             data = self.data.copy()
-            data.setlist(hidden, now if isinstance(now, list) else [now])
+            data.setlist(hidden, ["", *now] if isinstance(now, list) else [now])
             self.data = data
         else:
             self.data = {**self.data, hidden: now}

@@ -31,7 +31,7 @@ class GatewayAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
-        payments.set_gateway(obj.slug, **changed, actor=actor_of(request))
+        payments.set_gateway(obj.slug, **changed, actor=actor_of(request), seen=form.seen)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -57,10 +57,20 @@ class PasswordForm(AdminPasswordChangeForm):
             self.fields[name].required = True
 
 
+class NewPersonForm(UserCreationForm):
+    """Without that choice, either: who has a password is asked for one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True
+
+
 @admin.register(User)
 class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
-    add_form = UserCreationForm
+    add_form = NewPersonForm
     change_password_form = PasswordForm
     list_display = ["username", "email", "roles", "is_active", "seen"]
     list_filter = ["groups", "is_active"]
@@ -97,7 +107,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
         people: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
         return people
 
-    # Only a superuser makes superusers or changes one: an owner would become one that way.
+    # Only a superuser makes superusers: an owner would become one that way.
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = [] if request.user.is_superuser else ["is_superuser"]
@@ -105,7 +115,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and _may_touch(request, obj)
+        return allowed and (obj is None or rights.may_touch(request.user, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What people did is looked up by who they are; who is to stay out is deactivated."""
@@ -130,7 +140,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
             return
         given = typed["groups"] if "groups" in form.changed_data else None
         fields = {name: typed[name] for name in form.changed_data if name != "groups"}
-        rights.change_person(obj.pk, given, actor=actor, **fields)
+        rights.change_person(obj.pk, given, actor=actor, seen=form.seen, **fields)
         if fields.get("is_active") is False:
             messages.warning(
                 request, f"{obj} can no longer log in, and was logged out wherever they were."
@@ -166,10 +176,6 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
         return field
 
 
-def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return bool(request.user.is_superuser or not (user and user.is_superuser))
-
-
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
@@ -177,6 +183,10 @@ class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # By these names releases find them.
         return ["name"] if obj and obj.name in roles.ROLES else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and (obj is None or rights.may_touch(request.user, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Those who have it would lose it without a word: it is emptied instead."""
@@ -189,7 +199,7 @@ class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
             return
         given = typed["permissions"] if "permissions" in form.changed_data else None
         name = typed["name"] if "name" in form.changed_data else None
-        rights.change_role(obj.pk, given, name=name, actor=actor)
+        rights.change_role(obj.pk, given, name=name, actor=actor, seen=form.seen)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The service has given the permissions."""

@@ -4,17 +4,17 @@ People are deactivated and never deleted, so that whoever is named anywhere can 
 somebody is always left who may let others in.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import transaction
 from django.db.models import Q
 
 from api import changes
 from api.actors import Actor
-from api.errors import CONFLICT, WRONG_STATE, Refusal
+from api.errors import CONFLICT, WRONG_STATE, Refusal, require_as_seen
 from api.models import Change
 from api.transactions import in_transaction
 from backoffice import logins, roles
@@ -36,6 +36,12 @@ class OwnRights(Refusal):
     detail = "Nobody takes their own rights away. Another owner can do it."
 
 
+class BeyondOwnRights(Refusal):
+    kind = WRONG_STATE
+    code = "beyond_own_rights"
+    detail = "Nobody gives rights that they do not have, or changes who has more of them."
+
+
 class PersonGone(Refusal):
     kind = CONFLICT
     code = "person_gone"
@@ -47,24 +53,33 @@ class PersonGone(Refusal):
 
 @in_transaction
 def create_person(person: User, given: Collection[Group], *, actor: Actor) -> None:
-    """Save a new person with their roles."""
+    """Save a new person with their roles. Raises: BeyondOwnRights."""
     person.save(force_insert=True)
-    person.groups.set(given)
+    with _within_own_rights(actor, person):
+        person.groups.set(given)
     changes.created(actor, person, _state_of(person))
 
 
 @in_transaction
 def change_person(
-    pk: int, given: Collection[Group] | None = None, *, actor: Actor, **fields: Any
+    pk: int,
+    given: Collection[Group] | None = None,
+    *,
+    actor: Actor,
+    seen: Mapping[str, Any] | None = None,
+    **fields: Any,
 ) -> None:
     """Change the given fields and roles, and leave the rest. Who is deactivated is logged out.
 
     Locks everybody who might be an owner, so that no two owners can shut each other out at once.
+    `seen` is what somebody saw of what they change.
 
-    Raises: OwnRights, NobodyLeft; PersonGone.
+    Raises: OwnRights, NobodyLeft, BeyondOwnRights; PersonGone, Moved.
     """
     person = _lock(pk)
+    _require_as_seen(person, seen)
     with (
+        _within_own_rights(actor, person),
         _somebody_stays(actor),
         changes.recorded(actor, person, _what(person, fields), state=lambda: _state_of(person)),
     ):
@@ -126,8 +141,10 @@ def let_in(person: User, *, actor: Actor) -> None:
 
 @in_transaction
 def create_role(role: Group, given: Collection[Permission], *, actor: Actor) -> None:
+    """Raises: BeyondOwnRights."""
     role.save(force_insert=True)
-    role.permissions.set(given)
+    with _within_own_rights(actor, role):
+        role.permissions.set(given)
     changes.created(actor, role, _state_of_role(role))
 
 
@@ -138,18 +155,80 @@ def change_role(
     *,
     actor: Actor,
     name: str | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> None:
-    """Change a role's name or permissions. Raises: OwnRights, NobodyLeft; PersonGone."""
+    """Change a role's name or permissions. `seen` is what somebody saw of what they change.
+
+    Raises: OwnRights, NobodyLeft, BeyondOwnRights; PersonGone, Moved.
+    """
     _lock_owners(Q())
     role = Group.objects.select_for_update(no_key=True).filter(pk=pk).first()
     if role is None:
         raise PersonGone
-    with _somebody_stays(actor), changes.recorded(actor, role, state=lambda: _state_of_role(role)):
+    _require_as_seen(role, seen)
+    with (
+        _within_own_rights(actor, role),
+        _somebody_stays(actor),
+        changes.recorded(actor, role, state=lambda: _state_of_role(role)),
+    ):
         if name is not None and role.name not in roles.ROLES:
             role.name = name
             role.save(update_fields=["name"])
         if given is not None:
             role.permissions.set(given)
+
+
+def _require_as_seen(row: User | Group, seen: Mapping[str, Any] | None) -> None:
+    """Raises: Moved."""
+    lists = ("groups", "permissions")
+
+    def of(name: str, value: Any) -> Any:
+        return sorted(each.pk for each in value) if name in lists else value
+
+    def is_now(name: str) -> Any:
+        value = getattr(row, name)
+        return value.all() if name in lists else value
+
+    asked = {name: of(name, value) for name, value in (seen or {}).items()}
+    require_as_seen(asked, lambda: {name: of(name, is_now(name)) for name in asked})
+
+
+def may_touch(person: User | AnonymousUser, holder: User | Group) -> bool:
+    """Tell whether a person may change another one, or a role, as far as their rights go.
+
+    Whoever keeps people and roles may change anybody, and gives whatever there is to give. Anybody
+    else would become more than they are by giving more than they have, or a password of their own
+    choice to somebody who has more. Superusers are a matter of superusers.
+    """
+    if person.is_superuser:
+        return True
+    if isinstance(holder, User) and holder.is_superuser:
+        return False
+    if all(map(person.has_perm, _KEEPS_PEOPLE)):
+        return True
+    return isinstance(person, User) and _rights_of(holder) <= _rights_of(person)
+
+
+def _rights_of(holder: User | Group) -> set[int]:
+    """What is given to somebody, also while they may not log in."""
+    if isinstance(holder, Group):
+        return set(holder.permissions.values_list("pk", flat=True))
+    given = Permission.objects.filter(Q(user=holder) | Q(group__user=holder))
+    return set(given.values_list("pk", flat=True))
+
+
+@contextmanager
+def _within_own_rights(actor: Actor, holder: User | Group) -> Iterator[None]:
+    """Raises: BeyondOwnRights, by what the actor has before the change."""
+    person = User.objects.filter(pk=actor.id).first() if actor.kind == "user" else None
+    if person is None or all(map(person.has_perm, _KEEPS_PEOPLE)):
+        yield
+        return
+    own = _rights_of(person)
+    before = _rights_of(holder)
+    yield
+    if not before | _rights_of(holder) <= own:
+        raise BeyondOwnRights
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from api import store
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
-from backoffice.base import ServiceAdmin, WholeNumberField, actor_of
+from backoffice.base import EditForm, ServiceAdmin, WholeNumberField, actor_of
 from backoffice.history import NOTHING
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location
@@ -84,7 +84,7 @@ def _enabled_currencies() -> list[tuple[str, str]]:
     return sorted((each.code, each.code) for each in currencies.by_code().values() if each.enabled)
 
 
-class StoreSettingsForm(forms.ModelForm):
+class StoreSettingsForm(EditForm, forms.ModelForm):
     """The store's settings, and which of its currencies is the default."""
 
     time_zone = forms.ChoiceField(
@@ -178,7 +178,7 @@ class CurrencyAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Currency, form: Any, change: bool) -> None:
         if change:
             changed = {name: form.cleaned_data[name] for name in form.changed_data}
-            currencies.change(obj.pk, **changed, actor=actor_of(request))
+            currencies.change(obj.pk, **changed, actor=actor_of(request), seen=form.seen)
         else:
             currencies.create(currency_id=obj.pk, **form.cleaned_data, actor=actor_of(request))
 
@@ -196,7 +196,8 @@ class LocationAdmin(ServiceAdmin):
     readonly_fields = ["slug"]
 
     def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
-        locations.rename(obj.pk, obj.name, actor=actor_of(request))
+        if "name" in form.changed_data:
+            locations.rename(obj.pk, obj.name, actor=actor_of(request), seen=form.seen)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -244,6 +245,7 @@ class StoreSettingsAdmin(ServiceAdmin):
     ) -> StoreSettings | None:
         """There is one row, which nobody need have saved yet."""
         store.forget()
+        currencies.forget()
         current = store.current()
         return copy(current) if object_id == str(current.pk) else None
 
@@ -252,11 +254,12 @@ class StoreSettingsAdmin(ServiceAdmin):
     ) -> None:
         """Change what was changed on the form, so that two people's changes can both stand."""
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
-        code = changed.pop("default_currency", "")
+        seen, actor = form.seen, actor_of(request)
+        code, was = changed.pop("default_currency", ""), seen.pop("default_currency", "")
         if code:
-            currencies.change(currencies.by_code()[code].pk, default=True, actor=actor_of(request))
-        if changed:
-            store.change(**changed, actor=actor_of(request))
+            currencies.change_store(code, was, actor=actor, seen=seen, **changed)
+        elif changed:
+            store.change(actor=actor, seen=seen, **changed)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

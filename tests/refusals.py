@@ -167,6 +167,7 @@ UNSEEN = {
     "invalid",
     "several_refused",
     "client_id_taken",
+    "beyond_own_rights",
     "nobody_left",
     "own_rights",
     "person_gone",

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import IntegrityError, connection
 from django.db.models import ProtectedError
 
-from api import changes, clock
+from api import changes, clock, store
 from api.actors import Actor
+from api.errors import Moved
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
@@ -69,13 +70,19 @@ def create(
 @_refreshing_cache
 @in_transaction
 def change(
-    currency_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **fields: Any
+    currency_id: uuid.UUID,
+    *,
+    actor: Actor,
+    seen: Mapping[str, Any] | None = None,
+    key: Key | None = None,
+    **fields: Any,
 ) -> Currency:
     """Change the given fields and leave the rest. A new default replaces the one before.
 
-    Another code brings its own digits along, where no `decimal_places` are given.
+    Another code brings its own digits along, where no `decimal_places` are given. `seen` is what
+    stood in some of the fields.
 
-    Raises: CurrencyNotFound, CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled;
+    Raises: CurrencyNotFound, CurrencyTaken, CurrencyAmbiguous, CurrencyNotEnabled; Moved;
     CurrencyIsDefault if no default would be left; CurrencyInUse if the change would give existing
     amounts another meaning.
     """
@@ -91,11 +98,49 @@ def change(
     )
     if means_other and currency.is_in_use():
         raise CurrencyInUse
-    with changes.recorded(actor, currency):
+    with changes.recorded(actor, currency, seen=seen):
         _write(currency, currencies, fields, actor)
     if means_other:
         _require_unreferenced()
     return currency
+
+
+def change_store(
+    default: str,
+    instead_of: str,
+    *,
+    actor: Actor,
+    seen: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> None:
+    """Make a currency the default instead of another, and change settings of the store with it.
+
+    Raises: CurrencyNotEnabled; Moved, also where another one has become the default.
+    """
+    _change_store(default, instead_of, actor, seen, fields)
+    store.forget()
+
+
+@_refreshing_cache
+@in_transaction
+def _change_store(
+    default: str,
+    instead_of: str,
+    actor: Actor,
+    seen: Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+) -> None:
+    currencies = Currency.objects.lock_all()
+    if [each.code for each in currencies if each.default] != [instead_of]:
+        raise Moved
+    # One that was deleted meanwhile can be chosen no more than one that is disabled.
+    chosen = [each for each in currencies if each.code == default]
+    if not chosen:
+        raise CurrencyNotEnabled
+    with changes.recorded(actor, chosen[0]):
+        _write(chosen[0], currencies, {"default": True}, actor)
+    if fields:
+        store.set_fields(actor, fields, seen)
 
 
 @_refreshing_cache

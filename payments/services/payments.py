@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -735,15 +736,19 @@ def set_gateway(
     actor: Actor,
     enabled: bool | None = None,
     name: str | None = None,
+    seen: Mapping[str, Any] | None = None,
     key: Key | None = None,
 ) -> Gateway:
-    """Raises: GatewayNotFound; GatewayNotConfigured for a gateway whose keys are missing."""
+    """Change what is given. `seen` is what stood there before.
+
+    Raises: GatewayNotFound; GatewayNotConfigured for a gateway whose keys are missing; Moved.
+    """
     claim(key, slug)
     gateway = gateway_named(slug, known_gateways().select_for_update(no_key=True))
     if enabled and not is_usable(slug):
         raise GatewayNotConfigured
     wanted = {"enabled": enabled, "name": name}
-    with changes.recorded(actor, gateway):
+    with changes.recorded(actor, gateway, seen=seen):
         for field, value in wanted.items():
             if value is not None:
                 setattr(gateway, field, value)

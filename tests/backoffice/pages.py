@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from html import unescape
+from html.parser import HTMLParser
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -41,6 +42,36 @@ def hidden(client: Client, address: str) -> dict[str, Any]:
         if not isinstance(field.field.widget, CheckboxInput)
     }
     return {**empty, **sent}
+
+
+def filled_in(response: Any) -> dict[str, list[str]]:
+    """What a browser would send of a page of the admin whose fields nobody has touched."""
+    page = _Fields()
+    page.feed(response.content.decode())
+    return page.sent
+
+
+class _Fields(HTMLParser):
+    """Reads what stands in inputs and lists, which is enough for forms without texts of lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: dict[str, list[str]] = {}
+        self._list = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name = given.get("name") or ""
+        if tag == "select":
+            self._list = name
+        kind = given.get("type")
+        is_box = kind in {"checkbox", "radio"}
+        value = given.get("value") or ("on" if is_box and "value" not in given else "")
+        is_sent = "checked" in given or not is_box
+        if tag == "input" and name and kind not in {"submit", "file"} and is_sent:
+            self.sent.setdefault(name, []).append(value)
+        if tag == "option" and "selected" in given:
+            self.sent.setdefault(self._list, []).append(value)
 
 
 def text(response: Any) -> str:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 def test_a_gateway_is_switched_on_and_off(admin_client):
     url = "/admin/payments/gateway/test/change/"
 
-    admin_client.post(url, {"name": "Trial"})
+    admin_client.post(url, {"name": "Trial", "initial-enabled": "True"})
 
     gateway = Gateway.objects.get(slug="test")
     assert (gateway.name, gateway.enabled) == ("Trial", False)
