@@ -61,6 +61,10 @@ class DiscountsChanges(PublishedBody):
     not_supported = frozenset({"custom_discounts_enabled", "use_rule_promotions"})
 
 
+class ItemsChanges(PublishedBody):
+    not_supported = frozenset({"separate_items_by_location"})
+
+
 class CartSettingsChanges(serializers.Serializer[Any]):
     cart_expiry_days = CartExpiryDays(min_value=1, required=False)
     show_all_carts = Flag(required=False)
@@ -68,9 +72,11 @@ class CartSettingsChanges(serializers.Serializer[Any]):
     custom_items_by_shoppers = Flag(required=False)
     inventories = InventoriesChanges(required=False)
     discounts = DiscountsChanges(required=False)
+    items = ItemsChanges(required=False)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         fields.pop("discounts", None)
+        fields.pop("items", None)
         return {**fields.pop("inventories", {}), **fields}
 
 

@@ -21,6 +21,7 @@ _PRODUCT_REFUSALS = [
     errors.SlugTaken,
     errors.CurrencyUnknown,
     errors.TooManyUnits,
+    NotSupported,
     Invalid,
 ]
 schema.describe(
@@ -61,7 +62,6 @@ schema.describe(
             *_PRODUCT_REFUSALS,
             errors.ProductNotFound,
             errors.UnitsAllocated,
-            NotSupported,
         ],
         headers=[CURRENCY_HEADER],
     ),

@@ -31,11 +31,20 @@ class PriceBody(serializers.Serializer[Any]):
         return Money(**super().to_internal_value(data))
 
 
+# Published for products, here or of the newer catalog, and unknown to ours.
+_OF_OTHER_PRODUCTS = frozenset(
+    {
+        *("attributes", "build_rules", "components", "custom_inputs", "external_ref", "locales"),
+        *("mpn", "relationships", "tags", "upc_ean"),
+    }
+)
+
+
 class ProductChanges(PublishedBody):
     """Any of a product's fields: what is left out stays as it is."""
 
     # A product that is there moves its stock by transactions.
-    not_supported = frozenset({"stock"})
+    not_supported = _OF_OTHER_PRODUCTS | {"stock"}
 
     name = Text(max_length=200, required=False)
     sku = Code(max_length=100, required=False)

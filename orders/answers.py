@@ -144,6 +144,7 @@ class CartWithItems(TypedDict):
 class CartItems(TypedDict):
     data: list[CartItem]
     meta: CartMeta
+    included: NotRequired[Included[CartItem]]
     # Where the rest may be done without some, those stand here.
     errors: NotRequired[list[Error]]
 
@@ -159,6 +160,8 @@ class Address(TypedDict, total=False):
     company_name: str
     line_1: str
     line_2: str
+    # Only where the call gave it.
+    line_3: str
     city: str
     county: str
     region: str
@@ -172,7 +175,7 @@ class ShippingAddress(Address, total=False):
 
 
 class BillingAddress(Address, total=False):
-    # Only where the call gave them.
+    # So are these.
     phone_number: str
     instructions: str
 

@@ -97,7 +97,12 @@ schema.describe(
 schema.describe(
     "Carts",
     views.CartItemsView,
-    get=Operation("List the items of a cart", answers={200: answers.CartItems}, refuses=[Invalid]),
+    get=Operation(
+        "List the items of a cart",
+        answers={200: answers.CartItems},
+        refuses=[Invalid],
+        includes=CAN_INCLUDE[1:],
+    ),
     post=Operation(
         "Add to a cart",
         "A product, a custom item, what another cart holds, or a list of them. Each quantity is "

@@ -84,8 +84,12 @@ _PUBLISHED = frozenset(
 )
 
 
+# What a product says of itself, which a call about an item cannot say otherwise.
+_OF_THE_PRODUCT = frozenset({"description", "name", "price"})
+
+
 class ProductBody(PublishedBody):
-    not_supported = _PUBLISHED
+    not_supported = _PUBLISHED | _OF_THE_PRODUCT
 
     id = Id(required=False, source="product_id")
     sku = Text(required=False, max_length=100)
@@ -199,7 +203,7 @@ def entry(data: Any, source: str = "data") -> Entry:
 
 class CartItemChanges(PublishedBody):
     # An item is what it was made as: another name, sku or price would be another item.
-    not_supported = _PUBLISHED | {"description", "name", "price", "sku"}
+    not_supported = _PUBLISHED | _OF_THE_PRODUCT | {"sku"}
 
     id = Id(required=False, source="item_id")
     quantity = Quantity(min_value=0, required=False)
@@ -238,6 +242,10 @@ class InventorySettings(serializers.Serializer[Any]):
 
 class DiscountSettings(PublishedBody):
     not_supported = frozenset({"custom_discounts_enabled", "use_rule_promotions"})
+
+
+class ItemSettings(PublishedBody):
+    not_supported = frozenset({"separate_items_by_location"})
 
 
 class CustomAttributes(serializers.Field[Any, Any, Any, Any]):
@@ -279,11 +287,13 @@ class CartBody(PublishedBody):
     description = OptionalText(max_length=2000, required=False)
     inventory_settings = InventorySettings(required=False)
     discount_settings = DiscountSettings(required=False)
+    item_settings = ItemSettings(required=False)
     custom_attributes = CustomAttributes(required=False, allow_null=True)
     external_ref = OptionalText(max_length=64, required=False)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         fields.pop("discount_settings", None)
+        fields.pop("item_settings", None)
         return {**fields.pop("inventory_settings", {}), **fields}
 
 
@@ -297,6 +307,7 @@ class Address(serializers.Serializer[Any]):
     company_name = OptionalText(max_length=200, default="")
     line_1 = Text(max_length=200)
     line_2 = OptionalText(max_length=200, default="")
+    line_3 = OptionalText(max_length=200, required=False)
     city = OptionalText(max_length=100, default="")
     county = OptionalText(max_length=100, default="")
     region = OptionalText(max_length=100, default="")

@@ -78,6 +78,8 @@ class _CartView(OfCart):
     ) -> Response:
         currency = self.currency_of(contents)
         extras: dict[str, Any] = {"meta": serializers.cart_meta(contents, currency)}
+        # The items themselves are what the answer is about.
+        extras |= included_with(included(self.request) - {"items"}, list)
         if refused:
             extras["errors"] = [error for entry in refused for error in entry.entries()]
         return envelope(self._items(contents, currency), status, **extras)

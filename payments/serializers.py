@@ -120,8 +120,9 @@ class GatewayChanges(PublishedBody):
     # Keys of gateways are the environment's, so that nobody reads them out of a database.
     not_supported = frozenset(
         {
-            *("account_id", "environment", "login", "merchant_account", "merchant_id", "options"),
-            *("partner", "password", "private_key", "public_key", "test", "username"),
+            *("account_id", "client_id", "environment", "login", "merchant_account"),
+            *("merchant_id", "options", "partner", "password", "payer_id", "private_key"),
+            *("public_key", "signature", "stripe_account", "test", "username"),
         }
     )
 

@@ -106,6 +106,7 @@ _ADDRESS_LINES = [
     ("company_name",),
     ("line_1",),
     ("line_2",),
+    ("line_3",),
     ("postcode", "city"),
     ("county", "region"),
     ("country",),

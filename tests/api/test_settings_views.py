@@ -88,6 +88,11 @@ def test_what_is_fixed_is_left_as_it_is_without_a_word(back_office):
             {"discounts": {"use_rule_promotions": True}},
             "discounts.use_rule_promotions",
         ),
+        (
+            CART_SETTINGS,
+            {"items": {"separate_items_by_location": True}},
+            "items.separate_items_by_location",
+        ),
     ],
 )
 def test_t34_a_setting_that_cannot_be_is_refused_by_its_name(back_office, path, change, source):

@@ -367,6 +367,22 @@ def test_a_movement_sent_to_the_address_of_the_stock_is_no_first_stock(back_offi
     assert stock_of(mug).total == 0
 
 
+@pytest.mark.parametrize(
+    "named", [{"external_ref": "erp-1"}, {"relationships": {"main_image": {"data": {}}}}]
+)
+def test_t34_what_products_of_ours_do_not_have_is_refused_by_its_name(back_office, named):
+    mug = product(stock=5)
+    body = {"name": "Bowl", "sku": "bowl", "price": []}
+
+    for answer in (
+        back_office.post("/v2/products", {**body, **named}),
+        back_office.put(f"/v2/products/{mug.pk}", {"name": "Bowl", **named}),
+    ):
+        [error] = answer.json()["errors"]
+        assert (error["code"], error["source"]) == ("not_supported", f"data.{next(iter(named))}")
+    assert back_office.post("/v2/products", {**body, "relationships": {}}).status_code == 201
+
+
 @pytest.mark.parametrize("units", [0, 9])
 def test_t34_a_change_of_a_product_does_not_pass_over_its_stock(back_office, units):
     mug = product(stock=5)

@@ -643,6 +643,26 @@ def test_t34_what_is_known_and_not_acted_on_is_refused_by_its_name(
         assert call({**more, name: None}).status_code in {200, 201}
 
 
+@pytest.mark.parametrize("named", [{"name": "Gift"}, {"price": {"amount": 1}}])
+def test_t34_a_product_s_own_name_and_price_are_not_for_a_call_to_say(storefront, named):
+    shirt = product(stock=9)
+
+    refused_field(
+        storefront.post("/v2/carts/mine/items", wanted(shirt, 1, **named)),
+        f"data.{next(iter(named))}",
+    )
+    assert lines(storefront, "mine") == []
+
+
+def test_t34_items_of_several_locations_stay_one_and_are_not_said_to_be_more(storefront):
+    settings = {"separate_items_by_location": False}
+    assert storefront.put("/v2/carts/mine", {"item_settings": settings}).status_code == 200
+    refused_field(
+        storefront.put("/v2/carts/mine", {"item_settings": {"separate_items_by_location": True}}),
+        "data.item_settings.separate_items_by_location",
+    )
+
+
 def test_discounts_that_are_off_may_be_said_to_be_off(storefront):
     off = {"custom_discounts_enabled": False, "use_rule_promotions": False}
     on = {"custom_discounts_enabled": True}

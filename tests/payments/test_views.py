@@ -138,7 +138,7 @@ def test_a_gateway_must_be_enabled_to_pay_through_it(back_office):
     assert pay(back_office, order).status_code == 200
 
 
-@pytest.mark.parametrize("field", ["login", "test", "slug"])
+@pytest.mark.parametrize("field", ["login", "stripe_account", "test", "slug"])
 def test_t34_what_a_gateway_has_no_place_for_is_refused_by_its_name(back_office, field):
     answer = back_office.put("/v2/gateways/manual", {"enabled": False, field: "sk_test_1"})
 
