@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -426,10 +426,12 @@ class Order(models.Model):
         if self.payment != self.Payment.PAID:
             raise OrderNotShippable("Only a paid order can be shipped.")
 
-    def require_ship_undoable(self) -> None:
+    def require_ship_undoable(self, lines: "Iterable[OrderItem]") -> None:
         """Raises: ShipNotUndoable."""
         if not self.is_shipped:
             raise ShipNotUndoable("The order is not shipped.")
+        if any(line.returned for line in lines):
+            raise ShipNotUndoable("Units of the order were put back already.")
 
     def require_cancellable(self) -> None:
         """Raises: OrderNotCancellable, PaymentUnderWay."""

@@ -125,7 +125,7 @@ UNDO_SHIP = Action(
     "orders.undo_ship_order",
     _undo_ship,
     effects=_what_undoing_does,
-    guard=lambda case: case.order.require_ship_undoable(),
+    guard=lambda case: case.order.require_ship_undoable(case.order.items.all()),
     form=UndoShipForm,
     dangerous=True,
 )

@@ -28,7 +28,6 @@ from orders.errors import (
     NotForSale,
     NotPutBack,
     OrderNotChangeable,
-    ShipNotUndoable,
     TooManyUnpaidOrders,
     TotalChanged,
 )
@@ -300,9 +299,7 @@ def undo_ship(
         return {**was, **_counts_seen(_counted(order, skus))}
 
     require_as_seen(seen, now)
-    order.require_ship_undoable()
-    if any(line.returned for line in lines):
-        raise ShipNotUndoable("Units of the order were put back already.")
+    order.require_ship_undoable(lines)
     order.shipping = Order.Shipping.UNFULFILLED
     order.shipped_at = None
     # Set even where no line holds units: it says since when the order waits to be shipped.

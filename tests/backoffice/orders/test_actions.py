@@ -94,6 +94,17 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     assert ("Ship undone", "admin", "Still on the shelf") in told(admin_client, order)
 
 
+def test_undo_ship_is_not_offered_once_units_were_put_back(admin_client):
+    order = shipped_order({product(10): 3})
+    offered = action(order, "undo-ship") in text(admin_client.get(page(order)))
+    line, payment = order.items.get(), order.payments.get()
+    payments.refund(order.pk, payment.pk, 100, actor=MERCHANT, put_back={line.pk: 1})
+
+    assert offered
+    assert action(order, "undo-ship") not in text(admin_client.get(page(order)))
+    assert "put back already" in text(admin_client.get(action(order, "undo-ship")))
+
+
 def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_client):
     shirt = product(10, sku="SHIRT")
     order = shipped_order({shirt: 3})
