@@ -136,8 +136,11 @@ def _next_number(cart_id: str, placed_from: str, now: datetime) -> int:
 
 def _require_enabled(currency: str) -> None:
     """A cart may be older than the decision to sell no more in its currency."""
-    if not currencies.by_code()[currency].enabled:
-        raise CurrencyUnknown(f"The store no longer sells in {currency}. Begin a new cart.")
+    try:
+        currencies.named(currency)
+    except CurrencyUnknown as unknown:
+        why = f"The store no longer sells in {currency}. Begin a new cart."
+        raise CurrencyUnknown(why) from unknown
 
 
 def _require_for_sale(lines: Sequence[CartLine]) -> None:

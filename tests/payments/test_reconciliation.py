@@ -140,6 +140,7 @@ def test_a_charge_that_the_gateway_does_not_know_is_found(stripe, order, capsys)
     assert len(found) == 2
 
 
-def test_as_far_back_as_makes_sense(stripe):
-    with pytest.raises(CommandError, match="at least 1"):
-        call_command("reconcile_payments", days=0)
+@pytest.mark.parametrize("days", [0, 36_501, 10**10])
+def test_as_far_back_as_makes_sense(stripe, days):
+    with pytest.raises(CommandError, match="at least 1, and at most 36500"):
+        call_command("reconcile_payments", days=days)
