@@ -232,6 +232,9 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
     attempt = _matching_refund(payment, refunded)
     if attempt and attempt.is_pending:
         return
+    if attempt and refunded.attempt_id == str(attempt.pk) and answer.outcome is Outcome.FAILED:
+        # A person who said that it was made need not have known the gateway's name for it.
+        attempt.reference = attempt.reference or answer.reference
     if attempt and (attempt.reference or attempt.status == Attempt.Status.FAILED):
         attempt.payment = payment
         apply_to_attempt(order, attempt, answer)

@@ -472,6 +472,22 @@ def test_f24_a_refund_that_a_person_called_failed_and_that_was_made_is_found(str
     assert moved(stripe) == [("charge", 1000), ("refund", 400)]
 
 
+def test_f24_a_refund_that_a_person_called_made_and_that_never_arrives_is_owed_again(stripe, order):
+    stripe.fault(operation="create_refund", answer="dropped")
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=True, reference="", reason="seen there", actor=MERCHANT
+    )
+    [made] = stripe.book()["refunds"]
+    stripe.set_refund(made["id"], status="failed")
+
+    recovery.look_at(order.pk, payment.pk)
+
+    assert known(payment).refunded_amount == 0
+    assert reconciliation.differences(payment.created_at) == []
+
+
 @pytest.mark.parametrize("answer", ["dropped", "500"])
 @pytest.mark.parametrize("works", [True, False])
 @pytest.mark.parametrize(("amount", "becomes"), [(1000, "paid"), (600, "partially_paid")])
