@@ -197,7 +197,10 @@ class TotalTooLarge(Refusal):
 
 
 class NotForSale(Refusal):
-    """A cart line whose product is no longer offered, or has no price in the cart's currency."""
+    """A cart line whose product is no longer offered, or has no price in the cart's currency.
+
+    Nothing has, once that currency is disabled.
+    """
 
     kind = NOT_POSSIBLE
     code = "not_for_sale"

@@ -177,7 +177,6 @@ schema.describe(
             errors.NotForSale,
             errors.CustomItemIsAProduct,
             errors.CurrencyDiffers,
-            CurrencyUnknown,
             errors.TotalChanged,
             errors.TotalTooLarge,
             errors.TooManyUnpaidOrders,

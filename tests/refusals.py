@@ -45,10 +45,11 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "negative_amount": MISTAKE,
     "no_price": ("The product has no price in the cart's currency.", "Do not offer it there."),
     "not_for_sale": (
-        "A line's product is no longer offered, or has lost its price. At a payment: it went off "
-        "sale after checkout, and nothing was charged.",
-        f"{SHOW_CART} `meta` names the product, which has to be removed; an order with it cannot "
-        "be paid any more, so check out again without it.",
+        "A line's product is no longer offered, or has lost its price, or the cart's currency is "
+        "disabled. At a payment: it went off sale after checkout, and nothing was charged.",
+        f"{SHOW_CART} `meta` names the product, which has to be removed, or the currency, for "
+        "which a new cart is needed; an order with such a product cannot be paid any more, so "
+        "check out again without it.",
     ),
     "position_refused": (
         "`page[after]` is no position of this list in this order.",
@@ -106,11 +107,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_ambiguous": MERCHANT,
     "currency_is_default": MERCHANT,
     "currency_not_enabled": MERCHANT,
-    "currency_unknown": (
-        "The store has no such currency enabled. At a checkout: it was disabled since the cart was "
-        "begun.",
-        "Offer the currencies of `GET /v2/currencies` only, and begin a new cart in one of them.",
-    ),
+    "currency_unknown": "Offer the currencies of `GET /v2/currencies` only.",
     "gateway_not_enabled": "Offer another gateway.",
     "gateway_not_configured": MERCHANT,
     "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",

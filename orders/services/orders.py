@@ -76,7 +76,7 @@ def checkout(
     money; none is kept as it stands.
 
     Raises: CartEmpty, NotForSale, CustomItemIsAProduct, InsufficientStock, CurrencyDiffers,
-    CurrencyUnknown, TotalChanged, TotalTooLarge, TooManyUnpaidOrders.
+    TotalChanged, TotalTooLarge, TooManyUnpaidOrders.
     """
     order_id = order_id or uuid7()
     claim(key, order_id)
@@ -140,7 +140,7 @@ def _require_enabled(currency: str) -> None:
         currencies.named(currency)
     except CurrencyUnknown as unknown:
         why = f"The store no longer sells in {currency}. Begin a new cart."
-        raise CurrencyUnknown(why) from unknown
+        raise NotForSale(why, meta={"currency": currency}) from unknown
 
 
 def _require_for_sale(lines: Sequence[CartLine]) -> None:
