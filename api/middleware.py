@@ -95,7 +95,7 @@ class CompressionMiddleware(GZipMiddleware):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        if request.method != "GET" or _SECRETS.match(request.path_info):
+        if request.method not in {"GET", "HEAD"} or _SECRETS.match(request.path_info):
             return response
         patch_vary_headers(response, ["Accept-Encoding"])
         if isinstance(response, HttpResponse) and len(response.content) < _COMPRESSED_FROM:
@@ -110,7 +110,7 @@ def _takes_gzip(accepted: str) -> bool:
     for offer in accepted.split(","):
         name, _, weight = offer.partition(";")
         if name.strip().lower() == "gzip":
-            return not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", ""))
+            return not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", "").lower())
     return False
 
 

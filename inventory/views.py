@@ -63,8 +63,10 @@ class _ProductAnswers(ApiView):
     def fields(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
         """Read a product's fields. An address as we told it is kept as we have it."""
         fields = self.validated(serializer)
-        if "image_url" in fields:
-            fields["image_url"] = fields["image_url"].removeprefix(self.absolute("/")[:-1])
+        address, here = fields.get("image_url", ""), self.absolute("/")
+        # Another host may begin like ours, and two slashes begin a host.
+        if address.startswith(here) and not address.startswith(f"{here}/"):
+            fields["image_url"] = address[len(here) - 1 :]
         return fields
 
     def created(self, product_id: uuid.UUID | str) -> Response:

@@ -51,7 +51,7 @@ def test_t37_long_answers_are_compressed(storefront, path):
     [
         *(("gzip", True), ("br, gzip", True), ("deflate,gzip;q=0.5, br", True)),
         *(("", False), ("br", False), ("gzip;q=0", False), ("gzip; q=0.000, br", False)),
-        *(("identity", False), ("x-gzipped", False)),
+        *(("gzip;Q=0", False), ("identity", False), ("x-gzipped", False)),
     ],
 )
 def test_only_who_takes_gzip_gets_it(storefront, accepted, takes_it):
@@ -59,6 +59,19 @@ def test_only_who_takes_gzip_gets_it(storefront, accepted, takes_it):
         product()
 
     assert is_compressed(gotten(storefront, "/v2/products", accepted)) == takes_it
+
+
+def test_head_tells_of_an_answer_what_get_does(storefront):
+    for _ in range(3):
+        product()
+
+    got = gotten(storefront, "/v2/products")
+    told = storefront.client.head(
+        "/v2/products", headers={**storefront.headers, "Accept-Encoding": "gzip"}
+    )
+
+    assert (is_compressed(told), told.content) == (True, b"")
+    assert [told[name] for name in ("ETag", "Vary")] == [got[name] for name in ("ETag", "Vary")]
 
 
 def test_what_is_short_is_not_compressed(storefront):
@@ -193,3 +206,13 @@ def test_an_image_that_is_written_back_as_it_was_told_stays_as_it_was():
 
     ours.refresh_from_db()
     assert ours.image_url == "/static/shirt.svg"
+
+
+@pytest.mark.parametrize("beyond", [":9000/shirt.png", ".example/shirt.png", "//cdn/shirt.png"])
+def test_t37_an_image_of_a_host_that_begins_like_ours_stays_where_it_is(beyond):
+    shirt, theirs = product(), f"http://testserver{beyond}"
+
+    administrator().put(f"/v2/products/{shirt.pk}", {"image_url": theirs})
+
+    shirt.refresh_from_db()
+    assert shirt.image_url == theirs

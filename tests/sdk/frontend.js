@@ -82,6 +82,13 @@ const BEFORE = {
       { gateway: 'test', method: 'purchase', payment: 'requires_action' });`,
 };
 const AFTER = {
+  'class Refused': `
+    const real = fetch, errors = [{ status: 429, code: 'too_many_requests' }];
+    const had = token = 'of before';
+    globalThis.fetch = async () => ({ ok: false, headers: new Map(), json: async () => ({ errors }) });
+    await assert.rejects(authenticate(), { code: 'too_many_requests' });
+    assert.equal(token, had);
+    globalThis.fetch = real;`,
   'page[limit]=24': "assert.deepEqual(shirts.map(({ name }) => name), ['Linen shirt']);",
   'Limit(24)': "assert.deepEqual(shirts.map(({ name }) => name), ['Linen shirt']);",
   'async function all': `
