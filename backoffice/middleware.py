@@ -1,7 +1,7 @@
 """The API carries no session, no cookie and no message, so Django's layers for people skip it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +9,8 @@ from axes.middleware import AxesMiddleware
 from django.contrib import admin
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
+from django.contrib.messages.storage.base import Message
+from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError
@@ -20,7 +22,7 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from api import limits, store
+from api import errors, limits, store
 from api.errors import BodyTooLarge, Refusal, as_refusal, refused
 from api.fields import storable
 from api.middleware import ADMIN_PATH, API_PATHS
@@ -199,6 +201,24 @@ class AuthenticationMiddleware(_ForPeople, DjangoAuthentication): ...
 class MessageMiddleware(_ForPeople, DjangoMessages): ...
 
 
+# How many messages wait to be read, and how long each is at most.
+MESSAGES_MAX, MESSAGE_LENGTH_MAX = 20, 2_000
+
+
+class Messages(SessionStorage):
+    """Keep the latest messages. One may repeat an address, and many be made that nobody reads."""
+
+    def _store(
+        self, messages: Iterable[Message], response: HttpResponseBase, *args: Any, **options: Any
+    ) -> list[Message]:
+        kept = list(messages)[-MESSAGES_MAX:]
+        for message in kept:
+            if len(str(message.message)) > MESSAGE_LENGTH_MAX:
+                message.message = f"{str(message.message)[:MESSAGE_LENGTH_MAX]}…"
+        super()._store(kept, response, *args, **options)  # type: ignore[misc]
+        return []
+
+
 class XFrameOptionsMiddleware(_ForPeople, DjangoXFrameOptions): ...
 
 
@@ -219,8 +239,14 @@ class LoginMiddleware(_ForPeople, AxesMiddleware):  # type: ignore[misc]
         return None
 
 
+# The names under which pages are asked to search, and how much each may be asked for: every word is
+# looked for in every row.
+SEARCHED = ("q", "term", "s")
+SEARCH_LENGTH_MAX, SEARCH_WORDS_MAX = 200, 20
+
+
 class UnstorableMiddleware:
-    """Refuse what the database cannot so much as look for, such as a NUL in an address."""
+    """Refuse what the database cannot look for, such as a NUL, or not in good time."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -228,12 +254,30 @@ class UnstorableMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
 
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], *captured: Any
+    ) -> HttpResponse | None:
+        if not request.path_info.startswith(ADMIN_PATH):
+            return None
+        sought = (text for name in SEARCHED for text in request.GET.getlist(name))
+        if all(_is_short(text) for text in sought):
+            return None
+        return refused(
+            errors.BadRequest(
+                f"A search has at most {SEARCH_LENGTH_MAX} characters in {SEARCH_WORDS_MAX} words."
+            )
+        )
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         if not isinstance(exception, DataError) or not request.path_info.startswith(ADMIN_PATH):
             return
         sent = [request.path_info, *_values(request.GET), *_values(request.POST)]
         if not all(map(storable, sent)):
             raise SuspiciousOperation("not to be stored") from exception
+
+
+def _is_short(search: str) -> bool:
+    return len(search) <= SEARCH_LENGTH_MAX and len(search.split()) <= SEARCH_WORDS_MAX
 
 
 def _values(sent: QueryDict) -> list[str]:

@@ -344,7 +344,7 @@ AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 # Messages stay on the server: one of them shows a new API secret, once.
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+MESSAGE_STORAGE = "backoffice.middleware.Messages"
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 
