@@ -26,6 +26,8 @@ from orders.services.carts import Changed
 
 # How many entries a call that changes several items of a cart may have.
 ENTRIES_MAX = 100
+# How many of them may be other carts, each of which brings as many lines as it has.
+CARTS_MERGED_MAX = 10
 # How many orders, and how many entries made by hand, are named as holders of a product's units.
 HOLDERS_MAX = 1000
 
@@ -163,6 +165,9 @@ class CartItemsView(_CartView):
         return self.items_of(contents, 201)
 
     def _add(self, cart_id: str, entries: Sequence[Entry | Refusal], key: Key | None) -> Response:
+        if sum(isinstance(entry, OtherCart) for entry in entries) > CARTS_MERGED_MAX:
+            message = f"At most {CARTS_MERGED_MAX} of the entries may be other carts."
+            raise Invalid(FieldError("data", "length", message, "field_length"))
         all_or_nothing = self.all_or_nothing(serializers.AddOptions)
         currency = self.currency_asked_for()
         try:

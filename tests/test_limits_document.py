@@ -40,7 +40,10 @@ DOCUMENTED = {
     "A token call's form": [views.FORM_BYTES_MAX],
     "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],
     "Different items in a cart": [ITEMS_MAX],
-    "Entries of a call that adds or changes several items": [orders_views.ENTRIES_MAX],
+    "Entries of a call that adds or changes several items": [
+        orders_views.ENTRIES_MAX,
+        orders_views.CARTS_MERGED_MAX,
+    ],
     "`custom_inputs`": [
         orders_serializers.CUSTOM_INPUTS_MAX,
         orders_serializers.CUSTOM_INPUTS_LEVELS_MAX,

@@ -1229,6 +1229,17 @@ def test_another_cart_is_merged_in_and_equal_lines_add_up(storefront, wrap):
     assert len(lines(storefront, "other")) == 4
 
 
+def test_t40_only_so_many_carts_are_merged_at_once(storefront):
+    bulk(storefront, "other", [WRAPPING])
+    other = {"type": "cart_items", "cart_id": "other"}
+
+    assert bulk(storefront, "mine", [other] * 10).status_code == 201
+    refused = bulk(storefront, "mine", [other] * 11)
+
+    assert (refused.status_code, refused.json()["errors"][0]["source"]) == (422, "data")
+    assert lines(storefront, "mine") == [("Gift wrapping", 20)]
+
+
 def test_merging_checks_what_adding_checks(storefront):
     shirt, gone = product(stock=9, name="Shirt"), product(stock=9)
     filled_cart({shirt: 2, gone: 1}, cart_id="other")
