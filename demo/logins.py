@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group, User
 
 from api.actors import SYSTEM
 from api.services import create_client
-from backoffice import roles
+from backoffice import rights, roles
 
 # The other logins, beside demo, which may do everything.
 LOGINS = {
@@ -31,5 +31,6 @@ def create() -> None:
     User.objects.bulk_create(people)
     for name, role in LOGINS.items():
         User.objects.get(username=name).groups.add(Group.objects.get(name=role))
+    rights.record_new(people, actor=SYSTEM)
     create_client("demo", "Back office", secret=settings.DEMO_CLIENT_SECRET, actor=SYSTEM)
     create_client("demo-storefront", "Storefront", storefront=True, actor=SYSTEM)

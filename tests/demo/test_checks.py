@@ -6,7 +6,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from api import tokens
-from api.models import ApiClient
+from api.models import ApiClient, Change
 from demo import checks, logins
 from tests.factories import api_client
 
@@ -91,3 +91,14 @@ def test_t42_the_demos_secret_gets_no_token_outside_of_the_demo(settings):
 
     settings.HOLDFAST_DEMO = True
     assert tokens.issue("client_credentials", "demo", "demo-secret")["identifier"]
+
+
+@pytest.mark.usefixtures("former_demo")
+def test_t21_the_demo_s_logins_and_clients_are_on_record_once_each():
+    told = sorted(Change.objects.values_list("kind", "thing_name", "what"))
+
+    people = sorted(("auth.user", name, "created") for name in logins.NAMES)
+    clients = sorted(
+        ("api.apiclient", str(client), "created") for client in ApiClient.objects.all()
+    )
+    assert told == [*clients, *people]
