@@ -44,7 +44,8 @@ def _is_unseen(sign: str) -> bool:
 def spellings(code: str) -> set[str]:
     """Return the ways to write a code, but for its case, each of which reads and scans the same."""
     shown = tidied(code if _is_plain(code) else _as_seen(code))
-    return {code, tidied(code), shown, *_gtins(shown)} - {""}
+    # A page shows several spaces in a row as one.
+    return {code, tidied(code), shown, " ".join(shown.split()), *_gtins(shown)} - {""}
 
 
 def _is_plain(code: str) -> bool:

@@ -66,4 +66,5 @@ def test_other_numbers_keep_their_zeros(code):
 def test_a_code_is_spelled_without_what_is_not_seen_and_in_letters_of_usual_width():
     assert codes.spellings(f"\uff34EA{ZERO_WIDTH_SPACE}-TIN") >= {"TEA-TIN"}
     assert codes.spellings(f"TEA{NO_BREAK_SPACE}TIN") >= {"TEA TIN"}
+    assert codes.spellings("TEA  TIN") == {"TEA  TIN", "TEA TIN"}
     assert codes.spellings("") == set()
