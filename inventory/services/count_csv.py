@@ -33,9 +33,12 @@ IGNORED = ("name", *_NUMBERS)
 CODE_LENGTH_MAX = 100
 # No earlier moment is accepted: far earlier ones are beyond what datetimes can add and subtract.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-# What stands before and after a comma that parts a number into thousands.
+# What stands before and after a comma that parts a number into groups: 1,234 and 1,234.00; in
+# India 1,00,000.
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}")
-_GROUP = re.compile(r"[0-9]{3}")
+_GROUPS = re.compile(r"((?:[0-9]{2},)*[0-9]{3})(?:\.[0-9]*)?(?:,|\Z)")
+# So many cells may hold the rest of a number that is not too large.
+_REST_CELLS = 4
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -270,7 +273,8 @@ def _line(
         if kind == CountFile.Kind.COUNTS:
             counted_at = _moment(cells.get("counted_at", ""), now)
         if rest_at is not None and rest_at < len(row):
-            mark = _mark(row[rest_at - 1].strip(), row[rest_at].strip())
+            cells_after = [cell.strip() for cell in row[rest_at : rest_at + _REST_CELLS]]
+            mark = _mark(row[rest_at - 1].strip(), ",".join(cells_after))
     except _Wrong as wrong:
         error = str(wrong)
     return Line(
@@ -287,8 +291,11 @@ def _line(
 
 def _mark(number: str, rest: str) -> str:
     """Say so if a cell and the next one look like one number with a comma in it: 1,234."""
-    if _GROUPED.fullmatch(number) and _GROUP.fullmatch(rest):
-        return f"{number} is read, and {rest} stands in the next cell: was it {number}{rest}?"
+    groups = _GROUPS.match(rest)
+    if groups and _GROUPED.fullmatch(number):
+        rest = groups[1]
+        meant = f"{number}{rest.replace(',', '')}"
+        return f"{number} is read, and {rest} stands in the next cell: was it {meant}?"
     return ""
 
 
