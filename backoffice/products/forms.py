@@ -410,5 +410,11 @@ def _midnight(day: date) -> datetime:
 class MomentForm(forms.Form):
     at = MomentField(label="At this moment")
 
+    def clean_at(self) -> datetime | None:
+        moment: datetime | None = self.cleaned_data["at"]
+        if moment and moment > clock.now():
+            raise ValidationError("Nobody knows the stock of a moment to come.")
+        return moment
+
     def __init__(self, data: Any) -> None:
         super().__init__(data, label_suffix="", auto_id="id_moment_%s")

@@ -70,16 +70,21 @@ def withdraw(stocks: Collection[Stock], line_ids: Collection[int]) -> None:
     said.update(withdrawn_at=clock.now())
 
 
-def confirm(stocks: Collection[Stock], *, actor: Actor) -> None:
-    """Write down that somebody relies on the last count of each: nobody takes that one back then.
+def confirm(stocks: Collection[Stock]) -> None:
+    """Write down once more what the last count of each has found: nobody takes that back then.
 
-    What that person says is what the count found, and adds nothing to it.
+    It stays the count of whoever counted.
     """
     assert_in_transaction()
     by_id = {stock.pk: stock for stock in stocks}
     counts = StockCount.objects.filter(stock__in=by_id, withdrawn_at=None)
     last = counts.order_by("stock", *_LATEST_FIRST).distinct("stock") if stocks else []
-    keep([of(by_id[each.stock_id], each.units, each.counted_at, 0, actor=actor) for each in last])
+    keep(
+        [
+            of(by_id[each.stock_id], each.units, each.counted_at, 0, actor=each.actor)
+            for each in last
+        ]
+    )
 
 
 def last_count(product_id: uuid.UUID) -> StockCount | None:

@@ -293,7 +293,7 @@ def undo_ship(
             entries.append(stock.move(action, quantity, by_order=FOR_ORDER))
             moments.append(None if shipment.counted_at else shipment.shipped_at)
     write(entries, Cause(actor, reason, order_id), effective_at=moments)
-    evidence.confirm(confirmed, actor=actor)
+    evidence.confirm(confirmed)
 
 
 def _allocate_again(stock: Stock, quantity: int) -> NewEntry:

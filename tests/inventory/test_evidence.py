@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from api import clock
+from api.actors import Actor
 from inventory.errors import (
     AwayThen,
     CountedLater,
@@ -378,6 +379,18 @@ def test_the_count_that_an_undone_shipment_relies_on_is_not_taken_back(count):
     # A better count of that moment or a later one corrects it.
     assert count(shirt, 21, moment) == ""
     assert total(shirt) == 21
+
+
+def test_the_count_that_an_undone_shipment_relies_on_stays_that_of_who_counted():
+    shirt, clerk = product(20), Actor("user", "9", "jonas")
+    order = shipped(shirt, 3)
+    inventory.count(shirt.pk, 20, actor=clerk)
+
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+
+    last = evidence.last_count(shirt.pk)
+    assert last
+    assert (last.units, last.actor) == (20, clerk)
 
 
 def test_without_a_count_since_the_shipment_nobody_is_asked():

@@ -221,6 +221,8 @@ def test_the_stock_of_a_past_moment_is_said(owner, a_week):
     )
     assert "Total 54 = " in then("2026-05-03T12:00")
     assert then("2026-04-30T00:00") == "2026-04-30 00:00:00 UTC: nothing had moved yet."
+    assert then("2999-01-01T00:00") == ""
+    assert "a moment to come" in text(owner.get(tab(a_week), {"at": "2999-01-01T00:00"}))
 
 
 @pytest.mark.parametrize("look", ["at", "chart", "count"])
