@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q
 
 from api import changes
 from api.actors import Actor
 from api.errors import CONFLICT, WRONG_STATE, Refusal, require_as_seen
 from api.models import Change
+from api.passwords import PasswordsBusy
 from api.transactions import in_transaction
 from backoffice import logins, roles
 
@@ -104,9 +105,16 @@ def _what(person: User, fields: dict[str, Any]) -> Change.What:
 
 @contextmanager
 def password_on_record(pk: int, *, actor: Actor) -> Iterator[None]:
-    """Put on record that what Django does inside changed a person's password: not which it is."""
+    """Put on record that what Django does inside changed a person's password: not which it is.
+
+    Passwords are hashed inside, so nobody waits for the person's row: whoever comes meanwhile is
+    told to come back, as where the hasher itself is taken. Raises: PasswordsBusy.
+    """
     with transaction.atomic():
-        person = User.objects.select_for_update(no_key=True).get(pk=pk)
+        try:
+            person = User.objects.select_for_update(no_key=True, nowait=True).get(pk=pk)
+        except OperationalError as error:
+            raise PasswordsBusy from error
 
         def state() -> changes.State:
             return {"password": User.objects.values_list("password", flat=True).get(pk=pk)}

@@ -15,7 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from api import limits, passwords
-from backoffice import logins
+from api.actors import Actor
+from backoffice import logins, rights
 from config import settings as config_settings
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.http import statements
@@ -260,6 +261,20 @@ def test_t41_of_many_who_come_at_once_one_is_let_through_at_a_time(settings, mon
 
     assert sorted(run_together(*[come] * 4)) == [302, 429, 429, 429]
     assert len(at_once) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("address", ["password_change/", "auth/user/{id}/password/"])
+def test_t41_nobody_waits_for_a_person_whose_password_is_being_set(address):
+    owner = User.objects.create(username="o", is_staff=True, is_superuser=True)
+    browser = Client()
+    browser.force_login(owner)
+    sent = {"old_password": "a", "new_password1": LONG, "password1": LONG}
+
+    with rights.password_on_record(owner.pk, actor=Actor.person(owner)):
+        [answer] = run_together(lambda: browser.post(f"/admin/{address.format(id=owner.pk)}", sent))
+
+    assert_told_to_come_back(answer)
 
 
 def test_t41_every_password_is_hashed_that_way(settings):
