@@ -21,7 +21,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import clock, purging
+from api import clock, incoming, purging
 from api.authentication import caller_of
 from api.errors import CONFLICT, WRONG_STATE, BadRequest, Busy, NotFound, Refusal, answer
 from api.ids import uuid7
@@ -121,10 +121,11 @@ class Key:
 def _fingerprint(body: bytes) -> str:
     """Tell bodies apart by what they say: the same JSON may be written in several ways."""
     try:
+        incoming.require_small(body)
         said = json.loads(body, parse_float=_number)
         body = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
-        # No JSON. A call that needs some refuses it.
+        # No JSON, or more than is read. A call that needs some refuses it.
         pass
     return hashlib.sha256(body).hexdigest()
 

@@ -1,10 +1,11 @@
-"""How much of a request's body is read, and by how many threads at once.
+"""How much of a request's body is read, by how many threads at once, and how much is made of it.
 
 The web server hands a body over as it arrives: whoever announces one and does not send it holds the
 thread that reads it, for as long as the connection lasts. Such a read cannot be broken off. So only
 some threads of a process may read bodies of anybody, and the others go on serving.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,3 +126,32 @@ def _length_told(request: HttpRequest) -> int:
 def trust(request: HttpRequest) -> None:
     if body := request.META.get(_BODY):
         body.trust()
+
+
+# How deep a body may be nested, and how many values it may have in all.
+JSON_DEPTH_MAX = 32
+JSON_VALUES_MAX = 20_000
+_TEXTS = re.compile(rb'"(?:[^"\\]+|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def require_small(written: bytes) -> None:
+    """Look, before anything is made of a body, how much there would be.
+
+    Raises: ValueError.
+    """
+    if _opened(written) <= JSON_DEPTH_MAX and written.count(b",") < JSON_VALUES_MAX // 2:
+        return
+    # Only now is it worth while to leave out what stands inside of texts.
+    bare = _TEXTS.sub(b"", written)
+    if _opened(bare) + bare.count(b",") > JSON_VALUES_MAX:
+        raise ValueError(f"It has more than {JSON_VALUES_MAX} values.")
+    depth = 0
+    for bracket in _BRACKETS.findall(bare):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > JSON_DEPTH_MAX:
+            raise ValueError("It is nested too deeply.")
+
+
+def _opened(written: bytes) -> int:
+    return written.count(b"[") + written.count(b"{")

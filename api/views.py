@@ -74,40 +74,11 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _decode = JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_name_once).decode
 
 
-# How deep a body may be nested, and how many values it may have in all.
-JSON_DEPTH_MAX = 32
-JSON_VALUES_MAX = 20_000
-_TEXTS = re.compile(rb'"(?:[^"\\]+|\\.)*+"?', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
-
-
-def _require_small(written: bytes) -> None:
-    """Look, before anything is made of a body, how much there would be.
-
-    Raises: ValueError.
-    """
-    if _opened(written) <= JSON_DEPTH_MAX and written.count(b",") < JSON_VALUES_MAX // 2:
-        return
-    # Only now is it worth while to leave out what stands inside of texts.
-    bare = _TEXTS.sub(b"", written)
-    if _opened(bare) + bare.count(b",") > JSON_VALUES_MAX:
-        raise ValueError(f"It has more than {JSON_VALUES_MAX} values.")
-    depth = 0
-    for bracket in _BRACKETS.findall(bare):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > JSON_DEPTH_MAX:
-            raise ValueError("It is nested too deeply.")
-
-
-def _opened(written: bytes) -> int:
-    return written.count(b"[") + written.count(b"{")
-
-
 class StrictJsonParser(JSONParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
             written = stream.read()
-            _require_small(written)
+            incoming.require_small(written)
             return _decode(written.decode())
         except ValueError as error:
             raise ParseError(f"The body cannot be read as JSON: {error}") from error

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.conf import global_settings, settings
 
-from api import fields, filtering, idempotency, models, pagination, views
+from api import fields, filtering, idempotency, incoming, models, pagination, views
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
@@ -34,8 +34,8 @@ DOCUMENTED = {
     "`page[offset]`": [pagination.OFFSET_MAX],
     "`page[limit]` of a cart's orders": [payments_views.CART_ORDERS_MAX],
     "Values in a body, and how deep they are nested": [
-        views.JSON_VALUES_MAX,
-        views.JSON_DEPTH_MAX,
+        incoming.JSON_VALUES_MAX,
+        incoming.JSON_DEPTH_MAX,
     ],
     "A token call's form": [views.FORM_BYTES_MAX],
     "`filter`": [filtering.TERMS_MAX, filtering.BYTES_MAX],

@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -224,6 +225,16 @@ def test_t31_bodies_that_say_something_else_are_others(things, other):
 
     with pytest.raises(KeyReused):
         things.call(_request(other))
+
+
+def test_t38_of_a_body_that_is_too_much_nothing_is_made_for_its_key(things, monkeypatch):
+    too_much = f'{{"data": {"[" * 33 + "]" * 33}}}'
+    monkeypatch.setattr(json, "loads", pytest.fail)
+
+    things.call(_request(too_much))
+
+    with pytest.raises(KeyReused):
+        things.call(_request(too_much + " "))
 
 
 def test_f27_a_key_is_refused_for_another_body(things):
