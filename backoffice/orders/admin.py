@@ -38,7 +38,7 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     list_filter = ["status", "payment", "shipping"]
     search_fields = ["number"]
-    search_help_text = "Number, e-mail, SKU; or part of a recent customer's name"
+    search_help_text = "Number, e-mail, SKU, barcode; or part of a recent customer's name"
     # Never counted: a list goes on for as long as there is another page.
     paginator = InfinitePaginator
     show_full_result_count = False

@@ -22,6 +22,7 @@ from backoffice.base import WholeForm, is_number, uuid_of
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
 from inventory.models import Product
+from inventory.services import codes
 from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import orders
 
@@ -115,15 +116,17 @@ def tabs(request: HttpRequest) -> list[ListTab]:
 def search(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
     """Find by what is indexed: the number, the client's number, the e-mail address, a sku.
 
-    A part of a name or address is found among the newest orders. One query, whatever is typed.
+    A product's code is found as everywhere, by what reads or scans the same. A part of a name or
+    address is found among the newest orders. Two queries, whatever is typed.
     """
     number = term.removeprefix("#")
     cases = {term, term.lower(), term.upper()}
+    skus = cases | {product.sku for product in codes.look_alikes([term])}
     everything = Order.objects.order_by()
     found = [
         everything.filter(order_number=term),
         everything.filter(customer_email__in=cases),
-        OrderItem.objects.filter(sku__in=cases).order_by("sku", "-order")[:OF_A_SKU],
+        OrderItem.objects.filter(sku__in=skus).order_by("sku", "-order")[:OF_A_SKU],
         _recent(term),
     ]
     if is_number(number):
