@@ -72,8 +72,13 @@ class _CartView(OfCart):
         """Answer as every call about items does: with all items of the cart."""
         return self.items_of(cart_contents.contents(cart_id), status)
 
-    def added_items(self, cart_id: str) -> Response:
-        return self.items(cart_id, 201)
+    # Answered anew, by the cart of the address: a call that could do nothing has claimed none.
+
+    def changed_items(self, _: str) -> Response:
+        return self.items(self.kwargs["cart_id"])
+
+    def added_items(self, _: str) -> Response:
+        return self.items(self.kwargs["cart_id"], 201)
 
     def items_of(
         self, contents: CartContents, status: int = 200, refused: Sequence[RefusedEntry] = ()
@@ -185,7 +190,7 @@ class CartItemsView(_CartView):
             changed = Changed(cart_contents.contents(cart_id), nothing_added.refused)
         return self.items_of(changed.contents, 201, changed.refused)
 
-    @once(again=_CartView.items)
+    @once(again=_CartView.changed_items)
     def put(self, request: Request, key: Key | None, cart_id: str) -> Response:
         data = _unwrapped(self.data())
         entries = _entries(data if isinstance(data, list) else [data], _change)
@@ -230,14 +235,14 @@ def _change(data: Any, source: str) -> LineChange:
 
 
 class CartItemView(_CartView):
-    @once(again=_CartView.items)
+    @once(again=_CartView.changed_items)
     def put(self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID) -> Response:
         fields = self.validated(serializers.CartItemChanges)
         fields.setdefault("item_id", item_id)
         carts.change_item(cart_id, **fields, by_shopper=self.is_shopper, key=key)
         return self.items(cart_id)
 
-    @once(again=_CartView.items)
+    @once(again=_CartView.changed_items)
     def delete(
         self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID
     ) -> Response:

@@ -933,6 +933,24 @@ def test_the_same_key_adds_a_list_once(storefront):
     assert lines(storefront, "mine") == [("Shirt", 2)]
 
 
+@pytest.mark.parametrize(
+    ("method", "option"), [("POST", "add_all_or_nothing"), ("PUT", "update_all_or_nothing")]
+)
+def test_t31_a_list_of_which_nothing_could_be_done_is_answered_again_with_what_is_there(
+    storefront, method, option
+):
+    storefront.post("/v2/carts/mine/items", wanted(product(stock=9)))
+    entry = {"type": "cart_item", "id": UNKNOWN, "quantity": 1}
+    body = json.dumps({"data": [entry], "options": {option: False}})
+    path = "/v2/carts/mine/items"
+
+    first, again = [storefront.send(method, path, body, key="click") for _ in range(2)]
+
+    assert len(first.json()["data"]) == len(first.json()["errors"]) == 1
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again["Idempotent-Replayed"] == "true"
+
+
 # Several changes at once.
 
 
