@@ -259,18 +259,22 @@ def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
         _account_for_earlier_lines(file, stocks)
     _work_out(file, lines, stocks)
     for line in lines:
-        line.mark = " ".join(filter(None, [line.mark, _words_of_drop(line)]))
+        line.mark = " ".join(filter(None, [line.mark, _words_of_drop(line, stocks)]))
         file.marked += bool(line.mark and not line.error)
 
 
-def _words_of_drop(line: CountLine) -> str:
-    """Say so if most of what there was would be gone: a digit was lost, perhaps, or a box."""
-    if line.error or line.change is None or line.total_before is None:
+def _words_of_drop(line: CountLine, stocks: Mapping[uuid.UUID, Stock]) -> str:
+    """Say so if most of what there was would be gone: a digit was lost, perhaps, or a box.
+
+    Changes of one product add up: what there was is its total before the first of them.
+    """
+    if line.error or not line.change or line.total_before is None or line.product_id is None:
         return ""
+    before = line.total_before if line.counted_at else stocks[line.product_id].total
     after = line.total_before + line.change
-    if -line.change < GREAT_DROP or 2 * after >= line.total_before:
+    if line.change > 0 or before - after < GREAT_DROP or 2 * after >= before:
         return ""
-    return f"From {line.total_before:,} to {after:,}: more than half would be gone."
+    return f"From {before:,} to {after:,}: more than half would be gone."
 
 
 def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:

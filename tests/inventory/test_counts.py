@@ -263,6 +263,17 @@ def test_t05_a_drop_to_less_than_half_is_marked(column, units, marked):
     assert file.marked == marked
 
 
+@pytest.mark.parametrize("size", [1, 100])
+def test_t05_changes_that_are_a_great_drop_together_are_marked(size, monkeypatch):
+    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    product(100, sku="A")
+
+    file = checked("sku,change\nA,-30\nA,-30\nA,5\nA,-6\n")
+
+    said = "From 100 to {}: more than half would be gone."
+    assert [line.mark for line in lines_of(file)] == ["", said.format(40), "", said.format(39)]
+
+
 def test_t05_a_line_with_an_error_needs_no_mark():
     product(1_000, sku="A")
     product(1_000, sku="B")
