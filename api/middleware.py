@@ -9,7 +9,7 @@ import structlog
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
@@ -49,7 +49,9 @@ class RequestMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what the API would, where a view that is none of it reads a body."""
-        if isinstance(exception, UnreadablePostError) and (refusal := as_refusal(exception)):
+        # Django would log the last two with their tracebacks, though nothing broke here.
+        of_body = (UnreadablePostError, RequestDataTooBig, TooManyFieldsSent)
+        if isinstance(exception, of_body) and (refusal := as_refusal(exception)):
             return refused(refusal)
         return None
 

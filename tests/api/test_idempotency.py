@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
-from api import clock
+from api import clock, idempotency
 from api.errors import (
     BAD_REQUEST,
     CONFLICT,
@@ -651,6 +651,15 @@ def test_a_refusal_is_remembered_under_a_key_of_yesterday_too(things):
 
     assert (second.status_code, _replayed(second)) == (422, True)
     assert things.made == ["thing 1"]
+
+
+def test_t38_nothing_is_made_of_very_many_values_to_tell_bodies_apart(monkeypatch):
+    read: list[int] = []
+    monkeypatch.setattr(json, "loads", lambda body, **options: read.append(len(body)))
+    many = b"[" + b"{}," * idempotency.VALUES_MAX + b"{}]"
+
+    assert idempotency._fingerprint(many) != idempotency._fingerprint(many + b" ")
+    assert read == []
 
 
 def test_purging_deletes_the_keys_whose_day_is_over(things):
