@@ -38,7 +38,10 @@ def read(gateway: str, headers: Mapping[str, str], body: bytes) -> Message:
         raise GatewayNotFound
     message = adapter.read_message(headers, body)
     names = [message.id, message.type, message.reference]
-    if not message.id or any(len(name) > _LENGTH_MAX for name in names):
+    if not message.id.strip() or any(len(name) > _LENGTH_MAX for name in names):
+        raise NoMessage
+    # A name stands in lines of the log, and an id in the address of its page.
+    if not all(map(str.isprintable, names)):
         raise NoMessage
     if not storable_json([*names, message.body], levels=_LEVELS_MAX + 1):
         raise NoMessage

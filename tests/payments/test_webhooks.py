@@ -600,6 +600,10 @@ def test_a_dispute_is_told_in_its_gateways_own_words(telling, order, admin_clien
         {"type": "t" * 101},
         {"reference": "r" * 101},
         {"id": "m\x00"},
+        {"id": "m\nlevel=error"},
+        {"id": "  "},
+        {"type": "paid\r\n"},
+        {"reference": "\u202e1"},
         {"body": {"at": "\x00"}},
     ],
 )
