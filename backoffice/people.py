@@ -1,6 +1,6 @@
 """Who may log in, and as what."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import procrastinate.contrib.django.admin  # noqa: F401 - registers what is taken out below
 from django.contrib import admin, messages
@@ -76,6 +76,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
     list_filter = ["groups", "is_active"]
     filter_horizontal = ()
     readonly_fields = ["seen", "joined"]
+    refusal_fields: ClassVar = {rights.UsernameTaken: "username"}
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         ("Person", {"fields": ["first_name", "last_name", "email"]}),
@@ -179,6 +180,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
+    refusal_fields: ClassVar = {rights.RoleTaken: "name"}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # By these names releases find them.

@@ -43,6 +43,20 @@ class BeyondOwnRights(Refusal):
     detail = "Nobody gives rights that they do not have, or changes who has more of them."
 
 
+class UsernameTaken(Refusal):
+    kind = CONFLICT
+    code = "username_taken"
+    constraint = "auth_user_username_key"
+    detail = "Somebody has this name already."
+
+
+class RoleTaken(Refusal):
+    kind = CONFLICT
+    code = "role_taken"
+    constraint = "auth_group_name_key"
+    detail = "There is a role of this name already."
+
+
 class PersonGone(Refusal):
     kind = CONFLICT
     code = "person_gone"
@@ -54,7 +68,7 @@ class PersonGone(Refusal):
 
 @in_transaction
 def create_person(person: User, given: Collection[Group], *, actor: Actor) -> None:
-    """Save a new person with their roles. Raises: BeyondOwnRights."""
+    """Save a new person with their roles. Raises: UsernameTaken, BeyondOwnRights."""
     person.save(force_insert=True)
     with _within_own_rights(actor, person):
         person.groups.set(given)
@@ -75,7 +89,7 @@ def change_person(
     Locks everybody who might be an owner, so that no two owners can shut each other out at once.
     `seen` is what somebody saw of what they change.
 
-    Raises: OwnRights, NobodyLeft, BeyondOwnRights; PersonGone, Moved.
+    Raises: OwnRights, NobodyLeft, BeyondOwnRights; UsernameTaken; PersonGone, Moved.
     """
     person = _lock(pk)
     _require_as_seen(person, seen)
@@ -149,7 +163,7 @@ def let_in(person: User, *, actor: Actor) -> None:
 
 @in_transaction
 def create_role(role: Group, given: Collection[Permission], *, actor: Actor) -> None:
-    """Raises: BeyondOwnRights."""
+    """Raises: RoleTaken, BeyondOwnRights."""
     role.save(force_insert=True)
     with _within_own_rights(actor, role):
         role.permissions.set(given)
@@ -167,7 +181,7 @@ def change_role(
 ) -> None:
     """Change a role's name or permissions. `seen` is what somebody saw of what they change.
 
-    Raises: OwnRights, NobodyLeft, BeyondOwnRights; PersonGone, Moved.
+    Raises: OwnRights, NobodyLeft, BeyondOwnRights; RoleTaken; PersonGone, Moved.
     """
     _lock_owners(Q())
     role = Group.objects.select_for_update(no_key=True).filter(pk=pk).first()

@@ -168,6 +168,8 @@ UNSEEN = {
     "nobody_left",
     "own_rights",
     "person_gone",
+    "username_taken",
+    "role_taken",
     "passwords_busy",
     "storefront_has_no_secret",
     "count_too_low",

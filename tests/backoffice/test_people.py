@@ -16,6 +16,7 @@ from api.actors import COMMAND_LINE, Actor
 from api.errors import Moved
 from api.models import Change
 from backoffice import logins, rights
+from backoffice.rights import RoleTaken, UsernameTaken
 from tests.backoffice.pages import filled_in, signed_in, text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT
@@ -541,6 +542,19 @@ def test_t11_of_two_changes_at_once_none_is_lost_to_the_other():
 
     maria.refresh_from_db()
     assert (maria.email, maria.groups.get()) == ("a@b.se", viewer)
+
+
+def test_a_name_that_was_taken_at_the_same_moment_is_refused():
+    """As by a second click: no form could see it."""
+    maria, viewer = staff("maria"), role("viewer")
+    for change, refusal in (
+        (lambda: rights.create_person(User(username="maria"), [], actor=MERCHANT), UsernameTaken),
+        (lambda: rights.create_role(Group(name="viewer"), [], actor=MERCHANT), RoleTaken),
+    ):
+        with pytest.raises(refusal):
+            change()
+
+    assert (User.objects.get(), Group.objects.filter(name="viewer").get()) == (maria, viewer)
 
 
 # Who may change people, but not roles: a help desk, which lets people in and renews passwords.
