@@ -68,8 +68,8 @@ class CurrencyAmbiguous(Refusal):
     kind = INVALID
     code = "currency_ambiguous"
     detail = (
-        "The decimal point and the thousand separator must differ and be no digits: "
-        "an amount must read in one way only."
+        "The decimal point and the thousand separator must differ and be no digits, and the point "
+        "must be seen: an amount must read in one way only."
     )
 
 

@@ -14,6 +14,7 @@ from django.db.models.functions import Upper
 from django.db.models.lookups import GreaterThan
 
 from api import compiled
+from api.codes import tidied
 from api.errors import Standing
 from api.fields import UNITS_MAX
 from api.ids import uuid7
@@ -75,6 +76,9 @@ class Currency(models.Model):
         """Raises: CurrencyAmbiguous."""
         signs = (self.decimal_point, self.thousand_separator)
         if signs[0] == signs[1] or any(sign.isdigit() for sign in signs):
+            raise CurrencyAmbiguous
+        # A point that nobody sees makes 12.50 read as 1250.
+        if self.decimal_places and not tidied(self.decimal_point):
             raise CurrencyAmbiguous
 
     def is_in_use(self) -> bool:

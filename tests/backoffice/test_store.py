@@ -222,6 +222,7 @@ def test_t17_where_no_digits_are_typed_the_currency_has_its_own(admin_client):
         {"format": "KD"},
         {"thousand_separator": "."},
         {"decimal_point": "0"},
+        {"decimal_point": "\ufeff"},
         {"decimal_places": "5"},
         {"exchange_rate": "0"},
         {"exchange_rate": "-1.5"},
