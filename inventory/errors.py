@@ -148,15 +148,15 @@ class CountedSinceShipped(Refusal):
 
 
 class FoundByCount(Refusal):
-    """Counts since the shipment found more than there should be: perhaps what is put back now."""
+    """Counts since the shipment found more than there should be: perhaps what has come back."""
 
     kind = WRONG_STATE
     code = "found_by_count"
 
-    def __init__(self, sku: str, at: datetime) -> None:
+    def __init__(self, sku: str, at: datetime, way_out: str) -> None:
         super().__init__(
             f"{sku} was counted since it was shipped, at {_told(at)}, and more was found than the "
-            "log said: these units may be among them. Refund without putting them back, and count."
+            f"log said: these units may be among them. {way_out}"
         )
 
 

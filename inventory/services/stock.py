@@ -271,7 +271,8 @@ def undo_ship(
     since, that count has them already if they were on the shelf then; else they are back from now.
 
     Raises: StockNotFound if one of the products is no longer managed; CountedSinceShipped if one
-    was counted and nobody says where the units were; StockTooLow if the count has them and others
+    was counted and nobody says where the units were; FoundByCount if they are said to have come
+    back, and the counts may have found them before; StockTooLow if the count has them and others
     have taken them since; TooManyUnits.
     """
     stocks = _lock_managed_for_order(quantities)
@@ -289,6 +290,9 @@ def undo_ship(
             entries.append(_allocate_again(stock, quantity))
             moments.append(None)
             continue
+        if shipment.counted_at and shipment.found > 0:
+            way_out = "Count it now, and then say that the units were on the shelf."
+            raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
         for action in (Action.INCREMENT, Action.ALLOCATE):
             entries.append(stock.move(action, quantity, by_order=FOR_ORDER))
             moments.append(None if shipment.counted_at else shipment.shipped_at)
@@ -321,7 +325,8 @@ def put_back(
     for stock in stocks:
         shipment = shipped.get(stock.product_id, _UNKNOWN)
         if shipment.counted_at and shipment.found > 0:
-            raise FoundByCount(_sku_of(stock), shipment.counted_at)
+            way_out = "Refund without putting them back, and count."
+            raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
     cause = Cause(actor, reason, order_id)
     move(stocks, [Action.INCREMENT], quantities, cause, by_order=FOR_ORDER)
 

@@ -288,9 +288,10 @@ def undo_ship(
 
     `whereabouts` tells of the products that were counted since: see `counted_since_shipped`.
     Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
-    CountedSinceShipped, if `whereabouts` is missing; StockTooLow, if others have taken what was
-    counted; StockNotFound, if a product's stock is no longer managed;
-    Moved, also where a product was counted again since `standing_to_undo_ship` was seen.
+    CountedSinceShipped, if `whereabouts` is missing; FoundByCount, if it contradicts a count;
+    StockTooLow, if others have taken what was counted; StockNotFound, if a product's stock is no
+    longer managed; Moved, also where a product was counted again since `standing_to_undo_ship` was
+    seen.
     """
     claim(key, order_id)
     order = Order.objects.lock(order_id)

@@ -335,6 +335,22 @@ def test_t01_undo_ship_asks_where_the_units_were(count, found, whereabouts, expe
     assert numbers(shirt) == (expected, expected - 3, 3)
 
 
+@BOTH
+def test_t01_what_a_count_may_have_found_has_not_come_back_since(count):
+    shirt, mug = product(20), product(20)
+    order = paid_order({shirt: 3, mug: 2})
+    orders.ship(order.pk, actor=MERCHANT)
+    count(shirt, 20, clock.now())
+    count(mug, 18, clock.now())
+
+    with pytest.raises(FoundByCount, match=f"{shirt.sku} .* Count it now"):
+        undo_ship(order, Whereabouts.CAME_BACK)
+    assert (numbers(shirt), numbers(mug)) == ((20, 20, 0), (18, 18, 0))
+    by_hand(mug, 20, clock.now())
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+    assert (numbers(shirt), numbers(mug)) == ((20, 17, 3), (20, 18, 2))
+
+
 def test_of_several_products_each_has_its_own_rule():
     shirt, mug = product(20), product(10)
     order = paid_order({shirt: 3, mug: 2})

@@ -126,15 +126,14 @@ class Shop:
         order, units = self.parcels.pop(which % len(self.parcels))
         at = clock.now()
         self.shelf += units
-        if which % 2 and orders.counted_since_shipped(order):
-            orders.undo_ship(
-                order.pk, actor=MERCHANT, reason="back", whereabouts=Whereabouts.CAME_BACK
-            )
-            payments.cancel(order.pk, actor=MERCHANT)
-            return
         payment, line = order.payments.get(), order.items.get()
+        back = Whereabouts.CAME_BACK
         try:
-            payments.refund(order.pk, payment.pk, 1, actor=MERCHANT, put_back={line.pk: units})
+            if which % 2 and orders.counted_since_shipped(order):
+                orders.undo_ship(order.pk, actor=MERCHANT, reason="back", whereabouts=back)
+                payments.cancel(order.pk, actor=MERCHANT)
+            else:
+                payments.refund(order.pk, payment.pk, 1, actor=MERCHANT, put_back={line.pk: units})
         except FoundByCount:
             # The next count finds them.
             self.unwritten.append(Difference(at, units))
