@@ -91,7 +91,7 @@ def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
     """Raises: UnsupportedMediaType for a body that this address does not read."""
     if request.method not in {"POST", "PUT"} or not request.body:
         return
-    packed = request.headers.get("Content-Encoding", "identity")[:50]
+    packed = (request.headers.get("Content-Encoding") or "identity")[:50]
     if packed.lower() != "identity":
         raise UnsupportedMediaType(f"A body is read as it is, and not packed by {packed}.")
     kind = (request.content_type or "")[:100]

@@ -141,6 +141,13 @@ class CartWithItems(TypedDict):
     included: NotRequired[Included[CartItem]]
 
 
+class CartPage(TypedDict):
+    data: list[Cart]
+    meta: Page
+    links: Links
+    included: NotRequired[Included[CartItem]]
+
+
 class CartItems(TypedDict):
     data: list[CartItem]
     meta: CartMeta
@@ -243,6 +250,11 @@ class OrderItem(TypedDict):
 
 class OrderWithItems(TypedDict):
     data: Order
+    included: NotRequired[Included[OrderItem]]
+
+
+class OrderItems(TypedDict):
+    data: list[OrderItem]
     included: NotRequired[Included[OrderItem]]
 
 

@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 
 from api import schema
-from api.answers import Data, PageOf
+from api.answers import Data
 from api.errors import BadRequest, Forbidden, Invalid, NotSupported
 from api.schema import CURRENCY_HEADER, Operation, Piece, a_list, an_object, any_of
 from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
@@ -61,10 +61,11 @@ schema.describe(
     get=Operation(
         "List carts",
         "Administrators only. The one that changed last comes first.",
-        answers={200: PageOf[answers.Cart]},
+        answers={200: answers.CartPage},
         refuses=[Forbidden],
         lists=True,
         filters=CartFilters,
+        includes=CAN_INCLUDE,
     ),
     post=Operation(
         "Create a cart",
@@ -203,8 +204,9 @@ schema.describe(
     views.OrderItemsView,
     get=Operation(
         "List the items of an order",
-        answers={200: Data[list[answers.OrderItem]]},
+        answers={200: answers.OrderItems},
         refuses=[errors.OrderNotFound],
+        includes=CAN_INCLUDE[1:],
     ),
 )
 

@@ -18,7 +18,7 @@ from inventory.services import currencies
 from orders import answers, serializers
 from orders.errors import OrderNotFound, RefusedEntry, SeveralRefused
 from orders.filters import CartFilters, OrderFilters
-from orders.models import Order, OrderItem
+from orders.models import Cart, Order, OrderItem
 from orders.services import cart_contents, carts, holders, orders
 from orders.services.cart_contents import CartContents
 from orders.services.cart_lines import Entry, LineChange, OtherCart
@@ -120,11 +120,19 @@ class CartsView(_CartView):
         if not self.caller.is_administrator:
             raise Forbidden("Only an administrator may list carts.")
         rows = listed(request, cart_contents.newest_first(), CartFilters)
-        return paginated_together(
-            request,
-            rows,
-            lambda carts: [self.shown(found) for found in cart_contents.contents_of(carts)],
-        )
+        all_contents: list[CartContents] = []
+
+        def represented(carts: Sequence[Cart]) -> list[answers.Cart]:
+            all_contents.extend(cart_contents.contents_of(carts))
+            return [self.shown(contents) for contents in all_contents]
+
+        def all_items() -> list[answers.CartItem]:
+            each = (self._items(found, self.currency_of(found)) for found in all_contents)
+            return [item for items in each for item in items]
+
+        answer = paginated_together(request, rows, represented)
+        answer.data.update(included_with(included(request), all_items))
+        return answer
 
     @once(again=_CartView.created_cart)
     def post(self, request: Request, key: Key | None) -> Response:
@@ -330,7 +338,8 @@ class OrderItemsView(ApiView):
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
         order, items = order_and_items(order_id)
         currency = currencies.by_code()[order.currency_id]
-        return envelope(serializers.order_items(items, order, currency))
+        beside = included_with(included(request) - {"items"}, list)
+        return envelope(serializers.order_items(items, order, currency), **beside)
 
 
 class HoldersView(ApiView):

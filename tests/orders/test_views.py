@@ -166,19 +166,21 @@ def test_t29_all_that_is_asked_for_is_included_however_it_is_said(back_office, a
     cart = filled_cart({product(5): 1})
     order = back_office.check_out(cart).json()["data"]["id"]
 
-    for path in (f"/v2/carts/{cart}", f"/v2/orders/{order}", "/v2/orders"):
+    for path in ("/v2/carts", f"/v2/carts/{cart}", f"/v2/orders/{order}", "/v2/orders"):
         found = back_office.get(f"{path}?{asked}").json()["included"]
         assert found["promotions"] == []
         assert [item["quantity"] for item in found.get("items", [])] == [1] * ("items" in asked)
 
 
-def test_t29_the_items_of_a_cart_include_what_is_asked_for_beside_them(storefront):
+def test_t29_items_include_what_is_asked_for_beside_them(back_office):
     cart = filled_cart({product(5): 1})
+    order = back_office.check_out(cart).json()["data"]["id"]
     asked = "include=tax_items&include=promotions,items"
 
-    body = storefront.get(f"/v2/carts/{cart}/items?{asked}").json()
-
-    assert body["included"] == {"promotions": [], "tax_items": []}
+    for path in (f"/v2/carts/{cart}/items", f"/v2/orders/{order}/items"):
+        body = back_office.get(f"{path}?{asked}").json()
+        assert body["included"] == {"promotions": [], "tax_items": []}
+        assert "included" not in back_office.get(path).json()
 
 
 def test_a_cart_includes_its_items_as_an_object_of_arrays(storefront):
