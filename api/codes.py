@@ -8,6 +8,8 @@ _UNSEEN_LETTERS = frozenset(
 )
 # The lengths of EAN-8, UPC-A, EAN-13 and GTIN-14, which are one number with more or fewer zeros.
 _GTIN_LENGTHS = (8, 12, 13, 14)
+# East Asian keyboards write Latin letters and digits as wide as those around them, too.
+_FULL_WIDTH = {sign: sign + 0xFEE0 for sign in range(ord("!"), ord("~") + 1)}
 
 
 def tidied(code: str) -> str:
@@ -45,7 +47,9 @@ def spellings(code: str) -> set[str]:
     """Return the ways to write a code, but for its case, each of which reads and scans the same."""
     shown = tidied(code if _is_plain(code) else _as_seen(code))
     # A page shows several spaces in a row as one.
-    return {code, tidied(code), shown, " ".join(shown.split()), *_gtins(shown)} - {""}
+    joined = " ".join(shown.split())
+    wide = shown.translate(_FULL_WIDTH)
+    return {code, tidied(code), shown, joined, wide, *_gtins(shown)} - {""}
 
 
 def _is_plain(code: str) -> bool:

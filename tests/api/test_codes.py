@@ -51,20 +51,26 @@ def test_what_people_can_see_and_type_is_no_fault(code):
 def test_t25_a_upc_is_the_ean_that_begins_with_a_zero():
     all_of_it = {"012345678905", "0012345678905", "00012345678905"}
 
-    assert [codes.spellings(number) for number in sorted(all_of_it)] == [all_of_it] * 3
-    assert codes.spellings("96385074") == {
+    assert [_narrow(number) for number in sorted(all_of_it)] == [all_of_it] * 3
+    assert _narrow("96385074") == {
         *("96385074", "000096385074", "0000096385074", "00000096385074"),
     }
-    assert codes.spellings("4006381333931") == {"4006381333931", "04006381333931"}
+    assert _narrow("4006381333931") == {"4006381333931", "04006381333931"}
+
+
+def _narrow(code: str) -> set[str]:
+    return {each for each in codes.spellings(code) if each.isascii()}
 
 
 @pytest.mark.parametrize("code", ["42", "0042", "12345678905", "01234567890X", "٠١٢٣٤٥٦٧"])
 def test_other_numbers_keep_their_zeros(code):
-    assert all(code.startswith("0") == each.startswith("0") for each in codes.spellings(code))
+    for each in codes.spellings(code):
+        assert each.startswith(("0", "\uff10")) == code.startswith("0")
 
 
 def test_a_code_is_spelled_without_what_is_not_seen_and_in_letters_of_usual_width():
     assert codes.spellings(f"\uff34EA{ZERO_WIDTH_SPACE}-TIN") >= {"TEA-TIN"}
     assert codes.spellings(f"TEA{NO_BREAK_SPACE}TIN") >= {"TEA TIN"}
-    assert codes.spellings("TEA  TIN") == {"TEA  TIN", "TEA TIN"}
+    assert _narrow("TEA  TIN") == {"TEA  TIN", "TEA TIN"}
+    assert codes.spellings("TEA-1") == {"TEA-1", "\uff34\uff25\uff21\uff0d\uff11"}
     assert codes.spellings("") == set()

@@ -77,6 +77,15 @@ def test_what_is_no_code_finds_nothing(scanned):
     assert codes.product_scanned(scanned) is None
 
 
+def test_t25_a_code_in_full_width_is_found_by_the_usual_letters_and_the_other_way_round():
+    narrow = product(sku="TEA-1")
+    wide = product(sku="\uff2d\uff35\uff27\uff0d\uff11")
+
+    assert codes.product_scanned("\uff34\uff25\uff21\uff0d\uff11") == narrow.pk
+    assert codes.product_scanned("MUG-1") == wide.pk
+    assert [each.id for each in codes.look_alikes(["MUG-1"])] == [wide.pk]
+
+
 def test_a_deleted_product_is_not_meant():
     gone = product(sku="GONE", barcode="123")
     Product.objects.filter(pk=gone.pk).update(archived_at=gone.created_at)
