@@ -20,6 +20,7 @@ from api.errors import TOO_MANY_REQUESTS, Refusal
 
 # Into how many blocks the permits of a period are divided.
 BLOCKS = 50
+A_DAY = 24 * 3600
 # How many addresses a process holds permits for. Dropping them costs each of them a block at most.
 ADDRESSES_MAX = 10_000
 # Nothing longer is an address; and what is remembered must not grow with what a caller writes.
@@ -46,6 +47,16 @@ def count(request: HttpRequest, kind: str = "") -> None:
         _shared.count(kind, address)
     else:
         _own.count(address)
+
+
+def count_cart(address: str) -> None:
+    """Count a cart that somebody has opened. Raises: TooManyRequests."""
+    _shared.count("cart", address)
+
+
+def _seconds_of(kind: str) -> int:
+    """Return how long a period is in which calls of a kind are counted."""
+    return A_DAY if kind == "cart" else settings.LIMIT_SECONDS
 
 
 def address_of(request: HttpRequest) -> str:
@@ -122,7 +133,7 @@ class _SharedCounts:
         self._held: dict[tuple[str, str], _Permits] = {}
 
     def count(self, kind: str, address: str) -> None:
-        limit = settings.LIMITS[kind]
+        limit = settings.LIMITS.get(kind, 0)
         if limit and not self._spend(kind, address):
             self._take(kind, address, limit)
 
@@ -173,7 +184,7 @@ RETURNING calls, (SELECT %s - mod(seconds, %s) FROM moment)
 
 def _take_from_database(kind: str, address: str, permits: int) -> tuple[int, float]:
     """Return how many permits are taken in this period, and how many seconds of it are left."""
-    seconds = settings.LIMIT_SECONDS
+    seconds = _seconds_of(kind)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [kind, address, seconds, permits, seconds, seconds])
         taken, left = cursor.fetchone()
@@ -188,7 +199,8 @@ def forget() -> None:
 
 _PURGE = """
 DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM api_callcount WHERE period < extract(epoch FROM now()) / %s - 1
+    SELECT ctid FROM api_callcount
+    WHERE period < extract(epoch FROM now()) / CASE kind WHEN 'cart' THEN %s ELSE %s END - 1
     LIMIT %s FOR UPDATE SKIP LOCKED
 ))
 """
@@ -204,7 +216,7 @@ def purge() -> int:
 
 def _purge_some() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_PURGE, [settings.LIMIT_SECONDS, purging.BATCH])
+        cursor.execute(_PURGE, [A_DAY, settings.LIMIT_SECONDS, purging.BATCH])
         return int(cursor.rowcount)
 
 

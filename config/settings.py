@@ -303,8 +303,13 @@ LIMITS = {
     # Hashing a password takes half a second of a core, on purpose.
     "login": env.int("LOGIN_LIMIT", default=20, validate=_NOT_NEGATIVE),
 }
+# How many carts shoppers at one address may open in a day, each of which takes room until it
+# expires; counted with the calls above. In the demo everybody has the address of this machine.
+LIMITS["cart"] = env.int(
+    "CARTS_PER_ADDRESS", default=0 if HOLDFAST_DEMO else 20_000, validate=_NOT_NEGATIVE
+)
 # How many orders of one cart, and how many that shoppers at one address made within a day, may
-# wait for their money; 0 sets no limit. In the demo everybody has the address of this machine.
+# wait for their money; 0 sets no limit.
 UNPAID_ORDERS_PER_CART = env.int("UNPAID_ORDERS_PER_CART", default=20, validate=_NOT_NEGATIVE)
 UNPAID_ORDERS_PER_ADDRESS = env.int(
     "UNPAID_ORDERS_PER_ADDRESS", default=0 if HOLDFAST_DEMO else 200, validate=_NOT_NEGATIVE

@@ -46,6 +46,10 @@ class _CartView(OfCart):
     def is_shopper(self) -> bool:
         return not self.caller.is_administrator
 
+    @property
+    def opened_from(self) -> str:
+        return limits.address_of(self.request._request) if self.is_shopper else ""
+
     def currency_asked_for(self) -> str:
         return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
@@ -139,7 +143,7 @@ class CartsView(_CartView):
         fields = self.validated(serializers.NewCartBody)
         # Anybody who knows the id may change the cart, so all of it is random.
         cart_id = fields.pop("cart_id", "") or uuid.uuid4().hex
-        carts.create(cart_id, key=key, **fields)
+        carts.create(cart_id, opened_from=self.opened_from, key=key, **fields)
         return self.created_cart(cart_id)
 
 
@@ -150,7 +154,7 @@ class CartView(_CartView):
     @once(again=_CartView.whole_cart)
     def put(self, request: Request, key: Key | None, cart_id: str) -> Response:
         fields = self.validated(serializers.CartBody)
-        carts.save(cart_id, key=key, **fields)
+        carts.save(cart_id, opened_from=self.opened_from, key=key, **fields)
         return self.whole_cart(cart_id)
 
     @once(again=deleted)
@@ -173,7 +177,12 @@ class CartItemsView(_CartView):
             return self._add(cart_id, [entry], key)
         currency = self.currency_asked_for()
         contents = carts.add_one(
-            cart_id, entry, currency=currency, by_shopper=self.is_shopper, key=key
+            cart_id,
+            entry,
+            currency=currency,
+            by_shopper=self.is_shopper,
+            opened_from=self.opened_from,
+            key=key,
         )
         return self.items_of(contents, 201)
 
@@ -190,6 +199,7 @@ class CartItemsView(_CartView):
                 all_or_nothing=all_or_nothing,
                 currency=currency,
                 by_shopper=self.is_shopper,
+                opened_from=self.opened_from,
                 key=key,
             )
         except SeveralRefused as nothing_added:

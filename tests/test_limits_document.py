@@ -59,6 +59,7 @@ DOCUMENTED = {
     "An amount, and a total": [fields.AMOUNT_MAX],
     "Prices of a product, and currencies of a store": [currencies.CURRENCIES_MAX],
     "`Idempotency-Key`": [idempotency.KEY_LENGTH_MAX, idempotency.KEPT_FOR.days * 24],
+    "Carts from one address": [default_of("CARTS_PER_ADDRESS")],
     "Payments of an order": [payments.PAYMENTS_MAX],
     "Tokens, checkouts and payments from one address": [
         default_of("TOKEN_LIMIT"),

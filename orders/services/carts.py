@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
-from api import clock, store
+from api import clock, limits, store
 from api.errors import Refusal
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
@@ -76,11 +76,19 @@ def add_one(
     *,
     currency: str,
     by_shopper: bool = False,
+    opened_from: str = "",
     key: Key | None = None,
 ) -> CartContents:
-    """Put one entry into the cart. Raises: what `Filling.add` does."""
+    """Put one entry into the cart. Raises: what `Filling.add` does; TooManyRequests, as `add`."""
     try:
-        added = add(cart_id, [entry], currency=currency, by_shopper=by_shopper, key=key)
+        added = add(
+            cart_id,
+            [entry],
+            currency=currency,
+            by_shopper=by_shopper,
+            opened_from=opened_from,
+            key=key,
+        )
         return added.contents
     except SeveralRefused as refused:
         raise refused.refused[0].refusal from None
@@ -94,22 +102,24 @@ def add(
     all_or_nothing: bool = True,
     currency: str,
     by_shopper: bool = False,
+    opened_from: str = "",
     key: Key | None = None,
 ) -> Changed:
     """Put several entries into the cart, in as many statements as one.
 
     Each entry's units of a product are checked together with those of earlier entries in the same
     call. The contents of other carts are copied; those carts stay as they are. What names its own
-    price is added for a shopper only where the store allows it, wherever it comes from.
+    price is added for a shopper only where the store allows it, wherever it comes from. A shopper's
+    address is `opened_from`, by which new carts are counted.
 
     Raises: SeveralRefused, if any entry cannot be added and `all_or_nothing` is set, or if none
-    can.
+    can; TooManyRequests.
     """
     claim(key, cart_id)
     first_currency, additions, refused = _spread(cart_id, entries, currency)
     if not additions and not refused:
         return Changed(cart_contents.contents(cart_id))
-    cart = _open(cart_id, first_currency)
+    cart = _open(cart_id, first_currency, opened_from=opened_from)
     cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     additions = _with_products(additions)
@@ -320,10 +330,10 @@ def remove_items(cart_id: str, *, key: Key | None = None) -> None:
 
 
 @in_transaction
-def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Raises: CartExists."""
+def create(cart_id: str, *, opened_from: str = "", key: Key | None = None, **fields: Any) -> None:
+    """Raises: CartExists, TooManyRequests."""
     claim(key, cart_id)
-    cart = _open(cart_id)
+    cart = _open(cart_id, opened_from=opened_from)
     # A cart that existed, and had not expired, was created before now.
     if cart.created_at != cart.updated_at:
         raise CartExists
@@ -331,10 +341,10 @@ def create(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
 
 
 @in_transaction
-def save(cart_id: str, *, key: Key | None = None, **fields: Any) -> None:
-    """Create the cart or change what is known of it beside its items."""
+def save(cart_id: str, *, opened_from: str = "", key: Key | None = None, **fields: Any) -> None:
+    """Create the cart or change what is known of it beside its items. Raises: TooManyRequests."""
     claim(key, cart_id)
-    _open(cart_id)
+    _open(cart_id, opened_from=opened_from)
     _change(cart_id, fields)
 
 
@@ -353,13 +363,16 @@ def delete(cart_id: str, *, key: Key | None = None) -> None:
         Cart.objects.filter(pk=cart_id).delete()
 
 
-def _open(cart_id: str, currency: str | None = None) -> Cart:
+def _open(cart_id: str, currency: str | None = None, *, opened_from: str = "") -> Cart:
+    """Raises: TooManyRequests, where a shopper at that address has opened too many."""
     now = clock.now()
     cart, revived = Cart.objects.open(
         cart_id, currency=currency, now=now, expires_at=cart_contents.expiry(now)
     )
     if revived:
         CartItem.objects.filter(cart_id=cart_id, created_at__lt=now).delete()
+    elif opened_from and cart.created_at == cart.updated_at:
+        limits.count_cart(opened_from)
     return cart
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from unicodedata import normalize
 import pytest
 from django.db import transaction
 
-from api import clock, store
+from api import clock, limits, store
 from inventory.errors import CurrencyInUse
 from inventory.models import Currency, Product
 from inventory.services import currencies, products
@@ -37,6 +38,17 @@ from tests.http import (
 from tests.orders.statements import sql_of, statements_of
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def two_carts_a_day(settings, monkeypatch):
+    """A day that does not end while a test runs, and in which an address opens two carts."""
+    monkeypatch.setattr(limits, "A_DAY", 1_000_000_000)
+    settings.LIMITS = {**settings.LIMITS, "cart": 2}
+    limits.forget()
+    yield
+    limits.forget()
+
 
 NEXT_MONTH = clock.now() + timedelta(days=31)
 UNKNOWN = "01234567-89ab-7def-8123-456789abcdef"
@@ -1531,3 +1543,38 @@ def test_a_currency_that_a_cart_takes_at_the_last_moment_stays(monkeypatch, act)
 def filled_cart_of_wrapping(currency: str) -> None:
     wrapping = cart_lines.CustomItem(1, "Gift wrapping", 350)
     carts.add_one("mine", wrapping, currency=currency)
+
+
+# New ones.
+
+OPENED: dict[str, Callable[[Api, str, Any], Any]] = {
+    "with an id": lambda api, cart, line: api.post("/v2/carts", {"id": cart, "name": "Mine"}),
+    "at its address": lambda api, cart, line: api.put(f"/v2/carts/{cart}", {"name": "Mine"}),
+    "by an item": lambda api, cart, line: api.post(f"/v2/carts/{cart}/items", line),
+    "by several": lambda api, cart, line: api.post(f"/v2/carts/{cart}/items", [line]),
+}
+
+
+@pytest.mark.parametrize("way", OPENED)
+@pytest.mark.usefixtures("two_carts_a_day")
+def test_t39_an_address_opens_only_so_many_carts_in_a_day(way):
+    one, another, back_office = shopper(), shopper(), administrator()
+    line = wanted(product(stock=9), 1)
+    assert [OPENED[way](one, cart, line).status_code // 100 for cart in ("a", "b")] == [2, 2]
+
+    refused = OPENED[way](another, "c", line)
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, "too_many_requests")
+    assert sorted(Cart.objects.values_list("pk", flat=True)) == ["a", "b"]
+    # What is there already goes on, and so does whoever has a secret.
+    assert one.post("/v2/carts/a/items", line).status_code == 201
+    assert OPENED[way](back_office, "c", line).status_code in {200, 201}
+
+
+def test_a_day_s_count_of_carts_outlasts_the_purge_of_shorter_ones(settings):
+    settings.LIMITS = {**settings.LIMITS, "cart": 2}
+    limits.forget()
+    limits.count_cart("192.0.2.1")
+
+    assert limits.purge() == 0
+    limits.forget()
