@@ -219,9 +219,8 @@ class PaymentForm(ActionForm):
 
     def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
-        self.fields["amount"] = MoneyField(
-            case.order.currency, initial=payments.left_to_pay(case.order)
-        )
+        initial = case.order.payable or payments.left_to_pay(case.order)
+        self.fields["amount"] = MoneyField(case.order.currency, initial=initial)
         self.order_fields(["amount", "reference"])
 
     def clean_amount(self) -> int:
@@ -238,7 +237,7 @@ def _require_payable(case: OrderCase) -> None:
     order = case.order
     if order.is_cancelled or order.fully_paid_at:
         raise OrderNotPayable
-    if order.total and not payments.left_to_pay(order):
+    if order.total and not (order.payable or payments.left_to_pay(order)):
         raise RestIsPending if order.attempts_open else OrderNotPayable
 
 
@@ -248,11 +247,13 @@ def _what_recording_does(case: OrderCase) -> list[str]:
         stocked = OrderItem.objects.filter(order=case.order, product__stocks__managed=True)
         if wanted := sum(stocked.values_list("quantity", flat=True)):
             effects.append(f"Takes {units(wanted)} from available for this order.")
-    if not case.order.payable and (waiting := payments.left_to_pay(case.order)):
+    free = case.order.payable
+    if waiting := payments.left_to_pay(case.order) - free:
+        beyond = f"Beyond {case.money(free)}, it takes" if free else "Takes"
         effects.append(
-            f"Takes the place of {case.money(waiting)} that waits for its buyer, as far as needed:"
-            " that is given up at its gateway first. If it turns out to have succeeded, it counts, "
-            "and nothing is recorded."
+            f"{beyond} the place of {case.money(waiting)} that waits for its buyer, as far as "
+            "needed: that is given up at its gateway first. If it turns out to have succeeded, it "
+            "counts, and nothing is recorded."
         )
     return effects
 

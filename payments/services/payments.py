@@ -659,7 +659,7 @@ def all_that_is_open(order: Order) -> list[Payment]:
 
 def left_to_pay(order: Order) -> int:
     """Return what may be paid now, if need be in the place of those who wait for their buyer."""
-    return order.payable or sum(payment.amount for payment in waiting.waiting_of(order))
+    return order.payable + sum(payment.amount for payment in waiting.waiting_of(order))
 
 
 def require_cancellable(order: Order) -> None:

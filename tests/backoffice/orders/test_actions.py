@@ -902,6 +902,20 @@ def test_money_is_recorded_in_the_place_of_what_waits_for_its_buyer(admin_client
     )
 
 
+def test_t13_more_is_recorded_than_a_part_that_waits_for_its_buyer_leaves_to_pay(admin_client):
+    order = unpaid_order({product(1, price=1250): 1})
+    paid_by_card(order, amount=1000, token="requires_action")
+    path = action(order, "record-payment")
+
+    asked = text(admin_client.get(path))
+    too_much = text(send(admin_client, path, {"amount": "12.51"}))
+    send(admin_client, path, {"amount": "12.50"})
+
+    assert "Beyond $2.50, it takes the place of $10.00 that waits for its buyer" in asked
+    assert "Between 0 and $12.50, which is left to pay." in too_much
+    assert states(order)[1] == "paid"
+
+
 def test_one_payment_that_waits_for_its_buyer_is_let_go(admin_client):
     shirt = product(1, price=1250)
     order = unpaid_order({shirt: 1})
