@@ -29,6 +29,7 @@ from inventory.errors import (
     CountedLater,
     CountedTooEarly,
     CountFileNotReady,
+    CountFileUnreadable,
     StockTooLow,
     TooManyUnits,
 )
@@ -60,6 +61,8 @@ BATCH_TO_COPY = 10_000
 SECONDS_A_JOB = 2.0
 # A file that should be worked on and has been left alone for this long has lost its job.
 LEFT_ALONE = timedelta(seconds=60)
+# How many files may wait to be applied, each with all its lines.
+WAITING_MAX = 50
 # Of the lines that count one product, so many are named.
 LINES_NAMED = 5
 # To less than half, and by so many units: such a line is marked.
@@ -101,6 +104,13 @@ def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[Coun
         raise Stale
     if current.pk != file.pk:
         return current, False
+    waiting = CountFile.objects.filter(
+        state__in=(CountFile.State.CHECKING, CountFile.State.CHECKED)
+    )
+    if waiting.count() > WAITING_MAX:
+        raise CountFileUnreadable(
+            f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
+        )
     file.lines_total = _copy(file, sheet.lines)
     file.left_out = sheet.left_out
     CountFile.objects.filter(pk=file.pk).update(

@@ -16,7 +16,7 @@ from api import clock
 from api.actors import Actor
 from api.fields import UNITS_MAX
 from inventory import jobs
-from inventory.errors import CountFileNotReady, LinesMarked
+from inventory.errors import CountFileNotReady, CountFileUnreadable, LinesMarked
 from inventory.models import (
     Action,
     CountFile,
@@ -121,6 +121,20 @@ def test_f39_a_check_says_what_applying_would_do_and_moves_nothing():
     assert (file.units_added, file.units_removed) == (2, 3)
     assert numbers(more) == numbers(fewer) == numbers(same) == (10, 10, 0)
     assert entries() == 3
+
+
+def test_t39_only_so_many_files_wait(monkeypatch):
+    monkeypatch.setattr(counts, "WAITING_MAX", 1)
+    product(stock=9, sku="MUG")
+    first = checked("sku,count\nMUG,8\n")
+
+    with pytest.raises(CountFileUnreadable):
+        uploaded("sku,count\nMUG,7\n")
+
+    again, is_new = counts.upload("shelf.csv", b"sku,count\nMUG,8\n", actor=MERCHANT)
+    assert (again, is_new) == (first, False)
+    counts.discard(first.pk)
+    assert checked("sku,count\nMUG,7\n").lines_total == 1
 
 
 def test_products_are_found_by_sku_or_barcode():
