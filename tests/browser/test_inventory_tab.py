@@ -98,6 +98,7 @@ def test_what_one_does_the_other_sees_and_goes_on_typing(at_the_tab, mug):
 def test_an_order_that_takes_units_appears_by_itself(at_the_tab, mug):
     page = at_the_tab()
     expect(page.get_by_text("Why is it not available?")).to_have_count(0)
+    page.get_by_role("link", name="The whole history").focus()
 
     order = paid_order({mug: 7})
     inventory.record(mug.pk, Action.ALLOCATE, 2, actor=GRACE, reason="for Ada")
@@ -108,6 +109,8 @@ def test_an_order_that_takes_units_appears_by_itself(at_the_tab, mug):
         "for Ada"
     )
     expect(holders.get_by_role("row").filter(has_text="Allocated")).to_contain_text("9")
+    # By keyboard one goes on from where one was.
+    expect(page.get_by_role("link", name="The whole history")).to_be_focused()
     holders.get_by_role("link", name=f"Order {order}").click()
     expect(page).to_have_url(re.compile(f"/orders/order/{order.pk}/"))
 

@@ -12,6 +12,19 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target === live && document.hidden) event.preventDefault();
   });
+  // Whoever has come to a link by keyboard stays on it while it is drawn anew.
+  const focused = () => document.activeElement.closest("#live, #live-more");
+  const known = (one) =>
+    one.getAttribute("href") || one.getAttribute("aria-labelledby") || one.textContent.trim();
+  let left = null;
+  document.addEventListener("htmx:beforeSwap", () => {
+    left = focused() && known(document.activeElement);
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (!left || focused()) return;
+    const controls = document.querySelectorAll("#live-more :is(a, button, [tabindex])");
+    [...controls].find((one) => known(one) === left)?.focus();
+  });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const answered = new URL(event.detail.xhr.responseURL).pathname;
     const asked = new URL(event.detail.requestConfig.path, location).pathname;
