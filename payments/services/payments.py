@@ -350,7 +350,7 @@ def confirm(order_id: uuid.UUID, payment_id: uuid.UUID, *, key: Key | None = Non
     payment = _begin_confirm(order_id, payment_id, key=key)
     if payment.is_pending and not payment.is_under_way(clock.now()):
         with a_wait() as may_wait:
-            if may_wait:
+            if may_wait or not gateways.asks_outside(payment):
                 payment = settle(payment, what_became_of(payment, confirmed=True))
     return require_not_refused(payment)
 

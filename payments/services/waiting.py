@@ -16,6 +16,7 @@ from api.errors import Refusal
 from api.idempotency import Answered
 from api.transactions import assert_in_transaction
 from orders.models import Order
+from payments import gateways
 from payments.errors import GatewayNotFound
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Payment
@@ -82,7 +83,7 @@ def give_up(payments: Sequence[Payment], *, why: str, actor: Actor) -> list[Give
     given_up: list[GivenUp] = []
     with a_wait() as may_wait:
         for payment in payments:
-            answer = _given_up(payment) if may_wait else UNKNOWN
+            answer = _given_up(payment, may_wait)
             if answer.outcome not in _DECIDED:
                 break
             reason = why if answer.outcome in _ENDED else ""
@@ -94,11 +95,13 @@ def give_up(payments: Sequence[Payment], *, why: str, actor: Actor) -> list[Give
     return given_up
 
 
-def _given_up(payment: Payment) -> Answer:
+def _given_up(payment: Payment, may_wait: bool) -> Answer:
     try:
-        return what_became_of(payment, is_given_up=True)
+        if may_wait or not gateways.asks_outside(payment):
+            return what_became_of(payment, is_given_up=True)
     except GatewayNotFound:
-        return UNKNOWN
+        pass
+    return UNKNOWN
 
 
 def in_their_place(

@@ -204,7 +204,12 @@ def test_a_gateway_that_asks_nobody_outside_takes_no_wait(order, monkeypatch):
     no_wait_is_free(monkeypatch)
 
     payments.pay(order.pk, PaymentRequest("test", amount=400), actor=MERCHANT)
-    payments.pay(order.pk, PaymentRequest("manual", amount=600), actor=MERCHANT)
+    payments.pay(order.pk, PaymentRequest("manual", amount=300), actor=MERCHANT)
+    asks = PaymentRequest("test", amount=300, token="requires_action")
+    payments.pay(order.pk, asks, actor=MERCHANT)
+    # Given up for another one, which its buyer confirms.
+    second = payments.pay(order.pk, asks, actor=MERCHANT)
+    payments.confirm(order.pk, second.pk)
 
     assert state(order) == ("complete", "paid", 1)
 
