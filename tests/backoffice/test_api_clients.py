@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from api import tokens
+from api import services, tokens
 from api.models import ApiClient, Change
 from tests.backoffice.pages import hidden, send, text
-from tests.factories import api_client
+from tests.factories import MERCHANT, api_client
 
 pytestmark = pytest.mark.django_db
 
@@ -166,3 +166,13 @@ def test_t11_of_two_who_renew_a_secret_at_once_the_second_is_told(admin_client):
     client.refresh_from_db()
     assert client.secret_sha256 == secret
     assert "was version 1, and is version 2 now." in told
+
+
+@pytest.mark.parametrize("lookup", ["secret_sha256", "secret_sha256__startswith"])
+def test_what_is_kept_of_a_secret_is_no_filter(admin_client, lookup):
+    services.create_client("till", "The till", actor=MERCHANT)
+    kept = ApiClient.objects.get().secret_sha256
+
+    answer = admin_client.get("/admin/api/apiclient/", {lookup: kept})
+
+    assert (answer.status_code, "The till" in text(answer)) == (400, False)
