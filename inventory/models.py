@@ -418,7 +418,8 @@ class StockTransaction(ActedBy):
     order_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
     # From when it counts, where that was before it was written: a count's correction from the
-    # moment of the count, and what takes an entry back from that entry's own moment.
+    # moment of the count, what takes an entry back from that entry's own moment, and the units that
+    # a product is made with from when it was made.
     effective_at = models.DateTimeField(null=True)
 
     class Meta:

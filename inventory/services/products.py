@@ -70,7 +70,8 @@ def create(
     changes.created(actor, product, _state(product))
     if initial_stock:
         stock = lock_managed(product.pk)
-        _increment_initially(stock, initial_stock, actor)
+        # There is no moment at which there was the product, and not its units yet.
+        _increment_initially(stock, initial_stock, actor, product.created_at)
     return product
 
 
@@ -255,11 +256,9 @@ def _count_initially(stock: Stock, quantity: int, actor: Actor) -> None:
     evidence.keep([evidence.of(stock, quantity, moment, quantity, actor=actor)])
 
 
-def _increment_initially(
-    stock: Stock, quantity: int, actor: Actor, counted_at: datetime | None = None
-) -> None:
+def _increment_initially(stock: Stock, quantity: int, actor: Actor, moment: datetime) -> None:
     cause, quantities = Cause(actor, INITIAL_STOCK), {stock.product_id: quantity}
-    move([stock], [Action.INCREMENT], quantities, cause, by_order=BY_HAND, effective_at=counted_at)
+    move([stock], [Action.INCREMENT], quantities, cause, by_order=BY_HAND, effective_at=moment)
 
 
 # What people changed of a product is on record, except for movements: they have the log.

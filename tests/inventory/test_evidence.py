@@ -521,6 +521,14 @@ def test_t01_no_sheet_from_before_adds_to_units_that_stock_began_anew_with(count
 
 
 @BOTH
+def test_a_product_is_there_with_its_first_units_and_not_before_them(count):
+    made = product(20)
+
+    assert count(made, 20, made.created_at) == ""
+    assert total(made) == 20
+
+
+@BOTH
 def test_t01_no_sheet_from_before_adds_to_what_is_left_of_a_wrong_beginning(count):
     made = product(20)
     moment = clock.now()

@@ -270,7 +270,8 @@ def test_what_is_no_count_and_takes_nothing_back_counts_from_when_it_is_written(
     inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
     paid_order({shirt: 3})
 
-    assert set(stock_of(shirt).log.values_list("effective_at", flat=True)) == {None}
+    log = stock_of(shirt).log.exclude(sequence=1)
+    assert set(log.values_list("effective_at", flat=True)) == {None}
 
 
 @pytest.mark.parametrize("count", [by_hand, by_file])

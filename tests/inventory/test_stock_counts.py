@@ -300,14 +300,26 @@ def test_the_stock_of_a_past_moment_is_told(from_nine):
 
 
 def test_an_entry_counts_from_its_own_moment_on(from_nine):
-    entry = last_entry(product(50))
+    shirt = product(50)
+    first = last_entry(shirt)
+    move(shirt, Action.INCREMENT, 1)
+    entry = last_entry(shirt)
     moments = [entry.created_at - timedelta(microseconds=1), entry.created_at]
 
     before, then = stock_log.at_moments(entry.stock, moments)
 
-    assert (before.total, before.moved_at) == (0, None)
-    assert (then.total, then.moved_at) == (50, entry.created_at)
-    assert [stock_log.last_number(entry.stock, moment) for moment in moments] == [0, 1]
+    assert (before.total, before.moved_at) == (50, first.created_at)
+    assert (then.total, then.moved_at) == (51, entry.created_at)
+    assert [stock_log.last_number(entry.stock, moment) for moment in moments] == [1, 2]
+
+
+def test_the_units_that_a_product_is_made_with_are_there_as_soon_as_it_is():
+    shirt = product(50)
+    moments = [shirt.created_at - timedelta(microseconds=1), shirt.created_at]
+
+    before, then = stock_log.at_moments(stock_of(shirt), moments)
+
+    assert (before.total, then.total) == (0, 50)
 
 
 def test_of_entries_of_one_moment_the_last_one_counts():
