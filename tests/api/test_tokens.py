@@ -371,10 +371,19 @@ def test_the_command_makes_a_client_and_prints_its_secret_once():
 def test_the_command_makes_a_storefront_without_a_secret():
     output = StringIO()
 
-    call_command("create_api_client", "web", "--storefront", stdout=output)
+    call_command("create_api_client", " web ", "--storefront", stdout=output)
 
     assert "client_secret" not in output.getvalue()
-    assert not tokens.read(_token(ApiClient.objects.get())).is_administrator
+    client = ApiClient.objects.get(client_id="web")
+    assert not tokens.read(_token(client)).is_administrator
+
+
+@pytest.mark.parametrize("said", [[""], [" "], ["x" * 65], ["shop", "--name", "x" * 201]])
+def test_the_command_refuses_what_does_not_fit(said):
+    with pytest.raises(CommandError):
+        call_command("create_api_client", *said)
+
+    assert not ApiClient.objects.exists()
 
 
 def test_the_command_refuses_a_client_id_that_is_taken():
