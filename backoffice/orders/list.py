@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -16,9 +16,10 @@ from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from api.errors import Moved, Refusal, Standing
+from api.idempotency import Answered, Key, require_new
 from backoffice import attention
 from backoffice.actions import read_standing, words, written_standing
-from backoffice.base import WholeForm, is_number, uuid_of
+from backoffice.base import OnceForm, is_number, uuid_of
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
 from inventory.models import Product
@@ -154,8 +155,8 @@ def chosen(ids: Iterable[str]) -> list[Order]:
     return list(found.prefetch_related(items).order_by("number"))
 
 
-class SeveralForm(WholeForm, forms.Form):
-    """Several orders, as each of them was seen."""
+class SeveralForm(OnceForm):
+    """Several orders, as each of them was seen, and each of them once."""
 
     seen = forms.CharField(max_length=2_000_000, required=False, widget=forms.HiddenInput)
 
@@ -168,6 +169,11 @@ class SeveralForm(WholeForm, forms.Form):
         seen = read_standing(self.data.get("seen", "")).get(str(order.pk))
         return seen if isinstance(seen, dict) else {}
 
+    def key_of(self, case: OrderCase) -> Key | None:
+        """Make the key of what this form does with one of them."""
+        key = self.key(case.request)
+        return key and replace(key, path=f"{key.path}{case.order.pk}")
+
 
 class Shipped(NamedTuple):
     """What became of one of several orders."""
@@ -179,13 +185,19 @@ class Shipped(NamedTuple):
 
 def ship_all(found: Collection[Order], form: SeveralForm, request: HttpRequest) -> list[Shipped]:
     """Ship each order in a transaction of its own: one that is refused holds up no other."""
-    return [Shipped(order, _ship(OrderCase(request, order), form.saw(order))) for order in found]
+    return [Shipped(order, _ship(OrderCase(request, order), form)) for order in found]
 
 
-def _ship(case: OrderCase, saw: Standing) -> str:
+def _ship(case: OrderCase, form: SeveralForm) -> str:
+    saw, key = form.saw(case.order), form.key_of(case)
     try:
+        require_new(key)
         case.order.require_shippable()
-        orders.ship(case.order.pk, actor=case.actor, seen=saw)
+        orders.ship(case.order.pk, actor=case.actor, seen=saw, key=key)
+    except Answered:
+        # A second click, or the results loaded anew: should it have been undone meanwhile, that
+        # does not ship it once more.
+        return "" if case.again().order.is_shipped else case.recorded_already
     except Moved as moved:
         return " ".join([words(moved), *(case.again().changes(saw) if saw else [])])
     except Refusal as refusal:

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test import Client
 
 from backoffice.orders import list as order_lists
+from backoffice.orders.case import OrderCase
 from orders.models import Order
 from orders.services import orders
 from payments.models import Attempt
@@ -258,6 +259,20 @@ def test_several_sent_twice_are_shipped_once(admin_client):
     again = send(admin_client, page)
 
     assert "The order is shipped already." in text(again)
+    assert stock_of(shirt).total == 18
+
+
+def test_t11_several_are_shipped_once_however_often_the_button_is_pressed(admin_client):
+    shirt = product(20)
+    order, back = paid_order({shirt: 2}), paid_order({shirt: 1})
+    page = chosen(admin_client, "ship_selected", order, back)
+    sent = hidden(admin_client, page)
+    admin_client.post(page, sent)
+    orders.undo_ship(back.pk, actor=MERCHANT, reason="still here")
+
+    again = admin_client.post(page, sent).context["results"]
+
+    assert [each.refusal for each in again] == ["", OrderCase.recorded_already]
     assert stock_of(shirt).total == 18
 
 
