@@ -150,7 +150,8 @@ class Shipment(NamedTuple):
     shipped_at: datetime | None
     # The moment of the latest count since then.
     counted_at: datetime | None
-    # How many units all counts since then, added up, found more or fewer than the log said.
+    # How many units the last count since then found more than the log or an earlier one of them
+    # said: so many may have come back unseen.
     found: int
 
 
@@ -228,9 +229,14 @@ SELECT DISTINCT ON (gone.stock_id) stock.product_id, gone.created_at, seen.count
 FROM inventory_stocktransaction AS gone
 JOIN inventory_stock AS stock ON stock.id = gone.stock_id
 CROSS JOIN LATERAL (
-    SELECT max(counted_at) AS counted_at, coalesce(sum(change), 0)::bigint AS found
-    FROM inventory_stockcount
-    WHERE stock_id = gone.stock_id AND withdrawn_at IS NULL AND counted_at >= gone.created_at
+    SELECT max(counted_at) AS counted_at, greatest(max(found_since), 0)::bigint AS found
+    FROM (
+        SELECT counted_at,
+            sum(change) OVER (ORDER BY counted_at DESC, sequence DESC, recorded_at DESC
+                ROWS UNBOUNDED PRECEDING) AS found_since
+        FROM inventory_stockcount
+        WHERE stock_id = gone.stock_id AND withdrawn_at IS NULL AND counted_at >= gone.created_at
+    ) AS counts
 ) AS seen
 WHERE gone.order_id = %s AND gone.by_order AND gone.action = 'decrement'
 ORDER BY gone.stock_id, gone.sequence DESC

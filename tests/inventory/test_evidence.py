@@ -485,9 +485,20 @@ def test_t01_what_a_count_may_have_found_is_not_put_back(count):
     assert order.payments.get().refunded_amount == 0
 
 
+@pytest.mark.parametrize("found", [[14, 17], [20, 17, 18], [18, 18], [12, 14, 13]])
+def test_t01_what_came_between_two_counts_may_be_what_is_put_back(found):
+    shirt = product(20)
+    order = shipped(shirt, 3)
+    for units in found:
+        by_hand(shirt, units, clock.now())
+
+    with pytest.raises(FoundByCount):
+        put_back(order, 3)
+
+
 @pytest.mark.parametrize("found", [[17], [16], [20, 17], [19, 15]])
 def test_what_counts_did_not_find_is_put_back(found):
-    """Of several counts together: the last one says what is on the shelf."""
+    """What an earlier count found was not there any more when it was counted last."""
     shirt = product(20)
     order = shipped(shirt, 3)
     for units in found:
