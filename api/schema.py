@@ -7,6 +7,7 @@ holds for every operation, such as tokens, limits and idempotency keys, is added
 
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -270,9 +271,17 @@ def _reference(name: str) -> Piece:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-@cache
+_making = threading.Lock()
+
+
 def document() -> Piece:
-    """Make the description once in each process."""
+    """Make the description once in each process: what makes it cannot do so in two threads."""
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> Piece:
     description: Piece = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return description
 

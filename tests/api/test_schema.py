@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
 
+from api import schema
 from api.answers import Data, Empty, Error, Id, Keywords, PageOf, Reference
 from api.schema import schema_of
 
@@ -91,3 +92,9 @@ def test_a_generic_answer_holds_what_it_was_given():
             "required": ["type", "id"],
         },
     }
+
+
+def test_the_description_is_made_by_one_thread_while_others_wait(monkeypatch):
+    monkeypatch.setattr(schema, "_made", lambda: {"alone": schema._making.locked()})
+
+    assert schema.document() == {"alone": True}
