@@ -6,6 +6,7 @@ from json import JSONDecoder
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import (
@@ -343,6 +344,8 @@ def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     if refusal := as_refusal(exception):
         return refused(refusal)
+    if isinstance(exception, SessionInterrupted):
+        return _error(BAD_REQUEST, "logged_out", "The login ended meanwhile.")
     return _error(BAD_REQUEST, "bad_request", "The request could not be processed.")
 
 

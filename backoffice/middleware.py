@@ -65,6 +65,11 @@ _WORDS = {
         "Something in the form or the address is not as it should be, and nothing was changed.",
         "Go back, load the page anew and try again.",
     ),
+    "logged_out": (
+        "You were logged out",
+        "Your login ended while this was being done. Look whether it was done before you do it "
+        "again.",
+    ),
     "method_not_allowed": (
         "Nothing here to look at",
         "This address only takes what a button of another page sends. Nothing was changed.",

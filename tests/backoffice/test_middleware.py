@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from api.errors import Busy
@@ -13,6 +14,7 @@ from backoffice.middleware import (
     SEARCH_LENGTH_MAX,
     SEARCH_WORDS_MAX,
 )
+from inventory.models import Product
 from tests.backoffice.pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +95,20 @@ def test_a_fault_of_the_server_is_a_page_with_the_number_to_look_for(owner, monk
 
     assert (answer.status_code, answer["X-Request-Id"] in text(answer)) == (500, True)
     assert "secret" not in text(answer)
+
+
+def test_whoever_is_logged_out_meanwhile_is_not_told_that_nothing_was_changed(owner, monkeypatch):
+    def log_out(page, request):
+        request.session["told"] = "something"
+        Session.objects.all().delete()
+        return Product.objects.none()
+
+    monkeypatch.setattr("backoffice.products.list.ProductAdmin.get_queryset", log_out)
+
+    answer = text(owner.get(STORE))
+
+    assert "You were logged out" in answer
+    assert "nothing was changed" not in answer
 
 
 def test_programs_go_on_reading_json(client):
