@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Field, GeneratedField, Model, QuerySet
+from django.db.models import F, Field, GeneratedField, Model, Q, QuerySet
 from django.db.models.expressions import OrderBy
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from rest_framework.request import Request
@@ -42,25 +42,26 @@ class PositionRefused(BadRequest):
 
 @dataclass(frozen=True)
 class Walk:
-    """An order in which a list can be walked: its columns all run the same way, the last unique."""
+    """An order in which a list can be walked: columns, each running up or down, the last unique."""
 
     fields: "Sequence[Field[Any, Any]]"
-    downwards: bool
+    downwards: Sequence[bool]
 
     @classmethod
     def through(cls, rows: "QuerySet[Any, Any]") -> "Walk | None":
-        """Return how the rows are walked in their order, or None if that is too intricate."""
+        """Return how the rows are walked in their order, or None if that has to be computed."""
         columns = [_column(entry) for entry in rows.query.order_by]
         named = [column for column in columns if column]
-        if len(named) < len(columns) or len({downwards for _, downwards in named}) != 1:
+        if not named or len(named) < len(columns):
             return None
         options = rows.model._meta
         fields = [options.pk if name == "pk" else options.get_field(name) for name, _ in named]
-        return cls(fields, named[0][1])
+        return cls(fields, [downwards for _, downwards in named])
 
     @property
     def signature(self) -> str:
-        return ("-" if self.downwards else "") + ",".join(field.name for field in self.fields)
+        each = zip(self.fields, self.downwards, strict=True)
+        return ",".join(f"-{field.name}" if downwards else field.name for field, downwards in each)
 
     def position(self, row: Model, passed: int) -> str:
         """Write down where the row stands, and how many rows have been passed with it."""
@@ -88,9 +89,19 @@ class Walk:
             ) from error
 
     def beyond(self, rows: "QuerySet[Any, Row]", values: Sequence[Any]) -> "QuerySet[Any, Row]":
-        """Leave the rows after the one with these values, for which an index is enough."""
-        compare = TupleLessThan if self.downwards else TupleGreaterThan
-        return rows.filter(compare(Tuple(*(F(field.attname) for field in self.fields)), values))
+        """Leave the rows after the one with these values.
+
+        Where all columns run one way, an index is enough for that.
+        """
+        names = [field.attname for field in self.fields]
+        if len(set(self.downwards)) == 1:
+            compare = TupleLessThan if self.downwards[0] else TupleGreaterThan
+            return rows.filter(compare(Tuple(*map(F, names)), values))
+        after, alike = Q(), Q()
+        for name, downwards, value in zip(names, self.downwards, values, strict=True):
+            after |= alike & Q(**{f"{name}__{'lt' if downwards else 'gt'}": value})
+            alike &= Q(**{name: value})
+        return rows.filter(after)
 
 
 def _of_another_order() -> PositionRefused:
