@@ -36,6 +36,8 @@ class CurrencyForm(forms.ModelForm):
             "decimal_places": "Empty: as many as the currency has in the world. Fixed once it is "
             "made: amounts are stored in its smallest unit.",
             "exchange_rate": "Kept for API clients; Holdfast converts nothing.",
+            "enabled": "While it is off, nothing is sold in it: carts that are in it cannot be "
+            "checked out. Orders in it stay as they are.",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
