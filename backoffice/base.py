@@ -347,7 +347,10 @@ class EditForm(forms.BaseForm):
             value = self.fields[name].to_python(written)
         except ValidationError:
             value = written
-        return "\n".join(value.splitlines()).strip() if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        text = "\n".join(value.splitlines())
+        return text.strip() if getattr(self.fields[name], "strip", True) else text
 
 
 class OnceForm(WholeForm, forms.Form):

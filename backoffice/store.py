@@ -42,6 +42,9 @@ class CurrencyForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        if separator := self.fields.get("thousand_separator"):
+            # In much of the world it is a space.
+            separator.strip = False  # type: ignore[attr-defined]
         if digits := self.fields.get("decimal_places"):
             digits.required, self.initial["decimal_places"] = False, None
 

@@ -10,7 +10,7 @@ from api import clock, store
 from api.models import StoreSettings
 from inventory.models import Currency
 from inventory.services import currencies
-from tests.backoffice.pages import text
+from tests.backoffice.pages import filled_in, text
 from tests.factories import MERCHANT, product
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +202,22 @@ def test_a_currency_is_added_and_its_digits_stay(admin_client):
     dinar.refresh_from_db()
     currencies.forget()
     assert dinar.formatted(1250) == "KD 1.250"
+
+
+def test_a_space_may_separate_thousands(admin_client):
+    spaced = {"decimal_point": ",", "thousand_separator": " "}
+    admin_client.post("/admin/inventory/currency/add/", new_currency(**spaced))
+    dinar = Currency.objects.get(code="KWD")
+    page = f"/admin/inventory/currency/{dinar.pk}/change/"
+
+    read = [dinar.formatted(1_250_000)]
+    for separator in ("", " "):
+        sent = {**filled_in(admin_client.get(page)), "thousand_separator": separator}
+        admin_client.post(page, sent)
+        dinar.refresh_from_db()
+        read.append(dinar.formatted(1_250_000))
+
+    assert read == ["1 250,000 KD", "1250,000 KD", "1 250,000 KD"]
 
 
 def test_t17_where_no_digits_are_typed_the_currency_has_its_own(admin_client):
