@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import obstacles
-from tests.factories import paid_order, product
+from tests.factories import api_client, paid_order, product
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,6 +105,20 @@ def test_t24_filters_are_opened_and_left_by_keyboard(browse):
     tab_to(page, "Live")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{page.url.partition('?')[0]}?status__exact=live")
+
+
+def test_t24_what_has_no_place_on_a_phone_is_opened_by_keyboard(browse):
+    client = api_client(name="Web shop")
+    page = browse("owner", viewport={"width": 390, "height": 844})
+    page.goto(f"/admin/api/apiclient/{client.pk}/change/")
+
+    expect(page.get_by_role("link", name="More", exact=True)).to_be_visible()
+    tab_to(page, "more_horiz")
+    page.keyboard.press("Enter")
+    tab_to(page, "Revoke")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Revoke: Web shop")).to_be_visible()
+    assert out_of_reach(page) == []
 
 
 def test_t24_theme_and_log_out_are_found_behind_ones_name_by_keyboard(browse):

@@ -19,6 +19,10 @@ function isAllThereIs(icon) {
 function hideIcons() {
   for (const icon of document.querySelectorAll(`${ICON}:not([aria-hidden])`)) {
     if (!isAllThereIs(icon)) icon.ariaHidden = "true";
+    // Where it opens what has no place on a phone, a word says so.
+    const name = NAMES[icon.textContent.trim()];
+    const control = icon.closest("a, button");
+    if (name && control && !icon.ariaHidden) control.ariaLabel = name;
   }
 }
 
