@@ -163,6 +163,20 @@ def proxy_is_counted(**options: Any) -> Iterator[CheckMessage]:
 
 
 @register(TAG, deploy=True)
+def callers_are_limited(**options: Any) -> Iterator[CheckMessage]:
+    limits = {f"{kind.upper()}_LIMIT": limit for kind, limit in settings.LIMITS.items()}
+    limits["CARTS_PER_ADDRESS"] = limits.pop("CART_LIMIT")
+    for name in ("REQUEST_LIMIT", "UNPAID_ORDERS_PER_CART", "UNPAID_ORDERS_PER_ADDRESS"):
+        limits[name] = getattr(settings, name)
+    if off := sorted(name for name, limit in limits.items() if not limit):
+        yield Warning(
+            f"No limit is set by {', '.join(off)}: one caller's flood slows the shop for all.",
+            hint="Set more than 0, unless something in front counts callers.",
+            id="holdfast.W009",
+        )
+
+
+@register(TAG, deploy=True)
 def money_is_real(**options: Any) -> Iterator[CheckMessage]:
     if settings.MANUAL_GATEWAY_FOR_SHOPPERS:
         yield Warning(

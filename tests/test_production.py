@@ -19,7 +19,8 @@ pytestmark = pytest.mark.processes
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name != "HOLDFAST_DEMO"}
+    of_tests = {"HOLDFAST_DEMO", *(name for name in os.environ if name.endswith("_LIMIT"))}
+    inherited = {name: value for name, value in os.environ.items() if name not in of_tests}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
