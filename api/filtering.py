@@ -356,6 +356,13 @@ def listed(
     return _sorted(request, rows.filter(*criteria) if criteria else rows, filters)
 
 
+def require_whole(request: Request) -> None:
+    """Refuse `filter` and `sort` where a list is always told as it is. Raises: BadRequest."""
+    conditions(request, ListFilters)
+    if values_of(request, "sort"):
+        _require_sortable([], ListFilters)
+
+
 def conditions(request: Request, filters: type[ListFilters]) -> list[Condition]:
     """Return what `filter` and the plain query parameters ask for: all of it must be true.
 

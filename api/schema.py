@@ -174,15 +174,15 @@ _HEADERS = {
     "ETag": "Names what the answer says. Sent as `If-None-Match`, it brings 304 while that holds.",
     "Idempotent-Replayed": "`true` if this is the answer that the first request with the key got.",
 }
-LIST_REFUSALS = (
+# Of a list that is always told as it is, and of one that can be asked for a part.
+WHOLE_LIST_REFUSALS = (
     FilterCharacters,
     FilterNotParsed,
     FilterNotSupported,
     FilterTooLong,
-    FilterValueWrong,
-    PositionRefused,
     SortNotSupported,
 )
+LIST_REFUSALS = (*WHOLE_LIST_REFUSALS, FilterValueWrong, PositionRefused)
 CURRENCY_HEADER = "X-Moltin-Currency", "The currency of prices; unsaid, the store's default."
 
 

@@ -5,7 +5,15 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from api import schema
 from api.answers import Data
 from api.errors import BadRequest, Forbidden, Invalid, NotSupported
-from api.schema import CURRENCY_HEADER, Operation, Piece, a_list, an_object, any_of
+from api.schema import (
+    CURRENCY_HEADER,
+    WHOLE_LIST_REFUSALS,
+    Operation,
+    Piece,
+    a_list,
+    an_object,
+    any_of,
+)
 from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
 from orders import answers, errors, serializers, views
 from orders.filters import CartFilters, OrderFilters
@@ -101,7 +109,7 @@ schema.describe(
     get=Operation(
         "List the items of a cart",
         answers={200: answers.CartItems},
-        refuses=[Invalid],
+        refuses=[Invalid, *WHOLE_LIST_REFUSALS],
         includes=CAN_INCLUDE[1:],
     ),
     post=Operation(
@@ -205,7 +213,7 @@ schema.describe(
     get=Operation(
         "List the items of an order",
         answers={200: answers.OrderItems},
-        refuses=[errors.OrderNotFound],
+        refuses=[errors.OrderNotFound, *WHOLE_LIST_REFUSALS],
         includes=CAN_INCLUDE[1:],
     ),
 )

@@ -9,7 +9,7 @@ from rest_framework.serializers import Serializer
 from api import limits
 from api.authentication import Administrator
 from api.errors import FieldError, Forbidden, Invalid, Refusal
-from api.filtering import included, listed
+from api.filtering import included, listed, require_whole
 from api.idempotency import Key, once
 from api.pagination import paginated, paginated_together
 from api.views import ApiView, deleted, envelope, validated
@@ -165,6 +165,7 @@ class CartView(_CartView):
 
 class CartItemsView(_CartView):
     def get(self, request: Request, cart_id: str) -> Response:
+        require_whole(request)
         return self.items(cart_id)
 
     @once(again=_CartView.added_items)
@@ -346,6 +347,7 @@ class OrderItemsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
+        require_whole(request)
         order, items = order_and_items(order_id)
         currency = currencies.by_code()[order.currency_id]
         beside = included_with(included(request) - {"items"}, list)

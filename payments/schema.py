@@ -3,7 +3,7 @@
 from api import schema
 from api.answers import Data, PageOf
 from api.errors import Invalid, NotSupported, UnknownField
-from api.schema import Operation
+from api.schema import WHOLE_LIST_REFUSALS, Operation
 from orders import errors as order_errors
 from orders.answers import OrderWithItems
 from orders.errors import InsufficientStock, NotForSale, OrderNotFound, PaymentUnderWay
@@ -50,7 +50,7 @@ schema.describe(
     get=Operation(
         "List the transactions of an order",
         answers={200: Data[list[answers.Transaction]]},
-        refuses=[OrderNotFound],
+        refuses=[OrderNotFound, *WHOLE_LIST_REFUSALS],
     ),
 )
 schema.describe(

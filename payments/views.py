@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from api import clock
 from api.authentication import Administrator
-from api.filtering import included, listed
+from api.filtering import included, listed, require_whole
 from api.idempotency import Key, KeyInUse, once
 from api.pagination import paginated
 from api.views import ApiView, envelope
@@ -64,6 +64,7 @@ class TransactionsView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
+        require_whole(request)
         by_code = currencies.by_code()
         transactions = [
             serializers.transaction(payment, by_code[payment.currency], _pending(payment))

@@ -389,12 +389,32 @@ PAGED = [
 ]
 
 
+NEVER_PAGED = [
+    "/v2/carts/{cart_id}/items",
+    "/v2/orders/{order_id}/items",
+    "/v2/orders/{order_id}/transactions",
+]
+
+
 def test_what_is_never_paged_is_short():
-    assert COSTS.keys() - PAGED == {
-        "/v2/carts/{cart_id}/items",
-        "/v2/orders/{order_id}/items",
-        "/v2/orders/{order_id}/transactions",
-    }
+    assert COSTS.keys() - PAGED == set(NEVER_PAGED)
+
+
+@pytest.mark.parametrize("path", NEVER_PAGED)
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("filter=eq(status,complete)", "filter_not_supported"),
+        ("filter=complete", "filter_not_parsed"),
+        ("sort=-created_at", "sort_not_supported"),
+    ],
+)
+def test_what_is_told_as_a_whole_is_not_passed_off_as_the_part_that_was_asked_for(
+    back_office, path, query, code
+):
+    refused = back_office.get(f"{COSTS[path](1)}?{query}")
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, code)
 
 
 @pytest.mark.parametrize("path", PAGED)
