@@ -58,13 +58,11 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class NewPersonForm(UserCreationForm):
-    """Without that choice, either: who has a password is asked for one."""
+    """Without that choice, either, which the page does not show but the form would take."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields.pop("usable_password", None)
-        for name in ("password1", "password2"):
-            self.fields[name].required = True
 
 
 @admin.register(User)

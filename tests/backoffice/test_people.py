@@ -255,10 +255,12 @@ def test_nobody_is_left_without_a_password(owner):
 
     sent = {"usable_password": "false", "unset-password": "1"}
     answer = owner.post(f"{USERS}{maria.pk}/password/", sent)
+    made = owner.post(f"{USERS}add/", {"username": "new", "is_staff": "on", **sent})
 
-    assert answer.status_code == 200
+    assert answer.status_code == made.status_code == 200
     maria.refresh_from_db()
     assert maria.has_usable_password()
+    assert not User.objects.filter(username="new").exists()
 
 
 def test_t21_whoever_is_deactivated_is_logged_out_for_good(owner):
