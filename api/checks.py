@@ -25,6 +25,7 @@ _PLACEHOLDERS = (
     *("secret", "password", "passphrase", "insecure", "unsafe", "random", "something", "django"),
     *("holdfast", "letmein", "welcome", "qwerty", "azerty", "asdfgh", "iloveyou", "monkey"),
     *("production", "development", "testing", "token", "yourkey", "mykey", "correcthorse"),
+    *("1q2w3e", "1qaz2wsx", "zxcvbn", "abc123", "signingkey", "privatekey"),
     *("deadbeef", "cafebabe", "loremipsum", "quickbrown", "administrator", "thisis"),
 )
 # Letters as which people write digits and signs.
@@ -81,8 +82,9 @@ def _fault(key: str) -> str:
 
 
 def _has_placeholder(key: str) -> bool:
-    bare = "".join(filter(str.isalnum, key.translate(_LETTERS))).lower()
-    return any(word in bare for word in _PLACEHOLDERS)
+    bare = "".join(filter(str.isalnum, key)).lower()
+    spelt = "".join(filter(str.isalnum, key.translate(_LETTERS))).lower()
+    return any(word in bare or word in spelt for word in _PLACEHOLDERS)
 
 
 def _unforeseen(key: str) -> set[str]:

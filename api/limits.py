@@ -67,7 +67,7 @@ def address_of(request: HttpRequest) -> str:
     if proxies and forwarded:
         hops = forwarded.split(",")
         address = hops[-min(proxies, len(hops))].strip()
-    return _owned(_without_port(address[:ADDRESS_LENGTH_MAX]))
+    return _owned(_without_port(address[:ADDRESS_LENGTH_MAX].strip('"')))
 
 
 def _without_port(address: str) -> str:

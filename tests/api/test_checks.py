@@ -56,6 +56,7 @@ def test_t42_keys_that_can_be_guessed_are_errors(settings):
         "p4ssw0rd" + "xK9" * 10,
         "insert-your-secret-key-here-please!!",
         "0123456789abcdef" * 4,
+        "1q2w3e4r5t6y7u8i9o0p-1q2w3e4r5t6y",
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
         STRONG[:8] * 4,
         "00000000-0000-0000-0000-000000000001",
