@@ -24,7 +24,7 @@ _PLACEHOLDERS = (
     *("changeme", "changethis", "replace", "placeholder", "insert", "default", "example"),
     *("secret", "password", "passphrase", "insecure", "unsafe", "random", "something", "django"),
     *("holdfast", "letmein", "welcome", "qwerty", "azerty", "asdfgh", "iloveyou", "monkey"),
-    *("production", "development", "testing", "token", "yourkey", "mykey", "correcthorse"),
+    *("production", "development", "testing", "mytoken", "yourkey", "mykey", "correcthorse"),
     *("1q2w3e", "1qaz2wsx", "zxcvbn", "abc123", "signingkey", "privatekey"),
     *("deadbeef", "cafebabe", "loremipsum", "quickbrown", "administrator", "thisis"),
 )

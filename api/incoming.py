@@ -2,13 +2,14 @@
 
 The web server hands a body over as it arrives: whoever announces one and does not send it holds the
 thread that reads it, for as long as the connection lasts. Such a read cannot be broken off. So only
-some threads of a process may read bodies of anybody, and the others go on serving.
+some threads of a process may read bodies of anybody, and all but one those of whoever is known:
+that one goes on serving.
 """
 
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -20,6 +21,7 @@ TURN_SECONDS = 0.25
 
 _BODY = "holdfast.body"
 _turns = threading.BoundedSemaphore(settings.BODY_READS_MAX)
+_turns_of_all = threading.BoundedSemaphore(2 * settings.BODY_READS_MAX - 1)
 
 
 class Stream(Protocol):
@@ -43,7 +45,7 @@ class Body:
         self._most = min(self._most, most)
 
     def trust(self) -> None:
-        """Read it whoever else is being read: somebody known by name or secret sends it."""
+        """Read it whatever strangers send: somebody known by name or secret sends this."""
         self._trusted = True
 
     def read(self, size: int = -1) -> bytes:
@@ -66,15 +68,12 @@ class Body:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if self._trusted:
+        with ExitStack() as held:
+            for turns in (_turns_of_all,) if self._trusted else (_turns, _turns_of_all):
+                if not turns.acquire(timeout=TURN_SECONDS):
+                    raise TimeoutError("Others send their bodies too slowly.")
+                held.callback(turns.release)
             yield
-            return
-        if not _turns.acquire(timeout=TURN_SECONDS):
-            raise TimeoutError("Others send their bodies too slowly.")
-        try:
-            yield
-        finally:
-            _turns.release()
 
 
 def guard(environ: dict[str, Any]) -> Body | None:

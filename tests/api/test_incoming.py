@@ -48,6 +48,20 @@ def test_who_is_known_is_read_all_the_same():
     assert body.read() == b"x"
 
 
+def test_t38_one_thread_reads_no_body_whoever_sends_it(monkeypatch):
+    monkeypatch.setattr(incoming, "TURN_SECONDS", 0)
+    known = incoming.Body(io.BytesIO(b"x"), MOST)
+    known.trust()
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(WEB_THREADS - 1):
+            assert incoming._turns_of_all.acquire(blocking=False)
+            stack.callback(incoming._turns_of_all.release)
+        with pytest.raises(TimeoutError):
+            known.read()
+    assert known.read() == b"x"
+
+
 def test_whoever_has_read_leaves_the_turn_to_the_next():
     class Broken:
         def read(self, size: int, /) -> bytes:
