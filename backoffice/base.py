@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+import threading
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,7 +15,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -23,7 +25,7 @@ from unfold.admin import ModelAdmin
 
 from api import clock
 from api.actors import Actor
-from api.errors import Refusal
+from api.errors import Busy, Refusal
 from api.idempotency import Answered, Key, KeyReused, require_new
 from api.ids import uuid7
 from api.passwords import PasswordsBusy
@@ -130,6 +132,36 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
+# How many files of a process are fetched at a time. Whoever does not read on holds a thread.
+EXPORTS_MAX = 2
+_exports = threading.BoundedSemaphore(EXPORTS_MAX)
+
+
+def exported(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> StreamingHttpResponse:
+    """Answer with a CSV file. Raises: Busy, while others fetch theirs."""
+    with _turn_to_export():
+        response = csv_response(name, columns, rows)
+    response.streaming_content = _in_turn(response.streaming_content)
+    return response
+
+
+def _in_turn(lines: Any) -> Iterator[Any]:
+    with _turn_to_export():
+        yield from lines
+
+
+@contextmanager
+def _turn_to_export() -> Iterator[None]:
+    if not _exports.acquire(blocking=False):
+        raise Busy("Other files are being fetched at this moment. Please try again.")
+    try:
+        yield
+    finally:
+        _exports.release()
+
+
 class ExportingAdmin(ModelAdmin):
     """A list that can be had as a CSV file too, filtered and searched as it stands."""
 
@@ -157,7 +189,7 @@ class ExportingAdmin(ModelAdmin):
             return redirect("../")
         day = timezone.localtime(clock.now()).date()
         name = f"{self.export_name}-{day}.csv"
-        return csv_response(name, self.export_columns, self.export_rows(listed))
+        return exported(name, self.export_columns, self.export_rows(listed))
 
 
 def moment(at: datetime) -> str:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api.spreadsheets import _lines, escaped, unescaped
+from backoffice.base import EXPORTS_MAX
 from inventory.models import CountFile
 from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
@@ -204,3 +205,16 @@ def test_who_may_see_orders_and_their_items_may_have_the_file():
     client = client_with("view_order", "view_orderitem")
 
     assert exported(client, ORDERS) == []
+
+
+def test_t40_only_so_many_files_are_fetched_at_a_time(admin_client):
+    history = f"/admin/inventory/product/{product(stock=9).pk}/stock-history/export/"
+    answers: list[Any] = [admin_client.get(STOCK) for _ in range(EXPORTS_MAX)]
+    fetched = [iter(answer.streaming_content) for answer in answers]
+    for lines in fetched:
+        next(lines)
+
+    assert [admin_client.get(path).status_code for path in (STOCK, ORDERS, history)] == [503] * 3
+    for lines in fetched:
+        list(lines)
+    assert exported(admin_client, STOCK)

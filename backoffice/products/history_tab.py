@@ -16,8 +16,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from api import clock
-from api.spreadsheets import csv_response
-from backoffice.base import PER_PAGE, is_number, moment, uuid_of
+from backoffice.base import PER_PAGE, exported, is_number, moment, uuid_of
 from backoffice.history import history_of
 from backoffice.missing import missing
 from backoffice.products.forms import HistoryForm, MomentForm
@@ -77,7 +76,7 @@ class HistoryTab(ProductPage):
         entries = self._found_entries(_stock(product), _asked(request))
         # What is written while it is sent is written when the request, and its time zone, ended.
         rows = self._rows(request, entries, timezone.get_current_timezone())
-        return csv_response(f"stock-history-{product.slug}.csv", COLUMNS, rows)
+        return exported(f"stock-history-{product.slug}.csv", COLUMNS, rows)
 
     def _found_entries(self, stock: Stock, form: HistoryForm) -> "QuerySet[StockTransaction]":
         """What was asked for. Days are looked up as ranges of the log's own numbers."""
