@@ -121,10 +121,9 @@ class ApiClientAdmin(RowActionAdmin, ServiceAdmin):
     def created(self, client: ApiClient) -> str:
         return moment(client.created_at)
 
-    def lookup_allowed(self, lookup: str, *args: Any, **kwargs: Any) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Nobody finds out, one letter after another, what is kept of a secret."""
-        allowed: bool = super().lookup_allowed(lookup, *args, **kwargs)
-        return allowed and not lookup.startswith("secret")
+        return super().lookup_allowed(lookup, value, request) and not lookup.startswith("secret")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
