@@ -19,7 +19,8 @@ from unfold.decorators import action as unfold_action
 from api.actors import Actor
 from api.errors import Refusal, Standing
 from api.idempotency import Answered, KeyInUse, KeyReused, require_new
-from backoffice.base import OnceForm, WholeForm, actor_of, is_missing
+from backoffice.base import actor_of
+from backoffice.forms import OnceForm, WholeForm, is_missing
 from backoffice.missing import missing
 from orders.errors import InsufficientStock
 

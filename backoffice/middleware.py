@@ -1,29 +1,25 @@
 """The API carries no session, no cookie and no message, so Django's layers for people skip it."""
 
-import json
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 from axes.middleware import AxesMiddleware
-from django.contrib import admin
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.messages.storage.base import Message
 from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSession
-from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
-from django.db import DataError, IntegrityError
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
 from django.middleware.common import CommonMiddleware as DjangoCommon
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from api import errors, limits, store
-from api.errors import BodyTooLarge, Refusal, as_refusal, refused
+from api.errors import BodyTooLarge, refused
 from api.fields import storable
 from api.middleware import ADMIN_PATH, API_PATHS
 from api.passwords import PasswordsBusy
@@ -40,117 +36,6 @@ class _ForPeople:
             response: HttpResponseBase = self.get_response(request)
             return response
         return super().__call__(request)  # type: ignore[misc,no-any-return]
-
-
-# What a person reads instead of the words for programs, by the code of the refusal.
-_WORDS = {
-    "forbidden": (
-        "This is not for you",
-        "Your role does not allow it, and nothing was changed.",
-        "Whoever owns the store can give you another role.",
-    ),
-    "not_found": ("Nothing here", "There is no such page, or what it was about is gone."),
-    "stale_form": (
-        "This form is too old",
-        "It was opened before you logged in or out, or this browser keeps no cookies. Nothing was "
-        "changed.",
-        "Go back, load the page anew and send the form again.",
-    ),
-    "body_too_large": (
-        "This is too large",
-        "What was sent is larger than is taken here, and nothing was changed.",
-    ),
-    "bad_request": (
-        "This could not be read",
-        "Something in the form or the address is not as it should be, and nothing was changed.",
-        "Go back, load the page anew and try again.",
-    ),
-    "logged_out": (
-        "You were logged out",
-        "Your login ended while this was being done. Look whether it was done before you do it "
-        "again.",
-    ),
-    "method_not_allowed": (
-        "Nothing here to look at",
-        "This address only takes what a button of another page sends. Nothing was changed.",
-    ),
-    "server_error": (
-        "Something went wrong",
-        "The server met a fault of its own. Look whether it was done before you do it again.",
-    ),
-}
-
-
-class RefusalMiddleware:
-    """Answer people, who sit at a browser, with a page where programs get an error as JSON.
-
-    Whatever refused it: this stands around all else that answers.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        is_error = response.status_code >= 400 and request.path_info.startswith(ADMIN_PATH)
-        if is_error and isinstance(response, HttpResponse) and not _is_page(response):
-            response.content = _page(request, response)
-            response["Content-Type"] = "text/html; charset=utf-8"
-            response["Content-Length"] = str(len(response.content))
-            response["Cache-Control"] = "no-store"
-        return response
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer what a service refuses where no form has a place for it."""
-        if not request.path_info.startswith(ADMIN_PATH):
-            return None
-        if isinstance(exception, Refusal):
-            return refused(exception)
-        refusal = as_refusal(exception) if isinstance(exception, IntegrityError) else None
-        return refused(refusal) if refusal else None
-
-
-def _is_page(response: HttpResponse) -> bool:
-    return bool(response.content) and response["Content-Type"].startswith("text/html")
-
-
-def _page(request: HttpRequest, response: HttpResponse) -> str:
-    """Say in words what was refused, within the admin's frame for whoever has logged in.
-
-    Anybody else gets a page that needs nothing else, and so does everybody where the server has a
-    fault or the address cannot be read, of which the frame is made.
-    """
-    title, *words = _words(response)
-    request_id = response.headers.get("X-Request-Id", "")
-    context = {"title": title, "words": words, "request_id": request_id}
-    user = getattr(request, "user", None)
-    if response.status_code >= 500 or not (user and user.is_staff and _is_readable(request)):
-        return render_to_string("admin/refused_plainly.html", context)
-    # What was said to them meanwhile waits for the next page: this one may be older than it.
-    request._messages = []  # type: ignore[attr-defined]
-    framed = {**admin.site.each_context(request), **context}
-    return render_to_string("admin/refused.html", framed, request)
-
-
-def _is_readable(request: HttpRequest) -> bool:
-    try:
-        return request.GET is not None
-    except (BadRequest, SuspiciousOperation):
-        return False
-
-
-def _words(response: HttpResponse) -> tuple[str, ...]:
-    errors = _errors(response)
-    code = errors[0].get("code", "") if errors else HTTPStatus(response.status_code).name.lower()
-    details = (str(error.get("detail", "")) for error in errors)
-    return _WORDS.get(code) or (HTTPStatus(response.status_code).phrase, *details)
-
-
-def _errors(response: HttpResponse) -> list[dict[str, Any]]:
-    if not response["Content-Type"].startswith("application/json"):
-        return []
-    told = json.loads(response.content)
-    return told["errors"] if isinstance(told, dict) and "errors" in told else []
 
 
 class SessionMiddleware(_ForPeople, DjangoSession): ...

@@ -17,7 +17,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from api import store
 from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
-from backoffice.base import EditForm, ServiceAdmin, WholeNumberField, actor_of
+from backoffice.base import ServiceAdmin, actor_of
+from backoffice.forms import EditForm, WholeNumberField
 from backoffice.history import NOTHING
 from inventory.errors import CurrencyTaken
 from inventory.models import Currency, Location

@@ -150,7 +150,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "backoffice.middleware.RefusalMiddleware",
+    "backoffice.refusals.RefusalMiddleware",
     "api.middleware.RequestMiddleware",
     "api.middleware.ContentPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api.spreadsheets import _lines, escaped, unescaped
-from backoffice.base import EXPORTS_MAX
+from backoffice.exports import EXPORTS_MAX
 from inventory.models import CountFile
 from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order

@@ -19,7 +19,8 @@ from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
-from backoffice.base import ExportingAdmin, ReadOnlyAdmin, moment, uuid_of
+from backoffice.base import ReadOnlyAdmin, moment, uuid_of
+from backoffice.exports import ExportingAdmin
 from backoffice.missing import missing
 from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists

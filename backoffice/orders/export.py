@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
-from backoffice.base import EXPORT_ROWS
+from backoffice.exports import EXPORT_ROWS
 from inventory.models import Currency
 from orders.models import Order, OrderItem
 

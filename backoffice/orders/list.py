@@ -19,7 +19,8 @@ from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, Key, require_new
 from backoffice import attention
 from backoffice.actions import read_standing, words, written_standing
-from backoffice.base import OnceForm, is_number, uuid_of
+from backoffice.base import is_number, uuid_of
+from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
 from inventory.models import Product

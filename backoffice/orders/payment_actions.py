@@ -13,7 +13,8 @@ from unfold.widgets import (
 
 from api import clock
 from backoffice.actions import Action, ActionForm
-from backoffice.base import WholeNumberField, units
+from backoffice.base import units
+from backoffice.forms import WholeNumberField
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.forms import MoneyField
 from orders.models import Order, OrderItem

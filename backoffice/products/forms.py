@@ -21,7 +21,7 @@ from api import clock, store
 from api.codes import fault_of, tidied
 from api.fields import AMOUNT_MAX, UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
-from backoffice.base import EditForm, OnceForm, WholeForm, WholeNumberField
+from backoffice.forms import EditForm, OnceForm, WholeForm, WholeNumberField
 from inventory.models import Action, Currency, Product
 from inventory.services import codes
 

@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from api import clock
-from backoffice.base import PER_PAGE, exported, is_number, moment, uuid_of
+from backoffice.base import PER_PAGE, is_number, moment, uuid_of
+from backoffice.exports import exported
 from backoffice.history import history_of
 from backoffice.missing import missing
 from backoffice.products.forms import HistoryForm, MomentForm

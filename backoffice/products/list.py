@@ -19,7 +19,8 @@ from unfold.views import ChangeList
 from api import clock
 from api.codes import tidied
 from api.fields import storable
-from backoffice.base import EXPORT_ROWS, ExportingAdmin, actor_of, uuid_of
+from backoffice.base import actor_of, uuid_of
+from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase

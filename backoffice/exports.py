@@ -1,0 +1,81 @@
+"""Lists as CSV files: only so many are fetched at a time, since each holds a thread."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+
+from api import clock
+from api.errors import Busy
+from api.spreadsheets import csv_response
+
+# How many rows of an export are in memory together.
+EXPORT_ROWS = 2_000
+# How many files of a process are fetched at a time. Whoever does not read on holds a thread.
+EXPORTS_MAX = 2
+_exports = threading.BoundedSemaphore(EXPORTS_MAX)
+
+
+def exported(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> StreamingHttpResponse:
+    """Answer with a CSV file. Raises: Busy, while others fetch theirs."""
+    with _turn_to_export():
+        response = csv_response(name, columns, rows)
+    response.streaming_content = _in_turn(response.streaming_content)
+    return response
+
+
+def _in_turn(lines: Any) -> Iterator[Any]:
+    with _turn_to_export():
+        yield from lines
+
+
+@contextmanager
+def _turn_to_export() -> Iterator[None]:
+    if not _exports.acquire(blocking=False):
+        raise Busy("Other files are being fetched at this moment. Please try again.")
+    try:
+        yield
+    finally:
+        _exports.release()
+
+
+class ExportingAdmin(ModelAdmin):
+    """A list that can be had as a CSV file too, filtered and searched as it stands."""
+
+    export_name: ClassVar[str]
+    export_columns: ClassVar[Sequence[str]]
+    # Besides the permission to see the list.
+    export_permission: ClassVar[str]
+
+    def export_rows(self, listed: models.QuerySet[Any]) -> Iterable[Sequence[Any]]:
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.has_view_permission(request) or not request.user.has_perm(
+            self.export_permission
+        ):
+            raise PermissionDenied
+        try:
+            listed = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return redirect("../")
+        day = timezone.localtime(clock.now()).date()
+        name = f"{self.export_name}-{day}.csv"
+        return exported(name, self.export_columns, self.export_rows(listed))
