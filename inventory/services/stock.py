@@ -268,7 +268,8 @@ def undo_ship(
     """Bring back the units that an order took out of the total, and let it hold them again.
 
     They count from when they were shipped, as if they never had been. Where the product was counted
-    since, that count has them already if they were on the shelf then; else they are back from now.
+    since, that count has them already if they were on the shelf then. Units that came back were
+    away, and count from now: all of the order's, whether or not their product was counted.
 
     Raises: StockNotFound if one of the products is no longer managed; CountedSinceShipped if one
     was counted and nobody says where the units were; FoundByCount if they are said to have come
@@ -293,9 +294,10 @@ def undo_ship(
         if shipment.counted_at and shipment.found > 0:
             way_out = "Count it now, and then say that the units were on the shelf."
             raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
+        came_back = whereabouts == Whereabouts.CAME_BACK
         for action in (Action.INCREMENT, Action.ALLOCATE):
             entries.append(stock.move(action, quantity, by_order=FOR_ORDER))
-            moments.append(None if shipment.counted_at else shipment.shipped_at)
+            moments.append(None if came_back else shipment.shipped_at)
     write(entries, Cause(actor, reason, order_id), effective_at=moments)
     evidence.confirm(confirmed)
 

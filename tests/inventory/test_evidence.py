@@ -365,6 +365,21 @@ def test_of_several_products_each_has_its_own_rule():
     assert total(mug) == 10
 
 
+@BOTH
+def test_t01_what_came_back_was_away_also_where_nobody_counted(count):
+    shirt, mug = product(20), product(20)
+    order = paid_order({shirt: 3, mug: 3})
+    orders.ship(order.pk, actor=MERCHANT)
+    by_hand(shirt, 17, clock.now())
+    in_between = clock.now()
+
+    undo_ship(order, Whereabouts.CAME_BACK)
+
+    # The mug's shelf had 17 then, and has 20 now.
+    assert count(mug, 17, in_between) == ""
+    assert (numbers(shirt), numbers(mug)) == ((20, 17, 3), (20, 17, 3))
+
+
 def test_what_others_took_of_the_counted_units_is_not_theirs_again():
     shirt, mug = product(3), product(3)
     order = paid_order({shirt: 3, mug: 3})
