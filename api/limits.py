@@ -9,10 +9,11 @@ import math
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest
 
 from api import purging
@@ -50,8 +51,11 @@ def count(request: HttpRequest, kind: str = "") -> None:
 
 
 def count_cart(address: str) -> None:
-    """Count a cart that somebody has opened. Raises: TooManyRequests."""
-    _shared.count("cart", address)
+    """Count a cart that somebody has opened, in the transaction that opens it.
+
+    Raises: TooManyRequests.
+    """
+    _shared.count("cart", address, once_counted=transaction.on_commit)
 
 
 def _seconds_of(kind: str) -> int:
@@ -113,6 +117,10 @@ class _OwnCounts:
             raise TooManyRequests(self._ends - now)
 
 
+def _at_once(act: Callable[[], None]) -> None:
+    act()
+
+
 @dataclass
 class _Permits:
     until: float
@@ -132,10 +140,16 @@ class _SharedCounts:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], _Permits] = {}
 
-    def count(self, kind: str, address: str) -> None:
+    def count(
+        self, kind: str, address: str, once_counted: Callable[[Callable[[], None]], None] = _at_once
+    ) -> None:
+        """Count a call. What is left of a block is held `once_counted` in the database for good.
+
+        Before that it could be had again and again by calls that come to nothing.
+        """
         limit = settings.LIMITS.get(kind, 0)
         if limit and not self._spend(kind, address):
-            self._take(kind, address, limit)
+            self._take(kind, address, limit, once_counted)
 
     def _spend(self, kind: str, address: str) -> bool:
         """Use a permit that this process holds, and tell whether there was one."""
@@ -151,23 +165,36 @@ class _SharedCounts:
                 raise TooManyRequests(permits.until - now)
             return False
 
-    def _take(self, kind: str, address: str, limit: int) -> None:
+    def _take(
+        self,
+        kind: str,
+        address: str,
+        limit: int,
+        once_counted: Callable[[Callable[[], None]], None],
+    ) -> None:
         """Take the next block of permits and use one of them."""
         block = max(1, limit // BLOCKS)
         taken, seconds = _take_from_database(kind, address, block)
         granted = min(max(limit - (taken - block), 0), block)
         until = time.monotonic() + seconds
+        if not granted:
+            self._hold((kind, address), _Permits(until, last=True))
+            # Another thread may have left some of its block.
+            if not self._spend(kind, address):
+                raise TooManyRequests(seconds)
+            return
+        rest = _Permits(until, granted - 1, last=granted < block)
+        once_counted(lambda: self._hold((kind, address), rest))
+
+    def _hold(self, whose: tuple[str, str], more: _Permits) -> None:
         with self._lock:
-            permits = self._held.get((kind, address))
+            permits = self._held.get(whose)
             if permits is None or permits.until <= time.monotonic():
                 if len(self._held) >= ADDRESSES_MAX:
                     self._held.clear()
-                permits = self._held[kind, address] = _Permits(until)
-            permits.left += granted
-            permits.last = granted < block
-            if not permits.left:
-                raise TooManyRequests(seconds)
-            permits.left -= 1
+                permits = self._held[whose] = _Permits(more.until)
+            permits.left += more.left
+            permits.last = more.last
 
 
 # The database's clock says which period it is, so that processes on several hosts agree.

@@ -1571,6 +1571,22 @@ def test_t39_an_address_opens_only_so_many_carts_in_a_day(way):
     assert OPENED[way](back_office, "c", line).status_code in {200, 201}
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("two_carts_a_day")
+def test_t39_what_came_to_nothing_leaves_nothing_to_open_others_with(settings, monkeypatch):
+    monkeypatch.setattr(limits, "BLOCKS", 1)
+    line, too_many = wanted(product(stock=9), 1), wanted(product(stock=9), 99)
+    opened = []
+
+    for cart in "abcd":
+        # Its count is undone with it, and must take with it what else it had asked for.
+        shopper().post("/v2/carts/nothing/items", too_many)
+        opened.append(shopper().post(f"/v2/carts/{cart}/items", line).status_code)
+        limits.forget()
+
+    assert opened == [201, 429, 429, 429]
+
+
 def test_a_day_s_count_of_carts_outlasts_the_purge_of_shorter_ones(settings):
     settings.LIMITS = {**settings.LIMITS, "cart": 2}
     limits.forget()
