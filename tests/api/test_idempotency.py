@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
-from api import clock, idempotency
+from api import clock, idempotency, incoming
 from api.errors import (
     BAD_REQUEST,
     CONFLICT,
@@ -656,7 +656,7 @@ def test_a_refusal_is_remembered_under_a_key_of_yesterday_too(things):
 def test_t38_nothing_is_made_of_very_many_values_to_tell_bodies_apart(monkeypatch):
     read: list[int] = []
     monkeypatch.setattr(json, "loads", lambda body, **options: read.append(len(body)))
-    many = b"[" + b"{}," * idempotency.VALUES_MAX + b"{}]"
+    many = b"[" + b"{}," * incoming.JSON_VALUES_MAX + b"{}]"
 
     assert idempotency._fingerprint(many) != idempotency._fingerprint(many + b" ")
     assert read == []
