@@ -38,20 +38,24 @@ class _ForPeople:
         return super().__call__(request)  # type: ignore[misc,no-any-return]
 
 
-class SessionMiddleware(_ForPeople, DjangoSession): ...
-
-
-class CommonMiddleware(_ForPeople, DjangoCommon): ...
-
-
-class UploadMiddleware:
-    """Before the next one reads a form, look from whom it comes and how large it is."""
+class _OfHooks:
+    """A middleware that hands everything on, but for what its hooks refuse."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
+
+
+class SessionMiddleware(_ForPeople, DjangoSession): ...
+
+
+class CommonMiddleware(_ForPeople, DjangoCommon): ...
+
+
+class UploadMiddleware(_OfHooks):
+    """Before the next one reads a form, look from whom it comes and how large it is."""
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], *captured: Any
@@ -135,14 +139,8 @@ SEARCHED = ("q", "term", "s")
 SEARCH_LENGTH_MAX, SEARCH_WORDS_MAX = 200, 20
 
 
-class UnstorableMiddleware:
+class UnstorableMiddleware(_OfHooks):
     """Refuse what the database cannot look for, such as a NUL, or not in good time."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], *captured: Any
