@@ -12,10 +12,20 @@ import structlog
 from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, ValidationError, validate
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
 
 from config.logs import shortened
 
-env = Env()
+
+class _Environment(Env):
+    """Takes what is empty for what is not set, as containers hand on variables that nobody set."""
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return super()._get_value(env_key, default) or default
+
+
+env = _Environment()
 # What values may be. Beyond that, some numbers cannot be reckoned with.
 _NOT_NEGATIVE = validate.Range(min=0, max=10**9)
 _ONE_OR_MORE = validate.Range(min=1, max=10**9)
@@ -36,6 +46,12 @@ DEMO_KEYS = {
 }
 
 
+def _list(name: str, *default: str) -> list[str]:
+    """Read a list, in which people write a space after a comma."""
+    parts: list[str] = env.list(name, default=list(default))
+    return [part.strip() for part in parts if part.strip()]
+
+
 def _secret(name: str) -> str:
     """Read a secret that has a well-known value in the demo and must be set anywhere else."""
     return env.str(name, DEMO_KEYS[name]) if HOLDFAST_DEMO else env.str(name)
@@ -44,7 +60,7 @@ def _secret(name: str) -> str:
 def _token_keys(pairs: list[str]) -> dict[str, str]:
     """Raises: ImproperlyConfigured, rather than lose a key that another one's kid would hide."""
     keys = {kid: key for kid, colon, key in (pair.partition(":") for pair in pairs) if colon}
-    if not pairs or len(keys) < len(pairs):
+    if len(keys) < len(pairs):
         raise ImproperlyConfigured("TOKEN_KEYS is written kid:key,kid:key, each kid once.")
     return keys
 
@@ -52,13 +68,12 @@ def _token_keys(pairs: list[str]) -> dict[str, str]:
 SECRET_KEY = _secret("SECRET_KEY")
 # Access tokens are signed with keys of their own: "kid:secret,kid:secret". The first key signs, all
 # of them verify, so that a key can be replaced while its tokens live.
-_pairs: list[str] | None = env.list("TOKEN_KEYS", default=None)
-TOKEN_KEYS = _token_keys([f"1:{_secret('TOKEN_KEY')}"] if _pairs is None else _pairs)
+TOKEN_KEYS = _token_keys(_list("TOKEN_KEYS") or [f"1:{_secret('TOKEN_KEY')}"])
 TOKEN_LIFETIME_SECONDS = 3600
 # For how long a revoked API client may go on in a process that has just looked it up.
 CLIENT_CACHE_SECONDS = 15
 
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "127.0.0.1", "localhost", "[::1]")
 
 
 def _is_of_this_machine(host: str) -> bool:
@@ -74,7 +89,7 @@ if HOLDFAST_DEMO and not all(map(_is_of_this_machine, ALLOWED_HOSTS)):
         "The demo's secrets are public, so HOLDFAST_DEMO=1 takes no ALLOWED_HOSTS but those of "
         f"this machine, and not {', '.join(ALLOWED_HOSTS)}."
     )
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
@@ -185,15 +200,30 @@ TEMPLATES = [
 ]
 
 
+# Options that Django has beside PostgreSQL's own.
+_OF_DJANGO = {"assume_role", "isolation_level", "pool", "server_side_binding"}
+
+
 def _database_at(url: str) -> dict[str, Any]:
     """Raises: ImproperlyConfigured, without the address, which has a password in it."""
     try:
-        found: dict[str, Any] = {**dj_database_url.parse(url)}
+        found: dict[str, Any] = {**dj_database_url.parse(url.strip())}
     except ValueError:
         found = {}
-    names_one = found.get("NAME") or "service" in found.get("OPTIONS", {})
+    options = found.get("OPTIONS", {})
+    names_one = found.get("NAME") or "service" in options
     if found.get("ENGINE") != "django.db.backends.postgresql" or not names_one:
-        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user@host/database.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must look like postgresql://user:password@host/database. In a password "
+            "write signs such as / ? # [ ] by their number: a # is %23."
+        )
+    try:
+        make_conninfo(**{name: options[name] for name in set(options) - _OF_DJANGO})
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL ends in what PostgreSQL does not know: {str(error).strip()}. "
+            "Leave it out."
+        ) from error
     return found
 
 
@@ -264,7 +294,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # The last two do not exist, but without CORS headers a browser would hide that from the page.
 CORS_URLS_REGEX = r"^/(v2|oauth|pcm|catalog)(/|$)"
 # Which sites' pages may call the API; in the demo, any that a developer serves on this machine.
-CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGINS = _list("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = (
     [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []
 )
@@ -386,7 +416,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 # Where product images may come from, beside this server.
-IMAGE_SOURCES: list[str] = env.list("IMAGE_SOURCES", default=["https:"])
+IMAGE_SOURCES = _list("IMAGE_SOURCES", "https:")
 if any(re.search(r"[\s;]", source) for source in IMAGE_SOURCES):
     raise ImproperlyConfigured("A source in IMAGE_SOURCES has no space and no semicolon.")
 

@@ -98,6 +98,50 @@ def test_a_shop_that_is_not_is_served():
     assert (served.returncode, served.stderr) == (0, "")
 
 
+# Values as containers, people and hosting providers write them.
+
+
+def test_a_variable_that_is_empty_counts_as_one_that_is_not_set():
+    names = ("HOLDFAST_DEMO", "SHOW_STOCK_LEVEL", "LIMIT_SECONDS", "TIME_ZONE", "STATIC_ROOT")
+    lists = ("TOKEN_KEYS", "ALLOWED_HOSTS", "IMAGE_SOURCES")
+    told = [f"s.{name}" for name in (*names, *lists)]
+
+    assert settings(*told, **dict.fromkeys((*names, *lists, "DATABASE_URL"), "")) == settings(*told)
+
+
+def test_spaces_may_stand_around_the_parts_of_a_list():
+    lists = {"ALLOWED_HOSTS": "a.example, b.example,", "TOKEN_KEYS": "2:two , 1:one"}
+
+    found = settings("s.ALLOWED_HOSTS", "s.TOKEN_KEYS", **lists)
+
+    assert found == [["a.example", "b.example"], {"2": "two", "1": "one"}]
+
+
+def test_the_database_may_be_told_as_hosting_providers_do():
+    url = "postgres://u.project:p%40ss%2Fw%23@pooler.example.com:6543/shop?sslmode=require\n"
+
+    [found] = settings("s.DATABASES['default']", DATABASE_URL=url)
+
+    told = [found[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")]
+    assert told == ["u.project", "p@ss/w#", "pooler.example.com", 6543, "shop"]
+    assert found["OPTIONS"]["sslmode"] == "require"
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("postgresql://shop:hunter2#@db/shop", "a # is %23"),
+        ("postgresql://shop:hunter2@db/shop?pgbouncer=true", '"pgbouncer". Leave it out.'),
+    ],
+)
+def test_what_is_wrong_with_the_address_of_the_database_is_said_without_it(url, remedy):
+    told = run("-c", "import config.settings", **SECRETS, DATABASE_URL=url)
+
+    assert told.returncode != 0
+    assert remedy in told.stderr
+    assert "hunter2" not in told.stderr
+
+
 # Values that cannot be.
 
 WRONG = {
@@ -176,7 +220,7 @@ def test_the_demo_has_any_host_of_this_machine():
 # Keys.
 
 
-@pytest.mark.parametrize("keys", ["", "a-key-without-kid", "1:one,1:another"])
+@pytest.mark.parametrize("keys", ["a-key-without-kid", "1:one,1:another"])
 def test_no_key_for_tokens_is_lost_without_a_word(keys):
     started = run("-c", "import config.settings", **SECRETS, TOKEN_KEYS=keys)
 
