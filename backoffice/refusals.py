@@ -53,6 +53,14 @@ _WORDS = {
     ),
 }
 
+# A file that is sent when a login has ended is not too large, but too large for anybody.
+_TOO_MUCH_OF_A_STRANGER = (
+    "You are not logged in",
+    "Your login has ended, and this is larger than is taken from anybody else. Nothing was "
+    "changed.",
+    "Log in, open the page anew and send it again.",
+)
+
 
 class RefusalMiddleware:
     """Answer people, who sit at a browser, with a page where programs get an error as JSON.
@@ -93,10 +101,12 @@ def _page(request: HttpRequest, response: HttpResponse) -> str:
     Anybody else gets a page that needs nothing else, and so does everybody where the server has a
     fault or the address cannot be read, of which the frame is made.
     """
-    title, *words = _words(response)
+    user = getattr(request, "user", None)
+    is_large = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    is_stranger = not (user and user.is_authenticated)
+    title, *words = _TOO_MUCH_OF_A_STRANGER if is_large and is_stranger else _words(response)
     request_id = response.headers.get("X-Request-Id", "")
     context = {"title": title, "words": words, "request_id": request_id}
-    user = getattr(request, "user", None)
     if response.status_code >= 500 or not (user and user.is_staff and _is_readable(request)):
         return render_to_string("admin/refused_plainly.html", context)
     # What was said to them meanwhile waits for the next page: this one may be older than it.

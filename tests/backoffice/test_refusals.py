@@ -51,6 +51,13 @@ def test_people_read_a_page_and_no_json_whatever_refuses_them(owner, name):
             assert answer["X-Request-Id"] in text(answer) or client is owner
 
 
+def test_who_sends_a_file_when_their_login_has_ended_is_told_that(owner):
+    for client, words in ((owner, "This is too large"), (Client(), "You are not logged in")):
+        answer = client.post("/admin/inventory/countfile/add/", {"file": "x" * 2**21})
+
+        assert (answer.status_code, words in text(answer)) == (413, True)
+
+
 def test_t11_a_form_of_another_login_is_refused_with_a_page_that_says_so(owner):
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = owner.cookies
