@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -23,6 +22,8 @@ from api.spreadsheets import csv_response
 EXPORT_ROWS = 2_000
 # How many files of a process are fetched at a time. Whoever does not read on holds a thread.
 EXPORTS_MAX = 2
+# How long one more waits for its turn. Most files are fetched in far less.
+TURN_SECONDS = 0.5
 _exports = threading.BoundedSemaphore(EXPORTS_MAX)
 
 
@@ -30,23 +31,21 @@ def exported(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> StreamingHttpResponse:
     """Answer with a CSV file. Raises: Busy, while others fetch theirs."""
-    with _turn_to_export():
-        response = csv_response(name, columns, rows)
-    response.streaming_content = _in_turn(response.streaming_content)
+    response = csv_response(name, columns, rows)
+    lines = _in_turn(response.streaming_content)
+    # Refused now or never: a file that has begun cannot say any more why there is nothing in it.
+    next(lines)
+    response.streaming_content = lines
     return response
 
 
 def _in_turn(lines: Any) -> Iterator[Any]:
-    with _turn_to_export():
-        yield from lines
-
-
-@contextmanager
-def _turn_to_export() -> Iterator[None]:
-    if not _exports.acquire(blocking=False):
+    """Yield nothing, once it is this file's turn, and then the lines. Closed, it ends the turn."""
+    if not _exports.acquire(timeout=TURN_SECONDS):
         raise Busy("Other files are being fetched at this moment. Please try again.")
     try:
-        yield
+        yield b""
+        yield from lines
     finally:
         _exports.release()
 

@@ -207,14 +207,12 @@ def test_who_may_see_orders_and_their_items_may_have_the_file():
     assert exported(client, ORDERS) == []
 
 
-def test_t40_only_so_many_files_are_fetched_at_a_time(admin_client):
+def test_t40_only_so_many_files_are_fetched_at_a_time(admin_client, monkeypatch):
+    monkeypatch.setattr("backoffice.exports.TURN_SECONDS", 0)
     history = f"/admin/inventory/product/{product(stock=9).pk}/stock-history/export/"
     answers: list[Any] = [admin_client.get(STOCK) for _ in range(EXPORTS_MAX)]
-    fetched = [iter(answer.streaming_content) for answer in answers]
-    for lines in fetched:
-        next(lines)
 
     assert [admin_client.get(path).status_code for path in (STOCK, ORDERS, history)] == [503] * 3
-    for lines in fetched:
-        list(lines)
+    # None that was promised comes empty, and what has come makes room.
+    assert all(len(list(answer.streaming_content)) > 1 for answer in answers)
     assert exported(admin_client, STOCK)
