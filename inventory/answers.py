@@ -76,8 +76,19 @@ class Stock(TypedDict):
     meta: Timestamps
 
 
+# What is known of then by now may be that more was promised, or sent, than there was.
+UnitsThen = Annotated[int, "Never below zero, but perhaps at a moment asked for."]
+
+
 @component
-class StockAtAMoment(Stock):
+class StockAtAMoment(TypedDict):
+    id: ProductId
+    type: Literal["stock"]
+    total: UnitsThen
+    available: UnitsThen
+    allocated: UnitsThen
+    stock_id: Id
+    meta: Timestamps
     at: NotRequired[Annotated[Moment, "The moment asked for; absent for now."]]
 
 

@@ -299,6 +299,22 @@ def test_the_stock_of_a_past_moment_is_told(from_nine):
     assert (now["total"], "at" in now) == (40, False)
 
 
+def test_more_may_have_been_promised_at_a_past_moment_than_there_was(from_nine):
+    shirt = product(20)
+    counted_at = clock.now()
+    move(shirt, Action.ALLOCATE, 18)
+    then = clock.now()
+    move(shirt, Action.DEALLOCATE, 18)
+    inventory.count(shirt.pk, 15, counted_at=counted_at, actor=MERCHANT)
+
+    told = administrator().get(
+        f"/v2/inventories/{shirt.pk}?at={then.isoformat().replace('+', '%2B')}"
+    )
+
+    numbers_then = told.json()["data"]
+    assert [numbers_then[name] for name in ("total", "available", "allocated")] == [15, -3, 18]
+
+
 def test_an_entry_counts_from_its_own_moment_on(from_nine):
     shirt = product(50)
     first = last_entry(shirt)
