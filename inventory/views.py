@@ -100,6 +100,15 @@ class ProductsView(_ProductAnswers):
 
 
 class ProductView(_ProductAnswers):
+    def data(self) -> Any:
+        """Leave out codes that are what they were, for they need not be what a new one must be."""
+        data = super().data()
+        if not isinstance(data, dict) or data.keys().isdisjoint(("sku", "barcode")):
+            return data
+        found = Product.objects.filter(pk=self.kwargs["product_id"]).values("sku", "barcode")
+        kept: dict[str, Any] = {**(found.first() or {})}
+        return {name: value for name, value in data.items() if kept.get(name, ...) != value}
+
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
         return self.answered(product_id)
 

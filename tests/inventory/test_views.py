@@ -701,6 +701,16 @@ def test_t25_a_code_that_nobody_could_type_again_is_refused(back_office, field, 
     assert Product.objects.get() == old
 
 
+def test_t25_a_code_that_was_there_before_may_be_sent_back_as_it_is(back_office):
+    old = product(sku="TEA\u200bTIN ", barcode="12\u200b ")
+    told = back_office.get(f"/v2/products/{old.pk}").json()["data"]
+
+    answer = back_office.put(f"/v2/products/{old.pk}", {**told, "name": "Tin"})
+
+    assert (answer.status_code, answer.json()["data"]["name"]) == (200, "Tin")
+    assert [answer.json()["data"][name] for name in ("sku", "barcode")] == [old.sku, old.barcode]
+
+
 @pytest.mark.parametrize("sku", ["\u200b", " \ufeff "])
 def test_t25_a_sku_of_nothing_that_is_seen_is_empty(back_office, sku):
     assert back_office.post("/v2/products", new_product(sku=sku)).status_code == 422
