@@ -19,7 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.utils import timezone
 
 from api import errors, limits, store
-from api.errors import BodyTooLarge, refused
+from api.errors import BodyTooLarge, Refusal, refused
 from api.fields import storable
 from api.middleware import ADMIN_PATH, API_PATHS
 from api.passwords import PasswordsBusy
@@ -139,6 +139,12 @@ SEARCHED = ("q", "term", "s")
 SEARCH_LENGTH_MAX, SEARCH_WORDS_MAX = 200, 20
 
 
+class SearchTooLong(Refusal):
+    kind = errors.BAD_REQUEST
+    code = "search_too_long"
+    detail = f"A search has at most {SEARCH_LENGTH_MAX} characters in {SEARCH_WORDS_MAX} words."
+
+
 class UnstorableMiddleware(_OfHooks):
     """Refuse what the database cannot look for, such as a NUL, or not in good time."""
 
@@ -150,11 +156,7 @@ class UnstorableMiddleware(_OfHooks):
         sought = (text for name in SEARCHED for text in request.GET.getlist(name))
         if all(_is_short(text) for text in sought):
             return None
-        return refused(
-            errors.BadRequest(
-                f"A search has at most {SEARCH_LENGTH_MAX} characters in {SEARCH_WORDS_MAX} words."
-            )
-        )
+        return refused(SearchTooLong())
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         if not isinstance(exception, DataError) or not request.path_info.startswith(ADMIN_PATH):

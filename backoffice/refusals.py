@@ -33,6 +33,11 @@ _WORDS = {
         "This is too large",
         "What was sent is larger than is taken here, and nothing was changed.",
     ),
+    "search_too_long": (
+        "This is too much to search for",
+        "A few words find it, too: a sku, a number, an e-mail or a part of a name.",
+        "Go back and leave some out.",
+    ),
     "bad_request": (
         "This could not be read",
         "Something in the form or the address is not as it should be, and nothing was changed.",

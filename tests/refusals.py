@@ -171,6 +171,7 @@ UNSEEN = {
     "username_taken",
     "role_taken",
     "passwords_busy",
+    "search_too_long",
     "storefront_has_no_secret",
     "count_too_low",
     "counted_later",

@@ -28,6 +28,7 @@ REFUSED = {
         "nothing was changed",
     ),
     "another host": (lambda c: c.get(STORE, HTTP_HOST="evil.test"), 400, "nothing was changed"),
+    "too long a search": (lambda c: c.get(STORE, {"q": "a " * 30}), 400, "Go back and leave some"),
     "an address of a button": (lambda c: c.get("/admin/logout/"), 405, "button of another page"),
 }
 
