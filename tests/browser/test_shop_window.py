@@ -444,6 +444,23 @@ def test_a_bank_may_ask_for_a_confirmation(page, mug):
     expect(page.get_by_text("It is empty.")).to_be_visible()
 
 
+def test_t13_who_does_not_confirm_pays_in_another_way(page, mug):
+    order_mug(page)
+
+    pay(page, "A bank that asks you to confirm")
+    order_of(page).get_by_text("Pay in another way", exact=True).click()
+    assert obstacles(page) == []
+    order_of(page).get_by_label("A card that works", exact=True).check()
+    order_of(page).get_by_role("button", name="Pay $11.00").click()
+
+    expect(order_of(page)).to_contain_text("Paid")
+    assert list(Payment.objects.order_by("pk").values_list("status", flat=True)) == [
+        "failed",
+        "complete",
+    ]
+    assert stock_of(mug).allocated == 1
+
+
 def test_a_confirmation_may_end_in_a_refusal(page, mug):
     order_mug(page)
 

@@ -152,7 +152,7 @@ function item({ name, quantity, meta }) {
 }
 
 function controls(order) {
-  if (order.state === "confirm") return confirmButton(order);
+  if (order.state === "confirm") return [confirmButton(order), anotherWay(order)];
   return ["unpaid", "declined", "short"].includes(order.state) ? payForm(order) : null;
 }
 
@@ -187,6 +187,16 @@ function confirmButton(order) {
   const ask = () => settle(order, () => confirm(order, order.transactions.at(-1)));
   button.addEventListener("click", () => busyWhile(button, ask));
   return button;
+}
+
+/** The payment that waits for its buyer is given up for a new one. */
+function anotherWay(order) {
+  return element(
+    "details",
+    { class: "another" },
+    element("summary", {}, "Pay in another way"),
+    payForm(order),
+  );
 }
 
 function payWith(order, way) {
