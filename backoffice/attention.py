@@ -23,7 +23,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from api import clock
 from api.actors import Actor
@@ -123,11 +124,18 @@ _MONEY_IS_HERE = Q(captured_amount__gt=F("refunded_amount")) | Q(
 
 
 def _failed(attempts: "QuerySet[Attempt]") -> "QuerySet[Attempt]":
-    """Voids and refunds that failed, and that no later one made good."""
+    """Voids and refunds that failed, and that no later ones made good.
+
+    A refund may fail long after it was made: what was given back before then, or less than it, does
+    not stand for it.
+    """
     gives_back = [Attempt.Kind.VOID, Attempt.Kind.REFUND]
     failed = attempts.filter(status=Attempt.Status.FAILED, kind__in=gives_back)
     later = Attempt.objects.filter(
-        payment=OuterRef("payment"), kind=OuterRef("kind"), created_at__gt=OuterRef("created_at")
+        payment=OuterRef("payment"), kind=OuterRef("kind"), created_at__gte=OuterRef("updated_at")
     ).exclude(status=Attempt.Status.FAILED)
+    again = later.values("payment").annotate(amount_again=Sum("amount")).values("amount_again")
     here = Payment.objects.filter(_MONEY_IS_HERE, pk=OuterRef("payment"))
-    return failed.filter(Exists(here), ~Exists(later))
+    return failed.alias(again=Coalesce(Subquery(again), 0)).filter(
+        Exists(here), again__lt=F("amount")
+    )

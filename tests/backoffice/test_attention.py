@@ -11,8 +11,8 @@ from orders.errors import PaymentUnderWay
 from orders.models import Order
 from orders.services import orders
 from payments.errors import GatewayRefused, NothingToLeaveBe, PaymentDeclined
-from payments.gateways.base import SUCCEEDED
-from payments.models import Payment
+from payments.gateways.base import SUCCEEDED, Answer, Outcome
+from payments.models import Attempt, Payment
 from payments.services import payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import text
@@ -100,6 +100,25 @@ def test_a_refund_that_failed_needs_attention_until_one_succeeds(gateway):
 
     gateway.on_perform = lambda attempt: OK
     payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
+    assert why(order) == []
+
+
+def test_a_refund_that_fails_later_is_not_made_good_by_others(gateway):
+    """The bank has sent it back to the gateway, days after it was made."""
+    order = unpaid_order({product(9): 1})
+    payment = payments.pay(order.pk, PaymentRequest("fake"), actor=MERCHANT)
+
+    def refund(amount: int) -> Attempt:
+        return payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)
+
+    first = refund(400)
+    refund(100)
+    settling.settle_attempt(first, Answer(Outcome.FAILED, "ch_1", "account closed"))
+
+    assert why(order) == [attention.FAILED]
+    refund(100)
+    assert why(order) == [attention.FAILED]
+    refund(300)
     assert why(order) == []
 
 
