@@ -156,14 +156,15 @@ def restate(order: Order) -> None:
         order.fully_paid_at = clock.now()
     order.payment = payment_state(order)
     if not order.is_cancelled:
-        order.status = _STATUS_WHEN.get(order.payment, Order.Status.INCOMPLETE)
+        order.status = _status(order)
 
 
-_STATUS_WHEN = {
-    Order.Payment.AUTHORIZED: Order.Status.PROCESSING,
-    Order.Payment.PAID: Order.Status.COMPLETE,
-    Order.Payment.REFUNDED: Order.Status.COMPLETE,
-}
+def _status(order: Order) -> Order.Status:
+    """A part that was paid and refunded at the gateway itself completes no order."""
+    if order.fully_paid_at:
+        return Order.Status.COMPLETE
+    is_authorized = order.payment == Order.Payment.AUTHORIZED
+    return Order.Status.PROCESSING if is_authorized else Order.Status.INCOMPLETE
 
 
 def payment_state(order: Order) -> Order.Payment:

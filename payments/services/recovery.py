@@ -212,7 +212,12 @@ def expire_orders(*, limit: int = EXPIRED_AT_ONCE) -> int:
         *_waiting_since(store_settings.unpaid_order_expiry_hours, [Order.Payment.UNPAID], limit),
         *_waiting_since(
             store_settings.partly_paid_order_expiry_hours,
-            [Order.Payment.PARTIALLY_PAID, Order.Payment.PARTIALLY_AUTHORIZED],
+            # A part that was refunded is still a part.
+            [
+                Order.Payment.PARTIALLY_PAID,
+                Order.Payment.PARTIALLY_AUTHORIZED,
+                Order.Payment.REFUNDED,
+            ],
             limit,
         ),
     ]

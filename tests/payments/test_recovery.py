@@ -18,7 +18,7 @@ from inventory.models import Product
 from orders.models import Order
 from payments import jobs
 from payments.errors import NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
-from payments.gateways.base import UNKNOWN, Answer, Outcome
+from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
 from payments.services import gateway_calls, payments, recovery, settling
 from payments.services.payments import PaymentRequest
@@ -520,6 +520,19 @@ def test_a_partly_paid_order_waits_for_as_long_as_its_own_setting_says(gateway, 
     assert (early, expired) == (0, 1)
     assert state(order)[0::2] == ("cancelled", 0)
     assert (order.captured, order.authorized) == (400, 0), "captured money is given back by hand"
+
+
+@pytest.mark.usefixtures("patience_of_a_day")
+def test_a_part_that_was_refunded_at_the_gateway_completes_no_order_and_holds_none(gateway, order):
+    payment = pay(order, amount=400)
+    there = Refunded("", 400, Answer(Outcome.SUCCEEDED, "re_1"))
+
+    settling.settle_refunded(payment, there)
+
+    assert state(order) == ("incomplete", "refunded", 1)
+    with in_hours(48):
+        assert recovery.expire_orders() == 1
+    assert state(order) == ("cancelled", "refunded", 0)
 
 
 @pytest.mark.usefixtures("patience_of_a_day")
