@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from api.errors import Moved
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
 from inventory.models import Product, StockTransaction
+from inventory.services import stock as inventory
 from orders import models
 from orders.errors import OrderNotCancellable, OrderNotShippable
 from orders.models import Cart, CartItem, CartQuerySet, Order, OrderQuerySet
@@ -314,6 +316,31 @@ def test_f08_control_without_the_orders_lock_both_happen(monkeypatch):
 
     assert kinds(outcomes) == ["done", "done"]
     assert audit.differences() != []
+
+
+def test_what_is_counted_before_its_stock_is_locked_was_not_known_to_who_undoes_a_ship(monkeypatch):
+    shirt = product(stock=10)
+    order = paid_order({shirt: 2})
+    orders.ship(order.pk, actor=MERCHANT)
+    order.refresh_from_db()
+    seen, undo_ship = orders.standing_to_undo_ship(order), inventory.undo_ship
+
+    def counted_just_before(*units: Any, **how: Any) -> None:
+        assert run_together(partial(inventory.count, shirt.pk, 8, actor=MERCHANT)) == [0]
+        undo_ship(*units, **how)
+
+    monkeypatch.setattr(inventory, "undo_ship", counted_just_before)
+
+    with pytest.raises(Moved):
+        orders.undo_ship(
+            order.pk,
+            actor=MERCHANT,
+            reason="mistake",
+            whereabouts=inventory.Whereabouts.ON_THE_SHELF,
+            seen=seen,
+        )
+
+    assert numbers(shirt) == (8, 8, 0)
 
 
 def test_f09_two_who_undo_a_ship_at_once_bring_its_units_back_once():

@@ -7,6 +7,7 @@ import pytest
 
 from api.idempotency import Answered, Key
 from api.ids import uuid7
+from api.models import IdempotencyKey
 from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order
 from payments import gateways
@@ -296,6 +297,15 @@ def test_of_several_parts_no_more_are_given_up_than_are_in_the_way(
     assert statuses(order) == expected
 
 
+def test_of_two_alike_one_makes_way(gateway, order):
+    for _ in range(2):
+        waiting_payment(gateway, order, 500)
+
+    pay(order, 500)
+
+    assert statuses(order) == ["pending", "failed", "complete"]
+
+
 def test_while_something_is_left_to_pay_nobody_is_given_up(gateway, given_up, order):
     waiting_payment(gateway, order, 400)
 
@@ -503,6 +513,20 @@ def test_f27_the_same_key_pays_anew_once(gateway, given_up, order):
 
     assert len(given_up) == 1
     assert len(gateway.charged) == 2
+
+
+def test_what_the_gateway_gave_up_is_written_down_also_if_the_call_was_done_meanwhile(
+    gateway, order
+):
+    first = waiting_payment(gateway, order)
+
+    def was_done(given_up: Any) -> None:
+        raise Answered(IdempotencyKey())
+
+    with pytest.raises(Answered):
+        waiting.in_their_place([waiting.GivenUp(first, GIVEN_UP)], was_done, actor=MERCHANT)
+
+    assert statuses(order) == ["failed"]
 
 
 # At Stripe, and on the wire.
