@@ -15,8 +15,5 @@ def purge(rows: QuerySet[Any, Any]) -> int:
     """
     purged = 0
     while found := list(rows.values_list("pk", flat=True)[:BATCH]):
-        deleted = rows.filter(pk__in=found).delete()[0]
-        purged += deleted
-        if not deleted:
-            break
+        purged += rows.filter(pk__in=found).delete()[0]
     return purged
