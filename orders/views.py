@@ -103,11 +103,35 @@ class _CartView(OfCart):
             item["image"]["href"] = self.absolute(item["image"]["href"])
         return items
 
+    def asked_of_items(self, entries: list[Any]) -> list[Any]:
+        """Leave out what of an item is said as it is: pages send back all that they were told."""
+        names = serializers.CartItemChanges.not_supported
+        if not any(isinstance(entry, dict) and entry.keys() & names for entry in entries):
+            return entries
+        contents = cart_contents.contents(self.kwargs["cart_id"])
+        items = self._items(contents, self.currency_of(contents))
+        told: dict[str, Mapping[str, Any]] = {item["id"]: item for item in items}
+        own = str(self.kwargs.get("item_id", ""))
+        return [
+            _without(entry, names, told.get(str(entry.get("id", own)).lower(), {}))
+            if isinstance(entry, dict)
+            else entry
+            for entry in entries
+        ]
+
     def all_or_nothing(self, serializer: type[Serializer[Any]]) -> bool:
         """Tell whether a call with several entries is to do nothing if some cannot be done."""
         body: Any = self.request.data
         options = validated(serializer, body.get("options", {}), "options")
         return all(options.values())
+
+
+def _without(data: dict[str, Any], names: Collection[str], told: Mapping[str, Any]) -> Any:
+    return {
+        name: value
+        for name, value in data.items()
+        if name not in names or told.get(name, ...) != value
+    }
 
 
 def _entries(data: list[Any], read: Callable[[Any, str], Any]) -> list[Any]:
@@ -148,6 +172,13 @@ class CartsView(_CartView):
 
 
 class CartView(_CartView):
+    def data(self) -> Any:
+        data, names = super().data(), serializers.CartBody.not_supported
+        if not isinstance(data, dict) or data.keys().isdisjoint(names):
+            return data
+        contents = cart_contents.contents(self.kwargs["cart_id"])
+        return _without(data, names, dict(self.shown(contents)))
+
     def get(self, request: Request, cart_id: str) -> Response:
         return self.whole_cart(cart_id)
 
@@ -212,7 +243,8 @@ class CartItemsView(_CartView):
     @once(again=_CartView.changed_items)
     def put(self, request: Request, key: Key | None, cart_id: str) -> Response:
         data = _unwrapped(self.data())
-        entries = _entries(data if isinstance(data, list) else [data], _change)
+        asked = self.asked_of_items(data if isinstance(data, list) else [data])
+        entries = _entries(asked, _change)
         all_or_nothing = self.all_or_nothing(serializers.UpdateOptions)
         try:
             refused = carts.change_items(
@@ -254,6 +286,10 @@ def _change(data: Any, source: str) -> LineChange:
 
 
 class CartItemView(_CartView):
+    def data(self) -> Any:
+        [data] = self.asked_of_items([super().data()])
+        return data
+
     @once(again=_CartView.changed_items)
     def put(self, request: Request, key: Key | None, cart_id: str, item_id: uuid.UUID) -> Response:
         fields = self.validated(serializers.CartItemChanges)

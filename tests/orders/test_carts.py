@@ -655,6 +655,27 @@ def test_t34_what_is_known_and_not_acted_on_is_refused_by_its_name(
         assert call({**more, name: None}).status_code in {200, 201}
 
 
+def test_t34_what_was_told_of_an_item_or_a_cart_may_be_sent_back(storefront):
+    path = f"/v2/carts/{filled_cart({product(stock=5): 1})}"
+    cart, [item] = (storefront.get(path + rest).json()["data"] for rest in ("", "/items"))
+
+    for answer in (
+        storefront.put(path, {**cart, "name": "Mine"}),
+        storefront.put(f"{path}/items/{item['id']}", {**item, "quantity": 2}),
+        storefront.put(f"{path}/items", [{**item, "quantity": 3}]),
+    ):
+        assert answer.status_code == 200
+    [item] = answer.json()["data"]
+    assert item["quantity"] == 3
+
+    for answer in (
+        storefront.put(path, {**cart, "relationships": {"items": {"data": [1]}}}),
+        storefront.put(f"{path}/items/{item['id']}", {**item, "name": "Other"}),
+        storefront.put(f"{path}/items", [{**item, "name": "Other"}]),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "not_supported")
+
+
 @pytest.mark.parametrize("named", [{"name": "Gift"}, {"price": {"amount": 1}}])
 def test_t34_a_product_s_own_name_and_price_are_not_for_a_call_to_say(storefront, named):
     shirt = product(stock=9)
