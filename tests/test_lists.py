@@ -215,6 +215,15 @@ def test_what_comes_and_goes_during_a_walk_moves_nothing_else(back_office, liste
     assert second["links"]["next"] is None
 
 
+def test_a_position_that_would_be_too_long_for_an_address_is_an_offset(back_office):
+    for sign in "ab":
+        product(description=sign * 3000)
+
+    first = back_office.get("/v2/products?page[limit]=1&sort=description").json()
+
+    assert "page[offset]=1" in first["links"]["next"]
+
+
 def test_where_offsets_end_the_links_go_on_by_position(back_office, monkeypatch):
     monkeypatch.setattr("api.pagination.OFFSET_MAX", 4)
     for _ in range(9):

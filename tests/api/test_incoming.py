@@ -122,6 +122,14 @@ def test_t39_of_a_body_in_chunks_no_more_is_read_than_of_any_other(monkeypatch, 
         read_all(given["wsgi.input"], size)
 
 
+def test_t39_of_a_body_in_chunks_no_part_is_taken_for_the_whole(monkeypatch):
+    """Django asks but once, for as much as it was told that there is."""
+    given = handed_on(monkeypatch, **CHUNKS, **{"wsgi.input": io.BytesIO(b"x" * (MOST + 1))})
+
+    with pytest.raises(RequestDataTooBig):
+        given["wsgi.input"].read(MOST)
+
+
 def test_a_body_in_chunks_may_be_as_long_as_any_other(monkeypatch):
     given = handed_on(monkeypatch, **CHUNKS, **{"wsgi.input": io.BytesIO(b"x" * MOST)})
 

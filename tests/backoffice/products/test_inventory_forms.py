@@ -55,6 +55,17 @@ def test_the_tab_says_how_the_total_is_made_up(admin_client):
     assert "Total 50 = Available 38 + Allocated 12 (orders 9, set aside 3)" in text(response)
 
 
+def test_a_form_that_was_sent_before_with_other_values_says_so_and_stays(admin_client):
+    shirt = product(10)
+    once = {"once": "k", "seen": "1"}
+    move(admin_client, shirt, "increment", 1, **once)
+
+    answer = move(admin_client, shirt, "increment", 5, **once)
+
+    assert (answer.status_code, numbers(shirt)[0]) == (200, 11)
+    assert "This form was sent before, with other values." in text(answer)
+
+
 @pytest.mark.parametrize("written", ["12.000", "12.", "12,000"])
 def test_t05_a_point_does_not_make_twelve_of_twelve_thousand(admin_client, written):
     shirt = product(12_000)
