@@ -254,14 +254,17 @@ if _POOL:
 _database = _database_at(
     env.str("DATABASE_URL", default="postgresql://holdfast@127.0.0.1:5432/holdfast")
 )
+_of_url = _database.get("OPTIONS", {})
+_of_server = [each["options"] for each in (_database_options, _of_url) if "options" in each]
 DATABASES = {
     "default": _database
     | {
         "ATOMIC_REQUESTS": False,
         "CONN_MAX_AGE": 0 if _POOL else None,
         "DISABLE_SERVER_SIDE_CURSORS": not _PREPARE,
-        # Options in the URL, such as ?sslmode=require, take precedence.
-        "OPTIONS": _database_options | _database.get("OPTIONS", {}),
+        # Options in the URL, such as ?sslmode=require, take precedence. What is there for the
+        # server (?options=…) is added: without our limits a statement would wait for ever.
+        "OPTIONS": _database_options | _of_url | {"options": " ".join(_of_server)},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -127,6 +127,15 @@ def test_the_database_may_be_told_as_hosting_providers_do():
     assert found["OPTIONS"]["sslmode"] == "require"
 
 
+def test_what_the_address_of_the_database_tells_the_server_takes_no_limit_away():
+    url = "postgresql://shop@db/shop?options=-c%20search_path%3Dshop"
+
+    [options] = settings("s.DATABASES['default']['OPTIONS']['options']", DATABASE_URL=url)
+
+    assert options.startswith("-c lock_timeout=3000 ")
+    assert options.endswith(" -c search_path=shop")
+
+
 @pytest.mark.parametrize(
     ("url", "remedy"),
     [
