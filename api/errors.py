@@ -154,7 +154,8 @@ class BodyTooLarge(Refusal):
 class Busy(Refusal):
     kind = BUSY
     code = "busy"
-    detail = "The server is busy with the same records. Please try again."
+    # With the same records, with bodies that arrive slowly, or with files that others fetch.
+    detail = "The server is busy with what others ask of it. Please try again in a moment."
     retry_after_seconds = 1
 
 

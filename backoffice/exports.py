@@ -42,7 +42,7 @@ def exported(
 def _in_turn(lines: Any) -> Iterator[Any]:
     """Yield nothing, once it is this file's turn, and then the lines. Closed, it ends the turn."""
     if not _exports.acquire(timeout=TURN_SECONDS):
-        raise Busy("Other files are being fetched at this moment. Please try again.")
+        raise Busy
     try:
         yield b""
         yield from lines
