@@ -238,12 +238,13 @@ def settle_refunded(payment: Payment, refunded: Refunded) -> None:
     if attempt and (attempt.reference or attempt.status == Attempt.Status.FAILED):
         attempt.payment = payment
         apply_to_attempt(order, attempt, answer)
-    elif answer.outcome is not Outcome.SUCCEEDED:
-        return
-    elif attempt:
-        # The attempt was marked as refunded, or settled so by hand: this is the refund it meant.
+    elif attempt and answer.outcome is not Outcome.FAILED:
+        # The attempt was marked as refunded, or settled so by hand: this is the refund it meant. By
+        # its name it is found again, should it fail yet.
         attempt.reference = answer.reference
         attempt.save(update_fields=["reference"])
+    elif answer.outcome is not Outcome.SUCCEEDED:
+        return
     elif refunded.amount > payment.refundable_amount:
         # We are about to refund the same money, which the gateway will refuse.
         log.warning("refund_there_does_not_fit", reference=answer.reference)

@@ -535,6 +535,18 @@ def test_a_part_that_was_refunded_at_the_gateway_completes_no_order_and_holds_no
     assert state(order) == ("cancelled", "refunded", 0)
 
 
+def test_a_refund_that_was_marked_and_is_on_its_way_there_may_fail_yet(gateway, order):
+    payment = pay(order)
+    payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+    assert state(order)[1] == "refunded"
+
+    for outcome in (Outcome.UNKNOWN, Outcome.FAILED):
+        settling.settle_refunded(payment, Refunded("", 1000, Answer(outcome, "re_1")))
+
+    assert state(order)[1] == "paid"
+    assert known(payment).refundable_amount == 1000
+
+
 @pytest.mark.usefixtures("patience_of_a_day")
 def test_an_order_whose_money_is_on_its_way_does_not_expire(gateway, order):
     gateway.on_charge = lambda payment: UNKNOWN
