@@ -106,18 +106,28 @@ def _page(request: HttpRequest, response: HttpResponse) -> str:
     Anybody else gets a page that needs nothing else, and so does everybody where the server has a
     fault or the address cannot be read, of which the frame is made.
     """
+    request_id = response.headers.get("X-Request-Id", "")
+    if response.status_code >= 500:
+        # Nobody is asked who it is: the fault may be that of the database, which knows it.
+        return _plain_page(_words(response), request_id)
     user = getattr(request, "user", None)
     is_large = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     is_stranger = not (user and user.is_authenticated)
-    title, *words = _TOO_MUCH_OF_A_STRANGER if is_large and is_stranger else _words(response)
-    request_id = response.headers.get("X-Request-Id", "")
-    context = {"title": title, "words": words, "request_id": request_id}
-    if response.status_code >= 500 or not (user and user.is_staff and _is_readable(request)):
-        return render_to_string("admin/refused_plainly.html", context)
+    words = _TOO_MUCH_OF_A_STRANGER if is_large and is_stranger else _words(response)
+    if not (user and user.is_staff and _is_readable(request)):
+        return _plain_page(words, request_id)
     # What was said to them meanwhile waits for the next page: this one may be older than it.
     request._messages = []  # type: ignore[attr-defined]
-    framed = {**admin.site.each_context(request), **context}
-    return render_to_string("admin/refused.html", framed, request)
+    context = {**admin.site.each_context(request), **_said(words, request_id)}
+    return render_to_string("admin/refused.html", context, request)
+
+
+def _plain_page(words: tuple[str, ...], request_id: str) -> str:
+    return render_to_string("admin/refused_plainly.html", _said(words, request_id))
+
+
+def _said(words: tuple[str, ...], request_id: str) -> dict[str, Any]:
+    return {"title": words[0], "words": words[1:], "request_id": request_id}
 
 
 def _is_readable(request: HttpRequest) -> bool:

@@ -1,9 +1,13 @@
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
+from django.http import HttpResponse
 from django.test import Client
+from django.utils.functional import SimpleLazyObject
 
 from api.errors import Busy
+from backoffice.refusals import RefusalMiddleware
 from inventory.models import Product
 from tests.backoffice.pages import signed_in, text
 
@@ -119,3 +123,16 @@ def test_what_was_said_meanwhile_waits_for_the_next_page(owner):
 
     assert "Perhaps it was deleted?" not in text(owner.get("/admin/nothing/"))
     assert "Perhaps it was deleted?" in text(owner.get("/admin/"))
+
+
+def test_nobody_is_asked_who_they_are_where_the_server_has_a_fault(rf):
+    def away() -> User:
+        raise OperationalError("the connection is closed")
+
+    request = rf.get(STORE)
+    request.user = SimpleLazyObject(away)
+
+    answer = RefusalMiddleware(lambda _: HttpResponse(status=500))(request)
+
+    assert (answer.status_code, answer["Content-Type"][:9]) == (500, "text/html")
+    assert "Internal Server Error" in text(answer)
