@@ -126,7 +126,6 @@ class Token(TypedDict):
     identifier: Annotated[str, Keywords(enum=["client_credentials", "implicit"])]
 
 
-@component
 class FixedSettings(TypedDict):
     address_mandatory_fields: list[str]
     shopper_address_limit: Annotated[int, Keywords(minimum=1)]
@@ -135,6 +134,7 @@ class FixedSettings(TypedDict):
     calculation_method: Literal["line", "simple"]
 
 
+@component
 class Settings(FixedSettings):
     type: Literal["settings"]
     page_length: int

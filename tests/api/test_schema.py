@@ -1,5 +1,6 @@
 """How the description of an answer follows from its type."""
 
+import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
@@ -98,3 +99,15 @@ def test_the_description_is_made_by_one_thread_while_others_wait(monkeypatch):
     monkeypatch.setattr(schema, "_made", lambda: {"alone": schema._making.locked()})
 
     assert schema.document() == {"alone": True}
+
+
+def test_every_named_part_of_the_description_is_used():
+    written = json.dumps(schema.document())
+
+    unused = [
+        name
+        for name in schema.document()["components"]["schemas"]
+        if f'"#/components/schemas/{name}"' not in written
+    ]
+
+    assert unused == []
