@@ -26,10 +26,7 @@ DELETE FROM procrastinate_jobs WHERE id = ANY(ARRAY(
 def purge() -> int:
     """Delete jobs that were over long ago, with what happened to them, and return how many."""
     now = clock.now()
-    purged = 0
-    while deleted := _delete(now - FAILED_KEPT_FOR, now - KEPT_FOR):
-        purged += deleted
-    return purged
+    return purging.until_none_is_left(lambda: _delete(now - FAILED_KEPT_FOR, now - KEPT_FOR))
 
 
 def _delete(failed_before: datetime, ended_before: datetime) -> int:

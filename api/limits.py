@@ -235,10 +235,7 @@ DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
 
 def purge() -> int:
     """Delete the counts of periods that are over, and return how many there were."""
-    purged = 0
-    while deleted := _purge_some():
-        purged += deleted
-    return purged
+    return purging.until_none_is_left(_purge_some)
 
 
 def _purge_some() -> int:

@@ -1,11 +1,20 @@
 """Deleting what is over. There may be millions of rows of it, and no statement may take long."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
 
 # Deleted together.
 BATCH = 1_000
+
+
+def until_none_is_left(delete_some: Callable[[], int]) -> int:
+    """Have a batch deleted again and again, and return how many rows there were."""
+    purged = 0
+    while deleted := delete_some():
+        purged += deleted
+    return purged
 
 
 def purge(rows: QuerySet[Any, Any]) -> int:

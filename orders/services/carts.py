@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
-from api import clock, limits, store
+from api import clock, limits, purging, store
 from api.errors import Refusal
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
@@ -381,10 +381,7 @@ def purge() -> int:
 
     Orders keep the cart's id. Parallel runs do no harm: each skips carts that another one holds.
     """
-    purged = 0
-    while batch := _purge_some():
-        purged += batch
-    return purged
+    return purging.until_none_is_left(_purge_some)
 
 
 @in_transaction
