@@ -291,9 +291,8 @@ def undo_ship(
             entries.append(_allocate_again(stock, quantity))
             moments.append(None)
             continue
-        if shipment.counted_at and shipment.found > 0:
-            way_out = "Count it now, and then say that the units were on the shelf."
-            raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
+        way_out = "Count it now, and then say that the units were on the shelf."
+        _require_not_found(stock, shipment, way_out)
         came_back = whereabouts == Whereabouts.CAME_BACK
         for action in (Action.INCREMENT, Action.ALLOCATE):
             entries.append(stock.move(action, quantity, by_order=FOR_ORDER))
@@ -326,11 +325,15 @@ def put_back(
     shipped = shipments(order_id)
     for stock in stocks:
         shipment = shipped.get(stock.product_id, _UNKNOWN)
-        if shipment.counted_at and shipment.found > 0:
-            way_out = "Refund without putting them back, and count."
-            raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
+        _require_not_found(stock, shipment, "Refund without putting them back, and count.")
     cause = Cause(actor, reason, order_id)
     move(stocks, [Action.INCREMENT], quantities, cause, by_order=FOR_ORDER)
+
+
+def _require_not_found(stock: Stock, shipment: Shipment, way_out: str) -> None:
+    """Raises: FoundByCount, if what is said to have come back may have been counted already."""
+    if shipment.counted_at and shipment.found > 0:
+        raise FoundByCount(_sku_of(stock), shipment.counted_at, way_out)
 
 
 def _sku_of(stock: Stock) -> str:
