@@ -23,6 +23,7 @@ from api.fields import (
     WholeNumber,
     storable_json,
 )
+from api.settings_views import DiscountsChanges, ItemsChanges
 from api.views import validated
 from inventory.answers import FormattedPrice, Price
 from inventory.models import Currency, StockTransaction
@@ -241,11 +242,11 @@ class InventorySettings(serializers.Serializer[Any]):
 
 
 class DiscountSettings(PublishedBody):
-    not_supported = frozenset({"custom_discounts_enabled", "use_rule_promotions"})
+    not_supported = DiscountsChanges.not_supported
 
 
 class ItemSettings(PublishedBody):
-    not_supported = frozenset({"separate_items_by_location"})
+    not_supported = ItemsChanges.not_supported
 
 
 class CustomAttributes(serializers.Field[Any, Any, Any, Any]):
