@@ -26,7 +26,7 @@ from inventory.services.stock import Whereabouts
 from orders.models import Order
 from orders.services import orders
 from payments.services import payments
-from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
+from tests.factories import MERCHANT, holding_order, paid_order, product, shipped_order, stock_of
 from tests.inventory.test_log import (
     LATER,
     NOON,
@@ -52,9 +52,7 @@ def ticking() -> Iterator[None]:
 
 
 def shipped(made: Product, units: int) -> Order:
-    order = paid_order({made: units})
-    orders.ship(order.pk, actor=MERCHANT)
-    return order
+    return shipped_order({made: units})
 
 
 def undo_ship(order: Order, whereabouts: Whereabouts | None = None) -> None:
@@ -338,8 +336,7 @@ def test_t01_undo_ship_asks_where_the_units_were(count, found, whereabouts, expe
 @BOTH
 def test_t01_what_a_count_may_have_found_has_not_come_back_since(count):
     shirt, mug = product(20), product(20)
-    order = paid_order({shirt: 3, mug: 2})
-    orders.ship(order.pk, actor=MERCHANT)
+    order = shipped_order({shirt: 3, mug: 2})
     count(shirt, 20, clock.now())
     count(mug, 18, clock.now())
 
@@ -353,8 +350,7 @@ def test_t01_what_a_count_may_have_found_has_not_come_back_since(count):
 
 def test_of_several_products_each_has_its_own_rule():
     shirt, mug = product(20), product(10)
-    order = paid_order({shirt: 3, mug: 2})
-    orders.ship(order.pk, actor=MERCHANT)
+    order = shipped_order({shirt: 3, mug: 2})
     in_between = clock.now()
     by_hand(shirt, 20, clock.now())
 
@@ -368,8 +364,7 @@ def test_of_several_products_each_has_its_own_rule():
 @BOTH
 def test_t01_what_came_back_was_away_also_where_nobody_counted(count):
     shirt, mug = product(20), product(20)
-    order = paid_order({shirt: 3, mug: 3})
-    orders.ship(order.pk, actor=MERCHANT)
+    order = shipped_order({shirt: 3, mug: 3})
     by_hand(shirt, 17, clock.now())
     in_between = clock.now()
 
@@ -382,8 +377,7 @@ def test_t01_what_came_back_was_away_also_where_nobody_counted(count):
 
 def test_what_others_took_of_the_counted_units_is_not_theirs_again():
     shirt, mug = product(3), product(3)
-    order = paid_order({shirt: 3, mug: 3})
-    orders.ship(order.pk, actor=MERCHANT)
+    order = shipped_order({shirt: 3, mug: 3})
     by_hand(shirt, 3, clock.now())
     holding_order({shirt: 1})
 
