@@ -31,7 +31,7 @@ _ROWS = {
     "auth.permission":           (NOBODY,    NOBODY,  NOBODY,  NOBODY),
     "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     # To upload, apply and revert one is to change stock.
-    "inventory.countfile":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "inventory.sheet":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "inventory.currency":        (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     "inventory.location":        (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
     # To delete a product is to archive it; its prices go with it, its stock moves, nothing else.

@@ -23,7 +23,7 @@ from benchmarks import run
 from benchmarks.flow import Shopper
 from demo import fill_orders
 from demo.fill_stock import SKU
-from inventory.models import CountFile, Product, Stock
+from inventory.models import Product, Sheet, Stock
 from inventory.services import counts
 from payments.services import payments
 
@@ -75,28 +75,28 @@ def _counts() -> tuple[bytes, dict[str, int]]:
 
 def _count(content: bytes) -> None:
     started = time.perf_counter()
-    file, _ = counts.upload("stocktaking.csv", content, actor=SYSTEM)
+    sheet, _ = counts.upload("stocktaking.csv", content, actor=SYSTEM)
     uploaded = time.perf_counter()
-    _wait_for(file, CountFile.State.CHECKED)
+    _wait_for(sheet, Sheet.State.CHECKED)
     checked = time.perf_counter()
-    counts.apply(file.pk, actor=SYSTEM)
-    _wait_for(file, CountFile.State.APPLIED)
+    counts.apply(sheet.pk, actor=SYSTEM)
+    _wait_for(sheet, Sheet.State.APPLIED)
     applied = time.perf_counter()
-    file.refresh_from_db()
+    sheet.refresh_from_db()
     print(
-        f"\n{file.lines_total:,} lines, {file.changed:,} changes, {file.refused:,} errors, "
+        f"\n{sheet.lines_total:,} lines, {sheet.changed:,} changes, {sheet.refused:,} errors, "
         f"with {SHOPPERS} shoppers buying all the time"
     )
     steps = {"upload": uploaded - started, "check": checked - uploaded, "apply": applied - checked}
     for step, seconds in {**steps, "together": applied - started}.items():
-        print(f"  {step:<10}{seconds:>6.1f} s{file.lines_total / seconds:>10,.0f} lines per s")
+        print(f"  {step:<10}{seconds:>6.1f} s{sheet.lines_total / seconds:>10,.0f} lines per s")
     print(f"\n{'purchase over HTTP':<26}{'per s':>7}{'p50 ms':>8}{'p99 ms':>8}{'max ms':>8}")
 
 
-def _wait_for(file: CountFile, state: CountFile.State) -> None:
-    while file.state != state:
+def _wait_for(sheet: Sheet, state: Sheet.State) -> None:
+    while sheet.state != state:
         time.sleep(0.1)
-        file.refresh_from_db()
+        sheet.refresh_from_db()
 
 
 @contextmanager

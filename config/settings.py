@@ -546,7 +546,7 @@ UNFOLD: dict[str, Any] = {
                         "Inventory": [
                             ("Products", "inventory_2", "inventory.product"),
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
-                            ("Counts", "fact_check", "inventory.countfile"),
+                            ("Counts", "fact_check", "inventory.sheet"),
                         ],
                         "Sales": [
                             ("Orders", "orders", "orders.order"),

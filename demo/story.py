@@ -373,13 +373,13 @@ def _count(at: datetime, differences: Lines) -> None:
         f"{sku};{totals[sku] + difference};{at:%Y-%m-%d %H:%M}"
         for sku, difference in differences.items()
     ]
-    sheet = "\n".join(["sku;count;counted_at", *lines])
-    file, _ = counts.upload("bags-and-posters.csv", sheet.encode(), actor=JONAS)
+    content = "\n".join(["sku;count;counted_at", *lines])
+    sheet, _ = counts.upload("bags-and-posters.csv", content.encode(), actor=JONAS)
     # A worker's part, but at the story's time.
-    while counts.take_a_batch(file.pk):
+    while counts.take_a_batch(sheet.pk):
         pass
-    counts.apply(file.pk, actor=JONAS)
-    while counts.take_a_batch(file.pk):
+    counts.apply(sheet.pk, actor=JONAS)
+    while counts.take_a_batch(sheet.pk):
         pass
 
 

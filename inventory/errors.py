@@ -205,16 +205,16 @@ class CurrencyUnknown(Refusal):
     detail = "The store has no such currency enabled."
 
 
-class CountFileUnreadable(Refusal):
+class SheetUnreadable(Refusal):
     """Not a file of counts or of changes: the message says what to correct."""
 
     kind = INVALID
-    code = "count_file_unreadable"
+    code = "sheet_unreadable"
 
 
-class CountFileNotReady(Refusal):
+class SheetNotReady(Refusal):
     kind = WRONG_STATE
-    code = "count_file_not_ready"
+    code = "sheet_not_ready"
 
 
 class LinesMarked(Refusal):

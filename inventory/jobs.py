@@ -11,15 +11,15 @@ log = structlog.get_logger(__name__)
 
 
 # Everything else that waits for a worker goes first: payments, above all.
-@app.task(queue="counts", priority=-10, pass_context=False)
-def work_on_count_file(file_id: str) -> None:
+@app.task(queue="sheets", priority=-10, pass_context=False)
+def work_on_sheet(sheet_id: str) -> None:
     """Check, apply or revert a file of counts, for some seconds."""
-    counts.work_on(uuid.UUID(file_id))
+    counts.work_on(uuid.UUID(sheet_id))
 
 
 @app.periodic(cron="* * * * *")
-@app.task(queue="counts", queueing_lock="take_up_count_files", pass_context=False)
-def take_up_count_files(timestamp: int) -> None:
+@app.task(queue="sheets", queueing_lock="take_up_sheets", pass_context=False)
+def take_up_sheets(timestamp: int) -> None:
     """Give another job to files whose job died with its worker."""
-    if files := counts.take_up_again():
-        log.warning("took_up_count_files", files=files)
+    if sheets := counts.take_up_again():
+        log.warning("took_up_sheets", sheets=sheets)

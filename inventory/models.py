@@ -20,9 +20,9 @@ from api.fields import UNITS_MAX
 from api.ids import uuid7
 from api.models import ActedBy
 from inventory.errors import (
-    CountFileNotReady,
     CurrencyAmbiguous,
     LinesMarked,
+    SheetNotReady,
     StockNotFound,
     StockTooLow,
     TooManyUnits,
@@ -533,16 +533,16 @@ class StockCount(ActedBy):
         return -self.change
 
 
-class CountFileQuerySet(models.QuerySet["CountFile"]):
-    def lock(self, file_id: uuid.UUID) -> "CountFile | None":
+class SheetQuerySet(models.QuerySet["Sheet"]):
+    def lock(self, sheet_id: uuid.UUID) -> "Sheet | None":
         """Lock the file until the transaction ends: before any stock."""
-        return self.select_for_update(no_key=True).filter(pk=file_id).first()
+        return self.select_for_update(no_key=True).filter(pk=sheet_id).first()
 
-    def under_way(self) -> "CountFileQuerySet":
-        return self.filter(state__in=CountFile.UNDER_WAY)
+    def under_way(self) -> "SheetQuerySet":
+        return self.filter(state__in=Sheet.UNDER_WAY)
 
 
-class CountFile(ActedBy):
+class Sheet(ActedBy):
     """A file of counts or of changes of stock: checked first, then applied, perhaps reverted.
 
     The hash of its bytes and the line numbers identify everything that it does.
@@ -595,17 +595,16 @@ class CountFile(ActedBy):
     reverted_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
 
-    objects = CountFileQuerySet.as_manager()
+    objects = SheetQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "file of counts"
         verbose_name_plural = "counts"
         # Everything else that is done with files changes stock, and needs that permission.
         default_permissions = ["view"]
         constraints = [
             # A file that was reverted as a whole may be uploaded again.
             models.UniqueConstraint(
-                fields=["sha256"], condition=~Q(state="reverted"), name="count_file_once"
+                fields=["sha256"], condition=~Q(state="reverted"), name="sheet_once"
             ),
         ]
 
@@ -640,9 +639,9 @@ class CountFile(ActedBy):
             raise LinesMarked(self.marked)
 
     def require(self, state: State) -> None:
-        """Raises: CountFileNotReady."""
+        """Raises: SheetNotReady."""
         if self.state != state:
-            raise CountFileNotReady(f"The file is {self.get_state_display()}.")
+            raise SheetNotReady(f"The file is {self.get_state_display()}.")
 
     def begin(self, state: State, *, position: int = 0) -> None:
         """Enter a state whose work goes through all the lines, in memory."""
@@ -659,7 +658,7 @@ class CountFile(ActedBy):
 
         So, where several lines change one product, each finds the stock as it left it.
         """
-        lines = CountLine.objects.filter(file_id=self.pk)
+        lines = CountLine.objects.filter(sheet_id=self.pk)
         if self.state == self.State.REVERTING:
             return list(lines.filter(number__lt=self.position).order_by("-number")[:size])
         return list(lines.filter(number__gt=self.position).order_by("number")[:size])
@@ -675,7 +674,7 @@ class CountLineQuerySet(models.QuerySet["CountLine"]):
 class CountLine(models.Model):
     """A line of a file: its text, what it comes to, and the log entries that it became."""
 
-    file = models.ForeignKey(CountFile, models.CASCADE, related_name="lines", db_index=False)
+    sheet = models.ForeignKey(Sheet, models.CASCADE, related_name="lines", db_index=False)
     # The line's number in a text editor: the names of the columns are line 1.
     number = models.IntegerField()
     sku = models.CharField(max_length=100, blank=True)
@@ -703,7 +702,7 @@ class CountLine(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["file", "number"], name="count_line_numbered"),
+            models.UniqueConstraint(fields=["sheet", "number"], name="count_line_numbered"),
         ]
         indexes = [
             # The line that an entry of a product's log came from.

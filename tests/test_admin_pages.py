@@ -51,11 +51,11 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_let_in": ("auth.change_user", "auth.change_user"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
-    "inventory_countfile_add": ("inventory.change_stock", "inventory.change_stock"),
-    "inventory_countfile_apply": ("inventory.change_stock", "inventory.change_stock"),
-    "inventory_countfile_discard": ("inventory.change_stock", "inventory.change_stock"),
-    "inventory_countfile_progress": ("inventory.view_countfile", None),
-    "inventory_countfile_revert": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_sheet_add": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_sheet_apply": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_sheet_discard": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_sheet_progress": ("inventory.view_sheet", None),
+    "inventory_sheet_revert": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_product_export": ("inventory.view_stock", None),
     "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
@@ -184,8 +184,8 @@ def shop(books_agree: None) -> None:
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
-    count_file, _ = counts.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
-    counts.take_a_batch(count_file.pk)
+    sheet, _ = counts.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
+    counts.take_a_batch(sheet.pk)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

@@ -13,7 +13,7 @@ from tests.api.test_errors import refusals
 UNREACHABLE = {
     # We make the id, of 74 random bits.
     "api_apiclient.pkey",
-    "inventory_countfile.pkey",
+    "inventory_sheet.pkey",
     "inventory_currency.pkey",
     "inventory_product.pkey",
     "inventory_stock.pkey",
@@ -34,7 +34,7 @@ UNREACHABLE = {
     "api_change.pkey",
     "api_idempotencykey.pkey",
     "api_storesettings.pkey",
-    "inventory_countfile.count_file_once",
+    "inventory_sheet.sheet_once",
     "orders_auditresult.pkey",
     "orders_cart.pkey",
     "payments_gatewayevent.pkey",
@@ -64,7 +64,7 @@ UNREACHABLE = {
     # The lines of a file are numbered as they are read.
     "inventory_countline.count_line_numbered",
     # Made with their file, in one transaction, and deleted with it, under its lock.
-    "inventory_countline.file_id -> inventory_countfile",
+    "inventory_countline.sheet_id -> inventory_sheet",
     # Only written under the lock of all currencies, after a look at what is there.
     "inventory_currency.currency_one_default",
     # Migrations alone make these rows.

@@ -11,7 +11,7 @@ from django.test import Client
 
 from api.spreadsheets import _lines, escaped, unescaped
 from backoffice.exports import EXPORTS_MAX
-from inventory.models import CountFile
+from inventory.models import Sheet
 from inventory.services import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
@@ -143,7 +143,7 @@ def test_an_exported_file_can_be_edited_and_uploaded(admin_client):
     counts.apply(file.pk, actor=MERCHANT)
     counts.take_a_batch(file.pk)
 
-    file = CountFile.objects.get()
+    file = Sheet.objects.get()
     assert (file.changed, file.refused, file.left_out) == (1, 0, 1)
     assert stock_of(shirt).available == 8
     assert stock_of(mug).available == 5

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from api import codes, store
 from api.fields import UNITS_MAX
 from api.spreadsheets import unescaped
-from inventory.errors import CountFileUnreadable
-from inventory.models import REASON_LENGTH_MAX, CountFile
+from inventory.errors import SheetUnreadable
+from inventory.models import REASON_LENGTH_MAX, Sheet
 
 BYTES_MAX = 20_000_000
 LINES_MAX = 200_000
@@ -56,26 +56,26 @@ class Line(NamedTuple):
 
 
 @dataclass
-class Sheet:
+class CountTable:
     """A file whose first line has been read.
 
     The others are read while they are taken, so that they are never in memory all at once.
     """
 
-    kind: CountFile.Kind
-    # Raises CountFileUnreadable on the way.
+    kind: Sheet.Kind
+    # Raises SheetUnreadable on the way.
     lines: Iterator[Line] = field(init=False)
     # How many lines name a product and say nothing about it: known when all have been read.
     left_out: int = 0
 
 
-def read(content: bytes, *, now: datetime) -> Sheet:
+def read(content: bytes, *, now: datetime) -> CountTable:
     """Read what a file is; what is wrong with a line stands in its error.
 
-    `now` is the upload's time. Raises: CountFileUnreadable, if it is not such a file at all.
+    `now` is the upload's time. Raises: SheetUnreadable, if it is not such a file at all.
     """
     if len(content) > BYTES_MAX:
-        raise CountFileUnreadable(
+        raise SheetUnreadable(
             f"The file has {len(content) / 1e6:.0f} MB. Split it: at most {BYTES_MAX / 1e6:.0f} MB "
             "are taken at once."
         )
@@ -83,10 +83,10 @@ def read(content: bytes, *, now: datetime) -> Sheet:
     delimiter = _delimiter(content, encoding)
     rows = _rows(_Lines(content, encoding), delimiter)
     columns = _columns(rows)
-    sheet = Sheet(_kind(columns))
-    layout = _Layout(columns, sheet.kind, _after_the_number(columns) if delimiter == "," else None)
-    sheet.lines = _read_lines(sheet, rows, layout, now)
-    return sheet
+    table = CountTable(_kind(columns))
+    layout = _Layout(columns, table.kind, _after_the_number(columns) if delimiter == "," else None)
+    table.lines = _read_lines(table, rows, layout, now)
+    return table
 
 
 def _columns(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
@@ -95,12 +95,12 @@ def _columns(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
             # Around a name in quotes, a program that does not know the mark before it leaves both.
             names = [name.strip().strip('\ufeff" ') for name in row]
             return [name.lower().replace(" ", "_") for name in names]
-    raise CountFileUnreadable("The file is empty.")
+    raise SheetUnreadable("The file is empty.")
 
 
 class _Layout(NamedTuple):
     columns: Sequence[str]
-    kind: CountFile.Kind
+    kind: Sheet.Kind
     # Where a cell would be the rest of a number that a comma has split.
     rest_at: int | None
 
@@ -112,7 +112,7 @@ def _after_the_number(columns: Sequence[str]) -> int | None:
 
 
 def _read_lines(
-    sheet: Sheet, rows: Iterator[tuple[int, list[str]]], layout: _Layout, now: datetime
+    table: CountTable, rows: Iterator[tuple[int, list[str]]], layout: _Layout, now: datetime
 ) -> Iterator[Line]:
     # A row with none of these names only a product, which was not counted.
     says = [position for position, name in enumerate(layout.columns) if name in _SAYING]
@@ -122,13 +122,11 @@ def _read_lines(
             lines += 1
             yield _line(number, row, layout, now)
         elif any(cell.strip() for cell in row):
-            sheet.left_out += 1
-        if lines + sheet.left_out > LINES_MAX:
+            table.left_out += 1
+        if lines + table.left_out > LINES_MAX:
             raise _too_many_lines()
     if not lines:
-        raise CountFileUnreadable(
-            f"No line says anything under {sheet.kind.value.removesuffix('s')}."
-        )
+        raise SheetUnreadable(f"No line says anything under {table.kind.value.removesuffix('s')}.")
 
 
 def _encoding(content: bytes) -> str:
@@ -137,7 +135,7 @@ def _encoding(content: bytes) -> str:
     for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "cp1252"]:
         if _is_text(content, encoding):
             return encoding
-    raise CountFileUnreadable("This is no CSV file. In a spreadsheet, save it as CSV (UTF-8).")
+    raise SheetUnreadable("This is no CSV file. In a spreadsheet, save it as CSV (UTF-8).")
 
 
 def _is_text(content: bytes, encoding: str) -> bool:
@@ -168,14 +166,14 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        """Raises: CountFileUnreadable."""
+        """Raises: SheetUnreadable."""
         line = self._text.readline(ROW_LENGTH_MAX + 1)
         if not line:
             raise StopIteration
         self._lines += 1
         self._row_length += len(line)
         if self._row_length > ROW_LENGTH_MAX:
-            raise CountFileUnreadable(
+            raise SheetUnreadable(
                 f"Line {self._lines} is longer than {ROW_LENGTH_MAX:,} letters. If it should not "
                 "be, a quotation mark before it may have no end."
             )
@@ -187,10 +185,8 @@ class _Lines:
         self._row_length = 0
 
 
-def _too_many_lines() -> CountFileUnreadable:
-    return CountFileUnreadable(
-        f"The file has more than {LINES_MAX:,} lines. Split it into several."
-    )
+def _too_many_lines() -> SheetUnreadable:
+    return SheetUnreadable(f"The file has more than {LINES_MAX:,} lines. Split it into several.")
 
 
 def _delimiter(content: bytes, encoding: str) -> str:
@@ -201,7 +197,7 @@ def _delimiter(content: bytes, encoding: str) -> str:
             break
         lines.end_row()
     else:
-        raise CountFileUnreadable("The file is empty.")
+        raise SheetUnreadable("The file is empty.")
 
     def known(delimiter: str) -> int:
         names = {name.strip(' "') for name in first.split(delimiter)}
@@ -220,37 +216,37 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise CountFileUnreadable(f"Line {number} cannot be read: {error}.") from error
+            raise SheetUnreadable(f"Line {number} cannot be read: {error}.") from error
         lines.end_row()
         yield number, row
 
 
-def _kind(columns: Sequence[str]) -> CountFile.Kind:
-    """Return what the columns say the file is. Raises: CountFileUnreadable, if they do not."""
+def _kind(columns: Sequence[str]) -> Sheet.Kind:
+    """Return what the columns say the file is. Raises: SheetUnreadable, if they do not."""
     permitted = [*COLUMNS, *IGNORED]
     if len(columns) > COLUMNS_MAX:
-        raise CountFileUnreadable(
+        raise SheetUnreadable(
             f"The first line names {len(columns):,} columns: at most {COLUMNS_MAX} are read."
         )
     if unknown := [name for name in columns if name not in permitted]:
         names = ", ".join(f'"{name}"' if name else "one without a name" for name in unknown)
-        raise CountFileUnreadable(
+        raise SheetUnreadable(
             f"Unknown columns: {names[:200]}. The first line names the columns; there may be "
             f"{', '.join(permitted)}. Nothing was changed."
         )
     if twice := {name for name in columns if columns.count(name) > 1}:
-        raise CountFileUnreadable(f"This column is there twice: {', '.join(sorted(twice))}.")
+        raise SheetUnreadable(f"This column is there twice: {', '.join(sorted(twice))}.")
     if not {"sku", "barcode"}.intersection(columns):
-        raise CountFileUnreadable("There is no column sku and no column barcode.")
+        raise SheetUnreadable("There is no column sku and no column barcode.")
     if "count" in columns and "change" in columns:
-        raise CountFileUnreadable("A file holds counts or changes: remove one of the columns.")
+        raise SheetUnreadable("A file holds counts or changes: remove one of the columns.")
     if "count" in columns:
-        return CountFile.Kind.COUNTS
+        return Sheet.Kind.COUNTS
     if "change" not in columns:
-        raise CountFileUnreadable("There is no column count and no column change.")
+        raise SheetUnreadable("There is no column count and no column change.")
     if "counted_at" in columns:
-        raise CountFileUnreadable("counted_at goes with counts, and this file holds changes.")
-    return CountFile.Kind.CHANGES
+        raise SheetUnreadable("counted_at goes with counts, and this file holds changes.")
+    return Sheet.Kind.CHANGES
 
 
 def _line(
@@ -270,7 +266,7 @@ def _line(
             raise _Wrong("There are more cells than columns.")
         _require_lengths(cells)
         units = _units(cells, kind)
-        if kind == CountFile.Kind.COUNTS:
+        if kind == Sheet.Kind.COUNTS:
             counted_at = _moment(cells.get("counted_at", ""), now)
         if rest_at is not None and rest_at < len(row):
             cells_after = [cell.strip() for cell in row[rest_at : rest_at + _REST_CELLS]]
@@ -313,8 +309,8 @@ def _require_lengths(cells: dict[str, str]) -> None:
         raise _Wrong(f"The reason is longer than {REASON_LENGTH_MAX} letters.")
 
 
-def _units(cells: dict[str, str], kind: CountFile.Kind) -> int:
-    column = "count" if kind == CountFile.Kind.COUNTS else "change"
+def _units(cells: dict[str, str], kind: Sheet.Kind) -> int:
+    column = "count" if kind == Sheet.Kind.COUNTS else "change"
     cell = cells.get(column, "")
     if not cell:
         raise _Wrong(f"The {column} is missing.")
@@ -324,7 +320,7 @@ def _units(cells: dict[str, str], kind: CountFile.Kind) -> int:
     units = int(cell) if len(cell) <= 40 else UNITS_MAX + 1
     if abs(units) > UNITS_MAX:
         raise _Wrong("That is more than a product can hold.")
-    if units < 0 and kind == CountFile.Kind.COUNTS:
+    if units < 0 and kind == Sheet.Kind.COUNTS:
         raise _Wrong("A count cannot be below zero.")
     return units
 

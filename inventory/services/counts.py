@@ -28,8 +28,8 @@ from api.transactions import Stale, in_transaction
 from inventory.errors import (
     CountedLater,
     CountedTooEarly,
-    CountFileNotReady,
-    CountFileUnreadable,
+    SheetNotReady,
+    SheetUnreadable,
     StockTooLow,
     TooManyUnits,
 )
@@ -39,9 +39,9 @@ from inventory.models import (
     OPPOSITES,
     REASON_LENGTH_MAX,
     Action,
-    CountFile,
     CountLine,
     NewEntry,
+    Sheet,
     Stock,
     StockCount,
 )
@@ -51,7 +51,7 @@ from inventory.services.log import TakingBack, Then, taking_back, totals_at
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
 
-JOB = "inventory.jobs.work_on_count_file"
+JOB = "inventory.jobs.work_on_sheet"
 # Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
 BATCH = 200
 # Checking locks nothing, so these batches are larger.
@@ -74,72 +74,68 @@ _END = 2**31 - 1
 # What people ask for.
 
 
-def upload(name: str, content: bytes, *, actor: Actor) -> tuple[CountFile, bool]:
+def upload(name: str, content: bytes, *, actor: Actor) -> tuple[Sheet, bool]:
     """Store a file and have it checked; return it, and whether it is new.
 
     The same bytes again are the file that was uploaded before, and nothing happens, unless that
-    file was reverted. Raises: CountFileUnreadable.
+    file was reverted. Raises: SheetUnreadable.
     """
     return _store(name, content, actor, clock.now())
 
 
 @in_transaction
-def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[CountFile, bool]:
-    sheet = count_csv.read(content, now=now)
-    file = CountFile(
+def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[Sheet, bool]:
+    table = count_csv.read(content, now=now)
+    sheet = Sheet(
         name=name[:200],
         sha256=hashlib.sha256(content).hexdigest(),
-        kind=sheet.kind,
+        kind=table.kind,
         lines_total=0,
         uploaded_by=actor.name,
         created_at=now,
     )
-    _note(file, actor, now)
+    _note(sheet, actor, now)
     # This waits for a parallel upload of the same file.
-    CountFile.objects.bulk_create([file], ignore_conflicts=True)
-    in_force = CountFile.objects.exclude(state=CountFile.State.REVERTED)
-    current = in_force.filter(sha256=file.sha256).first()
+    Sheet.objects.bulk_create([sheet], ignore_conflicts=True)
+    in_force = Sheet.objects.exclude(state=Sheet.State.REVERTED)
+    current = in_force.filter(sha256=sheet.sha256).first()
     if current is None:
         # The same file was there a moment ago, and has been reverted since.
         raise Stale
-    if current.pk != file.pk:
+    if current.pk != sheet.pk:
         return current, False
-    waiting = CountFile.objects.filter(
-        state__in=(CountFile.State.CHECKING, CountFile.State.CHECKED)
-    )
+    waiting = Sheet.objects.filter(state__in=(Sheet.State.CHECKING, Sheet.State.CHECKED))
     if waiting.count() > WAITING_MAX:
-        raise CountFileUnreadable(
+        raise SheetUnreadable(
             f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
         )
-    file.lines_total = _copy(file, sheet.lines)
-    file.left_out = sheet.left_out
-    CountFile.objects.filter(pk=file.pk).update(
-        lines_total=file.lines_total, left_out=file.left_out
-    )
-    go_on(file.pk)
-    return file, True
+    sheet.lines_total = _copy(sheet, table.lines)
+    sheet.left_out = table.left_out
+    Sheet.objects.filter(pk=sheet.pk).update(lines_total=sheet.lines_total, left_out=sheet.left_out)
+    go_on(sheet.pk)
+    return sheet, True
 
 
-def _copy(file: CountFile, lines: Iterator[Line]) -> int:
+def _copy(sheet: Sheet, lines: Iterator[Line]) -> int:
     """Write the lines some thousands at a time, while they are read; return how many there were.
 
     So no statement takes as long as reading the whole file does.
     """
     columns = ", ".join(Line._fields)
-    statement = f"COPY {CountLine._meta.db_table} (file_id, {columns}) FROM STDIN"
+    statement = f"COPY {CountLine._meta.db_table} (sheet_id, {columns}) FROM STDIN"
     written = 0
     with connection.cursor() as cursor:
         while batch := list(islice(lines, BATCH_TO_COPY)):
             with cursor.copy(statement) as copy:
                 for line in batch:
-                    copy.write_row((file.pk, *line))
+                    copy.write_row((sheet.pk, *line))
             written += len(batch)
     return written
 
 
 @in_transaction
 def apply(
-    file_id: uuid.UUID,
+    sheet_id: uuid.UUID,
     *,
     actor: Actor,
     looked_at: bool = False,
@@ -148,106 +144,106 @@ def apply(
 ) -> None:
     """Have a checked file applied. `looked_at` says that marked lines were, and are right.
 
-    Raises: CountFileNotReady, LinesMarked, Moved.
+    Raises: SheetNotReady, LinesMarked, Moved.
     """
-    claim(key, file_id)
-    file = _lock(file_id)
-    file.require(CountFile.State.CHECKED)
-    require_as_seen(seen, file.standing)
-    file.require_looked_at(looked_at)
-    file.applied_by, file.applied_at = actor.name, clock.now()
-    _begin(file, CountFile.State.APPLYING, actor)
+    claim(key, sheet_id)
+    sheet = _lock(sheet_id)
+    sheet.require(Sheet.State.CHECKED)
+    require_as_seen(seen, sheet.standing)
+    sheet.require_looked_at(looked_at)
+    sheet.applied_by, sheet.applied_at = actor.name, clock.now()
+    _begin(sheet, Sheet.State.APPLYING, actor)
 
 
 @in_transaction
 def revert(
-    file_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+    sheet_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
 ) -> None:
-    """Have an applied file reverted by the opposite entries. Raises: CountFileNotReady, Moved."""
-    claim(key, file_id)
-    file = _lock(file_id)
-    file.require(CountFile.State.APPLIED)
-    require_as_seen(seen, file.standing)
-    file.reverted_by, file.reverted_at = actor.name, clock.now()
-    _begin(file, CountFile.State.REVERTING, actor, position=_END)
+    """Have an applied file reverted by the opposite entries. Raises: SheetNotReady, Moved."""
+    claim(key, sheet_id)
+    sheet = _lock(sheet_id)
+    sheet.require(Sheet.State.APPLIED)
+    require_as_seen(seen, sheet.standing)
+    sheet.reverted_by, sheet.reverted_at = actor.name, clock.now()
+    _begin(sheet, Sheet.State.REVERTING, actor, position=_END)
 
 
 @in_transaction
-def discard(file_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None) -> None:
-    """Delete a file that was checked and not applied. Raises: CountFileNotReady, Moved."""
-    claim(key, file_id)
-    file = _lock(file_id)
-    file.require(CountFile.State.CHECKED)
-    require_as_seen(seen, file.standing)
-    file.delete()
+def discard(sheet_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None) -> None:
+    """Delete a file that was checked and not applied. Raises: SheetNotReady, Moved."""
+    claim(key, sheet_id)
+    sheet = _lock(sheet_id)
+    sheet.require(Sheet.State.CHECKED)
+    require_as_seen(seen, sheet.standing)
+    sheet.delete()
 
 
-def _lock(file_id: uuid.UUID) -> CountFile:
-    file = CountFile.objects.lock(file_id)
-    if file is None:
-        raise CountFileNotReady("The file is no longer there.")
-    return file
+def _lock(sheet_id: uuid.UUID) -> Sheet:
+    sheet = Sheet.objects.lock(sheet_id)
+    if sheet is None:
+        raise SheetNotReady("The file is no longer there.")
+    return sheet
 
 
-def _begin(file: CountFile, state: CountFile.State, actor: Actor, *, position: int = 0) -> None:
-    file.begin(state, position=position)
-    _note(file, actor, clock.now())
-    file.save()
-    go_on(file.pk)
+def _begin(sheet: Sheet, state: Sheet.State, actor: Actor, *, position: int = 0) -> None:
+    sheet.begin(state, position=position)
+    _note(sheet, actor, clock.now())
+    sheet.save()
+    go_on(sheet.pk)
 
 
-def _note(file: CountFile, actor: Actor, now: datetime) -> None:
-    file.actor, file.updated_at = actor, now
+def _note(sheet: Sheet, actor: Actor, now: datetime) -> None:
+    sheet.actor, sheet.updated_at = actor, now
 
 
 # What jobs do.
 
 
-def go_on(file_id: uuid.UUID) -> None:
+def go_on(sheet_id: uuid.UUID) -> None:
     """Leave the work on a file to a job, which begins once the open transaction has committed."""
-    app.configure_task(JOB).defer(file_id=str(file_id))
+    app.configure_task(JOB).defer(sheet_id=str(sheet_id))
 
 
-def work_on(file_id: uuid.UUID) -> None:
+def work_on(sheet_id: uuid.UUID) -> None:
     """Work on a file for some seconds, and leave what remains to the next job."""
     until = time.monotonic() + SECONDS_A_JOB
-    while take_a_batch(file_id):
+    while take_a_batch(sheet_id):
         if time.monotonic() > until:
-            go_on(file_id)
+            go_on(sheet_id)
             return
 
 
 def take_up_again() -> int:
     """Find the files whose job was lost, in whatever way, and give each another job."""
     since = clock.now() - LEFT_ALONE
-    left_alone = CountFile.objects.under_way().filter(updated_at__lt=since)
-    file_ids = list(left_alone.values_list("pk", flat=True))
-    for file_id in file_ids:
-        go_on(file_id)
-    return len(file_ids)
+    left_alone = Sheet.objects.under_way().filter(updated_at__lt=since)
+    sheet_ids = list(left_alone.values_list("pk", flat=True))
+    for sheet_id in sheet_ids:
+        go_on(sheet_id)
+    return len(sheet_ids)
 
 
 @in_transaction
-def take_a_batch(file_id: uuid.UUID) -> bool:
+def take_a_batch(sheet_id: uuid.UUID) -> bool:
     """Work on the file's next lines; return whether there are more."""
-    file = CountFile.objects.lock(file_id)
-    if file is None or not file.is_under_way:
+    sheet = Sheet.objects.lock(sheet_id)
+    if sheet is None or not sheet.is_under_way:
         return False
     _plan_anew()
-    work = _WORK[CountFile.State(file.state)]
-    lines = file.next_lines(work.batch)
+    work = _WORK[Sheet.State(sheet.state)]
+    lines = sheet.next_lines(work.batch)
     if lines:
-        work.do(file, lines)
+        work.do(sheet, lines)
         CountLine.write(lines)
-        file.position = lines[-1].number
-        file.lines_done += len(lines)
-    has_more = bool(lines) and file.lines_done < file.lines_total
+        sheet.position = lines[-1].number
+        sheet.lines_done += len(lines)
+    has_more = bool(lines) and sheet.lines_done < sheet.lines_total
     if not has_more:
-        work.finish(file)
+        work.finish(sheet)
         # Lines that could not be reverted stay applied, and can be tried again.
-        file.state = CountFile.State.APPLIED if file.not_reverted else work.afterwards
-    file.updated_at = clock.now()
-    file.save()
+        sheet.state = Sheet.State.APPLIED if sheet.not_reverted else work.afterwards
+    sheet.updated_at = clock.now()
+    sheet.save()
     return has_more
 
 
@@ -261,16 +257,16 @@ def _plan_anew() -> None:
         cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
-def _check(file: CountFile, lines: Sequence[CountLine]) -> None:
+def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     """Find each line's product and say what applying would do. The stock is not locked."""
     _find_products(lines)
     stocks = _stocks_of(lines)
-    if file.kind == CountFile.Kind.CHANGES:
-        _account_for_earlier_lines(file, stocks)
-    _work_out(file, lines, stocks)
+    if sheet.kind == Sheet.Kind.CHANGES:
+        _account_for_earlier_lines(sheet, stocks)
+    _work_out(sheet, lines, stocks)
     for line in lines:
         line.mark = " ".join(filter(None, [line.mark, _words_of_drop(line, stocks)]))
-        file.marked += bool(line.mark and not line.error)
+        sheet.marked += bool(line.mark and not line.error)
 
 
 def _words_of_drop(line: CountLine, stocks: Mapping[uuid.UUID, Stock]) -> str:
@@ -287,19 +283,19 @@ def _words_of_drop(line: CountLine, stocks: Mapping[uuid.UUID, Stock]) -> str:
     return f"From {before:,} to {after:,}: more than half would be gone."
 
 
-def _apply(file: CountFile, lines: Sequence[CountLine]) -> None:
+def _apply(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     stocks = _locked([line for line in lines if not line.error])
-    entries = _work_out(file, lines, stocks)
+    entries = _work_out(sheet, lines, stocks)
     for line, entry in entries:
         line.sequence = entry.sequence
     moments = [line.counted_at for line, _ in entries]
-    _write(file, entries, moments, lambda line: _reason(file, line))
-    if file.kind == CountFile.Kind.COUNTS:
-        evidence.keep(list(_counted(file, lines, stocks)))
+    _write(sheet, entries, moments, lambda line: _reason(sheet, line))
+    if sheet.kind == Sheet.Kind.COUNTS:
+        evidence.keep(list(_counted(sheet, lines, stocks)))
 
 
 def _counted(
-    file: CountFile, lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]
+    sheet: Sheet, lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]
 ) -> Iterator[StockCount]:
     """Make the evidence of what the lines have counted, after they have moved the stock."""
     for line in lines:
@@ -310,11 +306,11 @@ def _counted(
         assert line.change is not None
         stock = stocks[line.product_id]
         yield evidence.of(
-            stock, line.units, line.counted_at, line.change, actor=file.actor, line=line
+            stock, line.units, line.counted_at, line.change, actor=sheet.actor, line=line
         )
 
 
-def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
+def _revert(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     """Write the opposite of each line's entry, and withdraw what the lines have counted.
 
     Units sold since then cannot be taken back, and what was counted since stands.
@@ -330,13 +326,13 @@ def _revert(file: CountFile, lines: Sequence[CountLine]) -> None:
         entry = _move(line, stocks.get(line.product_id), -line.change)
         if entry:
             line.reverted_sequence = entry.sequence
-            file.reverted += 1
+            sheet.reverted += 1
             entries.append((line, entry))
             moments.append(back.effective_at)
         else:
-            file.not_reverted += 1
-    _write(file, entries, moments, lambda line: f"Reverted: {file.name}, line {line.number}")
-    if file.kind == CountFile.Kind.COUNTS:
+            sheet.not_reverted += 1
+    _write(sheet, entries, moments, lambda line: f"Reverted: {sheet.name}, line {line.number}")
+    if sheet.kind == Sheet.Kind.COUNTS:
         taken_back = [*agreeing_lines, *(line for line, _ in entries)]
         evidence.withdraw(stocks.values(), [line.pk for line in taken_back])
 
@@ -360,13 +356,13 @@ def _taking_back(
 
 
 def _write(
-    file: CountFile,
+    sheet: Sheet,
     entries: Sequence[tuple[CountLine, NewEntry]],
     moments: Sequence[datetime | None],
     reason: Callable[[CountLine], str],
 ) -> None:
     if entries:
-        cause = Cause(file.actor)
+        cause = Cause(sheet.actor)
         write(
             [entry for _, entry in entries],
             cause,
@@ -375,10 +371,10 @@ def _write(
         )
 
 
-def _reason(file: CountFile, line: CountLine) -> str:
-    source = f"{file.name}, line {line.number}"
+def _reason(sheet: Sheet, line: CountLine) -> str:
+    source = f"{sheet.name}, line {line.number}"
     words = f"{line.reason} ({source})" if line.reason else source
-    if file.kind == CountFile.Kind.CHANGES:
+    if sheet.kind == Sheet.Kind.CHANGES:
         return words
     assert line.units is not None
     return words_of_count(line.units, line.counted_at, words)
@@ -408,28 +404,28 @@ def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
     return {stock.product_id: stock for stock in stocks}
 
 
-def _account_for_earlier_lines(file: CountFile, stocks: Mapping[uuid.UUID, Stock]) -> None:
+def _account_for_earlier_lines(sheet: Sheet, stocks: Mapping[uuid.UUID, Stock]) -> None:
     """Add up the changes of the same products from earlier batches."""
-    earlier_lines = file.lines.filter(number__lte=file.position, product__in=stocks, error="")
+    earlier_lines = sheet.lines.filter(number__lte=sheet.position, product__in=stocks, error="")
     sums = earlier_lines.values_list("product_id").annotate(Sum("change"))
     for product_id, change in sums:
         stocks[product_id].available += change
 
 
-def _refuse_repeated(file: CountFile) -> None:
+def _refuse_repeated(sheet: Sheet) -> None:
     """Refuse the lines that count one product together: none of them is the right one.
 
     A person has counted one shelf twice, or has two shelves of it and means the sum. This is known
     when all lines have been checked. What was wrong with a line beyond that stays said.
     """
-    if file.kind != CountFile.Kind.COUNTS:
+    if sheet.kind != Sheet.Kind.COUNTS:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_REPEATED, [LINES_NAMED, file.pk])
+        cursor.execute(_REPEATED, [LINES_NAMED, sheet.pk])
         said = {product_id: _words_of_repeated(*row) for product_id, *row in cursor.fetchall()}
         if said:
-            cursor.execute(_REFUSE_REPEATED, [list(said), list(said.values()), file.pk])
-            _add_up_again(file)
+            cursor.execute(_REFUSE_REPEATED, [list(said), list(said.values()), sheet.pk])
+            _add_up_again(sheet)
 
 
 def _words_of_repeated(lines: int, first: Sequence[int], units: int | None, read: int) -> str:
@@ -445,21 +441,21 @@ def _words_of_repeated(lines: int, first: Sequence[int], units: int | None, read
 
 _REPEATED = """
 SELECT product_id, count(*), (array_agg(number ORDER BY number))[:%s], sum(units), count(units)
-FROM inventory_countline WHERE file_id = %s AND product_id IS NOT NULL
+FROM inventory_countline WHERE sheet_id = %s AND product_id IS NOT NULL
 GROUP BY product_id HAVING count(*) > 1
 """
 
 _REFUSE_REPEATED = """
 UPDATE inventory_countline AS line SET error = said.error
 FROM unnest(%s::uuid[], %s::text[]) AS said (product_id, error)
-WHERE line.file_id = %s AND line.product_id = said.product_id
+WHERE line.sheet_id = %s AND line.product_id = said.product_id
     AND line.units IS NOT NULL AND line.counted_at IS NOT NULL
 """
 
 
-def _add_up_again(file: CountFile) -> None:
+def _add_up_again(sheet: Sheet) -> None:
     good, more, fewer = Q(error=""), Q(change__gt=0), Q(change__lt=0)
-    sums = file.lines.aggregate(
+    sums = sheet.lines.aggregate(
         changed=Count("pk", filter=good & ~Q(change=0)),
         unchanged=Count("pk", filter=good & Q(change=0)),
         refused=Count("pk", filter=~good),
@@ -468,11 +464,11 @@ def _add_up_again(file: CountFile) -> None:
         units_removed=-Coalesce(Sum("change", filter=good & fewer), 0),
     )
     for name, value in sums.items():
-        setattr(file, name, value)
+        setattr(sheet, name, value)
 
 
 def _work_out(
-    file: CountFile, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
+    sheet: Sheet, lines: Sequence[CountLine], stocks: Mapping[uuid.UUID, Stock]
 ) -> list[tuple[CountLine, NewEntry]]:
     """Move the stock in memory as the lines say, and return what there is to write.
 
@@ -491,7 +487,7 @@ def _work_out(
             if change and then and then.refusal:
                 line.error = str(then.refusal)
         entry = _move(line, stock, change)
-        _add_to_sums(file, line, change)
+        _add_to_sums(sheet, line, change)
         if entry:
             entries.append((line, entry))
     return entries
@@ -525,16 +521,16 @@ def _move(line: CountLine, stock: Stock | None, change: int) -> NewEntry | None:
     return None
 
 
-def _add_to_sums(file: CountFile, line: CountLine, change: int) -> None:
+def _add_to_sums(sheet: Sheet, line: CountLine, change: int) -> None:
     """Add a line to the sums of its file."""
     if line.error:
-        file.refused += 1
+        sheet.refused += 1
     elif change:
-        file.changed += 1
-        file.units_added += max(change, 0)
-        file.units_removed += max(-change, 0)
+        sheet.changed += 1
+        sheet.units_added += max(change, 0)
+        sheet.units_removed += max(-change, 0)
     else:
-        file.unchanged += 1
+        sheet.unchanged += 1
 
 
 def _totals_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) -> dict[int, Then]:
@@ -550,17 +546,15 @@ def _totals_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) 
 
 @dataclass(frozen=True)
 class _Work:
-    do: Callable[[CountFile, Sequence[CountLine]], None]
+    do: Callable[[Sheet, Sequence[CountLine]], None]
     batch: int
-    afterwards: CountFile.State
+    afterwards: Sheet.State
     # What is left to do after the last batch.
-    finish: Callable[[CountFile], None] = lambda file: None
+    finish: Callable[[Sheet], None] = lambda sheet: None
 
 
 _WORK = {
-    CountFile.State.CHECKING: _Work(
-        _check, BATCH_TO_CHECK, CountFile.State.CHECKED, _refuse_repeated
-    ),
-    CountFile.State.APPLYING: _Work(_apply, BATCH, CountFile.State.APPLIED),
-    CountFile.State.REVERTING: _Work(_revert, BATCH, CountFile.State.REVERTED),
+    Sheet.State.CHECKING: _Work(_check, BATCH_TO_CHECK, Sheet.State.CHECKED, _refuse_repeated),
+    Sheet.State.APPLYING: _Work(_apply, BATCH, Sheet.State.APPLIED),
+    Sheet.State.REVERTING: _Work(_revert, BATCH, Sheet.State.REVERTED),
 }

@@ -58,7 +58,7 @@ def test_people_read_a_page_and_no_json_whatever_refuses_them(owner, name):
 
 def test_who_sends_a_file_when_their_login_has_ended_is_told_that(owner):
     for client, words in ((owner, "This is too large"), (Client(), "You are not logged in")):
-        answer = client.post("/admin/inventory/countfile/add/", {"file": "x" * 2**21})
+        answer = client.post("/admin/inventory/sheet/add/", {"file": "x" * 2**21})
 
         assert (answer.status_code, words in text(answer)) == (413, True)
 

@@ -10,13 +10,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from backoffice.uploads import STRANGERS_BYTES_MAX
-from inventory.models import CountFile
+from inventory.models import Sheet
 from inventory.services.count_csv import BYTES_MAX
 
 pytestmark = pytest.mark.django_db
 
 LOGIN = "/admin/login/"
-COUNTS = "/admin/inventory/countfile/add/"
+COUNTS = "/admin/inventory/sheet/add/"
 # More than Django keeps in memory.
 LARGE = 3 * 2**20
 
@@ -78,11 +78,11 @@ def test_t39_nor_is_one_written_that_is_sent_to_any_other_page(nothing_is_writte
 
 
 def test_t39_so_is_the_file_of_who_may_not_count(nothing_is_written):
-    viewer = browser("view_countfile", "view_stock")
+    viewer = browser("view_sheet", "view_stock")
 
     assert send_file(viewer, COUNTS, 100).status_code == 403
     assert send_file(viewer, COUNTS, LARGE).status_code == 413
-    assert (nothing_is_written, CountFile.objects.count()) == ([], 0)
+    assert (nothing_is_written, Sheet.objects.count()) == ([], 0)
 
 
 def test_t39_and_any_file_that_no_page_asks_for(nothing_is_written):
@@ -95,7 +95,7 @@ def test_t39_and_any_file_that_no_page_asks_for(nothing_is_written):
 
 
 def test_who_may_count_sends_a_large_file(nothing_is_written):
-    clerk = browser("change_stock", "view_countfile")
+    clerk = browser("change_stock", "view_sheet")
 
     assert send_file(clerk, COUNTS, LARGE).status_code in {200, 302}
     assert len(nothing_is_written) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import connection
 from playwright.sync_api import Page, expect
 
-from inventory.models import CountFile
+from inventory.models import Sheet
 from inventory.services import counts
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import product, stock_of
@@ -26,7 +26,7 @@ def worker() -> Iterator[None]:
 
     def work() -> None:
         while not stop.wait(0.1):
-            for file in CountFile.objects.under_way():
+            for file in Sheet.objects.under_way():
                 counts.take_a_batch(file.pk)
         connection.close()
 
@@ -40,7 +40,7 @@ def worker() -> Iterator[None]:
 
 
 def upload(page: Page, path: Path) -> None:
-    page.goto("/admin/inventory/countfile/")
+    page.goto("/admin/inventory/sheet/")
     page.get_by_role("link", name="here").click()
     assert obstacles(page) == []
     page.locator("input[type=file]").set_input_files(path)
@@ -109,7 +109,7 @@ def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
     bar = page.locator("progress")
     expect(bar).to_have_js_property("value", 0)
     # As slowly as the page looks.
-    counts.take_a_batch(CountFile.objects.get().pk)
+    counts.take_a_batch(Sheet.objects.get().pk)
     expect(bar).to_have_js_property("value", 1)
     with worker():
         expect(page.get_by_text("It made 20 changes")).to_be_visible()
@@ -143,7 +143,7 @@ def test_what_is_wrong_is_said_where_it_is(browse, tmp_path):
 def test_a_viewer_sees_counts_and_cannot_upload(browse):
     page = browse("viewer")
 
-    page.goto("/admin/inventory/countfile/")
+    page.goto("/admin/inventory/sheet/")
 
     expect(page.get_by_text("A count by file starts from")).to_be_visible()
     expect(page.get_by_role("link", name="here")).to_have_count(0)

@@ -14,7 +14,7 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
-from inventory.models import CountFile, Product, Stock, StockTransaction
+from inventory.models import Product, Sheet, Stock, StockTransaction
 from inventory.services import currencies
 from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
@@ -255,7 +255,7 @@ def test_fraud_was_cancelled_and_refunded_by_a_person():
 
 @pytest.mark.usefixtures("demo")
 def test_shelves_were_counted_and_the_file_applied():
-    file = CountFile.objects.get()
+    file = Sheet.objects.get()
 
     assert (file.state, file.uploaded_by, file.unchanged) == ("applied", "Jonas", 3)
     assert (file.units_added, file.units_removed, file.refused) == (2, 1, 0)

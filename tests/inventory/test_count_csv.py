@@ -7,8 +7,8 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import store
-from inventory.errors import CountFileUnreadable
-from inventory.models import CountFile
+from inventory.errors import SheetUnreadable
+from inventory.models import Sheet
 from inventory.services import count_csv, counts
 from tests.factories import MERCHANT
 
@@ -76,10 +76,10 @@ def test_lines_are_numbered_as_an_editor_numbers_them():
     ],
 )
 def test_f39_what_is_no_such_file_is_refused_whole(content, said):
-    with pytest.raises(CountFileUnreadable, match=said):
+    with pytest.raises(SheetUnreadable, match=said):
         counts.upload("x.csv", content, actor=MERCHANT)
 
-    assert not CountFile.objects.exists()
+    assert not Sheet.objects.exists()
     assert not ProcrastinateJob.objects.exists()
 
 
@@ -87,9 +87,9 @@ def test_a_file_too_large_is_refused_with_its_size(monkeypatch):
     monkeypatch.setattr(count_csv, "BYTES_MAX", 3_000_000)
     monkeypatch.setattr(count_csv, "LINES_MAX", 2)
 
-    with pytest.raises(CountFileUnreadable, match=r"4 MB.*at most 3 MB"):
+    with pytest.raises(SheetUnreadable, match=r"4 MB.*at most 3 MB"):
         count_csv.read(b"x" * 4_000_000, now=NOON)
-    with pytest.raises(CountFileUnreadable, match="more than 2 lines"):
+    with pytest.raises(SheetUnreadable, match="more than 2 lines"):
         list(count_csv.read(b"sku,count\nA,1\nB,1\nC,1\n", now=NOON).lines)
 
 
@@ -113,7 +113,7 @@ MANY = 200_000
 def test_t08_what_has_no_end_is_refused_before_anything_is_made_of_it(content, said):
     tracemalloc.start()
     try:
-        with pytest.raises(CountFileUnreadable, match=said):
+        with pytest.raises(SheetUnreadable, match=said):
             list(count_csv.read(content, now=NOON).lines)
         _, most = tracemalloc.get_traced_memory()
     finally:
@@ -143,13 +143,13 @@ def test_t08_rows_of_nothing_come_to_an_end(rows, monkeypatch):
     [line] = count_csv.read(header + rows * 18 + b"A,1\n", now=NOON).lines
     assert (line.number, line.sku) == (20, "A")
     for content in (rows * 21, header + rows * 20):
-        with pytest.raises(CountFileUnreadable, match="more than 200,000 lines"):
+        with pytest.raises(SheetUnreadable, match="more than 200,000 lines"):
             list(count_csv.read(content, now=NOON).lines)
 
 
 @pytest.mark.parametrize("content", [b'""\n', b",,\n , \n", b"\xef\xbb\xbf", b"\t\n\n"])
 def test_a_file_of_nothing_is_empty(content):
-    with pytest.raises(CountFileUnreadable, match="The file is empty"):
+    with pytest.raises(SheetUnreadable, match="The file is empty"):
         count_csv.read(content, now=NOON)
 
 

@@ -16,13 +16,13 @@ from api import clock
 from api.actors import Actor
 from api.fields import UNITS_MAX
 from inventory import jobs
-from inventory.errors import CountFileNotReady, CountFileUnreadable, LinesMarked
+from inventory.errors import LinesMarked, SheetNotReady, SheetUnreadable
 from inventory.models import (
     Action,
-    CountFile,
-    CountFileQuerySet,
     CountLine,
     Product,
+    Sheet,
+    SheetQuerySet,
     Stock,
     StockTransaction,
 )
@@ -52,46 +52,46 @@ def ticking() -> Iterator[None]:
         yield
 
 
-def uploaded(content: str | bytes, name: str = "shelf.csv") -> CountFile:
+def uploaded(content: str | bytes, name: str = "shelf.csv") -> Sheet:
     raw = content.encode() if isinstance(content, str) else content
-    file, is_new = counts.upload(name, raw, actor=MERCHANT)
+    sheet, is_new = counts.upload(name, raw, actor=MERCHANT)
     assert is_new
-    return file
+    return sheet
 
 
-def worked(file: CountFile) -> CountFile:
+def worked(sheet: Sheet) -> Sheet:
     """Do what jobs would do."""
-    while counts.take_a_batch(file.pk):
+    while counts.take_a_batch(sheet.pk):
         pass
-    file.refresh_from_db()
-    return file
+    sheet.refresh_from_db()
+    return sheet
 
 
-def checked(content: str | bytes) -> CountFile:
-    file = worked(uploaded(content))
-    assert file.state == "checked"
-    return file
+def checked(content: str | bytes) -> Sheet:
+    sheet = worked(uploaded(content))
+    assert sheet.state == "checked"
+    return sheet
 
 
-def applied(content: str | bytes) -> CountFile:
-    file = checked(content)
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
-    assert file.state == "applied"
-    return file
+def applied(content: str | bytes) -> Sheet:
+    sheet = checked(content)
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
+    assert sheet.state == "applied"
+    return sheet
 
 
-def reverted(file: CountFile) -> CountFile:
-    counts.revert(file.pk, actor=CLERK)
-    return worked(file)
+def reverted(sheet: Sheet) -> Sheet:
+    counts.revert(sheet.pk, actor=CLERK)
+    return worked(sheet)
 
 
-def lines_of(file: CountFile) -> list[CountLine]:
-    return list(file.lines.order_by("number"))
+def lines_of(sheet: Sheet) -> list[CountLine]:
+    return list(sheet.lines.order_by("number"))
 
 
-def errors_of(file: CountFile) -> dict[int, str]:
-    return {line.number: line.error for line in lines_of(file) if line.error}
+def errors_of(sheet: Sheet) -> dict[int, str]:
+    return {line.number: line.error for line in lines_of(sheet) if line.error}
 
 
 def numbers(made: Product) -> tuple[int, int, int]:
@@ -109,16 +109,16 @@ def entries() -> int:
 def test_f39_a_check_says_what_applying_would_do_and_moves_nothing():
     more, fewer, same = product(10, sku="MORE"), product(10, sku="FEWER"), product(10, sku="SAME")
 
-    file = checked("sku,count\nMORE,12\nFEWER,7\nSAME,10\nNONE,1\n")
+    sheet = checked("sku,count\nMORE,12\nFEWER,7\nSAME,10\nNONE,1\n")
 
-    assert [(line.total_before, line.units, line.change) for line in lines_of(file)][:3] == [
+    assert [(line.total_before, line.units, line.change) for line in lines_of(sheet)][:3] == [
         (10, 12, 2),
         (10, 7, -3),
         (10, 10, 0),
     ]
-    assert errors_of(file) == {5: "No product has this sku."}
-    assert (file.changed, file.unchanged, file.refused) == (2, 1, 1)
-    assert (file.units_added, file.units_removed) == (2, 3)
+    assert errors_of(sheet) == {5: "No product has this sku."}
+    assert (sheet.changed, sheet.unchanged, sheet.refused) == (2, 1, 1)
+    assert (sheet.units_added, sheet.units_removed) == (2, 3)
     assert numbers(more) == numbers(fewer) == numbers(same) == (10, 10, 0)
     assert entries() == 3
 
@@ -128,7 +128,7 @@ def test_t39_only_so_many_files_wait(monkeypatch):
     product(stock=9, sku="MUG")
     first = checked("sku,count\nMUG,8\n")
 
-    with pytest.raises(CountFileUnreadable):
+    with pytest.raises(SheetUnreadable):
         uploaded("sku,count\nMUG,7\n")
 
     again, is_new = counts.upload("shelf.csv", b"sku,count\nMUG,8\n", actor=MERCHANT)
@@ -144,12 +144,12 @@ def test_products_are_found_by_sku_or_barcode():
     products.archive(product(0, sku="GONE").pk, actor=MERCHANT)
     product(sku="FREE", managed=False)
 
-    file = checked(
+    sheet = checked(
         "sku,barcode,count\n,0012345678905,5\n,42,5\nC,42,5\nGONE,,5\nFREE,,5\n,12345678905,5\n"
     )
 
-    assert [line.change for line in lines_of(file)][:3] == [4, None, 4]
-    assert errors_of(file) == {
+    assert [line.change for line in lines_of(sheet)][:3] == [4, None, 4]
+    assert errors_of(sheet) == {
         3: "2 products have this barcode: write the sku.",
         5: "No product has this sku.",
         6: "The stock of this product is not managed.",
@@ -162,16 +162,16 @@ def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch
     monkeypatch.setattr(counts, "_WORK", small_batches(size))
     shirt, mug = product(10, sku="A", barcode="77"), product(10, sku="B")
 
-    file = applied("sku,barcode,count\nA,,12\nB,,4\n,77,9\nX,,1\nA,,0\n")
+    sheet = applied("sku,barcode,count\nA,,12\nB,,4\n,77,9\nX,,1\nA,,0\n")
 
     said = (
         "Lines 2, 4 and 6 count the same product, together 21: write what there is in all into one "
         "line."
     )
-    assert errors_of(file) == {2: said, 4: said, 5: "No product has this sku.", 6: said}
+    assert errors_of(sheet) == {2: said, 4: said, 5: "No product has this sku.", 6: said}
     assert (numbers(shirt), numbers(mug)) == ((10, 10, 0), (4, 4, 0))
-    assert (file.changed, file.unchanged, file.refused) == (1, 0, 4)
-    assert (file.units_added, file.units_removed) == (0, 6)
+    assert (sheet.changed, sheet.unchanged, sheet.refused) == (1, 0, 4)
+    assert (sheet.units_added, sheet.units_removed) == (0, 6)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +218,9 @@ def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch
 def test_lines_that_repeat_a_product_say_which_they_are(lines, errors):
     product(10, sku="A", barcode="4006381333931")
 
-    file = checked("sku,count,barcode\n" + "\n".join(lines))
+    sheet = checked("sku,count,barcode\n" + "\n".join(lines))
 
-    assert [line.error for line in lines_of(file)] == errors
+    assert [line.error for line in lines_of(sheet)] == errors
 
 
 def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
@@ -232,19 +232,19 @@ def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
     product(10, sku="E")
     product(10, sku="F", barcode="78")
 
-    file = applied(
+    sheet = applied(
         "sku,barcode,count\n42,4006381333931,49\n43,78,1\nE,4006381333932,1\n"
         "42,77,1\n0042,4006381333931,11\nD,77,12\n"
     )
 
-    assert errors_of(file) == {
+    assert errors_of(sheet) == {
         2: "The barcode is that of 0042, and not of 42: correct one of the two, or leave it empty.",
         3: "No product has this sku. The barcode is that of F.",
         4: "No product has this barcode: correct it, or leave it empty.",
         5: "The barcode is that of C and 1 more, and not of 42: correct one of the two, or leave "
         "it empty.",
     }
-    assert (file.changed, file.units_added) == (2, 3)
+    assert (sheet.changed, sheet.units_added) == (2, 3)
 
 
 def test_t04_changes_too_name_one_product():
@@ -271,10 +271,10 @@ def test_t05_a_drop_to_less_than_half_is_marked(column, units, marked):
     product(11, sku="FEW")
 
     # Of few units more than half is soon gone.
-    file = checked(f"sku,{column}\nA,{units}\nFEW,{2 if column == 'count' else -9}\n")
+    sheet = checked(f"sku,{column}\nA,{units}\nFEW,{2 if column == 'count' else -9}\n")
 
-    assert [bool(line.mark) for line in lines_of(file)] == [marked, False]
-    assert file.marked == marked
+    assert [bool(line.mark) for line in lines_of(sheet)] == [marked, False]
+    assert sheet.marked == marked
 
 
 @pytest.mark.parametrize("size", [1, 100])
@@ -282,23 +282,23 @@ def test_t05_changes_that_are_a_great_drop_together_are_marked(size, monkeypatch
     monkeypatch.setattr(counts, "_WORK", small_batches(size))
     product(100, sku="A")
 
-    file = checked("sku,change\nA,-30\nA,-30\nA,5\nA,-6\n")
+    sheet = checked("sku,change\nA,-30\nA,-30\nA,5\nA,-6\n")
 
     said = "From 100 to {}: more than half would be gone."
-    assert [line.mark for line in lines_of(file)] == ["", said.format(40), "", said.format(39)]
+    assert [line.mark for line in lines_of(sheet)] == ["", said.format(40), "", said.format(39)]
 
 
 def test_t05_a_line_with_an_error_needs_no_mark():
     product(1_000, sku="A")
     product(1_000, sku="B")
 
-    file = checked("sku,count,reason\nA,1,234\nX,1,234\nA,1000,\nB,1,234\n")
+    sheet = checked("sku,count,reason\nA,1,234\nX,1,234\nA,1000,\nB,1,234\n")
 
-    assert list(errors_of(file)) == [2, 3, 4]
-    assert file.marked == 1
+    assert list(errors_of(sheet)) == [2, 3, 4]
+    assert sheet.marked == 1
     with pytest.raises(LinesMarked, match="1 line looks like a mistake"):
-        counts.apply(file.pk, actor=CLERK)
-    counts.apply(file.pk, actor=CLERK, looked_at=True)
+        counts.apply(sheet.pk, actor=CLERK)
+    counts.apply(sheet.pk, actor=CLERK, looked_at=True)
 
 
 def small_batches(size: int) -> dict[Any, Any]:
@@ -310,16 +310,16 @@ def test_changes_of_a_product_add_up(size, monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(size))
     shirt = product(10, sku="A")
 
-    file = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
+    sheet = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
 
-    assert [(line.total_before, line.change) for line in lines_of(file)] == [
+    assert [(line.total_before, line.change) for line in lines_of(sheet)] == [
         (10, -8),
         (2, -5),
         (2, 3),
     ]
-    assert list(errors_of(file)) == [3]
-    counts.apply(file.pk, actor=CLERK)
-    assert [(line.total_before, line.change) for line in lines_of(worked(file))][::2] == [
+    assert list(errors_of(sheet)) == [3]
+    counts.apply(sheet.pk, actor=CLERK)
+    assert [(line.total_before, line.change) for line in lines_of(worked(sheet))][::2] == [
         (10, -8),
         (2, 3),
     ]
@@ -331,10 +331,10 @@ def test_t25_lines_name_products_in_other_cases_and_by_other_forms_of_a_barcode(
     product(5, sku="Cup")
     product(5, sku="cup")
 
-    file = checked("sku,barcode,count\n\u200btea-tin ,,6\n,0012345678905,7\nCUP,,8\ncup,,9\n")
+    sheet = checked("sku,barcode,count\n\u200btea-tin ,,6\n,0012345678905,7\nCUP,,8\ncup,,9\n")
 
-    assert [line.product_id for line in lines_of(file)][:2] == [tin.pk, mug.pk]
-    assert list(errors_of(file)) == [4]
+    assert [line.product_id for line in lines_of(sheet)][:2] == [tin.pk, mug.pk]
+    assert list(errors_of(sheet)) == [4]
 
 
 # Applying.
@@ -343,7 +343,7 @@ def test_t25_lines_name_products_in_other_cases_and_by_other_forms_of_a_barcode(
 def test_counts_become_entries_with_who_and_why():
     shirt, mug = product(10, sku="A"), product(10, sku="B")
 
-    file = applied("sku,count,reason\nA,12,\nB,7,Stocktaking\n")
+    sheet = applied("sku,count,reason\nA,12,\nB,7,Stocktaking\n")
 
     assert numbers(shirt) == (12, 12, 0)
     assert numbers(mug) == (7, 7, 0)
@@ -353,8 +353,8 @@ def test_counts_become_entries_with_who_and_why():
     assert more.reason.startswith("count of 12 at ")
     assert more.reason.endswith(": shelf.csv, line 2")
     assert fewer.reason.endswith(": Stocktaking (shelf.csv, line 3)")
-    assert [line.sequence for line in lines_of(file)] == [2, 2]
-    assert (file.uploaded_by, file.applied_by) == ("clerk", "jonas")
+    assert [line.sequence for line in lines_of(sheet)] == [2, 2]
+    assert (sheet.uploaded_by, sheet.applied_by) == ("clerk", "jonas")
 
 
 def test_changes_carry_their_own_reasons():
@@ -372,12 +372,12 @@ def test_what_moved_after_the_count_stays_moved():
     counted_at = clock.now()
     inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
 
-    file = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
+    sheet = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
     inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
 
-    [line] = lines_of(file)
+    [line] = lines_of(sheet)
     assert (line.total_before, line.change) == (10, -1)
     assert numbers(shirt) == (25, 25, 0)
 
@@ -386,10 +386,10 @@ def test_what_moved_after_the_count_stays_moved():
 def test_without_a_moment_the_upload_is_the_moment():
     shirt = product(10, sku="A")
 
-    file = checked("sku,count\nA,9\n")
+    sheet = checked("sku,count\nA,9\n")
     inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
 
     assert numbers(shirt) == (5, 5, 0)
 
@@ -399,46 +399,46 @@ def test_a_count_from_before_there_was_a_product_is_wrong():
     moment = clock.now().isoformat()
     product(10, sku="A")
 
-    file = checked(f"sku,count,counted_at\nA,8,{moment}\n")
+    sheet = checked(f"sku,count,counted_at\nA,8,{moment}\n")
 
-    assert errors_of(file) == {2: "It was counted before there was such a product."}
+    assert errors_of(sheet) == {2: "It was counted before there was such a product."}
 
 
 def test_a_count_that_would_take_allocated_units_is_refused_and_the_rest_goes_on():
     shirt, mug = product(10, sku="A"), product(10, sku="B")
     paid_order({shirt: 6})
 
-    file = checked("sku,count\nA,5\nB,5\n")
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
+    sheet = checked("sku,count\nA,5\nB,5\n")
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
 
-    assert errors_of(file) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
-    assert (file.changed, file.refused) == (1, 1)
+    assert errors_of(sheet) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert (sheet.changed, sheet.refused) == (1, 1)
     assert numbers(shirt) == (10, 4, 6)
     assert numbers(mug) == (5, 5, 0)
 
 
 def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
     shirt = product(10, sku="A")
-    file = checked("sku,change\nA,-8\n")
+    sheet = checked("sku,change\nA,-8\n")
     paid_order({shirt: 6})
 
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
 
-    assert errors_of(file) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
+    assert errors_of(sheet) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
     assert numbers(shirt) == (10, 4, 6)
 
 
 def test_a_product_that_is_managed_no_longer_is_left_alone():
     shirt = product(0, sku="A")
-    file = checked("sku,count\nA,5\n")
+    sheet = checked("sku,count\nA,5\n")
     products.stop_managing(shirt.pk, actor=MERCHANT)
 
-    counts.apply(file.pk, actor=CLERK)
-    worked(file)
+    counts.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
 
-    assert errors_of(file) == {2: "The stock of this product is not managed."}
+    assert errors_of(sheet) == {2: "The stock of this product is not managed."}
 
 
 def test_a_past_moment_at_which_there_were_more_units_than_can_be_is_no_obstacle(ticking):
@@ -449,17 +449,17 @@ def test_a_past_moment_at_which_there_were_more_units_than_can_be_is_no_obstacle
     inventory.record(made.pk, Action.DECREMENT, UNITS_MAX, actor=MERCHANT)
     orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
 
-    file = checked(f"sku,count,counted_at\nA,5,{moment.isoformat()}\n")
+    sheet = checked(f"sku,count,counted_at\nA,5,{moment.isoformat()}\n")
 
-    assert "fewer, but only 0 of 3 are available" in errors_of(file)[2]
+    assert "fewer, but only 0 of 3 are available" in errors_of(sheet)[2]
 
 
 def test_more_units_than_a_product_can_hold_are_refused():
     product(10, sku="A")
 
-    file = applied("sku,change\nA,2147483647\n")
+    sheet = applied("sku,change\nA,2147483647\n")
 
-    assert errors_of(file) == {2: "A product holds at most 2147483647 units."}
+    assert errors_of(sheet) == {2: "A product holds at most 2147483647 units."}
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -468,12 +468,12 @@ def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
     made = [product(position, sku=f"P{position}") for position in range(10)]
     content = "sku,count\n" + "".join(f"P{position},5\n" for position in range(10)) + "X,1\n"
 
-    file = applied(content)
+    sheet = applied(content)
 
     assert [numbers(each)[0] for each in made] == [5] * 10
-    assert (file.changed, file.unchanged, file.refused) == (9, 1, 1)
-    assert (file.units_added, file.units_removed) == (15, 10)
-    assert file.lines_done == file.lines_total == 11
+    assert (sheet.changed, sheet.unchanged, sheet.refused) == (9, 1, 1)
+    assert (sheet.units_added, sheet.units_removed) == (15, 10)
+    assert sheet.lines_done == sheet.lines_total == 11
 
 
 # The same again.
@@ -494,28 +494,28 @@ def test_f39_the_same_file_again_changes_nothing_and_is_known():
 
 def test_applying_again_is_refused():
     product(10, sku="A")
-    file = applied("sku,change\nA,5\n")
+    sheet = applied("sku,change\nA,5\n")
 
-    with pytest.raises(CountFileNotReady, match="The file is applied"):
-        counts.apply(file.pk, actor=CLERK)
-    with pytest.raises(CountFileNotReady):
-        counts.discard(file.pk)
+    with pytest.raises(SheetNotReady, match="The file is applied"):
+        counts.apply(sheet.pk, actor=CLERK)
+    with pytest.raises(SheetNotReady):
+        counts.discard(sheet.pk)
 
 
 def test_a_file_must_be_checked_before_it_is_applied():
     product(10, sku="A")
-    file = uploaded("sku,change\nA,5\n")
+    sheet = uploaded("sku,change\nA,5\n")
 
     for service in (counts.apply, counts.revert):
-        with pytest.raises(CountFileNotReady, match="being checked"):
-            service(file.pk, actor=CLERK)
+        with pytest.raises(SheetNotReady, match="being checked"):
+            service(sheet.pk, actor=CLERK)
 
 
 def test_a_discarded_file_leaves_nothing_and_may_come_again():
     shirt = product(10, sku="A")
     counts.discard(checked("sku,change\nA,5\n").pk)
 
-    assert not CountFile.objects.exists()
+    assert not Sheet.objects.exists()
     assert not CountLine.objects.exists()
     applied("sku,change\nA,5\n")
     assert numbers(shirt) == (15, 15, 0)
@@ -526,12 +526,12 @@ def test_a_discarded_file_leaves_nothing_and_may_come_again():
 
 def test_reverting_writes_the_opposite_entries():
     shirt, mug, cap = product(10, sku="A"), product(10, sku="B"), product(10, sku="C")
-    file = applied("sku,count\nA,12\nB,7\nC,10\nX,1\n")
+    sheet = applied("sku,count\nA,12\nB,7\nC,10\nX,1\n")
 
-    reverted(file)
+    reverted(sheet)
 
-    assert file.state == "reverted"
-    assert (file.reverted, file.not_reverted, file.reverted_by) == (2, 0, "jonas")
+    assert sheet.state == "reverted"
+    assert (sheet.reverted, sheet.not_reverted, sheet.reverted_by) == (2, 0, "jonas")
     assert [numbers(made)[0] for made in (shirt, mug, cap)] == [10, 10, 10]
     entry = stock_of(shirt).log.latest("sequence")
     assert (entry.action, entry.quantity) == ("decrement", 2)
@@ -541,40 +541,40 @@ def test_reverting_writes_the_opposite_entries():
 
 def test_reverting_happens_once():
     product(10, sku="A")
-    file = reverted(applied("sku,change\nA,5\n"))
+    sheet = reverted(applied("sku,change\nA,5\n"))
 
-    with pytest.raises(CountFileNotReady, match="The file is reverted"):
-        counts.revert(file.pk, actor=CLERK)
+    with pytest.raises(SheetNotReady, match="The file is reverted"):
+        counts.revert(sheet.pk, actor=CLERK)
 
 
 def test_changes_of_one_product_are_taken_back_from_the_last_to_the_first(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(2))
     shirt = product(0, sku="A")
-    file = applied("sku,change\nA,5\nA,-5\nA,3\n")
+    sheet = applied("sku,change\nA,5\nA,-5\nA,3\n")
 
-    reverted(file)
+    reverted(sheet)
 
-    assert file.state == "reverted"
+    assert sheet.state == "reverted"
     assert numbers(shirt) == (0, 0, 0)
 
 
 def test_units_that_were_sold_cannot_be_taken_back_until_they_are_there():
     shirt, mug = product(0, sku="A"), product(0, sku="B")
-    file = applied("sku,change\nA,5\nB,5\n")
+    sheet = applied("sku,change\nA,5\nB,5\n")
     paid_order({shirt: 3})
 
-    reverted(file)
+    reverted(sheet)
 
-    assert (file.state, file.reverted, file.not_reverted) == ("applied", 1, 1)
-    assert errors_of(file) == {2: "5 fewer, but only 2 of 5 are available: 3 are allocated."}
+    assert (sheet.state, sheet.reverted, sheet.not_reverted) == ("applied", 1, 1)
+    assert errors_of(sheet) == {2: "5 fewer, but only 2 of 5 are available: 3 are allocated."}
     assert numbers(mug) == (0, 0, 0)
 
     inventory.record(shirt.pk, Action.INCREMENT, 3, actor=MERCHANT)
-    reverted(file)
+    reverted(sheet)
 
-    assert (file.state, file.reverted, file.not_reverted) == ("reverted", 2, 0)
+    assert (sheet.state, sheet.reverted, sheet.not_reverted) == ("reverted", 2, 0)
     assert numbers(shirt) == (3, 0, 3)
-    assert errors_of(file) == {}
+    assert errors_of(sheet) == {}
 
 
 def test_a_reverted_file_may_come_again():
@@ -592,23 +592,23 @@ def test_a_reverted_file_may_come_again():
 
 def test_each_step_leaves_its_job_in_the_transaction():
     product(10, sku="A")
-    file = checked("sku,change\nA,5\n")
-    counts.apply(file.pk, actor=CLERK)
+    sheet = checked("sku,change\nA,5\n")
+    counts.apply(sheet.pk, actor=CLERK)
 
     left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "priority", "args")
-    assert list(left) == [(counts.JOB, "counts", -10, {"file_id": str(file.pk)})] * 2
+    assert list(left) == [(counts.JOB, "sheets", -10, {"sheet_id": str(sheet.pk)})] * 2
 
 
 def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(1))
     monkeypatch.setattr(counts, "SECONDS_A_JOB", 0)
     product(10, sku="A")
-    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
+    sheet = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
-    jobs.work_on_count_file(str(file.pk))
+    jobs.work_on_sheet(str(sheet.pk))
 
-    file.refresh_from_db()
-    assert (file.state, file.lines_done, file.percent_done) == ("checking", 1, 33)
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.lines_done, sheet.percent_done) == ("checking", 1, 33)
     assert ProcrastinateJob.objects.count() == 2
 
 
@@ -616,22 +616,22 @@ def test_f39_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(2))
     made = [product(0, sku=f"P{position}") for position in range(6)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
-    file = checked(content)
-    counts.apply(file.pk, actor=CLERK)
-    counts.take_a_batch(file.pk)
+    sheet = checked(content)
+    counts.apply(sheet.pk, actor=CLERK)
+    counts.take_a_batch(sheet.pk)
 
     with monkeypatch.context() as dying:
         # It dies with stock and log written, and nothing committed.
         dying.setattr(CountLine, "write", died)
         with pytest.raises(OperationalError):
-            counts.take_a_batch(file.pk)
+            counts.take_a_batch(sheet.pk)
     assert [numbers(each)[0] for each in made] == [5, 5, 0, 0, 0, 0]
 
-    jobs.work_on_count_file(str(file.pk))
-    jobs.work_on_count_file(str(file.pk))
+    jobs.work_on_sheet(str(sheet.pk))
+    jobs.work_on_sheet(str(sheet.pk))
 
-    file.refresh_from_db()
-    assert (file.state, file.changed) == ("applied", 6)
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.changed) == ("applied", 6)
     assert [numbers(each)[0] for each in made] == [5] * 6
 
 
@@ -641,35 +641,35 @@ def died(lines: list[CountLine]) -> None:
 
 def test_a_file_that_was_left_alone_gets_another_job():
     product(10, sku="A")
-    file = uploaded("sku,change\nA,5\n")
+    sheet = uploaded("sku,change\nA,5\n")
     ProcrastinateJob.objects.all()._raw_delete("default")
 
     assert counts.take_up_again() == 0
-    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
-        jobs.take_up_count_files(0)
+    with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
+        jobs.take_up_sheets(0)
 
     assert ProcrastinateJob.objects.count() == 1
-    worked(file)
-    with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
+    worked(sheet)
+    with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
         assert counts.take_up_again() == 0
 
 
 def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(1))
     product(10, sku="A")
-    file = uploaded("sku,change\nA,5\nA,5\nA,5\n")
+    sheet = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
-    with clock.replaced(lambda: file.created_at + timedelta(minutes=2)):
-        counts.take_a_batch(file.pk)
+    with clock.replaced(lambda: sheet.created_at + timedelta(minutes=2)):
+        counts.take_a_batch(sheet.pk)
         assert counts.take_up_again() == 0
 
 
 def test_a_job_for_a_file_that_is_gone_does_nothing():
     product(10, sku="A")
-    file = checked("sku,change\nA,5\n")
-    counts.discard(file.pk)
+    sheet = checked("sku,change\nA,5\n")
+    counts.discard(sheet.pk)
 
-    jobs.work_on_count_file(str(file.pk))
+    jobs.work_on_sheet(str(sheet.pk))
 
 
 def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
@@ -678,12 +678,12 @@ def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
 
     def statements(lines: int, change: int) -> int:
         content = "sku,change\n" + "".join(f"P{line},{change}\n" for line in range(lines))
-        file = checked(content)
-        counts.apply(file.pk, actor=CLERK)
+        sheet = checked(content)
+        counts.apply(sheet.pk, actor=CLERK)
         with CaptureQueriesContext(connection) as queries:
-            counts.take_a_batch(file.pk)
+            counts.take_a_batch(sheet.pk)
         locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
-        assert ["inventory_countfile" in locks[0], "inventory_stock" in locks[1]] == [True, True]
+        assert ["inventory_sheet" in locks[0], "inventory_stock" in locks[1]] == [True, True]
         assert "ORDER BY id" in locks[1]
         assert len(locks) == 2
         return len(queries)
@@ -699,14 +699,14 @@ def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(3))
     made = [product(0, sku=f"P{position}") for position in range(30)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(30))
-    file = checked(content)
-    counts.apply(file.pk, actor=CLERK)
+    sheet = checked(content)
+    counts.apply(sheet.pk, actor=CLERK)
 
-    outcomes = run_together(*[lambda: counts.work_on(file.pk)] * 4)
+    outcomes = run_together(*[lambda: counts.work_on(sheet.pk)] * 4)
 
     assert outcomes == [None] * 4
-    file.refresh_from_db()
-    assert (file.state, file.changed, file.lines_done) == ("applied", 30, 30)
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.changed, sheet.lines_done) == ("applied", 30, 30)
     assert all(numbers(each)[0] == 5 for each in made)
 
 
@@ -714,17 +714,17 @@ def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
 def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
     """If this fails, the test above proves nothing."""
     shirt = product(0, sku="A")
-    file = checked("sku,change\nA,5\n")
-    counts.apply(file.pk, actor=CLERK)
+    sheet = checked("sku,change\nA,5\n")
+    counts.apply(sheet.pk, actor=CLERK)
     both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
-    def read_only(files: CountFileQuerySet, file_id: uuid.UUID) -> CountFile | None:
-        found = files.filter(pk=file_id).first()
+    def read_only(sheets: SheetQuerySet, sheet_id: uuid.UUID) -> Sheet | None:
+        found = sheets.filter(pk=sheet_id).first()
         both_have_read.wait()
         return found
 
-    monkeypatch.setattr(CountFileQuerySet, "lock", read_only)
-    run_together(*[lambda: counts.take_a_batch(file.pk)] * 2)
+    monkeypatch.setattr(SheetQuerySet, "lock", read_only)
+    run_together(*[lambda: counts.take_a_batch(sheet.pk)] * 2)
 
     assert numbers(shirt) == (10, 10, 0)
 
@@ -734,14 +734,14 @@ def test_f39_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
     monkeypatch.setattr(counts, "_WORK", small_batches(5))
     made = [product(20, sku=f"P{position}") for position in range(20)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))
-    file = checked(content)
-    counts.apply(file.pk, actor=CLERK)
+    sheet = checked(content)
+    counts.apply(sheet.pk, actor=CLERK)
 
     def buy() -> None:
         for _ in range(3):
             paid_order(dict.fromkeys(reversed(made), 1))
 
-    outcomes = run_together(lambda: counts.work_on(file.pk), buy, buy)
+    outcomes = run_together(lambda: counts.work_on(sheet.pk), buy, buy)
 
     assert outcomes == [None] * 3
     assert all(numbers(each) == (25, 19, 6) for each in made)
@@ -756,5 +756,5 @@ def test_the_same_file_uploaded_at_the_same_time_is_one():
     )
 
     assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]
-    assert CountFile.objects.count() == CountLine.objects.count() == 1
+    assert Sheet.objects.count() == CountLine.objects.count() == 1
     assert Stock.objects.get().available == 10

@@ -18,7 +18,7 @@ from inventory.errors import (
     NotUndoable,
     StockTooLow,
 )
-from inventory.models import Action, CountFile, Product, StockCount
+from inventory.models import Action, Product, Sheet, StockCount
 from inventory.services import evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
@@ -256,7 +256,7 @@ def test_t02_a_file_in_which_all_agrees_can_be_taken_back_too():
     old, new = clock.now(), clock.now()
     file = applied(shirt, 20, new)
 
-    assert reverted(file).state == CountFile.State.REVERTED
+    assert reverted(file).state == Sheet.State.REVERTED
 
     assert evidence_of(shirt) == []
     assert by_file(shirt, 18, old) == ""

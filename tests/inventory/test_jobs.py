@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from api import clock
-from inventory.models import CountFile
+from inventory.models import Sheet
 from inventory.services import counts
 from tests.concurrency import PATIENCE_SECONDS
 from tests.factories import MERCHANT, product, stock_of
@@ -29,7 +29,7 @@ def worker(*options: str) -> subprocess.Popen[bytes]:
     place = f"{database['USER']}@{quote(database['HOST'], safe='')}"
     url = f"postgresql://{place}/{database['NAME']}"
     return subprocess.Popen(
-        [sys.executable, "manage.py", "procrastinate", "worker", "-q", "counts", *options],
+        [sys.executable, "manage.py", "procrastinate", "worker", "-q", "sheets", *options],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": url},
         stderr=subprocess.DEVNULL,
@@ -67,7 +67,7 @@ def test_f39_a_killed_worker_leaves_no_line_out_and_none_twice():
 
     with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
         assert counts.take_up_again() == 1
-    while CountFile.objects.under_way().exists():
+    while Sheet.objects.under_way().exists():
         assert worker("--one-shot").wait(PATIENCE_SECONDS) == 0
 
     file.refresh_from_db()

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from api import clock
 from api.ids import uuid7
 from inventory.errors import CountedLater, NotUndoable, StockNotFound, StockTransactionNotFound
-from inventory.models import Action, CountFile, Product, StockTransaction
+from inventory.models import Action, Product, Sheet, StockTransaction
 from inventory.services import counts
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
@@ -53,27 +53,27 @@ def by_file(made: Product, counted: int, moment: datetime) -> str:
     return applied(made, counted, moment).lines.get().error
 
 
-def applied(made: Product, counted: int, moment: datetime) -> CountFile:
+def applied(made: Product, counted: int, moment: datetime) -> Sheet:
     # Blank lines, because the same bytes would be the same file.
-    blank = "\n" * CountFile.objects.count()
+    blank = "\n" * Sheet.objects.count()
     return applied_as_it_is(
         f"sku,count,counted_at\n{made.sku},{counted},{moment.isoformat()}\n{blank}"
     )
 
 
-def applied_as_it_is(content: str) -> CountFile:
+def applied_as_it_is(content: str) -> Sheet:
     file, _ = counts.upload("shelf.csv", content.encode(), actor=MERCHANT)
     worked(file)
     counts.apply(file.pk, actor=MERCHANT, looked_at=True)
     return worked(file)
 
 
-def reverted(file: CountFile) -> CountFile:
+def reverted(file: Sheet) -> Sheet:
     counts.revert(file.pk, actor=MERCHANT)
     return worked(file)
 
 
-def worked(file: CountFile) -> CountFile:
+def worked(file: Sheet) -> Sheet:
     while counts.take_a_batch(file.pk):
         pass
     file.refresh_from_db()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from api import clock
 from api.errors import Refusal
 from inventory.errors import CountedSinceShipped, FoundByCount
-from inventory.models import Action, CountFile, Product
+from inventory.models import Action, Product, Sheet
 from inventory.services import counts, evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
@@ -39,13 +39,13 @@ def a_clock_that_ticks() -> Iterator[None]:
         yield
 
 
-def _file(made: Product, column: str, units: int, moment: datetime | None = None) -> CountFile:
+def _file(made: Product, column: str, units: int, moment: datetime | None = None) -> Sheet:
     """Apply a file of one line about the product."""
     header, at = f"sku,{column}", ""
     if moment:
         header, at = f"{header},counted_at", f",{moment.isoformat()}"
     # The same bytes would be the same file.
-    blank = "\n" * CountFile.objects.count()
+    blank = "\n" * Sheet.objects.count()
     content = f"{header}\n{made.sku},{units}{at}\n{blank}".encode()
     file, _ = counts.upload("sheet.csv", content, actor=MERCHANT)
     _work(file)
@@ -54,16 +54,16 @@ def _file(made: Product, column: str, units: int, moment: datetime | None = None
     return file
 
 
-def _work(file: CountFile) -> None:
+def _work(file: Sheet) -> None:
     while counts.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
 
 
-def _reverted(file: CountFile) -> bool:
+def _reverted(file: Sheet) -> bool:
     counts.revert(file.pk, actor=MERCHANT)
     _work(file)
-    return file.state == CountFile.State.REVERTED
+    return file.state == Sheet.State.REVERTED
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Shop:
     sheets: list[tuple[datetime, int]] = field(default_factory=list)
     # How each mistake that is there could be taken back.
     remedies: list[tuple[Difference, Callable[[], bool]]] = field(default_factory=list)
-    applied: list[CountFile] = field(default_factory=list)
+    applied: list[Sheet] = field(default_factory=list)
     parcels: list[tuple[Order, int]] = field(default_factory=list)
 
     def must_have(self) -> int:

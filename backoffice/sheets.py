@@ -23,18 +23,18 @@ from backoffice.actions import Action, Case, SeeingForm, written_standing
 from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from backoffice.missing import missing
 from backoffice.uploads import takes_files
-from inventory.models import CountFile, CountLine
+from inventory.models import CountLine, Sheet
 from inventory.services import counts
 from inventory.services.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
 STATE_COLOURS = {
-    CountFile.State.CHECKING: "warning",
-    CountFile.State.CHECKED: "info",
-    CountFile.State.APPLYING: "warning",
-    CountFile.State.APPLIED: "success",
-    CountFile.State.REVERTING: "warning",
-    CountFile.State.REVERTED: None,
+    Sheet.State.CHECKING: "warning",
+    Sheet.State.CHECKED: "info",
+    Sheet.State.APPLYING: "warning",
+    Sheet.State.APPLIED: "success",
+    Sheet.State.REVERTING: "warning",
+    Sheet.State.REVERTED: None,
 }
 # What of a file's lines is shown, and the condition on them.
 SHOWN = {
@@ -64,20 +64,20 @@ class UploadForm(forms.Form):
         return file
 
 
-class FileForm(SeeingForm):
+class SheetForm(SeeingForm):
     """A button of a file's page, which shows by itself what has changed."""
 
     # Said of the marked lines when a file is applied.
     looked_at = forms.BooleanField(required=False)
 
-    def __init__(self, data: Any, *, file: CountFile | None = None) -> None:
+    def __init__(self, data: Any, *, sheet: Sheet | None = None) -> None:
         super().__init__(data, auto_id=False)
-        if file:
-            self.fields["seen"].initial = written_standing(file.standing())
+        if sheet:
+            self.fields["seen"].initial = written_standing(sheet.standing())
 
 
-@admin.register(CountFile)
-class CountFileAdmin(ReadOnlyAdmin):
+@admin.register(Sheet)
+class SheetAdmin(ReadOnlyAdmin):
     list_display = ["name", "what", "status", "result", "uploaded"]
     list_filter = ["state", "kind"]
     search_fields = ["name"]
@@ -85,28 +85,28 @@ class CountFileAdmin(ReadOnlyAdmin):
     when_empty = "Upload one when you have counted the shelves."
     ordering = ["-pk"]
     sortable_by = ()
-    list_before_template = "admin/inventory/countfile/before.html"
+    list_before_template = "admin/inventory/sheet/before.html"
 
     # The list.
 
     @display(description="what it holds")
-    def what(self, file: CountFile) -> str:
-        return f"{file.lines_total:,} {file.kind}"
+    def what(self, sheet: Sheet) -> str:
+        return f"{sheet.lines_total:,} {sheet.kind}"
 
     @display(
-        description="state", label={state.label: STATE_COLOURS[state] for state in CountFile.State}
+        description="state", label={state.label: STATE_COLOURS[state] for state in Sheet.State}
     )
-    def status(self, file: CountFile) -> str:
-        return file.get_state_display()
+    def status(self, sheet: Sheet) -> str:
+        return sheet.get_state_display()
 
     @display(description="comes to")
-    def result(self, file: CountFile) -> str:
-        errors = f", {file.refused:,} with errors" if file.refused else ""
-        return f"{file.changed:,} changed{errors}"
+    def result(self, sheet: Sheet) -> str:
+        errors = f", {sheet.refused:,} with errors" if sheet.refused else ""
+        return f"{sheet.changed:,} changed{errors}"
 
     @display(description="uploaded")
-    def uploaded(self, file: CountFile) -> str:
-        return f"{moment(file.created_at)}, {file.uploaded_by}"
+    def uploaded(self, sheet: Sheet) -> str:
+        return f"{moment(sheet.created_at)}, {sheet.uploaded_by}"
 
     # The pages.
 
@@ -115,8 +115,8 @@ class CountFileAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         def page(name: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
-            url = f"<uuid:file_id>/{name}/"
-            return path(url, self.admin_site.admin_view(view), name=f"inventory_countfile_{name}")
+            url = f"<uuid:sheet_id>/{name}/"
+            return path(url, self.admin_site.admin_view(view), name=f"inventory_sheet_{name}")
 
         return [
             page("progress", self.progress_view),
@@ -137,13 +137,13 @@ class CountFileAdmin(ReadOnlyAdmin):
         if form.is_valid():
             upload = form.cleaned_data["file"]
             try:
-                file, is_new = counts.upload(upload.name, upload.read(), actor=actor_of(request))
+                sheet, is_new = counts.upload(upload.name, upload.read(), actor=actor_of(request))
             except Refusal as refusal:
                 form.add_error("file", str(refusal))
             else:
                 if not is_new:
-                    messages.info(request, _known_before(file))
-                return redirect("admin:inventory_countfile_change", file.pk)
+                    messages.info(request, _known_before(sheet))
+                return redirect("admin:inventory_sheet_change", sheet.pk)
         context = {
             "form": form,
             "lines_max": f"{LINES_MAX:,}",
@@ -159,68 +159,66 @@ class CountFileAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        file = self.get_object(request, object_id)
-        if file is None:
+        sheet = self.get_object(request, object_id)
+        if sheet is None:
             return missing(self, request, object_id)
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, file):
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, sheet):
             raise PermissionDenied
         shown = request.GET.get("show", "")
         shown = shown if shown in SHOWN else "all"
         context = {
-            "file": file,
-            "form": FileForm(None, file=file),
-            "numbers": _numbers(file),
-            "colour": STATE_COLOURS[file.state],
+            "sheet": sheet,
+            "form": SheetForm(None, sheet=sheet),
+            "numbers": _numbers(sheet),
+            "colour": STATE_COLOURS[sheet.state],
             "may_count": may_count(request),
-            "tabs": _tabs(file, shown),
+            "tabs": _tabs(sheet, shown),
             "shown": shown,
-            "page": _lines_page(file, shown, request.GET.get("after", "")),
+            "page": _lines_page(sheet, shown, request.GET.get("after", "")),
             "zone": timezone.get_current_timezone_name(),
-            "title": file.name,
-            "original": file,
+            "title": sheet.name,
+            "original": sheet,
         }
-        return self._page(request, "file.html", context)
+        return self._page(request, "sheet.html", context)
 
-    def progress_view(self, request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+    def progress_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
         """Answer htmx with how far it is; once there is nothing to wait for, have it all shown."""
-        file = self.get_object(request, str(file_id))
-        if not self.has_view_permission(request, file):
+        sheet = self.get_object(request, str(sheet_id))
+        if not self.has_view_permission(request, sheet):
             raise PermissionDenied
-        if file is None or not file.is_under_way:
+        if sheet is None or not sheet.is_under_way:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        context = {"file": file, "numbers": _numbers(file)}
-        return TemplateResponse(request, "admin/inventory/countfile/progress.html", context)
+        context = {"sheet": sheet, "numbers": _numbers(sheet)}
+        return TemplateResponse(request, "admin/inventory/sheet/progress.html", context)
 
     def _view_of(self, action: Action[Case[uuid.UUID]]) -> Callable[..., HttpResponse]:
         """Make the view behind a button: the file's page has said what it will do."""
 
-        def view(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
-            case = Case(request, file_id)
+        def view(request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
+            case = Case(request, sheet_id)
             if not case.may(action.permission) or not self.has_view_permission(request):
                 raise PermissionDenied
-            form = FileForm(request.POST if request.method == "POST" else None)
+            form = SheetForm(request.POST if request.method == "POST" else None)
             if form.is_valid():
                 if action.carry_out(case, form) and action is DISCARD:
-                    return redirect("admin:inventory_countfile_changelist")
+                    return redirect("admin:inventory_sheet_changelist")
             else:
                 for error in form.non_field_errors():
                     messages.error(request, str(error))
-            return redirect("admin:inventory_countfile_change", file_id)
+            return redirect("admin:inventory_sheet_change", sheet_id)
 
         return view
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(
-            request, f"admin/inventory/countfile/{template}", {**shared, **context}
-        )
+        return TemplateResponse(request, f"admin/inventory/sheet/{template}", {**shared, **context})
 
 
 def may_count(request: HttpRequest) -> bool:
     return request.user.has_perm(MAY_COUNT)
 
 
-def _apply(case: Case[uuid.UUID], form: FileForm) -> str:
+def _apply(case: Case[uuid.UUID], form: SheetForm) -> str:
     counts.apply(
         case.subject,
         actor=case.actor,
@@ -231,13 +229,13 @@ def _apply(case: Case[uuid.UUID], form: FileForm) -> str:
     return ""
 
 
-def _revert(case: Case[uuid.UUID], form: FileForm) -> str:
+def _revert(case: Case[uuid.UUID], form: SheetForm) -> str:
     key = form.key(case.request)
     counts.revert(case.subject, actor=case.actor, seen=form.saw, key=key)
     return ""
 
 
-def _discard(case: Case[uuid.UUID], form: FileForm) -> str:
+def _discard(case: Case[uuid.UUID], form: SheetForm) -> str:
     counts.discard(case.subject, seen=form.saw, key=form.key(case.request))
     return "The file is discarded. Nothing was changed."
 
@@ -247,10 +245,10 @@ REVERT = Action("revert", "Revert", MAY_COUNT, _revert, dangerous=True)
 DISCARD = Action("discard", "Discard", MAY_COUNT, _discard)
 
 
-def _known_before(file: CountFile) -> str:
+def _known_before(sheet: Sheet) -> str:
     return (
-        f"This very file was uploaded before, on {moment(file.created_at)} by {file.uploaded_by}. "
-        "Nothing was changed now: here is what became of it."
+        f"This very file was uploaded before, on {moment(sheet.created_at)} by "
+        f"{sheet.uploaded_by}. Nothing was changed now: here is what became of it."
     )
 
 
@@ -261,9 +259,9 @@ _NUMBERS = (
 )
 
 
-def _numbers(file: CountFile) -> dict[str, str]:
+def _numbers(sheet: Sheet) -> dict[str, str]:
     """The file's sums, as people read them."""
-    return {name: f"{getattr(file, name):,}" for name in _NUMBERS}
+    return {name: f"{getattr(sheet, name):,}" for name in _NUMBERS}
 
 
 @dataclass(frozen=True)
@@ -274,8 +272,8 @@ class LinesTab:
     is_shown: bool
 
 
-def _tabs(file: CountFile, shown: str) -> list[LinesTab]:
-    counts = file.lines.aggregate(
+def _tabs(sheet: Sheet, shown: str) -> list[LinesTab]:
+    counts = sheet.lines.aggregate(
         **{name: Count("pk", filter=condition) for name, (_, condition) in SHOWN.items()}
     )
     return [
@@ -294,9 +292,9 @@ class LinesPage:
     previous: int | None
 
 
-def _lines_page(file: CountFile, shown: str, after: str) -> LinesPage:
+def _lines_page(sheet: Sheet, shown: str, after: str) -> LinesPage:
     _, condition = SHOWN[shown]
-    lines = file.lines.filter(condition)
+    lines = sheet.lines.filter(condition)
     begin = int(after) if after.isdecimal() and len(after) < 10 else 0
     page = list(_in_order(lines.filter(number__gt=begin))[: PER_PAGE + 1])
     before = list(lines.filter(number__lte=begin).order_by("-number")[:PER_PAGE])
