@@ -24,8 +24,8 @@ from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from backoffice.missing import missing
 from backoffice.uploads import takes_files
 from inventory.models import CountLine, Sheet
-from inventory.services import counts
-from inventory.services.count_csv import BYTES_MAX, LINES_MAX
+from inventory.services.sheets import counts
+from inventory.services.sheets.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
 STATE_COLOURS = {

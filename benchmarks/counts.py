@@ -24,7 +24,7 @@ from benchmarks.flow import Shopper
 from demo import fill_orders
 from demo.fill_stock import SKU
 from inventory.models import Product, Sheet, Stock
-from inventory.services import counts
+from inventory.services.sheets import counts
 from payments.services import payments
 
 LINES = int(os.environ.get("BENCH_LINES", "50000"))

@@ -20,8 +20,9 @@ from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
-from inventory.services import counts, products
+from inventory.services import products
 from inventory.services.products import Money
+from inventory.services.sheets import counts
 from payments.models import Gateway, Payment
 from payments.services import payments
 

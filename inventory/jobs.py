@@ -5,7 +5,7 @@ import uuid
 import structlog
 from procrastinate.contrib.django import app
 
-from inventory.services import counts
+from inventory.services.sheets import counts
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from django.urls import URLPattern, URLResolver
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from inventory.models import Product
-from inventory.services import counts
+from inventory.services.sheets import counts
 from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order

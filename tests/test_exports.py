@@ -12,7 +12,7 @@ from django.test import Client
 from api.spreadsheets import _lines, escaped, unescaped
 from backoffice.exports import EXPORTS_MAX
 from inventory.models import Sheet
-from inventory.services import counts
+from inventory.services.sheets import counts
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db

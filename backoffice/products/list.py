@@ -109,7 +109,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     show_full_result_count = False
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
     export_name = "stock"
-    # What can be uploaded again, once somebody has counted: see inventory.services.count_csv.
+    # What can be uploaded again, once somebody has counted: see inventory.services.sheets.
     export_columns: ClassVar = [
         *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
     ]

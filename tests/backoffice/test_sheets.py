@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from backoffice import sheets
 from inventory.models import Sheet, StockTransaction
-from inventory.services import counts
+from inventory.services.sheets import counts
 from tests.backoffice.pages import hidden
 from tests.factories import MERCHANT, paid_order, product, stock_of
 

@@ -12,7 +12,7 @@ from django.db import connection
 from playwright.sync_api import Page, expect
 
 from inventory.models import Sheet
-from inventory.services import counts
+from inventory.services.sheets import counts
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import product, stock_of
 

@@ -14,7 +14,7 @@ from django.db import connection
 
 from api import clock
 from inventory.models import Sheet
-from inventory.services import counts
+from inventory.services.sheets import counts
 from tests.concurrency import PATIENCE_SECONDS
 from tests.factories import MERCHANT, product, stock_of
 

@@ -14,10 +14,10 @@ from api import clock
 from api.ids import uuid7
 from inventory.errors import CountedLater, NotUndoable, StockNotFound, StockTransactionNotFound
 from inventory.models import Action, Product, Sheet, StockTransaction
-from inventory.services import counts
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
+from inventory.services.sheets import counts
 from orders.services import orders
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of

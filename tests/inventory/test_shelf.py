@@ -15,9 +15,10 @@ from api import clock
 from api.errors import Refusal
 from inventory.errors import CountedSinceShipped, FoundByCount
 from inventory.models import Action, Product, Sheet
-from inventory.services import counts, evidence, products
+from inventory.services import evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
+from inventory.services.sheets import counts
 from inventory.services.stock import Whereabouts
 from orders.models import Order
 from orders.services import orders

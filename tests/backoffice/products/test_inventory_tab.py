@@ -13,8 +13,9 @@ from django.utils import timezone
 from api import clock, store
 from api.actors import Actor
 from inventory.models import Action, Product, StockCount, StockTransaction
-from inventory.services import counts, products
+from inventory.services import products
 from inventory.services import stock as inventory
+from inventory.services.sheets import counts
 from orders.services import orders
 from tests.backoffice.pages import send
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of

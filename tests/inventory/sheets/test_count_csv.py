@@ -9,7 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from api import store
 from inventory.errors import SheetUnreadable
 from inventory.models import Sheet
-from inventory.services import count_csv, counts
+from inventory.services.sheets import count_csv, counts
 from tests.factories import MERCHANT
 
 pytestmark = pytest.mark.django_db

@@ -45,9 +45,10 @@ from inventory.models import (
     Stock,
     StockCount,
 )
-from inventory.services import codes, count_csv, evidence
-from inventory.services.count_csv import Line
+from inventory.services import codes, evidence
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
+from inventory.services.sheets import count_csv
+from inventory.services.sheets.count_csv import Line
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
 

@@ -26,8 +26,9 @@ from inventory.models import (
     Stock,
     StockTransaction,
 )
-from inventory.services import counts, products
+from inventory.services import products
 from inventory.services import stock as inventory
+from inventory.services.sheets import counts
 from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
