@@ -24,7 +24,7 @@ from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
 from backoffice.missing import missing
 from backoffice.uploads import takes_files
 from inventory.models import CountLine, Sheet
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from inventory.services.sheets.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
@@ -137,7 +137,9 @@ class SheetAdmin(ReadOnlyAdmin):
         if form.is_valid():
             upload = form.cleaned_data["file"]
             try:
-                sheet, is_new = counts.upload(upload.name, upload.read(), actor=actor_of(request))
+                sheet, is_new = processing.upload(
+                    upload.name, upload.read(), actor=actor_of(request)
+                )
             except Refusal as refusal:
                 form.add_error("file", str(refusal))
             else:
@@ -219,7 +221,7 @@ def may_count(request: HttpRequest) -> bool:
 
 
 def _apply(case: Case[uuid.UUID], form: SheetForm) -> str:
-    counts.apply(
+    processing.apply(
         case.subject,
         actor=case.actor,
         looked_at=form.cleaned_data["looked_at"],
@@ -231,12 +233,12 @@ def _apply(case: Case[uuid.UUID], form: SheetForm) -> str:
 
 def _revert(case: Case[uuid.UUID], form: SheetForm) -> str:
     key = form.key(case.request)
-    counts.revert(case.subject, actor=case.actor, seen=form.saw, key=key)
+    processing.revert(case.subject, actor=case.actor, seen=form.saw, key=key)
     return ""
 
 
 def _discard(case: Case[uuid.UUID], form: SheetForm) -> str:
-    counts.discard(case.subject, seen=form.saw, key=form.key(case.request))
+    processing.discard(case.subject, seen=form.saw, key=form.key(case.request))
     return "The file is discarded. Nothing was changed."
 
 

@@ -24,7 +24,7 @@ from benchmarks.flow import Shopper
 from demo import fill_orders
 from demo.fill_stock import SKU
 from inventory.models import Product, Sheet, Stock
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from payments.services import payments
 
 LINES = int(os.environ.get("BENCH_LINES", "50000"))
@@ -75,11 +75,11 @@ def _counts() -> tuple[bytes, dict[str, int]]:
 
 def _count(content: bytes) -> None:
     started = time.perf_counter()
-    sheet, _ = counts.upload("stocktaking.csv", content, actor=SYSTEM)
+    sheet, _ = processing.upload("stocktaking.csv", content, actor=SYSTEM)
     uploaded = time.perf_counter()
     _wait_for(sheet, Sheet.State.CHECKED)
     checked = time.perf_counter()
-    counts.apply(sheet.pk, actor=SYSTEM)
+    processing.apply(sheet.pk, actor=SYSTEM)
     _wait_for(sheet, Sheet.State.APPLIED)
     applied = time.perf_counter()
     sheet.refresh_from_db()

@@ -22,7 +22,7 @@ from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, b
 from inventory.models import Action, Stock
 from inventory.services import products
 from inventory.services.products import Money
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from payments.models import Gateway, Payment
 from payments.services import payments
 
@@ -375,12 +375,12 @@ def _count(at: datetime, differences: Lines) -> None:
         for sku, difference in differences.items()
     ]
     content = "\n".join(["sku;count;counted_at", *lines])
-    sheet, _ = counts.upload("bags-and-posters.csv", content.encode(), actor=JONAS)
+    sheet, _ = processing.upload("bags-and-posters.csv", content.encode(), actor=JONAS)
     # A worker's part, but at the story's time.
-    while counts.take_a_batch(sheet.pk):
+    while processing.take_a_batch(sheet.pk):
         pass
-    counts.apply(sheet.pk, actor=JONAS)
-    while counts.take_a_batch(sheet.pk):
+    processing.apply(sheet.pk, actor=JONAS)
+    while processing.take_a_batch(sheet.pk):
         pass
 
 

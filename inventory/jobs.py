@@ -5,7 +5,7 @@ import uuid
 import structlog
 from procrastinate.contrib.django import app
 
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 
 log = structlog.get_logger(__name__)
 
@@ -14,12 +14,12 @@ log = structlog.get_logger(__name__)
 @app.task(queue="sheets", priority=-10, pass_context=False)
 def work_on_sheet(sheet_id: str) -> None:
     """Check, apply or revert a file of counts, for some seconds."""
-    counts.work_on(uuid.UUID(sheet_id))
+    processing.work_on(uuid.UUID(sheet_id))
 
 
 @app.periodic(cron="* * * * *")
 @app.task(queue="sheets", queueing_lock="take_up_sheets", pass_context=False)
 def take_up_sheets(timestamp: int) -> None:
     """Give another job to files whose job died with its worker."""
-    if sheets := counts.take_up_again():
+    if sheets := processing.take_up_again():
         log.warning("took_up_sheets", sheets=sheets)

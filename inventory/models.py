@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.core.validators import MinValueValidator
@@ -653,15 +653,44 @@ class Sheet(ActedBy):
             self.changed = self.unchanged = self.refused = 0
             self.units_added = self.units_removed = 0
 
-    def next_lines(self, size: int) -> "list[CountLine]":
+    @property
+    def lines(self) -> "models.QuerySet[Any]":
+        """The lines, in the model of their kind."""
+        return LINES[self.Kind(self.kind)]._default_manager.filter(sheet=self)
+
+    def next_lines(self, size: int) -> "list[Any]":
         """Return the lines that come after the position; reverting goes from the last to the first.
 
         So, where several lines change one product, each finds the stock as it left it.
         """
-        lines = CountLine.objects.filter(sheet_id=self.pk)
         if self.state == self.State.REVERTING:
-            return list(lines.filter(number__lt=self.position).order_by("-number")[:size])
-        return list(lines.filter(number__gt=self.position).order_by("number")[:size])
+            return list(self.lines.filter(number__lt=self.position).order_by("-number")[:size])
+        return list(self.lines.filter(number__gt=self.position).order_by("number")[:size])
+
+
+class SheetLine(models.Model):
+    """A line of a sheet, of whatever kind."""
+
+    sheet = models.ForeignKey(Sheet, models.CASCADE, related_name="+", db_index=False)
+    # The line's number in a text editor: the names of the columns are line 1.
+    number = models.IntegerField()
+    # No foreign key in the database, as in the log: products are never deleted.
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    # Why the line is not applied, or was not reverted.
+    error = models.CharField(max_length=500, blank=True)
+    # Why it looks like a mistake, though it can be applied: people are to look at it first.
+    mark = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        abstract = True
+        default_permissions = ()
+
+    @staticmethod
+    def write(lines: "Sequence[Any]") -> None:
+        """Write what the lines came to, in one statement. The caller has locked their sheet."""
+        raise NotImplementedError
 
 
 class CountLineQuerySet(models.QuerySet["CountLine"]):
@@ -671,36 +700,25 @@ class CountLineQuerySet(models.QuerySet["CountLine"]):
         return lines.filter(Q(sequence=sequence) | Q(reverted_sequence=sequence))
 
 
-class CountLine(models.Model):
-    """A line of a file: its text, what it comes to, and the log entries that it became."""
+class CountLine(SheetLine):
+    """A line that counts or changes stock, and the log entries that it became."""
 
-    sheet = models.ForeignKey(Sheet, models.CASCADE, related_name="lines", db_index=False)
-    # The line's number in a text editor: the names of the columns are line 1.
-    number = models.IntegerField()
     sku = models.CharField(max_length=100, blank=True)
     barcode = models.CharField(max_length=100, blank=True)
     # The count or the change, and for counts the moment.
     units = models.IntegerField(null=True)
     counted_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
-    # No foreign key in the database, as in the log: products are never deleted.
-    product = models.ForeignKey(
-        Product, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
-    )
     # The total at the moment of the count; for a change, before it.
     total_before = models.IntegerField(null=True)
     change = models.BigIntegerField(null=True)
     # The numbers, in the stock's log, of the entry that the line became and of its reversal.
     sequence = models.BigIntegerField(null=True)
     reverted_sequence = models.BigIntegerField(null=True)
-    error = models.CharField(max_length=500, blank=True)
-    # Why it looks like a mistake, though it can be applied: people are to look at it first.
-    mark = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = CountLineQuerySet.as_manager()
 
-    class Meta:
-        default_permissions = ()
+    class Meta(SheetLine.Meta):
         constraints = [
             models.UniqueConstraint(fields=["sheet", "number"], name="count_line_numbered"),
         ]
@@ -725,7 +743,6 @@ class CountLine(models.Model):
 
     @staticmethod
     def write(lines: "Sequence[CountLine]") -> None:
-        """Write what the lines came to, in one statement. The caller has locked their file."""
         columns = [
             [getattr(line, name) for line in lines]
             for name in (
@@ -747,3 +764,8 @@ FROM unnest(%s::bigint[], %s::uuid[], %s::int[], %s::bigint[], %s::bigint[], %s:
     AS new (id, product_id, total_before, change, sequence, reverted_sequence, error, mark)
 WHERE line.id = new.id
 """
+
+LINES: dict[Sheet.Kind, type[SheetLine]] = {
+    Sheet.Kind.COUNTS: CountLine,
+    Sheet.Kind.CHANGES: CountLine,
+}

@@ -21,7 +21,7 @@ from django.urls import URLPattern, URLResolver
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from inventory.models import Product
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
@@ -184,8 +184,8 @@ def shop(books_agree: None) -> None:
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
-    sheet, _ = counts.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
-    counts.take_a_batch(sheet.pk)
+    sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
+    processing.take_a_batch(sheet.pk)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

@@ -12,7 +12,7 @@ from django.test import Client
 from api.spreadsheets import _lines, escaped, unescaped
 from backoffice.exports import EXPORTS_MAX
 from inventory.models import Sheet
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db
@@ -138,10 +138,10 @@ def test_an_exported_file_can_be_edited_and_uploaded(admin_client):
             row[6] = "8"
     edited = io.StringIO()
     csv.writer(edited, delimiter=";").writerows(rows)
-    file, _ = counts.upload("stock.csv", edited.getvalue().encode(), actor=MERCHANT)
-    counts.take_a_batch(file.pk)
-    counts.apply(file.pk, actor=MERCHANT)
-    counts.take_a_batch(file.pk)
+    file, _ = processing.upload("stock.csv", edited.getvalue().encode(), actor=MERCHANT)
+    processing.take_a_batch(file.pk)
+    processing.apply(file.pk, actor=MERCHANT)
+    processing.take_a_batch(file.pk)
 
     file = Sheet.objects.get()
     assert (file.changed, file.refused, file.left_out) == (1, 0, 1)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from backoffice import sheets
 from inventory.models import Sheet, StockTransaction
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from tests.backoffice.pages import hidden
 from tests.factories import MERCHANT, paid_order, product, stock_of
 
@@ -41,7 +41,7 @@ def send(client: Client, content: str, name: str = "shelf.csv") -> Any:
 
 def worked() -> Sheet:
     sheet = Sheet.objects.latest("pk")
-    while counts.take_a_batch(sheet.pk):
+    while processing.take_a_batch(sheet.pk):
         pass
     sheet.refresh_from_db()
     return sheet
@@ -114,7 +114,7 @@ def test_no_file_at_all_is_an_error_of_the_form(clerk):
 
 def test_a_file_too_large_is_not_even_read(clerk, monkeypatch):
     monkeypatch.setattr(sheets, "BYTES_MAX", 2_000_000)
-    monkeypatch.setattr(counts, "upload", None)
+    monkeypatch.setattr(processing, "upload", None)
 
     response = send(clerk, "sku,count\n" + "A,12\n" * 600_000)
 
@@ -307,8 +307,8 @@ def test_pages_ask_a_fixed_number_of_questions(clerk, django_assert_max_num_quer
 
 
 def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
-    sheet, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
-    counts.take_a_batch(sheet.pk)
+    sheet, _ = processing.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    processing.take_a_batch(sheet.pk)
     viewer = client_with("view_sheet")
 
     page = text(viewer.get(page_of(sheet)))
@@ -324,7 +324,7 @@ def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():
 
 
 def test_whoever_may_change_stock_and_not_see_counts_sees_none():
-    sheet, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    sheet, _ = processing.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
     stranger = client_with("change_stock")
 
     assert stranger.get(page_of(sheet)).status_code == 403

@@ -12,7 +12,7 @@ from django.db import connection
 from playwright.sync_api import Page, expect
 
 from inventory.models import Sheet
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import product, stock_of
 
@@ -27,7 +27,7 @@ def worker() -> Iterator[None]:
     def work() -> None:
         while not stop.wait(0.1):
             for file in Sheet.objects.under_way():
-                counts.take_a_batch(file.pk)
+                processing.take_a_batch(file.pk)
         connection.close()
 
     thread = threading.Thread(target=work)
@@ -95,8 +95,8 @@ def test_somebody_counts_a_shelf_by_file(browse, tmp_path):
 
 
 def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
-    slowly = {state: replace(work, batch=1) for state, work in counts._WORK.items()}
-    monkeypatch.setattr(counts, "_WORK", slowly)
+    slowly = {state: replace(work, batch=1) for state, work in processing._WORK.items()}
+    monkeypatch.setattr(processing, "_WORK", slowly)
     shirt = product(100, sku="A")
     path = tmp_path / "changes.csv"
     path.write_text("sku,change\n" + "A,1\n" * 20)
@@ -109,7 +109,7 @@ def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
     bar = page.locator("progress")
     expect(bar).to_have_js_property("value", 0)
     # As slowly as the page looks.
-    counts.take_a_batch(Sheet.objects.get().pk)
+    processing.take_a_batch(Sheet.objects.get().pk)
     expect(bar).to_have_js_property("value", 1)
     with worker():
         expect(page.get_by_text("It made 20 changes")).to_be_visible()

@@ -14,7 +14,7 @@ from django.db import connection
 
 from api import clock
 from inventory.models import Sheet
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from tests.concurrency import PATIENCE_SECONDS
 from tests.factories import MERCHANT, product, stock_of
 
@@ -46,10 +46,10 @@ def wait_until(happened: Callable[[], bool]) -> None:
 def test_f39_a_killed_worker_leaves_no_line_out_and_none_twice():
     shirt = product(0, sku="A")
     content = "sku,change\n" + "A,1\n" * LINES
-    file, _ = counts.upload("long.csv", content.encode(), actor=MERCHANT)
-    while counts.take_a_batch(file.pk):
+    file, _ = processing.upload("long.csv", content.encode(), actor=MERCHANT)
+    while processing.take_a_batch(file.pk):
         pass
-    counts.apply(file.pk, actor=MERCHANT)
+    processing.apply(file.pk, actor=MERCHANT)
 
     def lines_done() -> int:
         file.refresh_from_db()
@@ -66,7 +66,7 @@ def test_f39_a_killed_worker_leaves_no_line_out_and_none_twice():
     wait_until(lambda: stock_of(shirt).available == lines_done())
 
     with clock.replaced(lambda: file.updated_at + timedelta(minutes=2)):
-        assert counts.take_up_again() == 1
+        assert processing.take_up_again() == 1
     while Sheet.objects.under_way().exists():
         assert worker("--one-shot").wait(PATIENCE_SECONDS) == 0
 

@@ -17,7 +17,7 @@ from inventory.models import Action, Product, Sheet, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from orders.services import orders
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
@@ -50,7 +50,7 @@ def by_hand(made: Product, counted: int, moment: datetime) -> str:
 
 
 def by_file(made: Product, counted: int, moment: datetime) -> str:
-    return applied(made, counted, moment).lines.get().error
+    return str(applied(made, counted, moment).lines.get().error)
 
 
 def applied(made: Product, counted: int, moment: datetime) -> Sheet:
@@ -62,19 +62,19 @@ def applied(made: Product, counted: int, moment: datetime) -> Sheet:
 
 
 def applied_as_it_is(content: str) -> Sheet:
-    file, _ = counts.upload("shelf.csv", content.encode(), actor=MERCHANT)
+    file, _ = processing.upload("shelf.csv", content.encode(), actor=MERCHANT)
     worked(file)
-    counts.apply(file.pk, actor=MERCHANT, looked_at=True)
+    processing.apply(file.pk, actor=MERCHANT, looked_at=True)
     return worked(file)
 
 
 def reverted(file: Sheet) -> Sheet:
-    counts.revert(file.pk, actor=MERCHANT)
+    processing.revert(file.pk, actor=MERCHANT)
     return worked(file)
 
 
 def worked(file: Sheet) -> Sheet:
-    while counts.take_a_batch(file.pk):
+    while processing.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
     return file
@@ -326,10 +326,10 @@ def test_a_worker_whose_clock_is_behind_applies_what_was_uploaded_just_now():
     shirt = product(10)
     content = f"sku,count\n{shirt.sku},8\n".encode()
     with clock.replaced(lambda: NOON + timedelta(hours=1)):
-        file, _ = counts.upload("shelf.csv", content, actor=MERCHANT)
+        file, _ = processing.upload("shelf.csv", content, actor=MERCHANT)
     worked(file)
 
-    counts.apply(file.pk, actor=MERCHANT)
+    processing.apply(file.pk, actor=MERCHANT)
 
     assert (worked(file).state, total(shirt)) == ("applied", 8)
     assert by_hand(shirt, 8, NOON).startswith("It was counted later, at 2026-05-04 13:00:0")

@@ -18,7 +18,7 @@ from inventory.models import Action, Product, Sheet
 from inventory.services import evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from inventory.services.stock import Whereabouts
 from orders.models import Order
 from orders.services import orders
@@ -48,21 +48,21 @@ def _file(made: Product, column: str, units: int, moment: datetime | None = None
     # The same bytes would be the same file.
     blank = "\n" * Sheet.objects.count()
     content = f"{header}\n{made.sku},{units}{at}\n{blank}".encode()
-    file, _ = counts.upload("sheet.csv", content, actor=MERCHANT)
+    file, _ = processing.upload("sheet.csv", content, actor=MERCHANT)
     _work(file)
-    counts.apply(file.pk, actor=MERCHANT, looked_at=True)
+    processing.apply(file.pk, actor=MERCHANT, looked_at=True)
     _work(file)
     return file
 
 
 def _work(file: Sheet) -> None:
-    while counts.take_a_batch(file.pk):
+    while processing.take_a_batch(file.pk):
         pass
     file.refresh_from_db()
 
 
 def _reverted(file: Sheet) -> bool:
-    counts.revert(file.pk, actor=MERCHANT)
+    processing.revert(file.pk, actor=MERCHANT)
     _work(file)
     return file.state == Sheet.State.REVERTED
 

@@ -1,38 +1,15 @@
-"""Counting by file: jobs check it first, then apply it, and perhaps revert it, in batches.
+"""Counts and changes of stock: what each line comes to, and how it is applied and taken back."""
 
-A batch is a transaction: it locks the file, then its lines' stock, writes both with their log, and
-notes how far the file has come. So a job may die anywhere, run twice, or in parallel with another:
-the next batch begins where the last one that was committed has ended. Batches are small, because a
-purchase of one of their products waits until the batch is through.
-"""
-
-import hashlib
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
-from procrastinate.contrib.django import app
 
-from api import clock
-from api.actors import Actor
-from api.errors import Standing, require_as_seen
 from api.fields import UNITS_MAX
-from api.idempotency import Key, claim
-from api.transactions import Stale, in_transaction
-from inventory.errors import (
-    CountedLater,
-    CountedTooEarly,
-    SheetNotReady,
-    SheetUnreadable,
-    StockTooLow,
-    TooManyUnits,
-)
+from inventory.errors import CountedLater, CountedTooEarly, StockTooLow, TooManyUnits
 from inventory.models import (
     BY_HAND,
     DEFAULT_LOCATION_ID,
@@ -47,215 +24,14 @@ from inventory.models import (
 )
 from inventory.services import codes, evidence
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
-from inventory.services.sheets import count_csv
-from inventory.services.sheets.count_csv import Line
+from inventory.services.sheets.kinds import Kind
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
 
-JOB = "inventory.jobs.work_on_sheet"
-# Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
-BATCH = 200
-# Checking locks nothing, so these batches are larger.
-BATCH_TO_CHECK = 2_000
-BATCH_TO_COPY = 10_000
-# After this long the next job of the queue has its turn, and a worker can stop if told to.
-SECONDS_A_JOB = 2.0
-# A file that should be worked on and has been left alone for this long has lost its job.
-LEFT_ALONE = timedelta(seconds=60)
-# How many files may wait to be applied, each with all its lines.
-WAITING_MAX = 50
 # Of the lines that count one product, so many are named.
 LINES_NAMED = 5
 # To less than half, and by so many units: such a line is marked.
 GREAT_DROP = 10
-# The position from which reverting goes backwards through a file.
-_END = 2**31 - 1
-
-
-# What people ask for.
-
-
-def upload(name: str, content: bytes, *, actor: Actor) -> tuple[Sheet, bool]:
-    """Store a file and have it checked; return it, and whether it is new.
-
-    The same bytes again are the file that was uploaded before, and nothing happens, unless that
-    file was reverted. Raises: SheetUnreadable.
-    """
-    return _store(name, content, actor, clock.now())
-
-
-@in_transaction
-def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[Sheet, bool]:
-    table = count_csv.read(content, now=now)
-    sheet = Sheet(
-        name=name[:200],
-        sha256=hashlib.sha256(content).hexdigest(),
-        kind=table.kind,
-        lines_total=0,
-        uploaded_by=actor.name,
-        created_at=now,
-    )
-    _note(sheet, actor, now)
-    # This waits for a parallel upload of the same file.
-    Sheet.objects.bulk_create([sheet], ignore_conflicts=True)
-    in_force = Sheet.objects.exclude(state=Sheet.State.REVERTED)
-    current = in_force.filter(sha256=sheet.sha256).first()
-    if current is None:
-        # The same file was there a moment ago, and has been reverted since.
-        raise Stale
-    if current.pk != sheet.pk:
-        return current, False
-    waiting = Sheet.objects.filter(state__in=(Sheet.State.CHECKING, Sheet.State.CHECKED))
-    if waiting.count() > WAITING_MAX:
-        raise SheetUnreadable(
-            f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
-        )
-    sheet.lines_total = _copy(sheet, table.lines)
-    sheet.left_out = table.left_out
-    Sheet.objects.filter(pk=sheet.pk).update(lines_total=sheet.lines_total, left_out=sheet.left_out)
-    go_on(sheet.pk)
-    return sheet, True
-
-
-def _copy(sheet: Sheet, lines: Iterator[Line]) -> int:
-    """Write the lines some thousands at a time, while they are read; return how many there were.
-
-    So no statement takes as long as reading the whole file does.
-    """
-    columns = ", ".join(Line._fields)
-    statement = f"COPY {CountLine._meta.db_table} (sheet_id, {columns}) FROM STDIN"
-    written = 0
-    with connection.cursor() as cursor:
-        while batch := list(islice(lines, BATCH_TO_COPY)):
-            with cursor.copy(statement) as copy:
-                for line in batch:
-                    copy.write_row((sheet.pk, *line))
-            written += len(batch)
-    return written
-
-
-@in_transaction
-def apply(
-    sheet_id: uuid.UUID,
-    *,
-    actor: Actor,
-    looked_at: bool = False,
-    seen: Standing | None = None,
-    key: Key | None = None,
-) -> None:
-    """Have a checked file applied. `looked_at` says that marked lines were, and are right.
-
-    Raises: SheetNotReady, LinesMarked, Moved.
-    """
-    claim(key, sheet_id)
-    sheet = _lock(sheet_id)
-    sheet.require(Sheet.State.CHECKED)
-    require_as_seen(seen, sheet.standing)
-    sheet.require_looked_at(looked_at)
-    sheet.applied_by, sheet.applied_at = actor.name, clock.now()
-    _begin(sheet, Sheet.State.APPLYING, actor)
-
-
-@in_transaction
-def revert(
-    sheet_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
-) -> None:
-    """Have an applied file reverted by the opposite entries. Raises: SheetNotReady, Moved."""
-    claim(key, sheet_id)
-    sheet = _lock(sheet_id)
-    sheet.require(Sheet.State.APPLIED)
-    require_as_seen(seen, sheet.standing)
-    sheet.reverted_by, sheet.reverted_at = actor.name, clock.now()
-    _begin(sheet, Sheet.State.REVERTING, actor, position=_END)
-
-
-@in_transaction
-def discard(sheet_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None) -> None:
-    """Delete a file that was checked and not applied. Raises: SheetNotReady, Moved."""
-    claim(key, sheet_id)
-    sheet = _lock(sheet_id)
-    sheet.require(Sheet.State.CHECKED)
-    require_as_seen(seen, sheet.standing)
-    sheet.delete()
-
-
-def _lock(sheet_id: uuid.UUID) -> Sheet:
-    sheet = Sheet.objects.lock(sheet_id)
-    if sheet is None:
-        raise SheetNotReady("The file is no longer there.")
-    return sheet
-
-
-def _begin(sheet: Sheet, state: Sheet.State, actor: Actor, *, position: int = 0) -> None:
-    sheet.begin(state, position=position)
-    _note(sheet, actor, clock.now())
-    sheet.save()
-    go_on(sheet.pk)
-
-
-def _note(sheet: Sheet, actor: Actor, now: datetime) -> None:
-    sheet.actor, sheet.updated_at = actor, now
-
-
-# What jobs do.
-
-
-def go_on(sheet_id: uuid.UUID) -> None:
-    """Leave the work on a file to a job, which begins once the open transaction has committed."""
-    app.configure_task(JOB).defer(sheet_id=str(sheet_id))
-
-
-def work_on(sheet_id: uuid.UUID) -> None:
-    """Work on a file for some seconds, and leave what remains to the next job."""
-    until = time.monotonic() + SECONDS_A_JOB
-    while take_a_batch(sheet_id):
-        if time.monotonic() > until:
-            go_on(sheet_id)
-            return
-
-
-def take_up_again() -> int:
-    """Find the files whose job was lost, in whatever way, and give each another job."""
-    since = clock.now() - LEFT_ALONE
-    left_alone = Sheet.objects.under_way().filter(updated_at__lt=since)
-    sheet_ids = list(left_alone.values_list("pk", flat=True))
-    for sheet_id in sheet_ids:
-        go_on(sheet_id)
-    return len(sheet_ids)
-
-
-@in_transaction
-def take_a_batch(sheet_id: uuid.UUID) -> bool:
-    """Work on the file's next lines; return whether there are more."""
-    sheet = Sheet.objects.lock(sheet_id)
-    if sheet is None or not sheet.is_under_way:
-        return False
-    _plan_anew()
-    work = _WORK[Sheet.State(sheet.state)]
-    lines = sheet.next_lines(work.batch)
-    if lines:
-        work.do(sheet, lines)
-        CountLine.write(lines)
-        sheet.position = lines[-1].number
-        sheet.lines_done += len(lines)
-    has_more = bool(lines) and sheet.lines_done < sheet.lines_total
-    if not has_more:
-        work.finish(sheet)
-        # Lines that could not be reverted stay applied, and can be tried again.
-        sheet.state = Sheet.State.APPLIED if sheet.not_reverted else work.afterwards
-    sheet.updated_at = clock.now()
-    sheet.save()
-    return has_more
-
-
-def _plan_anew() -> None:
-    """Have PostgreSQL plan each statement of this transaction for the tables as they are now.
-
-    A file can fill an empty table of counts within a minute, and a plan that was made for a few
-    rows, and kept, would read all of them for each line.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
@@ -545,17 +321,9 @@ def _totals_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) 
     return dict(zip(numbers, totals_at(moments), strict=True))
 
 
-@dataclass(frozen=True)
-class _Work:
-    do: Callable[[Sheet, Sequence[CountLine]], None]
-    batch: int
-    afterwards: Sheet.State
-    # What is left to do after the last batch.
-    finish: Callable[[Sheet], None] = lambda sheet: None
-
-
-_WORK = {
-    Sheet.State.CHECKING: _Work(_check, BATCH_TO_CHECK, Sheet.State.CHECKED, _refuse_repeated),
-    Sheet.State.APPLYING: _Work(_apply, BATCH, Sheet.State.APPLIED),
-    Sheet.State.REVERTING: _Work(_revert, BATCH, Sheet.State.REVERTED),
-}
+KIND = Kind(
+    check=_check,
+    apply=_apply,
+    revert=_revert,
+    finish_checking=_refuse_repeated,
+)

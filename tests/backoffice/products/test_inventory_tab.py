@@ -15,7 +15,7 @@ from api.actors import Actor
 from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from orders.services import orders
 from tests.backoffice.pages import send
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
@@ -191,10 +191,10 @@ def test_what_an_order_moved_offers_no_undo(owner):
 
 def test_what_a_file_of_counts_moved_offers_no_undo(owner):
     shirt = product(10, sku="A")
-    file, _ = counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
-    counts.take_a_batch(file.pk)
-    counts.apply(file.pk, actor=MERCHANT)
-    counts.take_a_batch(file.pk)
+    file, _ = processing.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)
+    processing.take_a_batch(file.pk)
+    processing.apply(file.pk, actor=MERCHANT)
+    processing.take_a_batch(file.pk)
 
     assert "Undo" not in text(owner.get(tab(shirt)))
     answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)

@@ -9,7 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from api import store
 from inventory.errors import SheetUnreadable
 from inventory.models import Sheet
-from inventory.services.sheets import count_csv, counts
+from inventory.services.sheets import count_csv, processing
 from tests.factories import MERCHANT
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,7 @@ def test_lines_are_numbered_as_an_editor_numbers_them():
 )
 def test_f39_what_is_no_such_file_is_refused_whole(content, said):
     with pytest.raises(SheetUnreadable, match=said):
-        counts.upload("x.csv", content, actor=MERCHANT)
+        processing.upload("x.csv", content, actor=MERCHANT)
 
     assert not Sheet.objects.exists()
     assert not ProcrastinateJob.objects.exists()

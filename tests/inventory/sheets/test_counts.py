@@ -28,7 +28,7 @@ from inventory.models import (
 )
 from inventory.services import products
 from inventory.services import stock as inventory
-from inventory.services.sheets import counts
+from inventory.services.sheets import processing
 from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
@@ -55,14 +55,14 @@ def ticking() -> Iterator[None]:
 
 def uploaded(content: str | bytes, name: str = "shelf.csv") -> Sheet:
     raw = content.encode() if isinstance(content, str) else content
-    sheet, is_new = counts.upload(name, raw, actor=MERCHANT)
+    sheet, is_new = processing.upload(name, raw, actor=MERCHANT)
     assert is_new
     return sheet
 
 
 def worked(sheet: Sheet) -> Sheet:
     """Do what jobs would do."""
-    while counts.take_a_batch(sheet.pk):
+    while processing.take_a_batch(sheet.pk):
         pass
     sheet.refresh_from_db()
     return sheet
@@ -76,14 +76,14 @@ def checked(content: str | bytes) -> Sheet:
 
 def applied(content: str | bytes) -> Sheet:
     sheet = checked(content)
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
     assert sheet.state == "applied"
     return sheet
 
 
 def reverted(sheet: Sheet) -> Sheet:
-    counts.revert(sheet.pk, actor=CLERK)
+    processing.revert(sheet.pk, actor=CLERK)
     return worked(sheet)
 
 
@@ -125,16 +125,16 @@ def test_f39_a_check_says_what_applying_would_do_and_moves_nothing():
 
 
 def test_t39_only_so_many_files_wait(monkeypatch):
-    monkeypatch.setattr(counts, "WAITING_MAX", 1)
+    monkeypatch.setattr(processing, "WAITING_MAX", 1)
     product(stock=9, sku="MUG")
     first = checked("sku,count\nMUG,8\n")
 
     with pytest.raises(SheetUnreadable):
         uploaded("sku,count\nMUG,7\n")
 
-    again, is_new = counts.upload("shelf.csv", b"sku,count\nMUG,8\n", actor=MERCHANT)
+    again, is_new = processing.upload("shelf.csv", b"sku,count\nMUG,8\n", actor=MERCHANT)
     assert (again, is_new) == (first, False)
-    counts.discard(first.pk)
+    processing.discard(first.pk)
     assert checked("sku,count\nMUG,7\n").lines_total == 1
 
 
@@ -160,7 +160,7 @@ def test_products_are_found_by_sku_or_barcode():
 
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    monkeypatch.setattr(processing, "_WORK", small_batches(size))
     shirt, mug = product(10, sku="A", barcode="77"), product(10, sku="B")
 
     sheet = applied("sku,barcode,count\nA,,12\nB,,4\n,77,9\nX,,1\nA,,0\n")
@@ -280,7 +280,7 @@ def test_t05_a_drop_to_less_than_half_is_marked(column, units, marked):
 
 @pytest.mark.parametrize("size", [1, 100])
 def test_t05_changes_that_are_a_great_drop_together_are_marked(size, monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    monkeypatch.setattr(processing, "_WORK", small_batches(size))
     product(100, sku="A")
 
     sheet = checked("sku,change\nA,-30\nA,-30\nA,5\nA,-6\n")
@@ -298,17 +298,17 @@ def test_t05_a_line_with_an_error_needs_no_mark():
     assert list(errors_of(sheet)) == [2, 3, 4]
     assert sheet.marked == 1
     with pytest.raises(LinesMarked, match="1 line looks like a mistake"):
-        counts.apply(sheet.pk, actor=CLERK)
-    counts.apply(sheet.pk, actor=CLERK, looked_at=True)
+        processing.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK, looked_at=True)
 
 
 def small_batches(size: int) -> dict[Any, Any]:
-    return {state: replace(work, batch=size) for state, work in counts._WORK.items()}
+    return {state: replace(work, batch=size) for state, work in processing._WORK.items()}
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_changes_of_a_product_add_up(size, monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    monkeypatch.setattr(processing, "_WORK", small_batches(size))
     shirt = product(10, sku="A")
 
     sheet = checked("sku,change,reason\nA,-8,broken\nA,-5,\nA,+3,found\n")
@@ -319,7 +319,7 @@ def test_changes_of_a_product_add_up(size, monkeypatch):
         (2, 3),
     ]
     assert list(errors_of(sheet)) == [3]
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     assert [(line.total_before, line.change) for line in lines_of(worked(sheet))][::2] == [
         (10, -8),
         (2, 3),
@@ -375,7 +375,7 @@ def test_what_moved_after_the_count_stays_moved():
 
     sheet = checked(f"sku,count,counted_at\nA,9,{counted_at.isoformat()}\n")
     inventory.record(shirt.pk, Action.INCREMENT, 20, actor=MERCHANT)
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
 
     [line] = lines_of(sheet)
@@ -389,7 +389,7 @@ def test_without_a_moment_the_upload_is_the_moment():
 
     sheet = checked("sku,count\nA,9\n")
     inventory.record(shirt.pk, Action.DECREMENT, 4, actor=MERCHANT)
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
 
     assert numbers(shirt) == (5, 5, 0)
@@ -410,7 +410,7 @@ def test_a_count_that_would_take_allocated_units_is_refused_and_the_rest_goes_on
     paid_order({shirt: 6})
 
     sheet = checked("sku,count\nA,5\nB,5\n")
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
 
     assert errors_of(sheet) == {2: "5 fewer, but only 4 of 10 are available: 6 are allocated."}
@@ -424,7 +424,7 @@ def test_what_was_sold_since_the_check_is_found_when_it_is_applied():
     sheet = checked("sku,change\nA,-8\n")
     paid_order({shirt: 6})
 
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
 
     assert errors_of(sheet) == {2: "8 fewer, but only 4 of 10 are available: 6 are allocated."}
@@ -436,7 +436,7 @@ def test_a_product_that_is_managed_no_longer_is_left_alone():
     sheet = checked("sku,count\nA,5\n")
     products.stop_managing(shirt.pk, actor=MERCHANT)
 
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     worked(sheet)
 
     assert errors_of(sheet) == {2: "The stock of this product is not managed."}
@@ -465,7 +465,7 @@ def test_more_units_than_a_product_can_hold_are_refused():
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_batches_of_any_size_come_to_the_same(size, monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(size))
+    monkeypatch.setattr(processing, "_WORK", small_batches(size))
     made = [product(position, sku=f"P{position}") for position in range(10)]
     content = "sku,count\n" + "".join(f"P{position},5\n" for position in range(10)) + "X,1\n"
 
@@ -484,7 +484,7 @@ def test_f39_the_same_file_again_changes_nothing_and_is_known():
     shirt = product(10, sku="A")
     first = applied("sku,count\nA,12\n")
 
-    again, is_new = counts.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
+    again, is_new = processing.upload("other-name.csv", b"sku,count\nA,12\n", actor=MERCHANT)
     worked(again)
 
     assert (again.pk, is_new) == (first.pk, False)
@@ -498,23 +498,23 @@ def test_applying_again_is_refused():
     sheet = applied("sku,change\nA,5\n")
 
     with pytest.raises(SheetNotReady, match="The file is applied"):
-        counts.apply(sheet.pk, actor=CLERK)
+        processing.apply(sheet.pk, actor=CLERK)
     with pytest.raises(SheetNotReady):
-        counts.discard(sheet.pk)
+        processing.discard(sheet.pk)
 
 
 def test_a_file_must_be_checked_before_it_is_applied():
     product(10, sku="A")
     sheet = uploaded("sku,change\nA,5\n")
 
-    for service in (counts.apply, counts.revert):
+    for service in (processing.apply, processing.revert):
         with pytest.raises(SheetNotReady, match="being checked"):
             service(sheet.pk, actor=CLERK)
 
 
 def test_a_discarded_file_leaves_nothing_and_may_come_again():
     shirt = product(10, sku="A")
-    counts.discard(checked("sku,change\nA,5\n").pk)
+    processing.discard(checked("sku,change\nA,5\n").pk)
 
     assert not Sheet.objects.exists()
     assert not CountLine.objects.exists()
@@ -545,11 +545,11 @@ def test_reverting_happens_once():
     sheet = reverted(applied("sku,change\nA,5\n"))
 
     with pytest.raises(SheetNotReady, match="The file is reverted"):
-        counts.revert(sheet.pk, actor=CLERK)
+        processing.revert(sheet.pk, actor=CLERK)
 
 
 def test_changes_of_one_product_are_taken_back_from_the_last_to_the_first(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(2))
+    monkeypatch.setattr(processing, "_WORK", small_batches(2))
     shirt = product(0, sku="A")
     sheet = applied("sku,change\nA,5\nA,-5\nA,3\n")
 
@@ -594,15 +594,15 @@ def test_a_reverted_file_may_come_again():
 def test_each_step_leaves_its_job_in_the_transaction():
     product(10, sku="A")
     sheet = checked("sku,change\nA,5\n")
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
 
     left = ProcrastinateJob.objects.values_list("task_name", "queue_name", "priority", "args")
-    assert list(left) == [(counts.JOB, "sheets", -10, {"sheet_id": str(sheet.pk)})] * 2
+    assert list(left) == [(processing.JOB, "sheets", -10, {"sheet_id": str(sheet.pk)})] * 2
 
 
 def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(1))
-    monkeypatch.setattr(counts, "SECONDS_A_JOB", 0)
+    monkeypatch.setattr(processing, "_WORK", small_batches(1))
+    monkeypatch.setattr(processing, "SECONDS_A_JOB", 0)
     product(10, sku="A")
     sheet = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
@@ -614,18 +614,18 @@ def test_a_job_that_worked_for_long_leaves_the_rest_to_another(monkeypatch):
 
 
 def test_f39_work_broken_off_in_the_middle_goes_on_where_it_was(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(2))
+    monkeypatch.setattr(processing, "_WORK", small_batches(2))
     made = [product(0, sku=f"P{position}") for position in range(6)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(6))
     sheet = checked(content)
-    counts.apply(sheet.pk, actor=CLERK)
-    counts.take_a_batch(sheet.pk)
+    processing.apply(sheet.pk, actor=CLERK)
+    processing.take_a_batch(sheet.pk)
 
     with monkeypatch.context() as dying:
         # It dies with stock and log written, and nothing committed.
         dying.setattr(CountLine, "write", died)
         with pytest.raises(OperationalError):
-            counts.take_a_batch(sheet.pk)
+            processing.take_a_batch(sheet.pk)
     assert [numbers(each)[0] for each in made] == [5, 5, 0, 0, 0, 0]
 
     jobs.work_on_sheet(str(sheet.pk))
@@ -645,30 +645,30 @@ def test_a_file_that_was_left_alone_gets_another_job():
     sheet = uploaded("sku,change\nA,5\n")
     ProcrastinateJob.objects.all()._raw_delete("default")
 
-    assert counts.take_up_again() == 0
+    assert processing.take_up_again() == 0
     with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
         jobs.take_up_sheets(0)
 
     assert ProcrastinateJob.objects.count() == 1
     worked(sheet)
     with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
-        assert counts.take_up_again() == 0
+        assert processing.take_up_again() == 0
 
 
 def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(1))
+    monkeypatch.setattr(processing, "_WORK", small_batches(1))
     product(10, sku="A")
     sheet = uploaded("sku,change\nA,5\nA,5\nA,5\n")
 
     with clock.replaced(lambda: sheet.created_at + timedelta(minutes=2)):
-        counts.take_a_batch(sheet.pk)
-        assert counts.take_up_again() == 0
+        processing.take_a_batch(sheet.pk)
+        assert processing.take_up_again() == 0
 
 
 def test_a_job_for_a_file_that_is_gone_does_nothing():
     product(10, sku="A")
     sheet = checked("sku,change\nA,5\n")
-    counts.discard(sheet.pk)
+    processing.discard(sheet.pk)
 
     jobs.work_on_sheet(str(sheet.pk))
 
@@ -680,9 +680,9 @@ def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
     def statements(lines: int, change: int) -> int:
         content = "sku,change\n" + "".join(f"P{line},{change}\n" for line in range(lines))
         sheet = checked(content)
-        counts.apply(sheet.pk, actor=CLERK)
+        processing.apply(sheet.pk, actor=CLERK)
         with CaptureQueriesContext(connection) as queries:
-            counts.take_a_batch(sheet.pk)
+            processing.take_a_batch(sheet.pk)
         locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
         assert ["inventory_sheet" in locks[0], "inventory_stock" in locks[1]] == [True, True]
         assert "ORDER BY id" in locks[1]
@@ -697,13 +697,13 @@ def test_f39_statements_of_a_batch_do_not_grow_with_its_lines():
 
 @pytest.mark.django_db(transaction=True)
 def test_jobs_at_the_same_time_apply_each_line_once(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(3))
+    monkeypatch.setattr(processing, "_WORK", small_batches(3))
     made = [product(0, sku=f"P{position}") for position in range(30)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(30))
     sheet = checked(content)
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
 
-    outcomes = run_together(*[lambda: counts.work_on(sheet.pk)] * 4)
+    outcomes = run_together(*[lambda: processing.work_on(sheet.pk)] * 4)
 
     assert outcomes == [None] * 4
     sheet.refresh_from_db()
@@ -716,7 +716,7 @@ def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
     """If this fails, the test above proves nothing."""
     shirt = product(0, sku="A")
     sheet = checked("sku,change\nA,5\n")
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
     both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def read_only(sheets: SheetQuerySet, sheet_id: uuid.UUID) -> Sheet | None:
@@ -725,24 +725,24 @@ def test_without_the_files_lock_two_jobs_apply_a_line_twice(monkeypatch):
         return found
 
     monkeypatch.setattr(SheetQuerySet, "lock", read_only)
-    run_together(*[lambda: counts.take_a_batch(sheet.pk)] * 2)
+    run_together(*[lambda: processing.take_a_batch(sheet.pk)] * 2)
 
     assert numbers(shirt) == (10, 10, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_f39_orders_and_a_count_at_the_same_time_lose_nothing(monkeypatch):
-    monkeypatch.setattr(counts, "_WORK", small_batches(5))
+    monkeypatch.setattr(processing, "_WORK", small_batches(5))
     made = [product(20, sku=f"P{position}") for position in range(20)]
     content = "sku,change\n" + "".join(f"P{position},5\n" for position in range(20))
     sheet = checked(content)
-    counts.apply(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=CLERK)
 
     def buy() -> None:
         for _ in range(3):
             paid_order(dict.fromkeys(reversed(made), 1))
 
-    outcomes = run_together(lambda: counts.work_on(sheet.pk), buy, buy)
+    outcomes = run_together(lambda: processing.work_on(sheet.pk), buy, buy)
 
     assert outcomes == [None] * 3
     assert all(numbers(each) == (25, 19, 6) for each in made)
@@ -753,7 +753,7 @@ def test_the_same_file_uploaded_at_the_same_time_is_one():
     product(10, sku="A")
 
     outcomes = run_together(
-        *[lambda: counts.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
+        *[lambda: processing.upload("a.csv", b"sku,change\nA,5\n", actor=MERCHANT)] * 4
     )
 
     assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]
