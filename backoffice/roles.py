@@ -33,6 +33,8 @@ _ROWS = {
     # To upload, apply and revert one is to change stock.
     "inventory.sheet":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "inventory.currency":        (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
+    # What is expected and received. To book it, or to undo that, is to change stock.
+    "inventory.delivery":        (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.location":        (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
     # To delete a product is to archive it; its prices go with it, its stock moves, nothing else.
     "inventory.price":           (EVERYBODY, CLERKS,  CLERKS,  CLERKS),

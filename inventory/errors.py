@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import datetime
 
 from api import store
@@ -5,6 +6,17 @@ from api.errors import CONFLICT, INVALID, WRONG_STATE, Kind, Moved, NotFound, Re
 
 STOCK_EXISTS = Kind(400, "Validation Error")
 STOCK_TOO_LOW = Kind(422, "Cannot complete request")
+
+# Of a code that nobody has: it may be anything that somebody typed.
+CODE_LENGTH_TOLD = 100
+# Of many things of which something is said, so many are named.
+NAMED_MAX = 5
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name some of them, and say how many more there are."""
+    more = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
 
 
 class ProductNotFound(NotFound):
@@ -228,3 +240,71 @@ class LinesMarked(Refusal):
         super().__init__(
             f"{some} like a mistake. Look at what is marked, and say that it is right."
         )
+
+
+class CodeUnknown(Refusal):
+    """What was scanned is nobody's sku or barcode."""
+
+    kind = WRONG_STATE
+    code = "code_unknown"
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"No product has the SKU or barcode {code[:CODE_LENGTH_TOLD]}.")
+
+
+class CodeAmbiguous(Refusal):
+    """What was scanned may be one of several products."""
+
+    kind = WRONG_STATE
+    code = "code_ambiguous"
+
+    def __init__(self, code: str, skus: Sequence[str]) -> None:
+        super().__init__(
+            f"{code[:CODE_LENGTH_TOLD]} is the code of {len(skus)} products: {listed(skus)}. Type "
+            "the SKU of one of them."
+        )
+
+
+class ManyUnits(Refusal):
+    """So many units look like a barcode that was scanned as a quantity: a person must say so."""
+
+    kind = WRONG_STATE
+    code = "many_units"
+
+    def __init__(self, sku: str, units: int) -> None:
+        super().__init__(
+            f"{units:,} units of {sku} at once? If that is a quantity, and no code that was "
+            "scanned, confirm it."
+        )
+
+
+class DeliveryNumberTaken(Refusal):
+    kind = CONFLICT
+    code = "delivery_number_taken"
+    constraint = "delivery_number_once"
+    detail = "Another delivery has this number."
+
+
+class DeliveryNotReady(Refusal):
+    kind = WRONG_STATE
+    code = "delivery_not_ready"
+
+
+class DeliveryTooLong(Refusal):
+    kind = WRONG_STATE
+    code = "delivery_too_long"
+    detail = "A delivery has at most 1,000 lines. Make another one for the rest."
+
+
+class LinesNotBookable(Refusal):
+    """Lines of a delivery whose units the stock does not take: the delivery stays as it is."""
+
+    kind = WRONG_STATE
+    code = "lines_not_bookable"
+
+
+class DeliveryNotUndoable(Refusal):
+    """Lines of a delivery whose units cannot be taken out again: all of it stays booked."""
+
+    kind = WRONG_STATE
+    code = "delivery_not_undoable"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import connection, models
@@ -21,6 +22,7 @@ from api.ids import uuid7
 from api.models import ActedBy
 from inventory.errors import (
     CurrencyAmbiguous,
+    DeliveryNotReady,
     LinesMarked,
     SheetNotReady,
     StockNotFound,
@@ -769,3 +771,133 @@ LINES: dict[Sheet.Kind, type[SheetLine]] = {
     Sheet.Kind.COUNTS: CountLine,
     Sheet.Kind.CHANGES: CountLine,
 }
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def lock(self, delivery_id: uuid.UUID) -> list["Delivery"]:
+        """Lock a delivery, which comes first, and the one that expects its rest, if there is one.
+
+        Before any stock. Whoever writes lines of a delivery holds its lock.
+        """
+        found = self.filter(Q(pk=delivery_id) | Q(follows=delivery_id))
+        return list(found.order_by("pk").select_for_update(no_key=True))
+
+
+class Delivery(models.Model):
+    """Goods that are to come in: what is expected, what was received, and whether it is booked.
+
+    Only booking moves stock. What is expected is never available.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"
+        BOOKED = "booked", "booked"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # People's own, as on the paper that comes with the goods.
+    number = models.CharField(max_length=100)
+    supplier = models.CharField(max_length=200, blank=True)
+    expected_on = models.DateField(null=True, blank=True)
+    note = models.TextField(max_length=2_000, blank=True)
+    state = models.CharField(max_length=6, choices=State, default=State.OPEN, editable=False)
+    # The delivery of which this one is the rest.
+    follows = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="followers", editable=False
+    )
+    # Counted up by whatever changes it or its lines, so that nobody books what they have not seen.
+    revision = models.IntegerField(default=0, editable=False)
+    # As the log names people.
+    made_by = models.CharField(max_length=200, editable=False)
+    booked_by = models.CharField(max_length=200, blank=True, editable=False)
+    undone_by = models.CharField(max_length=200, blank=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+    booked_at = models.DateTimeField(null=True, editable=False)
+    # When its booking was taken back: it is open again since.
+    undone_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                Upper("number"),
+                name="delivery_number_once",
+                violation_error_message="Another delivery has this number.",
+            ),
+        ]
+        indexes = [
+            # Few are open, among however many that were booked.
+            models.Index(fields=["expected_on"], condition=Q(state="open"), name="deliveries_open"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == self.State.OPEN
+
+    @property
+    def reason(self) -> str:
+        """Return what the log says of its units."""
+        return f"Delivery {self.number}" + (f" from {self.supplier}" if self.supplier else "")
+
+    def standing(self) -> Standing:
+        """What people decide by who book or undo it."""
+        return {"state": self.get_state_display(), "changes made to it": str(self.revision)}
+
+    def require(self, state: State) -> None:
+        """Raises: DeliveryNotReady."""
+        if self.state != state:
+            raise DeliveryNotReady(f"The delivery is {self.get_state_display()}.")
+
+
+class DeliveryLine(models.Model):
+    """A product of a delivery. Written under the delivery's lock only."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="lines", db_index=False)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    # None of a product that nobody expected and that came all the same.
+    expected = models.IntegerField(default=0)
+    received = models.IntegerField(default=0)
+    # The numbers, in the stock's log, of the entries that booking and undoing it made, in turn.
+    entries = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "product"], name="delivery_line_once"),
+            models.CheckConstraint(
+                condition=Q(expected__gte=0, received__gte=0), name="delivery_line_not_negative"
+            ),
+        ]
+        indexes = [models.Index(fields=["product"], name="deliveries_of_a_product")]
+
+    def __str__(self) -> str:
+        return f"{self.received} of {self.expected}"
+
+    @property
+    def short(self) -> int:
+        """Return how many units are still to come."""
+        return max(self.expected - self.received, 0)
+
+    @property
+    def over(self) -> int:
+        """Return how many units came that nobody expected."""
+        return max(self.received - self.expected, 0)
+
+    @staticmethod
+    def write(lines: "Sequence[DeliveryLine]") -> None:
+        """Write the newest entries that these lines have become, in one statement."""
+        columns = [[line.pk for line in lines], [line.entries[-1] for line in lines]]
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_ENTRIES, columns)
+
+
+_WRITE_ENTRIES = """
+UPDATE inventory_deliveryline AS line SET entries = line.entries || new.sequence
+FROM unnest(%s::bigint[], %s::bigint[]) AS new (id, sequence)
+WHERE line.id = new.id
+"""

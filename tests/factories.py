@@ -12,8 +12,8 @@ from api import clock
 from api.actors import Actor
 from api.models import ApiClient
 from api.transactions import in_transaction
-from inventory.models import Product, Stock
-from inventory.services import products
+from inventory.models import Delivery, DeliveryLine, Product, Stock
+from inventory.services import deliveries, products
 from inventory.services.products import Money
 from orders.models import Order
 from orders.services import carts, orders
@@ -79,6 +79,18 @@ def product(stock: int = 0, *, managed: bool = True, price: int = 1250, **fields
 def stock_of(product: Product | None) -> Stock:
     """Read the product's stock as it is now, managed or not."""
     return Stock.objects.get(product=product)
+
+
+def delivery(
+    expected: Mapping[Product, int] | None = None, *, number: str = "D-1001", **fields: Any
+) -> Delivery:
+    """Make an open delivery that is to bring these units."""
+    made = deliveries.create(number=number, actor=MERCHANT, **fields)
+    lines = (expected or {}).items()
+    DeliveryLine.objects.bulk_create(
+        [DeliveryLine(delivery=made, product=each, expected=units) for each, units in lines]
+    )
+    return made
 
 
 def filled_cart(lines: Mapping[Product, int], *, cart_id: str = "", currency: str = "USD") -> str:

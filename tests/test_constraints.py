@@ -15,6 +15,7 @@ UNREACHABLE = {
     "api_apiclient.pkey",
     "inventory_sheet.pkey",
     "inventory_currency.pkey",
+    "inventory_delivery.pkey",
     "inventory_product.pkey",
     "inventory_stock.pkey",
     "inventory_stockcount.pkey",
@@ -59,12 +60,19 @@ UNREACHABLE = {
     "orders_cartitem.cart_item_is_product_or_priced",
     # A sequence.
     "inventory_countline.pkey",
+    "inventory_deliveryline.pkey",
     "inventory_price.pkey",
     "orders_order.orders_order_number_key",
     # The lines of a file are numbered as they are read.
     "inventory_countline.count_line_numbered",
     # Made with their file, in one transaction, and deleted with it, under its lock.
     "inventory_countline.sheet_id -> inventory_sheet",
+    # Only written under the delivery's lock, after a look at what is there.
+    "inventory_deliveryline.delivery_id -> inventory_delivery",
+    "inventory_deliveryline.delivery_line_not_negative",
+    "inventory_deliveryline.delivery_line_once",
+    # Made with it, under the lock of the delivery that it follows, which is not deleted before it.
+    "inventory_delivery.follows_id -> inventory_delivery",
     # Only written under the lock of all currencies, after a look at what is there.
     "inventory_currency.currency_one_default",
     # Migrations alone make these rows.
@@ -77,6 +85,7 @@ UNREACHABLE = {
     # One body names a currency once, and a product's prices are replaced under its lock.
     "inventory_price.price_once_a_currency",
     # Nothing deletes the row referred to: products are archived and are kept for good.
+    "inventory_deliveryline.product_id -> inventory_product",
     "inventory_price.product_id -> inventory_product",
     "inventory_stock.product_id -> inventory_product",
     "orders_cartitem.product_id -> inventory_product",

@@ -270,7 +270,7 @@ def _require_stock_permission(request: HttpRequest) -> None:
 def _is_undoable(product: Product, recent: Sequence[StockTransaction]) -> bool:
     """Tell whether the log's last entry may be undone here."""
     last = recent[0] if recent else None
-    return bool(last and not last.by_order and not inventory.is_from_file(product.pk, last))
+    return bool(last and not last.by_order and not inventory.made_by(product.pk, last))
 
 
 def _back(product: Product, action: str) -> HttpResponse:

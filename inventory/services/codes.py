@@ -15,6 +15,7 @@ from django.db import connection
 
 from api import codes
 from api.fields import storable
+from inventory.errors import CodeAmbiguous, CodeUnknown
 from inventory.models import Product
 
 
@@ -60,17 +61,35 @@ def products_named(names: Sequence[tuple[str, str]]) -> list[Named]:
 
 def product_scanned(code: str) -> uuid.UUID | None:
     """Return the product that this whole code means: its sku before anybody's barcode."""
+    products = _scanned(code)
+    return products[0].id if len(products) == 1 else None
+
+
+def scanned(code: str) -> Spelled:
+    """Return the one product that a person has scanned, or say why it is not known.
+
+    Raises: CodeUnknown, CodeAmbiguous.
+    """
+    products = _scanned(code)
+    if not products:
+        raise CodeUnknown(code)
+    if len(products) > 1:
+        raise CodeAmbiguous(code, [product.sku for product in products])
+    return products[0]
+
+
+def _scanned(code: str) -> list[Spelled]:
     if not storable(code):
-        return None
+        return []
     found = _spelled_alike(skus=[code], barcodes=[code])
     for products in (
         _exactly("sku", code, found),
         _exactly("barcode", code, found),
         [product for each in found.values() for product in each],
     ):
-        if ids := {product.id for product in products}:
-            return ids.pop() if len(ids) == 1 else None
-    return None
+        if by_id := {product.id: product for product in products}:
+            return list(by_id.values())
+    return []
 
 
 def ids_by_sku(skus: Collection[str]) -> dict[str, uuid.UUID]:

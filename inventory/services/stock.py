@@ -32,6 +32,7 @@ from inventory.models import (
     REASON_LENGTH_MAX,
     Action,
     CountLine,
+    DeliveryLine,
     NewEntry,
     Product,
     Stock,
@@ -174,17 +175,17 @@ def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransact
     """Write and return the opposite of an entry made by hand, if that is still the log's last.
 
     It counts from when the entry did, so that the two add up to nothing at every moment.
-    Raises: StockNotFound; NotUndoable, also if a file wrote it, which would not know of it;
-    CountedLater if it was counted since, with the entry.
+    Raises: StockNotFound; NotUndoable, also if a file or a delivery wrote it, which would not
+    know of it; CountedLater if it was counted since, with the entry.
     """
     # Entries never change: only whether this is the last one must be checked under the lock.
     entry = StockTransaction.objects.filter(stock__product_id=product_id, sequence=sequence).first()
-    from_file = entry is not None and is_from_file(product_id, entry)
+    source = made_by(product_id, entry) if entry else ""
     stock = lock_managed(product_id)
     if entry is None or entry.by_order or entry.sequence != stock.sequence:
         raise NotUndoable
-    if from_file:
-        raise NotUndoable("A file of counts wrote this entry: revert the file, or count again.")
+    if source:
+        raise NotUndoable(source)
     [back] = taking_back([(stock, sequence)])
     if back.counted_at:
         raise CountedLater(back.counted_at)
@@ -196,9 +197,14 @@ def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransact
     return entry
 
 
-def is_from_file(product_id: uuid.UUID, entry: StockTransaction) -> bool:
-    """Tell whether a file of counts or changes wrote the entry, or took one back by it."""
-    return CountLine.objects.of_entry(product_id, entry.sequence).exists()
+def made_by(product_id: uuid.UUID, entry: StockTransaction) -> str:
+    """Say what wrote the entry, or took one back by it, if that is what has to be undone."""
+    of_delivery = DeliveryLine.objects.filter(product_id=product_id)
+    if of_delivery.filter(entries__contains=[entry.sequence]).exists():
+        return "A delivery wrote this entry: undo its booking on its own page."
+    if CountLine.objects.of_entry(product_id, entry.sequence).exists():
+        return "A file of counts wrote this entry: revert the file, or count again."
+    return ""
 
 
 def lock_managed(product_id: uuid.UUID) -> Stock:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 PRODUCTS = "/admin/inventory/product/"
 # Session, person and product; the stock with its orders; the last count; the latest movements, and
 # whether a file of counts made the last one.
-COST_OF_AN_EMPTY_TAB = 7
+COST_OF_AN_EMPTY_TAB = 8
 
 
 @pytest.fixture

@@ -1,0 +1,479 @@
+"""Deliveries: expecting, scanning, booking in one go, and taking that back."""
+
+import re
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from api.errors import Moved
+from api.fields import UNITS_MAX
+from api.idempotency import Answered, Key
+from api.ids import uuid7
+from inventory.errors import (
+    CodeAmbiguous,
+    CodeUnknown,
+    DeliveryNotReady,
+    DeliveryNotUndoable,
+    DeliveryNumberTaken,
+    DeliveryTooLong,
+    LinesNotBookable,
+    ManyUnits,
+    NotUndoable,
+    TooManyUnits,
+)
+from inventory.models import Action, Delivery, DeliveryLine, DeliveryQuerySet, Product
+from inventory.services import deliveries, products
+from inventory.services import stock as inventory
+from tests.concurrency import PATIENCE_SECONDS, run_together
+from tests.factories import MERCHANT, delivery, paid_order, product, stock_of
+from tests.inventory.movements import refused
+from tests.stock import entries, numbers
+
+pytestmark = pytest.mark.django_db
+
+
+def line_of(made: Delivery, wanted: Product) -> tuple[int, int]:
+    """What is expected, and what was received."""
+    line = DeliveryLine.objects.get(delivery=made, product=wanted)
+    return line.expected, line.received
+
+
+def received(made: Delivery, *wanted: Product, units: int) -> None:
+    for each in wanted:
+        deliveries.scan(made.pk, each.sku, units)
+
+
+def book(made: Delivery, **options: Any) -> Delivery | None:
+    return deliveries.book(made.pk, actor=MERCHANT, **options)
+
+
+def undo(made: Delivery, **options: Any) -> None:
+    deliveries.undo(made.pk, actor=MERCHANT, **options)
+
+
+def key(name: str = "one") -> Key:
+    return Key("user:7", "POST", "/", name, "fingerprint", uuid7())
+
+
+# As such.
+
+
+def test_numbers_are_proposed_one_after_the_other():
+    assert deliveries.next_number() == "D-1001"
+
+    delivery(number="D-1007")
+    delivery(number="PO 4711")
+
+    assert deliveries.next_number() == "D-1008"
+
+
+def test_a_number_is_given_once_in_whatever_case():
+    delivery(number="D-1001")
+
+    with pytest.raises(DeliveryNumberTaken):
+        delivery(number="d-1001")
+
+
+def test_what_somebody_else_changed_is_not_overwritten():
+    made = delivery(supplier="Harbour Mills")
+    deliveries.change(made.pk, actor=MERCHANT, supplier="Weavers")
+
+    seen = {"supplier": "Harbour Mills"}
+    with pytest.raises(Moved):
+        deliveries.change(made.pk, actor=MERCHANT, supplier="Mine", seen=seen)
+
+    made.refresh_from_db()
+    assert made.supplier == "Weavers"
+
+
+# Scanning.
+
+
+def test_scans_add_up_whatever_the_code_and_what_nobody_expected_is_added():
+    shirt, mug = product(barcode="4006381333931"), product()
+    made = delivery({shirt: 3})
+
+    deliveries.scan(made.pk, shirt.sku.lower())
+    deliveries.scan(made.pk, "4006381333931", 2)
+    scanned = deliveries.scan(made.pk, mug.sku)
+
+    assert (line_of(made, shirt), line_of(made, mug)) == ((3, 3), (0, 1))
+    assert scanned.is_new
+    # Nothing is there before it is booked.
+    assert numbers(shirt) == (0, 0, 0)
+
+
+def test_a_scan_that_is_sent_twice_counts_once():
+    shirt = product()
+    made = delivery({shirt: 3})
+    deliveries.scan(made.pk, shirt.sku, key=key())
+
+    with pytest.raises(Answered):
+        deliveries.scan(made.pk, shirt.sku, key=key())
+
+    assert line_of(made, shirt) == (3, 1)
+
+
+def test_an_unknown_code_and_one_of_several_products_are_refused_by_name():
+    product(sku="A", barcode="4006381333931")
+    product(sku="B", barcode="4006381333931")
+    made = delivery()
+
+    with refused(CodeUnknown):
+        deliveries.scan(made.pk, "no such code")
+    with pytest.raises(CodeAmbiguous, match="2 products: A, B"):
+        deliveries.scan(made.pk, "4006381333931")
+
+
+@pytest.mark.parametrize(
+    ("expected", "units", "asks"),
+    [(0, 1_000, False), (0, 1_001, True), (500, 5_000, False), (500, 5_001, True)],
+)
+def test_so_many_units_at_once_that_they_may_be_a_barcode_are_asked_about(expected, units, asks):
+    shirt = product()
+    made = delivery({shirt: expected} if expected else {})
+
+    if asks:
+        with refused(ManyUnits):
+            deliveries.scan(made.pk, shirt.sku, units)
+    deliveries.scan(made.pk, shirt.sku, units, confirmed=asks)
+    # One more is one more.
+    deliveries.scan(made.pk, shirt.sku)
+
+    assert line_of(made, shirt) == (expected, units + 1)
+
+
+def test_no_line_holds_more_units_than_a_stock():
+    shirt = product()
+    made = delivery()
+    deliveries.scan(made.pk, shirt.sku, UNITS_MAX, confirmed=True)
+
+    with refused(TooManyUnits):
+        deliveries.scan(made.pk, shirt.sku)
+
+
+def test_a_delivery_has_so_many_lines_and_no_more(monkeypatch):
+    monkeypatch.setattr(deliveries, "LINES_MAX", 1)
+    shirt, mug = product(), product()
+    made = delivery({shirt: 1})
+
+    with refused(DeliveryTooLong):
+        deliveries.scan(made.pk, mug.sku)
+
+
+def test_the_last_scan_is_taken_back_and_with_it_a_line_that_it_made():
+    shirt, mug = product(), product()
+    made = delivery({shirt: 3})
+    one = deliveries.scan(made.pk, shirt.sku, 2).line
+    other = deliveries.scan(made.pk, mug.sku).line
+
+    assert deliveries.take_back_scan(made.pk, one.pk, 2) is not None
+    assert deliveries.take_back_scan(made.pk, other.pk, 1) is None
+
+    assert line_of(made, shirt) == (3, 0)
+    assert made.lines.count() == 1
+    with refused(DeliveryNotReady):
+        deliveries.take_back_scan(made.pk, one.pk, 1)
+
+
+def test_a_line_is_corrected_by_hand_unless_somebody_scanned_meanwhile():
+    shirt = product()
+    made = delivery({shirt: 3})
+    line = deliveries.scan(made.pk, shirt.sku).line
+
+    deliveries.correct(made.pk, line.pk, expected=4, received=2, seen={"received": 1})
+    with refused(Moved):
+        deliveries.correct(made.pk, line.pk, received=9, seen={"received": 1})
+
+    assert line_of(made, shirt) == (4, 2)
+
+
+# Booking.
+
+
+def test_booking_adds_all_that_was_received_with_the_delivery_as_the_reason():
+    shirt, mug, cap = product(2), product(), product()
+    made = delivery({shirt: 3, cap: 1}, supplier="Harbour Mills")
+    received(made, shirt, mug, units=2)
+
+    assert book(made) is None
+
+    assert entries(shirt) == [("increment", 2, "Delivery D-1001 from Harbour Mills")]
+    assert (numbers(shirt), numbers(mug), numbers(cap)) == ((4, 4, 0), (2, 2, 0), (0, 0, 0))
+    made.refresh_from_db()
+    assert (made.state, made.booked_by) == ("booked", MERCHANT.name)
+    with refused(DeliveryNotReady):
+        book(made)
+    with refused(DeliveryNotReady):
+        deliveries.scan(made.pk, shirt.sku)
+
+
+def test_booking_is_the_same_few_statements_for_however_many_lines():
+    def statements(lines: int) -> int:
+        made = delivery({product(): 1 for _ in range(lines)}, number=f"of {lines}")
+        received(made, *[line.product for line in made.lines.select_related("product")], units=1)
+        with CaptureQueriesContext(connection) as captured:
+            book(made)
+        return len(captured)
+
+    assert statements(1) == statements(5)
+
+
+def test_the_delivery_is_locked_before_stock_and_stock_in_key_order():
+    made = delivery({product(): 1})
+    received(made, *[line.product for line in made.lines.select_related("product")], units=1)
+
+    with CaptureQueriesContext(connection) as captured:
+        book(made)
+
+    locks = [query["sql"] for query in captured if "FOR NO KEY UPDATE" in query["sql"]]
+    assert [re.findall(r"inventory_\w+", lock)[0] for lock in locks] == [
+        *("inventory_delivery", "inventory_stock"),
+    ]
+    assert all("ORDER BY" in lock for lock in locks)
+
+
+@pytest.mark.parametrize("what", ["unmanaged", "too many"])
+def test_a_line_that_the_stock_does_not_take_keeps_all_of_it_back(what):
+    shirt, mug = product(sku="SHIRT"), product(sku="MUG", stock=5)
+    made = delivery({shirt: 1, mug: 1})
+    received(made, shirt, mug, units=1)
+    if what == "unmanaged":
+        products.stop_managing(shirt.pk, actor=MERCHANT)
+    else:
+        inventory.record(shirt.pk, Action.INCREMENT, UNITS_MAX, actor=MERCHANT)
+
+    with pytest.raises(LinesNotBookable, match="SHIRT"):
+        book(made)
+
+    assert numbers(mug) == (5, 5, 0)
+    made.refresh_from_db()
+    assert made.is_open
+
+
+def test_nothing_received_is_nothing_to_book():
+    made = delivery({product(): 5})
+
+    with refused(DeliveryNotReady):
+        book(made)
+
+
+def test_nobody_books_what_they_have_not_seen():
+    shirt = product()
+    made = delivery({shirt: 2})
+    received(made, shirt, units=1)
+    seen = Delivery.objects.get().standing()
+    received(made, shirt, units=1)
+
+    with refused(Moved):
+        book(made, seen=seen)
+
+    book(made, seen=Delivery.objects.get().standing())
+    assert numbers(shirt) == (2, 2, 0)
+
+
+def test_the_rest_is_expected_by_a_delivery_of_its_own():
+    shirt, mug = product(), product()
+    made = delivery({shirt: 5, mug: 1}, supplier="Harbour Mills")
+    received(made, shirt, mug, units=2)
+
+    rest = book(made, expect_rest=True)
+
+    assert rest
+    assert (rest.number, rest.supplier) == ("D-1001-2", "Harbour Mills")
+    assert [(line.product, line.expected) for line in rest.lines.all()] == [(shirt, 3)]
+    received(rest, shirt, units=1)
+    last = book(rest, expect_rest=True)
+    assert last
+    assert last.number == "D-1001-3"
+
+
+def test_what_is_short_is_expected_until_it_is_booked():
+    shirt = product()
+    late = delivery({shirt: 5}, number="late", expected_on=date(2026, 12, 1))
+    soon = delivery({shirt: 2}, number="soon", expected_on=date(2026, 11, 1))
+    some_day = delivery({shirt: 1}, number="some day")
+    received(late, shirt, units=1)
+
+    found = deliveries.expected_of(shirt.pk)
+
+    assert [(each.delivery, each.units) for each in found] == [(soon, 2), (late, 4), (some_day, 1)]
+    book(late)
+    assert [each.delivery for each in deliveries.expected_of(shirt.pk)] == [soon, some_day]
+
+
+# Taking it back.
+
+
+def test_undone_as_if_it_never_had_been_and_booked_again():
+    shirt, mug = product(1), product()
+    made = delivery({shirt: 2, mug: 2})
+    received(made, shirt, mug, units=2)
+    book(made)
+
+    undo(made)
+
+    assert (numbers(shirt), numbers(mug)) == ((1, 1, 0), (0, 0, 0))
+    assert entries(shirt)[-1] == ("decrement", 2, "undo: Delivery D-1001")
+    log = stock_of(shirt).log.order_by("-sequence")
+    assert log[0].effective_at == log[1].created_at
+    with refused(DeliveryNotReady):
+        undo(made)
+    deliveries.correct(made.pk, made.lines.get(product=shirt).pk, received=1)
+    book(made)
+    assert numbers(shirt) == (2, 2, 0)
+    undo(made)
+    assert numbers(shirt) == (1, 1, 0)
+
+
+def test_units_that_are_gone_and_counts_since_keep_all_of_it_booked():
+    shirt, mug, cap = product(sku="SHIRT"), product(sku="MUG"), product(sku="CAP")
+    made = delivery({shirt: 2, mug: 2, cap: 2})
+    received(made, shirt, mug, cap, units=2)
+    book(made)
+    paid_order({mug: 1})
+    inventory.count(cap.pk, 2, actor=MERCHANT)
+
+    with pytest.raises(DeliveryNotUndoable, match=r"MUG: Only 1 is available.*CAP: It was counted"):
+        undo(made)
+
+    assert numbers(shirt) == (2, 2, 0)
+
+
+def test_the_rest_goes_with_it_unless_somebody_worked_on_that():
+    shirt = product()
+    made = delivery({shirt: 5})
+    received(made, shirt, units=2)
+    rest = book(made, expect_rest=True)
+    assert rest
+
+    undo(made)
+
+    assert list(Delivery.objects.all()) == [made]
+    rest = book(made, expect_rest=True)
+    assert rest
+    received(rest, shirt, units=1)
+    with pytest.raises(DeliveryNotUndoable, match="D-1001-2"):
+        undo(made)
+
+
+def test_an_entry_of_a_delivery_is_undone_by_the_delivery_only():
+    shirt = product()
+    made = delivery({shirt: 1})
+    received(made, shirt, units=1)
+    book(made)
+    last = stock_of(shirt).sequence
+
+    with pytest.raises(NotUndoable, match="delivery"):
+        inventory.undo(shirt.pk, last, actor=MERCHANT)
+
+    assert deliveries.of_entries(shirt.pk, [last]) == {last: made}
+    assert deliveries.of_entries(shirt.pk, [last + 1]) == {}
+
+
+def test_a_delivery_is_deleted_while_it_is_open():
+    shirt = product()
+    made = delivery({shirt: 1})
+    other = delivery({shirt: 1}, number="other")
+    received(other, shirt, units=1)
+    book(other)
+
+    deliveries.delete(made.pk, actor=MERCHANT)
+    with refused(DeliveryNotReady):
+        deliveries.delete(other.pk, actor=MERCHANT)
+
+    assert list(Delivery.objects.all()) == [other]
+
+
+# Many at once. Each race has a control: the same without the lock of the delivery.
+
+races = pytest.mark.django_db(transaction=True)
+
+
+def _without_the_lock(monkeypatch: pytest.MonkeyPatch, readers: int) -> None:
+    """Only read what should be locked, and let nobody go on before `readers` have read it."""
+    all_have_read = threading.Barrier(readers, timeout=PATIENCE_SECONDS)
+
+    def read(rows: DeliveryQuerySet, delivery_id: uuid.UUID) -> list[Delivery]:
+        found = list(rows.filter(pk=delivery_id))
+        all_have_read.wait()
+        return found
+
+    monkeypatch.setattr(DeliveryQuerySet, "lock", read)
+
+
+Race = Callable[[Delivery, Product], list[Callable[[], Any]]]
+
+
+def _two_scanners(made: Delivery, shirt: Product) -> list[Callable[[], Any]]:
+    return [partial(deliveries.scan, made.pk, shirt.sku)] * 2
+
+
+def _booked_twice(made: Delivery, shirt: Product) -> list[Callable[[], Any]]:
+    return [partial(book, made)] * 2
+
+
+def _raced(race: Race) -> tuple[tuple[int, int], tuple[int, int, int], list[Any]]:
+    shirt = product()
+    made = delivery({shirt: 5})
+    made.lines.update(received=1)
+    outcomes = run_together(*race(made, shirt))
+    return line_of(made, shirt), numbers(shirt), outcomes
+
+
+@races
+def test_two_people_scan_one_product_at_once_and_both_count():
+    line, _, outcomes = _raced(_two_scanners)
+
+    assert line == (5, 3), outcomes
+
+
+@races
+def test_control_without_the_lock_a_scan_is_lost(monkeypatch):
+    _without_the_lock(monkeypatch, 2)
+
+    line, _, _ = _raced(_two_scanners)
+
+    assert line == (5, 2)
+
+
+@races
+def test_a_delivery_that_is_booked_twice_at_once_is_booked_once():
+    _, there, outcomes = _raced(_booked_twice)
+
+    assert there == (1, 1, 0)
+    assert [type(each) for each in outcomes if each] == [DeliveryNotReady]
+
+
+@races
+def test_control_without_the_lock_it_is_booked_twice(monkeypatch):
+    _without_the_lock(monkeypatch, 2)
+
+    _, there, _ = _raced(_booked_twice)
+
+    assert there == (2, 2, 0)
+
+
+@races
+@pytest.mark.thorough
+def test_a_booking_among_sales_and_counts_of_its_products_waits_and_adds_up():
+    made_of = [product(10) for _ in range(6)]
+    made = delivery(dict.fromkeys(made_of, 1))
+    received(made, *made_of, units=1)
+    sales = [partial(paid_order, {one: 1, other: 1}) for one, other in pairwise(made_of[::-1])]
+    counts = [partial(inventory.count, each.pk, 10, actor=MERCHANT) for each in made_of[:1]]
+
+    outcomes = run_together(partial(book, made), *sales, *counts)
+
+    assert not [each for each in outcomes if isinstance(each, BaseException)]
+    sold = [1, 2, 2, 2, 2, 1]
+    there = [stock_of(each).available for each in made_of]
+    assert there[1:] == [11 - units for units in sold[1:]]
