@@ -16,7 +16,7 @@ from backoffice import attention
 from backoffice.actions import Action, ActionForm
 from backoffice.base import moment, units
 from backoffice.orders.case import OrderCase, became, reason_field
-from backoffice.products.forms import MoneyField
+from backoffice.products.money import MoneyField
 from inventory.services.stock import Whereabouts
 from orders.models import OrderItem
 from orders.services import orders

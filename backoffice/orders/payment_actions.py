@@ -16,7 +16,7 @@ from backoffice.actions import Action, ActionForm
 from backoffice.base import units
 from backoffice.forms import WholeNumberField
 from backoffice.orders.case import OrderCase, became, reason_field
-from backoffice.products.forms import MoneyField
+from backoffice.products.money import MoneyField
 from orders.models import Order, OrderItem
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt

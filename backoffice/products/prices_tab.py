@@ -12,7 +12,7 @@ from api.errors import Moved
 from backoffice.actions import carry_out
 from backoffice.missing import missing
 from backoffice.products.actions import ProductCase
-from backoffice.products.forms import PricesForm
+from backoffice.products.money import PricesForm
 from backoffice.products.page import ProductPage
 from inventory.models import Currency, Product
 from inventory.services import currencies, products

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from api.fields import AMOUNT_MAX
-from backoffice.products.forms import MoneyField
+from backoffice.products.money import MoneyField
 from inventory.models import Currency
 
 pytestmark = pytest.mark.django_db
