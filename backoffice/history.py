@@ -1,8 +1,8 @@
 """The history of a thing, in words: from the record of what was set, which stays when people go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import DateTimeField, Field, Model
@@ -17,6 +17,8 @@ from api.models import Change
 from backoffice.missing import missing
 
 ENTRIES_A_PAGE = 25
+# For those about some fields.
+LOOKED_THROUGH = 200
 # Of a value; the record has all of it.
 LENGTH_SHOWN = 200
 NOTHING = "\N{EN DASH}"
@@ -59,22 +61,50 @@ class HistoryPage:
     older: int | None
 
 
-def history_of(row: Model, before: str = "", length: int = ENTRIES_A_PAGE) -> HistoryPage:
+def history_of(
+    row: Model,
+    before: str = "",
+    length: int = ENTRIES_A_PAGE,
+    hidden: Collection[str] = (),
+    only: Callable[[str], bool] | None = None,
+) -> HistoryPage:
     """Read a page of a thing's history, those before the given number or the newest.
 
-    It is found in an index: every page costs the same.
+    It is found in an index: every page costs the same. Of fields that are hidden it says only that
+    they changed. If it is `only` about some fields, so many entries are looked through for them: a
+    page may have few, or none, and older ones all the same.
     """
     found = Change.objects.filter(kind=row._meta.label_lower, thing_id=str(row.pk))
     if before.isascii() and before.isdecimal() and len(before) <= 18:
         found = found.filter(pk__lt=int(before))
-    rows = list(found.order_by("-pk")[: length + 1])
-    older = rows[length - 1].pk if len(rows) > length else None
-    return HistoryPage([(entry, lines_of(entry, type(row))) for entry in rows[:length]], older)
+    most = LOOKED_THROUGH if only else length
+    rows = list(found.order_by("-pk")[: most + 1])
+    last = rows[most - 1].pk if len(rows) > most else None
+    entries = [(entry, _lines_about(entry, type(row), hidden, only)) for entry in rows[:most]]
+    if only:
+        entries = [(entry, lines) for entry, lines in entries if lines]
+    if len(entries) > length:
+        last = entries[length - 1][0].pk
+    return HistoryPage(entries[:length], last)
 
 
-def lines_of(entry: Change, model: type[Model]) -> list[Line]:
+def lines_of(entry: Change, model: type[Model], hidden: Collection[str] = ()) -> list[Line]:
+    return _lines_about(entry, model, hidden, None)
+
+
+def _lines_about(
+    entry: Change,
+    model: type[Model],
+    hidden: Collection[str],
+    only: Callable[[str], bool] | None,
+) -> list[Line]:
     is_new = entry.what == Change.What.CREATED
-    return [_line(told, _field(model, told["field"]), is_new) for told in entry.fields]
+    return [
+        _line({"field": name} if name in hidden else told, _field(model, name), is_new)
+        for told in entry.fields
+        for name in [told["field"]]
+        if only is None or only(name)
+    ]
 
 
 def _field(model: type[Model], name: str) -> Any:
@@ -111,6 +141,16 @@ class HistoryAdmin(ModelAdmin):
     That log goes with the person who did it.
     """
 
+    # Fields whose values not everybody may see who sees the rest, and the permission for each.
+    private_fields: ClassVar[Mapping[str, str]] = {}
+
+    def hidden_fields(self, request: HttpRequest) -> list[str]:
+        return [
+            name
+            for name, permission in self.private_fields.items()
+            if not request.user.has_perm(permission)
+        ]
+
     def log_addition(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def log_change(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -138,7 +178,9 @@ class HistoryAdmin(ModelAdmin):
             "title": str(row),
             "subtitle": "History",
             "zone": timezone.get_current_timezone_name(),
-            "history": history_of(row, request.GET.get("before", "")),
+            "history": history_of(
+                row, request.GET.get("before", ""), hidden=self.hidden_fields(request)
+            ),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/changes.html", context)

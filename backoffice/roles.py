@@ -61,6 +61,8 @@ MAY: dict[str, tuple[str, ...]] = {
     for (app, model), row in ((name.split("."), row) for name, row in _ROWS.items())
     for action, roles in zip(("view", "add", "change", "delete"), row, strict=True)
 } | {
+    # What products cost the store, and so what its stock is worth.
+    "inventory.view_cost": CLERKS,
     "orders.undo_ship_order": SELLERS,
     "payments.refund_payment": SELLERS,
     # By hand, against what a gateway says or in its silence.

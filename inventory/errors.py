@@ -217,6 +217,13 @@ class CurrencyUnknown(Refusal):
     detail = "The store has no such currency enabled."
 
 
+class CostCurrencyUnknown(CurrencyUnknown):
+    """The same, of a cost."""
+
+    code = "cost_currency_unknown"
+    constraint = "inventory_product_cost_currency_53aeaff1_fk_inventory"
+
+
 class SheetUnreadable(Refusal):
     """Not a file of counts or of changes: the message says what to correct."""
 

@@ -145,6 +145,18 @@ class Product(models.Model):
     image_url = models.CharField(max_length=500, blank=True)
     # At this many available units or fewer, stock is low. None: the store's threshold.
     low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
+    # What the store pays for a unit, in the smallest unit of its own currency. None: nobody said.
+    cost = models.BigIntegerField(null=True, editable=False)
+    cost_currency = models.ForeignKey(
+        Currency,
+        models.PROTECT,
+        to_field="code",
+        db_column="cost_currency",
+        null=True,
+        editable=False,
+        db_index=False,
+        related_name="products_at_cost",
+    )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
@@ -152,7 +164,14 @@ class Product(models.Model):
     objects = ProductQuerySet.as_manager()
 
     class Meta:
+        permissions = [("view_cost", "Can see what products cost the store")]
         constraints = [
+            models.CheckConstraint(condition=Q(cost__gte=0), name="product_cost_not_negative"),
+            models.CheckConstraint(
+                condition=Q(cost=None, cost_currency=None)
+                | Q(cost__isnull=False, cost_currency__isnull=False),
+                name="product_cost_in_a_currency",
+            ),
             # An archived product frees its sku and slug.
             models.UniqueConstraint(
                 fields=["sku"], condition=Q(archived_at=None), name="product_sku_once"
@@ -195,6 +214,12 @@ class Product(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.sku})"
 
+    def written_cost(self) -> str | None:
+        """Write the cost as it stays on record, whatever becomes of its currency: 4.20 USD."""
+        if self.cost is None or self.cost_currency is None:
+            return None
+        return f"{_in_major_units(self.cost, self.cost_currency)} {self.cost_currency_id}"
+
 
 class Price(models.Model):
     product = models.ForeignKey(Product, models.CASCADE, related_name="prices")
@@ -213,9 +238,13 @@ class Price(models.Model):
 
     def written(self) -> str:
         """Write the price as it stays on record, whatever becomes of its currency: 12.50."""
-        digits = self.currency.decimal_places
         untaxed = "" if self.includes_tax else ", tax not included"
-        return f"{Decimal(self.amount).scaleb(-digits):.{digits}f}{untaxed}"
+        return f"{_in_major_units(self.amount, self.currency)}{untaxed}"
+
+
+def _in_major_units(amount: int, currency: Currency) -> str:
+    digits = currency.decimal_places
+    return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
 
 
 class Action(models.TextChoices):

@@ -173,6 +173,7 @@ UNSEEN = {
     "passwords_busy",
     "search_too_long",
     "storefront_has_no_secret",
+    "cost_currency_unknown",
     "count_too_low",
     "counted_later",
     "counted_since_shipped",

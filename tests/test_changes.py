@@ -64,6 +64,20 @@ WAYS: dict[str, tuple[Way, str, str, tuple[str, Any, Any]]] = {
         "changed",
         ("name", "Shirt", "Blue shirt"),
     ),
+    "the cost, on the Prices tab": (
+        lambda to: to.type(f"{to.product}/prices", cost_usd="4.20 EUR"),
+        "inventory.product",
+        "changed",
+        ("cost", None, "4.20 EUR"),
+    ),
+    "the cost, on the page of a new product": (
+        lambda to: to.type(
+            "inventory/product/add", name="Mug", sku="MUG", price_usd="9.00", cost_usd="4.2"
+        ),
+        "inventory.product",
+        "created",
+        ("cost", None, "4.20 USD"),
+    ),
     "the Prices tab": (
         lambda to: to.type(f"{to.product}/prices", price_usd="14.00"),
         "inventory.product",

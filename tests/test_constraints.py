@@ -11,6 +11,8 @@ from tests.api.test_errors import refusals
 
 # Grouped by why no client reaches them.
 UNREACHABLE = {
+    # Both are set in one place.
+    "inventory_product.product_cost_in_a_currency",
     # We make the id, of 74 random bits.
     "api_apiclient.pkey",
     "inventory_sheet.pkey",
@@ -54,6 +56,7 @@ UNREACHABLE = {
     "inventory_currency.currency_at_most_4_decimal_places",
     "inventory_currency.decimal_places >= 0",
     "inventory_price.price_not_negative",
+    "inventory_product.product_cost_not_negative",
     "inventory_product.low_stock_threshold >= 0",
     "inventory_stocktransaction.stock_transaction_known_action",
     "inventory_stocktransaction.stock_transaction_positive",

@@ -21,9 +21,10 @@ from api.codes import fault_of, tidied
 from api.fields import UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
 from backoffice.forms import OnceForm, WholeForm, WholeNumberField
-from backoffice.products.money import price_field
+from backoffice.products.money import CostField, price_field
 from inventory.models import Action, Currency, Product
 from inventory.services import codes
+from inventory.services.products import Money
 
 # Beyond these the arithmetic of dates ends.
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
@@ -111,10 +112,11 @@ def _are_alike(products: Sequence[codes.Spelled], ids: Collection[str]) -> SafeS
 
 
 class NewProductForm(WholeForm, ProductForm):
-    """A product with its prices and its first stock. The admin adds the price fields."""
+    """A product with its prices and its first stock. The admin adds the fields of money."""
 
     # Field name to currency; the store's default currency comes first.
     currencies: Mapping[str, Currency] = {}
+    cost_fields: Mapping[str, CostField] = {}
 
     manage_stock = forms.BooleanField(
         label="Stock managed",
@@ -146,11 +148,18 @@ class NewProductForm(WholeForm, ProductForm):
         }
         return {code: amount for code, amount in typed.items() if amount is not None}
 
+    @property
+    def cost(self) -> Money | None:
+        return next((self.cleaned_data.get(name) for name in self.cost_fields), None)
 
-def with_prices(currencies: Mapping[str, Currency]) -> type[NewProductForm]:
-    """Give the form of a new product one price field for each currency."""
-    fields = {name: price_field(currency) for name, currency in currencies.items()}
-    return type("PricedProductForm", (NewProductForm,), {**fields, "currencies": currencies})
+
+def with_money(
+    currencies: Mapping[str, Currency], cost_fields: Mapping[str, CostField]
+) -> type[NewProductForm]:
+    """Give the form of a new product one price field for each currency, and the cost."""
+    prices = {name: price_field(currency) for name, currency in currencies.items()}
+    known = {"currencies": currencies, "cost_fields": cost_fields}
+    return type("PricedProductForm", (NewProductForm,), {**prices, **cost_fields, **known})
 
 
 class MomentField(forms.DateTimeField):

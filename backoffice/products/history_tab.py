@@ -65,7 +65,9 @@ class HistoryTab(ProductPage):
             "chart": chart(stock, form),
             "moment_form": moment_form,
             "then": past(stock, moment_form),
-            "history": history_of(product, length=CHANGES_SHOWN),
+            "history": history_of(
+                product, length=CHANGES_SHOWN, hidden=self.hidden_fields(request)
+            ),
         }
         return self.drawn(request, product, "History", "history.html", context)
 

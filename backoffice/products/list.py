@@ -24,11 +24,11 @@ from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase
-from backoffice.products.forms import NewProductForm, ProductForm, with_prices
+from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, tabs
-from backoffice.products.prices_tab import PricesTab, price_fields
+from backoffice.products.prices_tab import PricesTab, cost_field, price_fields
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
 from inventory.services import codes, products
@@ -208,8 +208,8 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     # The product's own fields.
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        prices = [] if obj else price_fields()
-        selling = ["name", "sku", "barcode", *prices, "status", "commodity_type"]
+        money = [] if obj else [*price_fields(), *cost_field(request)]
+        selling = ["name", "sku", "barcode", *money, "status", "commodity_type"]
         stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
         return [
             (None, {"fields": selling}),
@@ -220,7 +220,10 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
-        kwargs["form"] = ProductForm if obj else with_prices(price_fields())
+        if obj:
+            kwargs["form"] = ProductForm
+        else:
+            kwargs["form"] = with_money(price_fields(), cost_field(request))
         return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
@@ -234,6 +237,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
             prices=[Money(code, amount) for code, amount in form.amounts.items()],
             manage_stock=typed["manage_stock"],
             initial_stock=typed["initial_stock"] or 0,
+            cost=form.cost,
             actor=actor_of(request),
             **{name: typed[name] for name in ProductForm.Meta.fields},
         )

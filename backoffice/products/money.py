@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from api.fields import AMOUNT_MAX
 from backoffice.forms import EditForm, WholeForm
 from inventory.models import Currency
+from inventory.services.products import Money, NewCost
 
 
 class MoneyField(forms.Field):
@@ -78,6 +79,46 @@ def _money_widget(currency: Currency) -> forms.Widget:
     )
 
 
+class CostField(forms.Field):
+    """What a unit costs the store: 4.20, or 4.20 EUR in a currency other than the first one."""
+
+    def __init__(self, currencies: Mapping[str, Currency], **options: Any) -> None:
+        self.currencies = currencies
+        self.first, *others = in_order(currencies)
+        hint = "What you pay for a unit. Shoppers never see it."
+        if others:
+            codes = " or ".join(each.code for each in others)
+            hint += f" In {self.first.code}, unless {codes} is written behind it."
+        options = {"label": "Cost", "required": False, "help_text": hint, **options}
+        super().__init__(widget=_money_widget(self.first), **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, Money):
+            return value
+        return f"{self.currencies[value.currency].major_units(value.amount)} {value.currency}"
+
+    def to_python(self, value: Any) -> Money | None:
+        written = str(value or "").strip()
+        currency = self.currencies.get(written[-3:].upper())
+        if currency and (before := written[:-3]):
+            written = before
+        currency = currency or self.first
+        amount = MoneyField(currency).to_python(written)
+        return None if amount is None else Money(currency.code, amount)
+
+    def clean(self, value: Any) -> Money | None:
+        cost: Money | None = super().clean(value)
+        if cost and cost != self.initial and not self.currencies[cost.currency].enabled:
+            raise ValidationError(f"{cost.currency} is disabled.", code="disabled")
+        return cost
+
+
+def in_order(currencies: Mapping[str, Currency]) -> list[Currency]:
+    """Sort the enabled ones, the store's default first."""
+    enabled = [currency for currency in currencies.values() if currency.enabled]
+    return sorted(enabled, key=lambda each: (not each.default, each.code))
+
+
 def price_field(currency: Currency, **options: Any) -> MoneyField:
     return MoneyField(
         currency,
@@ -92,19 +133,40 @@ class PricesForm(EditForm, WholeForm, forms.Form):
     """A product's price in each currency, by currency code. None stands for no price."""
 
     def __init__(
-        self, data: Any, *, currencies: Mapping[str, Currency], amounts: Mapping[str, int]
+        self,
+        data: Any,
+        *,
+        currencies: Mapping[str, Currency],
+        amounts: Mapping[str, int],
+        cost_fields: Mapping[str, CostField],
     ) -> None:
         super().__init__(data, label_suffix="")
         self.currencies, self.amounts = currencies, amounts
         for name, currency in currencies.items():
             self.fields[name] = price_field(currency, initial=amounts.get(currency.code))
+        self.fields.update(cost_fields)
         self.carry()
 
     @property
     def changed(self) -> dict[str, int | None]:
-        return {self.currencies[name].code: self.cleaned_data[name] for name in self.changed_data}
+        return self._by_code(self.cleaned_data)
 
     @property
     def were(self) -> dict[str, int | None]:
         """The prices that are changed, as they were."""
-        return {self.currencies[name].code: amount for name, amount in self.seen.items()}
+        return self._by_code(self.seen)
+
+    def _by_code(self, amounts: Mapping[str, Any]) -> dict[str, int | None]:
+        return {
+            currency.code: amounts[name]
+            for name, currency in self.currencies.items()
+            if name in self.changed_data
+        }
+
+    @property
+    def new_cost(self) -> NewCost | None:
+        """The cost, if it is changed."""
+        for name, was in self.seen.items():
+            if name not in self.currencies:
+                return NewCost(self.cleaned_data[name], was)
+        return None

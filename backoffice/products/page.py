@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
@@ -22,6 +22,8 @@ NO_ORDER = uuid.UUID(int=0)
 
 
 class ProductPage(ActionAdmin, ServiceAdmin):
+    private_fields: ClassVar = {"cost": "inventory.view_cost"}
+
     def page(self, view: Callable[..., HttpResponseBase], url: str, name: str) -> URLPattern:
         return path(
             f"<uuid:product_id>/{url}",

@@ -1,4 +1,4 @@
-"""The Prices tab: what a product costs, in each of the store's currencies."""
+"""The Prices tab: what a product sells for in each currency, what it costs, and what it did."""
 
 import uuid
 from typing import Any
@@ -10,12 +10,14 @@ from django.urls import URLPattern
 
 from api.errors import Moved
 from backoffice.actions import carry_out
+from backoffice.history import history_of
 from backoffice.missing import missing
 from backoffice.products.actions import ProductCase
-from backoffice.products.money import PricesForm
+from backoffice.products.money import CostField, PricesForm, in_order
 from backoffice.products.page import ProductPage
 from inventory.models import Currency, Product
 from inventory.services import currencies, products
+from inventory.services.products import Money
 
 
 class PricesTab(ProductPage):
@@ -35,20 +37,35 @@ class PricesTab(ProductPage):
 
         def save() -> str:
             """Change what was changed on the form, so that two people's changes can both stand."""
-            products.change_prices(product.pk, form.changed, actor=case.actor, seen=form.were)
+            products.change_prices(
+                product.pk, form.changed, actor=case.actor, seen=form.were, cost=form.new_cost
+            )
             return "The prices were changed."
 
         if request.method == "POST" and form.is_valid():
             if carry_out(case, save, form):
                 return redirect("admin:inventory_product_prices", product.pk)
             if isinstance(form.refusal, Moved):
+                product.refresh_from_db()
                 form = self._prices_form(request, product)
-        shown = [
+        shown: list[tuple[str, str | None]] = [
             (currency.code, currency.formatted(amount))
             for currency in form.currencies.values()
             if (amount := form.amounts.get(currency.code)) is not None
         ]
-        context: dict[str, Any] = {"form": form, "may_change": may_change, "shown": shown}
+        if may_see_cost(request):
+            shown.append(("Cost", product.written_cost()))
+        context: dict[str, Any] = {
+            "form": form,
+            "may_change": may_change,
+            "shown": shown,
+            "history": history_of(
+                product,
+                request.GET.get("before", ""),
+                hidden=self.hidden_fields(request),
+                only=_is_of_money,
+            ),
+        }
         return self.drawn(request, product, "Prices", "prices.html", context)
 
     def _prices_form(self, request: HttpRequest, product: Product) -> PricesForm:
@@ -59,7 +76,12 @@ class PricesTab(ProductPage):
             request.POST if request.method == "POST" else None,
             currencies=currencies,
             amounts={price.currency_id: price.amount for price in prices},
+            cost_fields=cost_field(request, products.cost_of(product)),
         )
+
+
+def _is_of_money(field: str) -> bool:
+    return field == "cost" or field.startswith("price_in_")
 
 
 def price_fields() -> dict[str, Currency]:
@@ -67,8 +89,17 @@ def price_fields() -> dict[str, Currency]:
 
     Each by its currency, so that no amount lands in another one whatever the default has become.
     """
-    enabled = [currency for currency in currencies.by_code().values() if currency.enabled]
-    return {
-        f"price_{currency.code.lower()}": currency
-        for currency in sorted(enabled, key=lambda each: (not each.default, each.code))
-    }
+    enabled = in_order(currencies.by_code())
+    return {f"price_{currency.code.lower()}": currency for currency in enabled}
+
+
+def may_see_cost(request: HttpRequest) -> bool:
+    return request.user.has_perm("inventory.view_cost")
+
+
+def cost_field(request: HttpRequest, cost: Money | None = None) -> dict[str, CostField]:
+    """Name the field of the cost by the currency that an amount alone is in; none for some."""
+    if not may_see_cost(request):
+        return {}
+    field = CostField(currencies.by_code(), initial=cost)
+    return {f"cost_{field.first.code.lower()}": field}

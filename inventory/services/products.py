@@ -43,12 +43,21 @@ class Money:
     includes_tax: bool = True
 
 
+@dataclass(frozen=True)
+class NewCost:
+    """What a product is to cost the store, and what it did when somebody decided that."""
+
+    cost: Money | None
+    seen: Money | None
+
+
 @in_transaction
 def create(
     *,
     prices: Collection[Money],
     manage_stock: bool,
     initial_stock: int = 0,
+    cost: Money | None = None,
     actor: Actor,
     product_id: uuid.UUID | None = None,
     key: Key | None = None,
@@ -61,6 +70,7 @@ def create(
     product = Product(id=product_id or uuid7(), **fields)
     claim(key, product.pk)
     product.created_at = product.updated_at = clock.now()
+    set_cost(product, cost)
     if product.slug:
         product.save(force_insert=True)
     else:
@@ -137,14 +147,20 @@ def change_prices(
     *,
     actor: Actor,
     seen: Mapping[str, int | None] | None = None,
+    cost: NewCost | None = None,
 ) -> None:
     """Change the prices in the given currencies and leave the others; None removes a price.
 
-    `seen` is what some of them were. Raises: ProductNotFound, Moved, CurrencyUnknown.
+    `seen` is what some of them were. Without a new cost, that stays as it is.
+    Raises: ProductNotFound, Moved, CurrencyUnknown.
     """
     with _changing(product_id, actor) as product:
         product.updated_at = clock.now()
-        product.save(update_fields=["updated_at"])
+        if cost is not None:
+            if cost_of(product) != cost.seen:
+                raise Moved
+            set_cost(product, cost.cost)
+        product.save(update_fields=["cost", "cost_currency", "updated_at"])
         old_prices = {price.currency_id: price for price in product.prices.all()}
         for code, amount in (seen or {}).items():
             if (old_prices[code].amount if code in old_prices else None) != amount:
@@ -278,11 +294,28 @@ def _changing(
         yield product
 
 
+def cost_of(product: Product) -> Money | None:
+    if product.cost is None or product.cost_currency_id is None:
+        return None
+    return Money(product.cost_currency_id, product.cost)
+
+
+def set_cost(product: Product, cost: Money | None) -> None:
+    """Set what a unit costs the store, in memory. Raises: CurrencyUnknown."""
+    if cost is not None:
+        currencies.named(cost.currency)
+    product.cost = cost.amount if cost else None
+    product.cost_currency_id = cost.currency if cost else None
+
+
 def _state(product: Product) -> changes.State:
     managed = Stock.objects.filter(product=product).values_list("managed", flat=True)
     prices = product.prices.order_by("currency").select_related("currency")
     return {
         **changes.fields_of(product),
+        # One thing to people: an amount in its currency.
+        "cost": product.written_cost(),
+        "cost_currency": None,
         **{f"price_in_{price.currency_id}": price.written() for price in prices},
         "stock_managed": managed.get(location=DEFAULT_LOCATION_ID),
     }

@@ -247,13 +247,15 @@ def test_a_disabled_currency_is_not_to_be_asked_for(back_office):
     refused(answer, 422, "currency_unknown")
 
 
-def test_a_currency_of_a_price_or_an_order_stays_what_it_is(back_office):
+def test_a_currency_of_a_price_a_cost_or_an_order_stays_what_it_is(back_office):
     priced = currencies.create(code="EUR", actor=MERCHANT)
     product(prices=[Money("EUR", 1)])
+    costed = currencies.create(code="SEK", actor=MERCHANT)
+    product(cost=Money("SEK", 1))
     unpaid_order({product(stock=1): 1})
     currencies.create(code="CHF", default=True, actor=MERCHANT)
 
-    for used in (priced, dollar()):
+    for used in (priced, costed, dollar()):
         refused(back_office.delete(path(used)), 409, "currency_in_use")
         for change in ({"code": "XXX"}, {"decimal_places": 0}):
             refused(back_office.put(path(used), change), 409, "currency_in_use")

@@ -6,6 +6,7 @@ import pytest
 
 from api.errors import Moved
 from api.ids import uuid7
+from api.models import Change
 from inventory.errors import (
     CurrencyUnknown,
     ProductNotFound,
@@ -17,9 +18,10 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import Action, Product, Stock
-from inventory.services import products
-from inventory.services.products import Money
+from inventory.services import currencies, products
+from inventory.services.products import Money, NewCost
 from tests.factories import MERCHANT, holding_order, product, stock_of
+from tests.http import administrator, shopper
 from tests.inventory.movements import (
     actions_of,
     allocate,
@@ -289,3 +291,58 @@ def test_an_archived_product_has_no_stock_to_move():
 
     with refused(StockNotFound):
         record(made, Action.INCREMENT, 1)
+
+
+FOUR_TWENTY = Money("USD", 420)
+
+
+def test_a_cost_is_on_record_as_an_amount_in_its_currency():
+    shirt = product(cost=FOUR_TWENTY)
+
+    products.change_prices(
+        shirt.pk, {}, actor=MERCHANT, cost=NewCost(Money("USD", 450), seen=FOUR_TWENTY)
+    )
+    products.change_prices(
+        shirt.pk, {"USD": 900}, actor=MERCHANT, cost=NewCost(None, seen=Money("USD", 450))
+    )
+
+    shirt.refresh_from_db()
+    assert (shirt.cost, shirt.cost_currency) == (None, None)
+    told = [field for entry in Change.objects.order_by("pk")[1:] for field in entry.fields]
+    assert told == [
+        {"field": "cost", "before": "4.20 USD", "after": "4.50 USD"},
+        {"field": "cost", "before": "4.50 USD", "after": None},
+        {"field": "price_in_USD", "before": "12.50", "after": "9.00"},
+    ]
+
+
+def test_no_other_cost_is_replaced_than_somebody_saw():
+    shirt = product(cost=FOUR_TWENTY)
+
+    with pytest.raises(Moved):
+        products.change_prices(
+            shirt.pk, {"USD": 900}, actor=MERCHANT, cost=NewCost(None, seen=Money("USD", 419))
+        )
+
+    shirt.refresh_from_db()
+    assert products.cost_of(shirt) == FOUR_TWENTY
+    assert shirt.prices.get().amount == 1250
+
+
+@pytest.mark.parametrize("code", ["XXX", "CHF"])
+def test_a_cost_is_in_a_currency_that_the_store_has_enabled(code):
+    currencies.create(code="CHF", enabled=False, actor=MERCHANT)
+
+    with refused(CurrencyUnknown):
+        product(cost=Money(code, 420))
+
+    assert not Product.objects.exists()
+
+
+def test_shoppers_and_programs_do_not_learn_what_a_product_costs_the_store():
+    shirt = product(cost=Money("USD", 98765))
+
+    for api in (administrator(), shopper()):
+        for path in ("/v2/products", f"/v2/products/{shirt.pk}"):
+            assert "98765" not in api.get(path).content.decode()
+            assert "987.65" not in api.get(path).content.decode()

@@ -6,9 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from backoffice import history
 from inventory.models import Currency, Price, Product
 from inventory.services import currencies, products
-from inventory.services.products import Money
+from inventory.services.products import Money, NewCost
 from tests.backoffice.pages import send
 from tests.backoffice.products.test_inventory_tab import client_with, text
 from tests.concurrency import run_together
@@ -212,7 +213,7 @@ def test_f37_prices_that_two_people_change_at_once_are_both_changed(owner, euro,
 
 def test_t11_a_price_stays_in_its_currency_whatever_the_default_has_become(owner, euro):
     shirt = product(price=1250)
-    form = {name: value for name, value in opened(owner, shirt).items() if "eur" not in name}
+    form = {name: value for name, value in opened(owner, shirt).items() if "price_usd" in name}
     currencies.change(currencies.by_code()["EUR"].pk, default=True, actor=MERCHANT)
 
     told = owner.post(tab(shirt), {**form, "price_usd": "20.00"})
@@ -228,3 +229,139 @@ def test_t11_a_price_that_was_not_on_the_form_is_left_alone_by_it(owner, euro):
     owner.post(tab(shirt), {**form, "price_usd": "15.00"})
 
     assert prices(shirt) == {"USD": 1500, "EUR": 1100}
+
+
+# What a product costs the store.
+
+
+def cost(made: Product) -> Money | None:
+    return products.cost_of(Product.objects.get(pk=made.pk))
+
+
+def test_a_cost_is_typed_as_people_write_it_in_a_currency_of_its_own(owner, euro):
+    shirt = product(price=1250)
+    form = opened(owner, shirt)
+
+    owner.post(tab(shirt), {**form, "cost_usd": "4,20 EUR"})
+
+    assert cost(shirt) == Money("EUR", 420)
+    assert prices(shirt) == {"USD": 1250}
+    assert opened(owner, shirt)["cost_usd"] == "4,20 EUR"
+    owner.post(tab(shirt), {**opened(owner, shirt), "cost_usd": ""})
+    assert cost(shirt) is None
+
+
+def test_a_cost_in_a_disabled_currency_stays_and_is_not_changed(owner, euro):
+    shirt = product(cost=Money("EUR", 420))
+    disable_euro()
+
+    owner.post(tab(shirt), {**opened(owner, shirt), "price_usd": "15.00"})
+    told = owner.post(tab(shirt), {**opened(owner, shirt), "cost_usd": "4,50 EUR"})
+
+    assert "EUR is disabled." in text(told)
+    assert (prices(shirt), cost(shirt)) == ({"USD": 1500}, Money("EUR", 420))
+
+
+def test_a_cost_that_somebody_else_changed_is_not_overwritten_unsaid(owner, euro):
+    shirt = product(cost=Money("USD", 420))
+    first, second = opened(owner, shirt), opened(owner, shirt)
+    owner.post(tab(shirt), {**first, "cost_usd": "4,20 EUR"})
+
+    told = owner.post(tab(shirt), {**second, "cost_usd": "4.50"})
+
+    assert "it is 4,20 EUR now" in text(told)
+    assert cost(shirt) == Money("EUR", 420)
+
+
+def test_a_cost_that_changes_at_the_same_moment_is_not_overwritten(owner, monkeypatch):
+    shirt = product(cost=Money("USD", 420))
+    change = products.change_prices
+
+    def after_somebody_else(product_id: Any, amounts: Any, **how: Any) -> None:
+        was = NewCost(Money("USD", 999), seen=Money("USD", 420))
+        change(product_id, {}, actor=MERCHANT, cost=was)
+        change(product_id, amounts, **how)
+
+    monkeypatch.setattr(products, "change_prices", after_somebody_else)
+    told = owner.post(tab(shirt), {**opened(owner, shirt), "cost_usd": "4.50"})
+
+    assert "it is 9.99 USD now" in text(told)
+    assert cost(shirt) == Money("USD", 999)
+
+
+def test_an_amount_typed_as_dollars_does_not_become_euros(owner, euro):
+    shirt = product(prices=[Money("USD", 1250), Money("EUR", 1100)])
+    form = opened(owner, shirt)
+    currencies.change(currencies.by_code()["EUR"].pk, default=True, actor=MERCHANT)
+
+    told = owner.post(tab(shirt), {**form, "cost_usd": "4.20"})
+
+    assert 'There is no place for "cost_usd"' in text(told)
+    assert cost(shirt) is None
+
+
+@pytest.mark.parametrize("may_see", [True, False])
+def test_a_cost_is_shown_and_taken_where_the_role_says_so(may_see):
+    shirt = product(cost=Money("USD", 98765))
+    permissions = ["view_product", "add_product", "change_product", "view_stocktransaction"]
+    clerk = client_with(*permissions, *(["view_cost"] if may_see else []))
+    pages = [tab(shirt), tab(shirt).replace("prices", "history")]
+    pages.append(tab(shirt).replace("prices", "stock-history"))
+    pages.append("/admin/inventory/product/add/")
+
+    shown = [clerk.get(page).content.decode() for page in pages]
+
+    for page in shown[:3]:
+        assert ("987.65" in page) == may_see
+        assert "Cost: changed" in page or may_see
+    assert ("cost_usd" in shown[3]) == may_see
+    clerk.post(tab(shirt), {**opened(clerk, shirt), "cost_usd": "1.00"})
+    assert cost(shirt) == Money("USD", 100 if may_see else 98765)
+
+
+# What they were.
+
+
+def test_prices_and_costs_are_on_record_newest_first_and_nothing_else(owner):
+    shirt = product(price=1200, cost=Money("USD", 420))
+    products.update(shirt.pk, name="Blue shirt", actor=MERCHANT)
+    products.change_prices(shirt.pk, {"USD": 1400}, actor=MERCHANT)
+
+    shown = owner.get(tab(shirt))
+
+    entries = shown.context["history"].entries
+    assert [[str(line) for line in lines] for _, lines in entries] == [
+        ["Price in USD: 12.00 \N{RIGHTWARDS ARROW} 14.00"],
+        ["Cost: 4.20 USD", "Price in USD: 12.00"],
+    ]
+    assert [entry.actor_name for entry, _ in entries] == ["clerk", "clerk"]
+
+
+def test_old_prices_are_paged_and_found_behind_however_many_other_changes(owner, monkeypatch):
+    shirt = product(price=1200)
+    monkeypatch.setattr(history, "LOOKED_THROUGH", 4)
+    for number in range(5):
+        products.update(shirt.pk, name=f"Shirt {number}", actor=MERCHANT)
+
+    newest = owner.get(tab(shirt))
+    older = owner.get(f"{tab(shirt)}?before={newest.context['history'].older}")
+
+    assert newest.context["history"].entries == []
+    assert "Older" in text(newest)
+    [(entry, _)] = older.context["history"].entries
+    assert (entry.what, older.context["history"].older) == ("created", None)
+
+
+def test_a_full_page_of_prices_says_where_the_next_one_begins():
+    shirt = product(price=1200)
+    for amount in (1, 2):
+        products.change_prices(shirt.pk, {"USD": amount}, actor=MERCHANT)
+
+    page = history.history_of(shirt, length=2, only=lambda field: field == "price_in_USD")
+    rest = history.history_of(
+        shirt, str(page.older), length=2, only=lambda field: field == "price_in_USD"
+    )
+
+    told = [lines[0].after for part in (page, rest) for _, lines in part.entries]
+    assert told == ["0.02", "0.01", "12.00"]
+    assert rest.older is None
