@@ -36,6 +36,9 @@ _ROWS = {
     # What is expected and received. To book it, or to undo that, is to change stock.
     "inventory.delivery":        (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.location":        (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    # To upload one is to add it. Which product shows which is a change of the product.
+    "inventory.picture":         (EVERYBODY, CLERKS,  NOBODY,  CLERKS),
+    "inventory.productpicture":  (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     # To delete a product is to archive it; its prices go with it, its stock moves, nothing else.
     "inventory.price":           (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.product":         (EVERYBODY, CLERKS,  CLERKS,  CLERKS),

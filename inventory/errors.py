@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from api import store
-from api.errors import CONFLICT, INVALID, WRONG_STATE, Kind, Moved, NotFound, Refusal
+from api.errors import BUSY, CONFLICT, INVALID, WRONG_STATE, Kind, Moved, NotFound, Refusal
 
 STOCK_EXISTS = Kind(400, "Validation Error")
 STOCK_TOO_LOW = Kind(422, "Cannot complete request")
@@ -315,3 +315,54 @@ class DeliveryNotUndoable(Refusal):
 
     kind = WRONG_STATE
     code = "delivery_not_undoable"
+
+
+class PictureNotFound(NotFound):
+    code = "file_not_found"
+    thing = "File"
+    detail = "The requested file could not be found"
+
+
+class PictureUnreadable(Refusal):
+    """Not a picture that is taken: the message says why."""
+
+    kind = INVALID
+    code = "picture_unreadable"
+
+
+class PictureTooLarge(Refusal):
+    kind = INVALID
+    code = "picture_too_large"
+
+
+class PicturesBusy(Refusal):
+    kind = BUSY
+    code = "pictures_busy"
+    detail = "Other pictures are being read. Please try again in a moment."
+    retry_after_seconds = 2
+
+
+class PicturesUnavailable(Refusal):
+    """The folder or the bucket takes nothing."""
+
+    kind = BUSY
+    code = "pictures_unavailable"
+    detail = "Pictures cannot be kept at the moment. Please try again later."
+    retry_after_seconds = 30
+
+
+class PictureInUse(Refusal):
+    kind = WRONG_STATE
+    code = "file_in_use"
+    detail = "Products show this picture. Take it away from them first."
+
+
+class TooManyPictures(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_pictures"
+    detail = "A product has at most 20 pictures."
+
+
+class PicturesMoved(Moved):
+    code = "pictures_moved"
+    detail = "The product's pictures changed since this page was opened. Look at them again."

@@ -5,6 +5,7 @@ import uuid
 import structlog
 from procrastinate.contrib.django import app
 
+from inventory.services import picture_files
 from inventory.services.sheets import processing
 
 log = structlog.get_logger(__name__)
@@ -23,3 +24,11 @@ def take_up_sheets(timestamp: int) -> None:
     """Give another job to files whose job died with its worker."""
     if sheets := processing.take_up_again():
         log.warning("took_up_sheets", sheets=sheets)
+
+
+@app.periodic(cron="23 3 * * *")
+@app.task(queueing_lock="purge_picture_files", pass_context=False)
+def purge_picture_files(timestamp: int) -> None:
+    """Delete the files of pictures that are no more, or never came to be."""
+    if pictures := picture_files.purge():
+        log.info("purged_picture_files", pictures=pictures)

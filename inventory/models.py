@@ -247,6 +247,59 @@ def _in_major_units(amount: int, currency: Currency) -> str:
     return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
 
 
+PICTURE_NAME_LENGTH = 200
+
+
+class Picture(ActedBy):
+    """A picture that somebody uploaded, and who. Its files are named after its id.
+
+    See inventory.services.picture_files. No two have the same id, ever: what is deleted and sent
+    again gets files of its own, so that nobody deletes the files of the one for the other.
+    """
+
+    MIME_TYPE = "image/webp"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # As it was sent, for people and for files of products.
+    name = models.CharField(max_length=PICTURE_NAME_LENGTH)
+    # Of what was sent: the same content is the same picture.
+    sha256 = models.CharField(max_length=64, unique=True)
+    # Of the largest of its files.
+    size = models.PositiveIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(Upper("name"), name="picture_name_any_case")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductPicture(models.Model):
+    """That a product shows a picture. The one at position 0 is its main picture."""
+
+    product = models.ForeignKey(
+        Product, models.CASCADE, db_index=False, related_name="product_pictures"
+    )
+    picture = models.ForeignKey(Picture, models.PROTECT, related_name="product_pictures")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "position"], name="product_picture_once_a_position"
+            ),
+            models.UniqueConstraint(
+                fields=["product", "picture"], name="product_picture_once_a_picture"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.picture_id} at {self.position}"
+
+
 class Action(models.TextChoices):
     INCREMENT = "increment"
     DECREMENT = "decrement"

@@ -6,6 +6,7 @@ It must run before pytest-django reads the settings, and so is loaded by `-p` in
 import atexit
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -31,6 +32,18 @@ def pytest_load_initial_conftests() -> None:
     os.environ["GATEWAY_WAITS_MAX"] = "1000"
     if not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = _start_server()
+    os.environ["MEDIA_ROOT"] = _folder_for_pictures()
+
+
+def _folder_for_pictures() -> str:
+    folder = tempfile.mkdtemp(prefix="holdfast-media-")
+    atexit.register(_remove, folder, owner=os.getpid())
+    return folder
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_server() -> str:

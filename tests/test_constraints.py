@@ -18,6 +18,7 @@ UNREACHABLE = {
     "inventory_sheet.pkey",
     "inventory_currency.pkey",
     "inventory_delivery.pkey",
+    "inventory_picture.pkey",
     "inventory_product.pkey",
     "inventory_stock.pkey",
     "inventory_stockcount.pkey",
@@ -65,6 +66,7 @@ UNREACHABLE = {
     "inventory_countline.pkey",
     "inventory_deliveryline.pkey",
     "inventory_price.pkey",
+    "inventory_productpicture.pkey",
     "orders_order.orders_order_number_key",
     # The lines of a file are numbered as they are read.
     "inventory_countline.count_line_numbered",
@@ -87,9 +89,22 @@ UNREACHABLE = {
     "payments_gateway.pkey",
     # One body names a currency once, and a product's prices are replaced under its lock.
     "inventory_price.price_once_a_currency",
+    # Numbers of pixels and bytes.
+    "inventory_picture.height >= 0",
+    "inventory_picture.size >= 0",
+    "inventory_picture.width >= 0",
+    # Whoever meets it looks again, and finds the picture of the same content.
+    "inventory_picture.inventory_picture_sha256_key",
+    # Only written under the product's lock, after a look at what is there.
+    "inventory_productpicture.position >= 0",
+    "inventory_productpicture.product_picture_once_a_picture",
+    "inventory_productpicture.product_picture_once_a_position",
+    # Whoever adds locks the picture, for which whoever deletes it waits.
+    "inventory_productpicture.picture_id -> inventory_picture",
     # Nothing deletes the row referred to: products are archived and are kept for good.
     "inventory_deliveryline.product_id -> inventory_product",
     "inventory_price.product_id -> inventory_product",
+    "inventory_productpicture.product_id -> inventory_product",
     "inventory_stock.product_id -> inventory_product",
     "orders_cartitem.product_id -> inventory_product",
     "orders_orderitem.product_id -> inventory_product",
