@@ -21,6 +21,7 @@ from api.transactions import Stale, in_transaction
 from inventory.errors import (
     CurrencyUnknown,
     ProductNotFound,
+    SkuTaken,
     SlugTaken,
     StockExists,
     StockNotFound,
@@ -236,6 +237,41 @@ def archive(
         stock = lock_one(product_id, seen=seen)
         if stock.managed:
             _write_off(stock, actor)
+
+
+@in_transaction
+def restore(
+    product_id: uuid.UUID, *, sku: str, slug: str, actor: Actor, key: Key | None = None
+) -> Product:
+    """Bring an archived product back, as a draft that people look at before they publish it.
+
+    Its stock stays as archiving left it, not managed: it begins anew with what is found then.
+    Raises: ProductNotFound, also if somebody has brought it back; SkuTaken, SlugTaken.
+    """
+    claim(key, product_id)
+    archived = Product.objects.exclude(archived_at=None).select_for_update(no_key=True)
+    product = archived.filter(pk=product_id).first()
+    if product is None:
+        raise ProductNotFound
+    with changes.recorded(actor, product, state=lambda: _state(product)):
+        product.sku, product.slug = sku, slug
+        product.status, product.archived_at = Product.Status.DRAFT, None
+        product.updated_at = clock.now()
+        require_free(product)
+        product.save(update_fields=["sku", "slug", "status", "archived_at", "updated_at"])
+    return product
+
+
+def require_free(product: Product) -> None:
+    """Name whoever has the sku or slug of a product that is to come back.
+
+    Somebody may take either in the next moment: then the database says so.
+    Raises: SkuTaken, SlugTaken.
+    """
+    for name, refusal in (("sku", SkuTaken), ("slug", SlugTaken)):
+        value = getattr(product, name)
+        if other := Product.objects.kept().filter(**{name: value}).exclude(pk=product.pk).first():
+            raise refusal(f"{other} has the {name} {value} by now.")
 
 
 def _write_off(stock: Stock, actor: Actor) -> None:

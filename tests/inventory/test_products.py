@@ -346,3 +346,49 @@ def test_shoppers_and_programs_do_not_learn_what_a_product_costs_the_store():
         for path in ("/v2/products", f"/v2/products/{shirt.pk}"):
             assert "98765" not in api.get(path).content.decode()
             assert "987.65" not in api.get(path).content.decode()
+
+
+# Bringing back.
+
+
+def _restore(made: Product, sku: str = "", slug: str = "") -> Product:
+    sku, slug = sku or made.sku, slug or made.slug
+    return products.restore(made.pk, sku=sku, slug=slug, actor=MERCHANT)
+
+
+def test_an_archived_product_comes_back_as_a_draft_whose_stock_begins_anew():
+    made = product(10, sku="SHIRT", price=1250)
+    _archive(made)
+
+    _restore(made)
+
+    back = Product.objects.kept().get()
+    assert (back.pk, back.sku, back.status) == (made.pk, "SHIRT", "draft")
+    assert [price.amount for price in back.prices.all()] == [1250]
+    assert not stock_of(made).managed
+    products.start_managing(made.pk, 3, actor=MERCHANT)
+    assert numbers_of(made) == (3, 3, 0, 0)
+    assert [each["field"] for each in Change.objects.latest("pk").fields] == ["stock_managed"]
+    entry = Change.objects.order_by("-pk")[1]
+    assert {each["field"] for each in entry.fields} == {"status", "archived_at"}
+
+
+@pytest.mark.parametrize(("field", "refusal"), [("sku", SkuTaken), ("slug", SlugTaken)])
+def test_a_product_comes_back_only_under_a_name_that_nobody_has_taken(field, refusal):
+    made = product(sku="SHIRT", slug="shirt")
+    _archive(made)
+    product(**{"name": "Successor", field: getattr(made, field)})
+
+    with pytest.raises(refusal, match=r"^Successor .* by now"):
+        _restore(made)
+    assert Product.objects.exclude(archived_at=None).get() == made
+
+    _restore(made, **{field: "other"})
+    assert Product.objects.kept().count() == 2
+
+
+def test_only_what_is_archived_comes_back():
+    made = product()
+
+    with refused(ProductNotFound):
+        _restore(made)

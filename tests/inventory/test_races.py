@@ -21,7 +21,14 @@ from django.db import OperationalError, connection, transaction
 from api.errors import Busy, Conflict
 from api.ids import uuid7
 from api.transactions import in_transaction
-from inventory.errors import SkuTaken, SlugTaken, StockExists, StockTooLow, UnitsAllocated
+from inventory.errors import (
+    ProductNotFound,
+    SkuTaken,
+    SlugTaken,
+    StockExists,
+    StockTooLow,
+    UnitsAllocated,
+)
 from inventory.models import EFFECTS, Action, NewEntry, Product, Stock, StockQuerySet
 from inventory.services import audit, products, writing
 from inventory.services import stock as inventory
@@ -575,6 +582,22 @@ def test_a_sku_goes_to_one_of_two_products_that_want_it():
 
     assert _count(outcomes) == {Product: 1, SkuTaken: 1}
     assert Stock.objects.count() == 1
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["looking", "as if all looked before"])
+def test_a_sku_goes_to_what_comes_back_or_to_what_is_new_with_it(looks, monkeypatch):
+    if not looks:
+        monkeypatch.setattr(products, "require_free", lambda product: None)
+    made = product(5, sku="SHIRT", slug="shirt")
+    products.archive(made.pk, actor=MERCHANT)
+    restore = partial(products.restore, made.pk, sku="SHIRT", slug="shirt", actor=MERCHANT)
+
+    outcomes = run_together(restore, restore, partial(product, 5, sku="SHIRT", slug="new"))
+
+    kept = Product.objects.kept().get()
+    assert sum(isinstance(outcome, Product) for outcome in outcomes) == 1
+    assert all(isinstance(each, Product | SkuTaken | ProductNotFound) for each in outcomes)
+    assert kept.slug == ("new" if isinstance(outcomes[2], Product) else "shirt")
 
 
 def _look_for_a_slug_together(monkeypatch: pytest.MonkeyPatch, lookers: int) -> None:
