@@ -30,6 +30,7 @@ _ROWS = {
     "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     "auth.permission":           (NOBODY,    NOBODY,  NOBODY,  NOBODY),
     "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
+    "inventory.category":        (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     # To upload, apply and revert one is to change stock.
     "inventory.sheet":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "inventory.currency":        (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
@@ -39,6 +40,8 @@ _ROWS = {
     # To upload one is to add it. Which product shows which is a change of the product.
     "inventory.picture":         (EVERYBODY, CLERKS,  NOBODY,  CLERKS),
     "inventory.productpicture":  (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    # To make a parent is to make products, too, and to change it may be.
+    "inventory.parent":          (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     # To delete a product is to archive it; its prices go with it, its stock moves, nothing else.
     "inventory.price":           (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.product":         (EVERYBODY, CLERKS,  CLERKS,  CLERKS),

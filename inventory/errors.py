@@ -210,6 +210,73 @@ class SlugTaken(Refusal):
     detail = "Another product has this slug."
 
 
+class CategoryNotFound(NotFound):
+    code = "category_not_found"
+    thing = "Category"
+    detail = "There is no such category any more."
+
+
+class CategoryTaken(Refusal):
+    kind = CONFLICT
+    code = "category_taken"
+    constraint = "category_name_once"
+    detail = "There is a category of this name in the same place."
+
+
+class CategorySlugTaken(Refusal):
+    kind = CONFLICT
+    code = "category_slug_taken"
+    constraint = "category_slug_once"
+    detail = "Another category has this slug."
+
+
+class CategoryNameWrong(Refusal):
+    kind = INVALID
+    code = "category_name_wrong"
+
+
+class CategoryBelowItself(Refusal):
+    kind = WRONG_STATE
+    code = "category_below_itself"
+    detail = "A category cannot be below itself."
+
+
+class CategoryHasChildren(Refusal):
+    kind = WRONG_STATE
+    code = "category_has_children"
+
+
+class CategoryTooFull(Refusal):
+    kind = WRONG_STATE
+    code = "category_too_full"
+    detail = "More than 10,000 products are in it. Take them out first, many at once."
+
+
+class TooManyLevels(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_levels"
+    detail = "Categories have at most 5 levels."
+
+
+class TooManyCategories(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_categories"
+    detail = "A store has at most 5,000 categories."
+
+
+class TooManyCategoriesOfProduct(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_categories_of_product"
+    detail = "A product is in at most 20 categories."
+
+
+class VariantTaken(Refusal):
+    kind = CONFLICT
+    code = "variant_taken"
+    constraint = "product_variant_once"
+    detail = "The parent has a variant with these options already."
+
+
 class CurrencyUnknown(Refusal):
     kind = INVALID
     code = "currency_unknown"

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import connection, models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.lookups import GreaterThan
 
@@ -114,6 +114,70 @@ class Location(models.Model):
         return self.name
 
 
+class CategoryQuerySet(models.QuerySet["Category"]):
+    def lock_tree(self, *, shared: bool = False) -> None:
+        """Lock the tree of categories until the transaction ends, before any product.
+
+        One lock for all of it, rows to come included: whether two moves make a cycle, or two new
+        categories one name, is written in no single row. `shared` keeps the tree as it is and lets
+        others do the same, for whoever puts products into it.
+        """
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {lock}(%s)", [_TREE])
+
+
+# The number of the tree's lock, among all that may be locked by number.
+_TREE = int.from_bytes(b"category", signed=True)
+
+
+class Category(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=200, blank=True, db_index=False)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    # Where it stands among those of its parent; they may have gaps.
+    position = models.IntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    objects = CategoryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "categories"
+        constraints = [
+            models.UniqueConstraint(
+                Upper("name"), "parent", nulls_distinct=False, name="category_name_once"
+            ),
+            models.UniqueConstraint(fields=["slug"], name="category_slug_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Parent(models.Model):
+    """What variants share: a name, and the options by which they differ. Its stock is theirs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=200)
+    # [{"name": "Size", "values": ["S", "M"]}, …]
+    options = models.JSONField(default=list, editable=False)
+    # What its variants are named by: {Size} stands for a variant's value.
+    name_pattern = models.CharField(max_length=200, blank=True, editable=False)
+    sku_pattern = models.CharField(max_length=100, blank=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["name", "id"], name="parent_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ProductQuerySet(models.QuerySet["Product"]):
     def kept(self) -> "ProductQuerySet":
         """Leave out deleted products, which are only archived."""
@@ -157,6 +221,20 @@ class Product(models.Model):
         db_index=False,
         related_name="products_at_cost",
     )
+    categories = models.ManyToManyField(Category, related_name="products", blank=True)
+    # What it is a variant of, and which one: {"Size": "M", "Colour": "Red"}.
+    parent = models.ForeignKey(
+        Parent,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="variants",
+        db_index=False,
+    )
+    options = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), blank=True, editable=False
+    )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
@@ -179,11 +257,21 @@ class Product(models.Model):
             models.UniqueConstraint(
                 fields=["slug"], condition=Q(archived_at=None), name="product_slug_once"
             ),
+            models.UniqueConstraint(
+                fields=["parent", "options"],
+                condition=Q(archived_at=None, parent__isnull=False),
+                name="product_variant_once",
+            ),
         ]
         indexes = [
             models.Index(fields=["barcode"], condition=~Q(barcode=""), name="product_barcode"),
             models.Index(fields=["created_at", "id"], name="product_by_age"),
             models.Index(fields=["name", "id"], name="product_by_name"),
+            models.Index(
+                fields=["parent", "id"],
+                condition=Q(parent__isnull=False),
+                name="product_of_a_parent",
+            ),
             # The highest of them bounds the search for low stock.
             models.Index(
                 fields=["low_stock_threshold"],
@@ -219,6 +307,11 @@ class Product(models.Model):
         if self.cost is None or self.cost_currency is None:
             return None
         return f"{_in_major_units(self.cost, self.cost_currency)} {self.cost_currency_id}"
+
+    @property
+    def variant(self) -> str:
+        """Return which variant of its parent it is, in words."""
+        return ", ".join(f"{option} {value}" for option, value in self.options.items())
 
 
 class Price(models.Model):

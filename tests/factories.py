@@ -12,8 +12,8 @@ from api import clock
 from api.actors import Actor
 from api.models import ApiClient
 from api.transactions import in_transaction
-from inventory.models import Delivery, DeliveryLine, Product, Stock
-from inventory.services import deliveries, products
+from inventory.models import Category, Delivery, DeliveryLine, Product, Stock
+from inventory.services import categories, deliveries, products
 from inventory.services.products import Money
 from orders.models import Order
 from orders.services import carts, orders
@@ -74,6 +74,11 @@ def product(stock: int = 0, *, managed: bool = True, price: int = 1250, **fields
     """Make a live product; further fields are those of Product (sku, name, status and so on)."""
     made: Product = ProductFactory.create(stock=stock, managed=managed, price=price, **fields)
     return made
+
+
+def category(path: str) -> Category:
+    """Find the category of a path, or make it: "Clothes > Shirts"."""
+    return Category.objects.get(pk=categories.make([path], actor=MERCHANT)[path])
 
 
 def stock_of(product: Product | None) -> Stock:

@@ -77,6 +77,17 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "manual_gateway_not_for_shoppers": "Offer another gateway.",
     "custom_items_not_allowed": "Add it from a server of your own, or have the store allow it "
     "(`custom_items_by_shoppers`).",
+    "category_below_itself": MERCHANT,
+    "category_has_children": ("Other categories are below this one.", MERCHANT),
+    "category_name_wrong": ("The name is empty, too long, or holds a sign of paths.", MERCHANT),
+    "category_not_found": GONE,
+    "category_slug_taken": MERCHANT,
+    "category_taken": MERCHANT,
+    "category_too_full": MERCHANT,
+    "too_many_categories": MERCHANT,
+    "too_many_categories_of_product": MERCHANT,
+    "too_many_levels": MERCHANT,
+    "variant_taken": MERCHANT,
     "custom_item_is_a_product": "Add the product, or leave `sku` out. At checkout `meta` names the "
     "line, which has to be removed.",
     "custom_item_currency_differs": "Price it in the cart's currency. A new cart has that of "

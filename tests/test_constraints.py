@@ -15,10 +15,12 @@ UNREACHABLE = {
     "inventory_product.product_cost_in_a_currency",
     # We make the id, of 74 random bits.
     "api_apiclient.pkey",
+    "inventory_category.pkey",
     "inventory_sheet.pkey",
     "inventory_currency.pkey",
     "inventory_delivery.pkey",
     "inventory_picture.pkey",
+    "inventory_parent.pkey",
     "inventory_product.pkey",
     "inventory_stock.pkey",
     "inventory_stockcount.pkey",
@@ -67,6 +69,7 @@ UNREACHABLE = {
     "inventory_deliveryline.pkey",
     "inventory_price.pkey",
     "inventory_productpicture.pkey",
+    "inventory_product_categories.pkey",
     "orders_order.orders_order_number_key",
     # The lines of a file are numbered as they are read.
     "inventory_countline.count_line_numbered",
@@ -78,6 +81,10 @@ UNREACHABLE = {
     "inventory_deliveryline.delivery_line_once",
     # Made with it, under the lock of the delivery that it follows, which is not deleted before it.
     "inventory_delivery.follows_id -> inventory_delivery",
+    # Only written and deleted under the lock of the tree, after a look at what is there.
+    "inventory_category.parent_id -> inventory_category",
+    "inventory_product_categories.category_id -> inventory_category",
+    "inventory_product_categories.inventory_product_catego_product_id_category_id_3feacc79_uniq",
     # Only written under the lock of all currencies, after a look at what is there.
     "inventory_currency.currency_one_default",
     # Migrations alone make these rows.
@@ -105,6 +112,8 @@ UNREACHABLE = {
     "inventory_deliveryline.product_id -> inventory_product",
     "inventory_price.product_id -> inventory_product",
     "inventory_productpicture.product_id -> inventory_product",
+    "inventory_product.parent_id -> inventory_parent",
+    "inventory_product_categories.product_id -> inventory_product",
     "inventory_stock.product_id -> inventory_product",
     "orders_cartitem.product_id -> inventory_product",
     "orders_orderitem.product_id -> inventory_product",

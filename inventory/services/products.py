@@ -27,8 +27,16 @@ from inventory.errors import (
     StockNotFound,
     UnitsAllocated,
 )
-from inventory.models import BY_HAND, DEFAULT_LOCATION_ID, Action, Price, Product, Stock
-from inventory.services import currencies, evidence
+from inventory.models import (
+    BY_HAND,
+    DEFAULT_LOCATION_ID,
+    Action,
+    Category,
+    Price,
+    Product,
+    Stock,
+)
+from inventory.services import categories, currencies, evidence
 from inventory.services.stock import lock_managed, lock_one, move
 from inventory.services.writing import Cause, next_moment
 
@@ -59,17 +67,20 @@ def create(
     manage_stock: bool,
     initial_stock: int = 0,
     cost: Money | None = None,
+    category_ids: Collection[uuid.UUID] = (),
     actor: Actor,
     product_id: uuid.UUID | None = None,
     key: Key | None = None,
     **fields: Any,
 ) -> Product:
-    """Create a product with its prices and its stock.
+    """Create a product with its prices and its stock, in these categories.
 
-    Raises: SkuTaken, SlugTaken, CurrencyUnknown.
+    Raises: SkuTaken, SlugTaken, CurrencyUnknown; CategoryNotFound, TooManyCategoriesOfProduct.
     """
     product = Product(id=product_id or uuid7(), **fields)
     claim(key, product.pk)
+    if category_ids:
+        Category.objects.lock_tree(shared=True)
     product.created_at = product.updated_at = clock.now()
     set_cost(product, cost)
     if product.slug:
@@ -77,6 +88,8 @@ def create(
     else:
         _save_with_free_slug(product)
     _set_prices(product, prices)
+    if category_ids:
+        categories.assign({product.pk: category_ids})
     Stock.objects.create(product=product, managed=manage_stock)
     changes.created(actor, product, _state(product))
     if initial_stock:
@@ -113,25 +126,32 @@ def update(
     actor: Actor,
     prices: Collection[Money] | None = None,
     manage_stock: bool | None = None,
+    category_ids: Collection[uuid.UUID] | None = None,
     seen: Mapping[str, Any] | None = None,
     key: Key | None = None,
     **fields: Any,
 ) -> Product:
     """Change the given fields and leave the rest. `seen` is what stood in some of them before.
 
-    Given prices replace all prices but those in currencies that are disabled at the moment.
-    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown, Moved; UnitsAllocated if the
-    stock is to become unmanaged while units are allocated.
+    Given prices replace all prices but those in currencies that are disabled at the moment; given
+    categories replace all.
+    Raises: ProductNotFound, SkuTaken, SlugTaken, CurrencyUnknown, Moved; CategoryNotFound,
+    TooManyCategoriesOfProduct; UnitsAllocated if the stock is to become unmanaged while units are
+    allocated.
     """
     claim(key, product_id)
+    if category_ids is not None:
+        Category.objects.lock_tree(shared=True)
     with _changing(product_id, actor) as product:
-        require_as_seen(seen, lambda: {name: getattr(product, name) for name in seen or {}})
+        require_as_seen(seen, lambda: {name: _now(product, name) for name in seen or {}})
         for name, value in fields.items():
             setattr(product, name, value)
         product.updated_at = clock.now()
         product.save(update_fields=[*fields, "updated_at"])
         if prices is not None:
             _replace_prices(product, prices)
+        if category_ids is not None:
+            categories.assign({product_id: category_ids})
         if manage_stock is not None:
             stock = lock_one(product_id)
             if manage_stock and not stock.managed:
@@ -139,6 +159,12 @@ def update(
             elif stock.managed and not manage_stock:
                 _write_off(stock, actor)
     return product
+
+
+def _now(product: Product, name: str) -> Any:
+    if name == "category_ids":
+        return categories.of([product.pk])[product.pk]
+    return getattr(product, name)
 
 
 @in_transaction
@@ -352,6 +378,9 @@ def _state(product: Product) -> changes.State:
         # One thing to people: an amount in its currency.
         "cost": product.written_cost(),
         "cost_currency": None,
+        "parent": product.parent and product.parent.name,
+        "options": product.variant,
+        "categories": categories.texts([product.pk])[product.pk],
         **{f"price_in_{price.currency_id}": price.written() for price in prices},
         "stock_managed": managed.get(location=DEFAULT_LOCATION_ID),
     }
