@@ -64,6 +64,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_prices": ("inventory.view_product", "inventory.change_product"),
     "inventory_product_stock_history": ("inventory.view_stocktransaction", None),
     "inventory_product_stock_history_export": ("inventory.view_stocktransaction", None),
+    "inventory_product_stock_sheet": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_product_stop_managing": ("inventory.change_stock", "inventory.change_stock"),
     "orders_order_ship": ("orders.change_order", "orders.change_order"),
     "orders_order_cancel": ("orders.change_order", "orders.change_order"),

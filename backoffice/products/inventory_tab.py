@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django import forms
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -42,7 +43,7 @@ SET_ASIDE_SHOWN = 25
 # That of an EAN-8. Shorter codes cannot be told from quantities.
 BARCODE_LENGTH_MIN = 8
 PREVIEWED = ("available", "allocated", "held")
-_DONE = {
+DONE = {
     Action.ALLOCATE: "Allocated",
     Action.DEALLOCATE: "Deallocated",
     Action.INCREMENT: "Incremented",
@@ -116,7 +117,7 @@ class InventoryTab(ProductPage):
                 seen=typed["seen"],
                 key=form.key(request),
             )
-            return f"{_DONE[Action(action)]}: {units(typed['quantity'])}."
+            return f"{DONE[Action(action)]}: {units(typed['quantity'])}."
 
         if typed and carry_out(ProductCase(request, product), record, form):
             return _back(product, action)
@@ -136,7 +137,7 @@ class InventoryTab(ProductPage):
                 reason=typed["reason"],
                 key=form.key(request),
             )
-            return _told(typed["quantity"], difference)
+            return told_of_count(typed["quantity"], difference)
 
         if typed and carry_out(ProductCase(request, product), count, form):
             return _back(product, COUNT)
@@ -283,7 +284,7 @@ def _scanned(quantity: str) -> uuid.UUID | None:
     return codes.product_scanned(quantity) if len(quantity) >= BARCODE_LENGTH_MIN else None
 
 
-def _told(counted: int, difference: int) -> str:
+def told_of_count(counted: int, difference: int) -> str:
     if not difference:
         return f"Counted {units(counted)}, as the log says: nothing to correct."
     done = "Incremented" if difference > 0 else "Decremented"
@@ -321,7 +322,7 @@ class Operation:
     }
 
 
-def operations(form: OperationForm) -> list[Operation]:
+def operations(form: forms.Form) -> list[Operation]:
     texts = [
         (Action.INCREMENT, "add_box", "Adds units that came in."),
         (Action.DECREMENT, "indeterminate_check_box", "Takes out available units."),

@@ -29,6 +29,7 @@ from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.page import inventory_url, tabs
 from backoffice.products.prices_tab import PricesTab, cost_field, price_fields
+from backoffice.products.stock_sheet import SheetRows, StockSheet, is_stock_sheet
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
 from inventory.services import codes, products
@@ -98,7 +99,7 @@ class ProductList(ChangeList):
 
 
 @admin.register(Product)
-class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
+class ProductAdmin(PricesTab, InventoryTab, HistoryTab, StockSheet, ExportingAdmin):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter, CountedFilter]
     search_fields = ["name", "sku", "barcode"]
@@ -118,7 +119,7 @@ class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ExportingAdmin):
     # The list.
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        return ProductList
+        return SheetRows if is_stock_sheet(request) else ProductList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -14,8 +14,17 @@ from api.actors import Actor
 from api.transactions import assert_in_transaction
 from inventory.models import CountLine, Stock, StockCount
 
+# To less than half, and by so many units: a digit was lost, perhaps, or a box.
+GREAT_DROP = 10
 # Of several counts of one moment, the last written down is the better one.
 _LATEST_FIRST = ("-counted_at", "-sequence", "-recorded_at")
+
+
+def words_of_drop(before: int, after: int) -> str:
+    """Say so if most of what there was would be gone: people are to look at that first."""
+    if before - after < GREAT_DROP or 2 * after >= before:
+        return ""
+    return f"From {before:,} to {after:,}: more than half would be gone."
 
 
 def of(

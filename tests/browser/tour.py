@@ -55,6 +55,7 @@ SIGHTS = [
     Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
     Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
     Sight("inventory", f"{SHIRT_PAGE}inventory/"),
+    Sight("stock-sheet", f"{PRODUCTS}stock-sheet/?q=mug"),
     Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
     Sight("stock-log", "/admin/inventory/stocktransaction/"),
     Sight("counts", "/admin/inventory/sheet/"),

@@ -41,7 +41,6 @@
 
   const quantity = document.getElementById("id_quantity");
   const preview = document.getElementById("preview");
-  const reasons = document.getElementById("reasons");
 
   const chosen = () => form.querySelector("input[name=action]:checked");
   const numbers = () => {
@@ -92,13 +91,7 @@
     preview.classList.toggle("hf-wrong", Boolean(wrong));
   }
 
-  function suggest() {
-    const options = JSON.parse(chosen().dataset.reasons).map((reason) => {
-      const option = document.createElement("option");
-      option.value = reason;
-      return option;
-    });
-    reasons.replaceChildren(...options);
+  function remember() {
     document.getElementById("scan-do").value = chosen().value;
   }
 
@@ -109,7 +102,7 @@
   form.addEventListener("input", show);
   form.addEventListener("change", (event) => {
     if (event.target.name !== "action") return;
-    suggest();
+    remember();
     show();
   });
   // Whoever chooses with the mouse goes on to the quantity; arrow keys go on to the next tab.
@@ -117,7 +110,7 @@
     if (!(event.target instanceof HTMLInputElement)) requestAnimationFrame(() => quantity.focus());
   });
   document.addEventListener("htmx:afterSettle", show);
-  suggest();
+  remember();
   show();
   // Unfold shows the page only when Alpine has started, and what is hidden cannot be focused.
   (function begin(times) {

@@ -30,8 +30,6 @@ from inventory.services.writing import Cause, write
 
 # Of the lines that count one product, so many are named.
 LINES_NAMED = 5
-# To less than half, and by so many units: such a line is marked.
-GREAT_DROP = 10
 
 
 def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
@@ -47,7 +45,7 @@ def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
 
 
 def _words_of_drop(line: CountLine, stocks: Mapping[uuid.UUID, Stock]) -> str:
-    """Say so if most of what there was would be gone: a digit was lost, perhaps, or a box.
+    """Say so if most of what there was would be gone.
 
     Changes of one product add up: what there was is its total before the first of them.
     """
@@ -55,9 +53,7 @@ def _words_of_drop(line: CountLine, stocks: Mapping[uuid.UUID, Stock]) -> str:
         return ""
     before = line.total_before if line.counted_at else stocks[line.product_id].total
     after = line.total_before + line.change
-    if line.change > 0 or before - after < GREAT_DROP or 2 * after >= before:
-        return ""
-    return f"From {before:,} to {after:,}: more than half would be gone."
+    return "" if line.change > 0 else evidence.words_of_drop(before, after)
 
 
 def _apply(sheet: Sheet, lines: Sequence[CountLine]) -> None:
