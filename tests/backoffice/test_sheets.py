@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from backoffice import sheets
+from backoffice.sheets import admin as sheets
 from inventory.models import Sheet, StockTransaction
 from inventory.services.sheets import processing
 from tests.backoffice.pages import hidden
