@@ -720,16 +720,27 @@ class SheetQuerySet(models.QuerySet["Sheet"]):
 
 
 class Sheet(ActedBy):
-    """A file of counts or of changes of stock: checked first, then applied, perhaps reverted.
+    """Many lines, from a file or made here: checked first, then applied, perhaps reverted.
 
-    The hash of its bytes and the line numbers identify everything that it does.
+    Its id and the line numbers identify everything that it does.
     """
 
     class Kind(models.TextChoices):
         COUNTS = "counts"
         CHANGES = "changes"
+        PRODUCTS = "products"
+
+    class Source(models.TextChoices):
+        FILE = "file"
+        SELECTION = "selection"
+        STOCKTAKE = "stocktake"
 
     class State(models.TextChoices):
+        READING = "reading", "being read"
+        # A job has found that it is no such file.
+        UNREADABLE = "unreadable", "not readable"
+        # Somebody is to say what its columns are.
+        MAPPING = "mapping", "waiting for its columns"
         CHECKING = "checking", "being checked"
         CHECKED = "checked", "ready to apply"
         APPLYING = "applying", "being applied"
@@ -738,15 +749,34 @@ class Sheet(ActedBy):
         REVERTED = "reverted", "reverted"
 
     # The states in which jobs work on a file.
-    UNDER_WAY = (State.CHECKING, State.APPLYING, State.REVERTING)
+    UNDER_WAY = (State.READING, State.CHECKING, State.APPLYING, State.REVERTING)
+    # Those in which it waits for somebody to apply it, with all its lines.
+    WAITING = (State.READING, State.MAPPING, State.CHECKING, State.CHECKED)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=200)
-    sha256 = models.CharField(max_length=64)
-    kind = models.CharField(max_length=7, choices=Kind)
-    state = models.CharField(max_length=9, choices=State, default=State.CHECKING)
+    source = models.CharField(
+        max_length=9, choices=Source, default=Source.FILE, db_default=Source.FILE
+    )
+    # Of a file's bytes; empty for all that comes from nowhere else.
+    sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # A guess, until it is known what the columns are.
+    kind = models.CharField(max_length=8, choices=Kind)
+    state = models.CharField(max_length=10, choices=State, default=State.CHECKING)
+    # Why it is not readable.
+    fault = models.CharField(max_length=500, blank=True, default="", db_default="")
+    # The first row of a file, as it names the columns.
+    header = ArrayField(models.TextField(), default=list, db_default=[])
+    # What each of them is: the name of a column of its kind, or nothing if it is not read.
+    columns = ArrayField(models.TextField(), default=list, db_default=[])
+    # What parts the cells in the file, where something does.
+    delimiter = models.CharField(max_length=1, blank=True, default="", db_default="")
+    # How 3/4/2026 and 1.234 are meant; None where that makes no difference.
+    day_first = models.BooleanField(null=True)
+    decimal_comma = models.BooleanField(null=True)
     lines_total = models.IntegerField()
-    # How many lines name a product and say nothing of it: often most of an exported list.
+    # How many lines name a product and say nothing of it: often most of an exported list. Once
+    # the lines are checked, the total is without them.
     left_out = models.IntegerField(default=0)
     # How far the work of this state has come: how many lines, and up to which number. Written in
     # the transaction of each batch, so that the next job knows where to go on.
@@ -781,7 +811,9 @@ class Sheet(ActedBy):
         constraints = [
             # A file that was reverted as a whole may be uploaded again.
             models.UniqueConstraint(
-                fields=["sha256"], condition=~Q(state="reverted"), name="sheet_once"
+                fields=["sha256"],
+                condition=~Q(state="reverted") & ~Q(sha256=""),
+                name="sheet_once",
             ),
         ]
 
@@ -799,12 +831,13 @@ class Sheet(ActedBy):
 
     @property
     def percent_done(self) -> int:
-        return 100 * self.lines_done // self.lines_total
+        return 100 * self.lines_done // self.lines_total if self.lines_total else 0
 
     def standing(self) -> Standing:
         """What people decide by who have a file applied, reverted or discarded."""
         return {
             "state": self.get_state_display(),
+            "columns": ", ".join(self.columns),
             "changes": str(self.changed),
             "taken back": str(self.reverted),
             "not taken back": str(self.not_reverted),
@@ -825,14 +858,22 @@ class Sheet(ActedBy):
         self.state = state
         self.position = position
         self.lines_done = self.not_reverted = 0
-        if state == self.State.APPLYING:
+        if state == self.State.CHECKING:
+            self.lines_total += self.left_out
+            self.left_out = self.marked = 0
+        if state in {self.State.CHECKING, self.State.APPLYING}:
             # Until now the totals said what applying would come to.
             self.changed = self.unchanged = self.refused = 0
             self.units_added = self.units_removed = 0
 
     @property
     def lines(self) -> "models.QuerySet[Any]":
-        """The lines, in the model of their kind."""
+        """The lines that say something, in the model of their kind."""
+        return self.rows.filter(left_out=False)
+
+    @property
+    def rows(self) -> "models.QuerySet[Any]":
+        """All lines, also those that are left out."""
         return LINES[self.Kind(self.kind)]._default_manager.filter(sheet=self)
 
     def next_lines(self, size: int) -> "list[Any]":
@@ -840,23 +881,66 @@ class Sheet(ActedBy):
 
         So, where several lines change one product, each finds the stock as it left it.
         """
+        if self.state == self.State.CHECKING:
+            # None of them is known yet to say nothing.
+            return list(self.rows.filter(number__gt=self.position).order_by("number")[:size])
+        lines = self.lines.defer("cells")
         if self.state == self.State.REVERTING:
-            return list(self.lines.filter(number__lt=self.position).order_by("-number")[:size])
-        return list(self.lines.filter(number__gt=self.position).order_by("number")[:size])
+            return list(lines.filter(number__lt=self.position).order_by("-number")[:size])
+        return list(lines.filter(number__gt=self.position).order_by("number")[:size])
+
+
+class SheetContent(models.Model):
+    """The bytes of a file, until a job has read them."""
+
+    sheet = models.OneToOneField(Sheet, models.CASCADE, primary_key=True, related_name="content")
+    content = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.content):,} bytes"
+
+
+class SheetLayout(models.Model):
+    """What somebody has said of the columns of files with such a first row."""
+
+    # Of the first row.
+    header_sha256 = models.CharField(primary_key=True, max_length=64)
+    columns = ArrayField(models.TextField())
+    day_first = models.BooleanField(null=True)
+    decimal_comma = models.BooleanField(null=True)
+    used_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return ", ".join(self.columns)
 
 
 class SheetLine(models.Model):
-    """A line of a sheet, of whatever kind."""
+    """A line of a sheet, of whatever kind.
+
+    The rows of a file are written with their number and cells alone, so whatever else a kind's
+    lines have must have a default in the database, or be null. What the cells say is known when
+    they are checked.
+    """
 
     sheet = models.ForeignKey(Sheet, models.CASCADE, related_name="+", db_index=False)
     # The line's number in a text editor: the names of the columns are line 1.
     number = models.IntegerField()
+    # As they stand in the file, up to the last that holds anything; none if it is from no file.
+    cells = ArrayField(models.TextField(), default=list, db_default=[])
+    # Whether it names something, perhaps, and says nothing of it.
+    left_out = models.BooleanField(default=False, db_default=False)
     # No foreign key in the database, as in the log: products are never deleted.
     product = models.ForeignKey(
         Product, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
     # Why the line is not applied, or was not reverted.
-    error = models.CharField(max_length=500, blank=True)
+    error = models.CharField(max_length=500, blank=True, default="", db_default="")
     # Why it looks like a mistake, though it can be applied: people are to look at it first.
     mark = models.CharField(max_length=200, blank=True, default="", db_default="")
 
@@ -880,12 +964,12 @@ class CountLineQuerySet(models.QuerySet["CountLine"]):
 class CountLine(SheetLine):
     """A line that counts or changes stock, and the log entries that it became."""
 
-    sku = models.CharField(max_length=100, blank=True)
-    barcode = models.CharField(max_length=100, blank=True)
+    sku = models.CharField(max_length=100, blank=True, default="", db_default="")
+    barcode = models.CharField(max_length=100, blank=True, default="", db_default="")
     # The count or the change, and for counts the moment.
     units = models.IntegerField(null=True)
     counted_at = models.DateTimeField(null=True)
-    reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True)
+    reason = models.CharField(max_length=REASON_LENGTH_MAX, blank=True, default="", db_default="")
     # The total at the moment of the count; for a change, before it.
     total_before = models.IntegerField(null=True)
     change = models.BigIntegerField(null=True)
@@ -925,6 +1009,7 @@ class CountLine(SheetLine):
             for name in (
                 *("pk", "product_id", "total_before", "change", "sequence"),
                 *("reverted_sequence", "error", "mark"),
+                *("sku", "barcode", "units", "counted_at", "reason", "left_out"),
             )
         ]
         with connection.cursor() as cursor:
@@ -935,10 +1020,13 @@ _WRITE_LINES = """
 UPDATE inventory_countline AS line
 SET product_id = new.product_id, total_before = new.total_before, change = new.change,
     sequence = new.sequence, reverted_sequence = new.reverted_sequence, error = new.error,
-    mark = new.mark
+    mark = new.mark, sku = new.sku, barcode = new.barcode, units = new.units,
+    counted_at = new.counted_at, reason = new.reason, left_out = new.left_out
 FROM unnest(%s::bigint[], %s::uuid[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
-            %s::text[], %s::text[])
-    AS new (id, product_id, total_before, change, sequence, reverted_sequence, error, mark)
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[],
+            %s::text[], %s::bool[])
+    AS new (id, product_id, total_before, change, sequence, reverted_sequence, error, mark,
+            sku, barcode, units, counted_at, reason, left_out)
 WHERE line.id = new.id
 """
 

@@ -75,6 +75,10 @@ UNREACHABLE = {
     "inventory_countline.count_line_numbered",
     # Made with their file, in one transaction, and deleted with it, under its lock.
     "inventory_countline.sheet_id -> inventory_sheet",
+    "inventory_sheetcontent.pkey",
+    "inventory_sheetcontent.sheet_id -> inventory_sheet",
+    # Written by a statement that says what to do with a row that is there.
+    "inventory_sheetlayout.pkey",
     # Only written under the delivery's lock, after a look at what is there.
     "inventory_deliveryline.delivery_id -> inventory_delivery",
     "inventory_deliveryline.delivery_line_not_negative",

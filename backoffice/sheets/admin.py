@@ -29,6 +29,9 @@ from inventory.services.sheets.count_csv import BYTES_MAX, LINES_MAX
 
 MAY_COUNT = "inventory.change_stock"
 STATE_COLOURS = {
+    Sheet.State.READING: "warning",
+    Sheet.State.UNREADABLE: "danger",
+    Sheet.State.MAPPING: "info",
     Sheet.State.CHECKING: "warning",
     Sheet.State.CHECKED: "info",
     Sheet.State.APPLYING: "warning",

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import connection
@@ -24,7 +25,7 @@ from inventory.models import (
 )
 from inventory.services import codes, evidence
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
-from inventory.services.sheets.kinds import Kind
+from inventory.services.sheets.kinds import Column, Kind
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
 
@@ -317,9 +318,53 @@ def _totals_then(lines: Iterable[CountLine], stocks: Mapping[uuid.UUID, Stock]) 
     return dict(zip(numbers, totals_at(moments), strict=True))
 
 
-KIND = Kind(
+def _columns(units: Column, *more: Column) -> tuple[Column, ...]:
+    return (
+        Column("sku", "SKU", ("article_number", "item_number", "artikelnummer", "product_code")),
+        Column("barcode", "Barcode", ("ean", "gtin", "upc", "ean_code", "upc_ean")),
+        units,
+        *more,
+        Column("reason", "Reason", ("note", "comment", "remark", "grund", "bemerkung")),
+    )
+
+
+_COUNTS = _columns(
+    Column(
+        "count",
+        "Count: units there are in all",
+        (
+            *("counted", "quantity", "qty", "on_hand", "units", "stock", "counted_quantity"),
+            *("menge", "bestand", "anzahl", "gezählt"),
+        ),
+        required=True,
+        holds="whole number",
+    ),
+    Column(
+        "counted_at",
+        "Counted at",
+        ("counted_on", "date", "time", "count_date", "datum", "gezählt_am"),
+        holds="moment",
+    ),
+)
+_CHANGES = _columns(
+    Column(
+        "change",
+        "Change: units that came or went",
+        ("adjustment", "adjust", "difference", "delta", "änderung", "differenz"),
+        required=True,
+        holds="whole number",
+    )
+)
+# What the export has for people to read.
+_NOT_READ = ("name", "available", "allocated", "total")
+
+COUNTS = Kind(
     check=_check,
     apply=_apply,
     revert=_revert,
+    columns=lambda: _COUNTS,
+    named_by=("sku", "barcode"),
+    not_read=_NOT_READ,
     finish_checking=_refuse_repeated,
 )
+CHANGES = replace(COUNTS, columns=lambda: _CHANGES)

@@ -45,8 +45,8 @@ WAITING_MAX = 50
 _END = 2**31 - 1
 
 KINDS: dict[Sheet.Kind, Kind[Any]] = {
-    Sheet.Kind.COUNTS: counts.KIND,
-    Sheet.Kind.CHANGES: counts.KIND,
+    Sheet.Kind.COUNTS: counts.COUNTS,
+    Sheet.Kind.CHANGES: counts.CHANGES,
 }
 
 
