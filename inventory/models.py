@@ -1,5 +1,6 @@
 """How much there is of each product, and the log of every change to it."""
 
+import json
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -1030,9 +1031,89 @@ FROM unnest(%s::bigint[], %s::uuid[], %s::int[], %s::bigint[], %s::bigint[], %s:
 WHERE line.id = new.id
 """
 
+
+class ProductLineQuerySet(models.QuerySet["ProductLine"]):
+    def of_product(self, product_id: uuid.UUID) -> "ProductLineQuerySet":
+        """Find the lines that made or changed a product, the newest sheet's first."""
+        lines = self.filter(product_id=product_id, applied=True)
+        return lines.select_related("sheet").order_by("-sheet_id")
+
+
+class ProductLine(SheetLine):
+    """A line that makes or changes a product: what is wanted, and what became of each field.
+
+    The values of fields are those that inventory.services.product_rows names.
+    """
+
+    class What(models.TextChoices):
+        CREATE = "create"
+        CHANGE = "change"
+        LEAVE = "leave", "leave as it is"
+
+    sku = models.CharField(max_length=100, blank=True, default="", db_default="")
+    what = models.CharField(max_length=6, choices=What, blank=True, default="", db_default="")
+    # Each field by its name, as it is to be. Of a selection: given with the line.
+    wanted = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    # What differs, as [{field, before, after}, ...]. One that was taken back has "back": true.
+    fields = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    applied = models.BooleanField(default=False, db_default=False)
+    reverted = models.BooleanField(default=False, db_default=False)
+    # The number, in the stock's log, of the entry that the line became.
+    sequence = models.BigIntegerField(null=True)
+
+    objects = ProductLineQuerySet.as_manager()
+
+    class Meta(SheetLine.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["sheet", "number"], name="product_line_numbered"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["product", "-sheet"],
+                condition=Q(applied=True),
+                name="sheets_of_a_product",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.sku}"
+
+    @property
+    def is_applied(self) -> bool:
+        return self.applied and not self.reverted
+
+    @staticmethod
+    def write(lines: "Sequence[ProductLine]") -> None:
+        columns = [
+            [getattr(line, name) for line in lines]
+            for name in (
+                *("pk", "product_id", "error", "mark", "sku", "what", "applied", "reverted"),
+                *("sequence", "left_out"),
+            )
+        ]
+        said = [
+            [json.dumps(getattr(line, name)) for line in lines] for name in ("wanted", "fields")
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_PRODUCT_LINES, [*columns, *said])
+
+
+_WRITE_PRODUCT_LINES = """
+UPDATE inventory_productline AS line
+SET product_id = new.product_id, error = new.error, mark = new.mark, sku = new.sku,
+    what = new.what, applied = new.applied, reverted = new.reverted, sequence = new.sequence,
+    left_out = new.left_out, wanted = new.wanted, fields = new.fields
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bool[],
+            %s::bool[], %s::bigint[], %s::bool[], %s::jsonb[], %s::jsonb[])
+    AS new (id, product_id, error, mark, sku, what, applied, reverted, sequence, left_out, wanted,
+            fields)
+WHERE line.id = new.id
+"""
+
 LINES: dict[Sheet.Kind, type[SheetLine]] = {
     Sheet.Kind.COUNTS: CountLine,
     Sheet.Kind.CHANGES: CountLine,
+    Sheet.Kind.PRODUCTS: ProductLine,
 }
 
 

@@ -66,6 +66,7 @@ UNREACHABLE = {
     "orders_cartitem.cart_item_is_product_or_priced",
     # A sequence.
     "inventory_countline.pkey",
+    "inventory_productline.pkey",
     "inventory_deliveryline.pkey",
     "inventory_price.pkey",
     "inventory_productpicture.pkey",
@@ -73,8 +74,10 @@ UNREACHABLE = {
     "orders_order.orders_order_number_key",
     # The lines of a file are numbered as they are read.
     "inventory_countline.count_line_numbered",
+    "inventory_productline.product_line_numbered",
     # Made with their file, in one transaction, and deleted with it, under its lock.
     "inventory_countline.sheet_id -> inventory_sheet",
+    "inventory_productline.sheet_id -> inventory_sheet",
     "inventory_sheetcontent.pkey",
     "inventory_sheetcontent.sheet_id -> inventory_sheet",
     # Written by a statement that says what to do with a row that is there.
