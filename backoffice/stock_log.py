@@ -14,7 +14,7 @@ from unfold.paginator import InfinitePaginator
 from api import clock
 from backoffice.base import ReadOnlyAdmin, moment
 from backoffice.history import NOTHING
-from backoffice.products.page import inventory_url, may_see_orders
+from backoffice.products.page import may_see_orders, page_of
 from inventory.models import Action, StockTransaction
 from inventory.services import codes
 from orders.models import Order
@@ -91,11 +91,7 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     @display(description="product")
     def product(self, entry: StockTransaction) -> str:
         product = entry.stock.product
-        if product.archived_at:
-            return str(product)
-        return format_html(
-            '<a class="hf-link" href="{}">{}</a>', inventory_url(product.pk), product
-        )
+        return format_html('<a class="hf-link" href="{}">{}</a>', page_of(product), product)
 
     @display(description="order")
     def order(self, entry: Any) -> str:

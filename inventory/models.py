@@ -273,6 +273,11 @@ class Product(models.Model):
                 condition=Q(parent__isnull=False),
                 name="product_of_a_parent",
             ),
+            models.Index(
+                fields=["archived_at", "id"],
+                condition=Q(archived_at__isnull=False),
+                name="products_archived",
+            ),
             # The highest of them bounds the search for low stock.
             models.Index(
                 fields=["low_stock_threshold"],

@@ -47,7 +47,7 @@ class HistoryTab(ProductPage):
         ]
 
     def stock_history_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponse:
-        product = self.found(request, product_id)
+        product = self.found_anywhere(request, product_id)
         if product is None:
             return missing(self, request, product_id)
         _require_log_permission(request)
@@ -72,7 +72,7 @@ class HistoryTab(ProductPage):
         return self.drawn(request, product, "History", "history.html", context)
 
     def export_history_view(self, request: HttpRequest, product_id: uuid.UUID) -> HttpResponseBase:
-        product = self.found(request, product_id)
+        product = self.found_anywhere(request, product_id)
         if product is None:
             return missing(self, request, product_id)
         _require_log_permission(request)

@@ -24,6 +24,7 @@ from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase
+from backoffice.products.archived import ArchivedPages
 from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
@@ -99,11 +100,12 @@ class ProductList(ChangeList):
 
 
 @admin.register(Product)
-class ProductAdmin(PricesTab, InventoryTab, HistoryTab, StockSheet, ExportingAdmin):
+class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ArchivedPages, StockSheet, ExportingAdmin):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter, CountedFilter]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
+    list_after_template = "admin/inventory/product/list_after.html"
     when_empty = "Add the first one, with what there is of it."
     ordering = ["name", "pk"]
     # Not all of them once more beside those that a filter finds.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -33,7 +34,20 @@ class ProductPage(ActionAdmin, ServiceAdmin):
 
     def found(self, request: HttpRequest, product_id: uuid.UUID) -> Product | None:
         """Raises: PermissionDenied."""
-        product = Product.objects.kept().filter(pk=product_id).first()
+        return self._found(request, Product.objects.kept(), product_id)
+
+    def found_archived(self, request: HttpRequest, product_id: uuid.UUID) -> Product | None:
+        """Raises: PermissionDenied."""
+        return self._found(request, Product.objects.exclude(archived_at=None), product_id)
+
+    def found_anywhere(self, request: HttpRequest, product_id: uuid.UUID) -> Product | None:
+        """Find also what is archived, for pages that only read. Raises: PermissionDenied."""
+        return self._found(request, Product.objects.all(), product_id)
+
+    def _found(
+        self, request: HttpRequest, among: QuerySet[Product], product_id: uuid.UUID
+    ) -> Product | None:
+        product = among.filter(pk=product_id).first()
         if not self.has_view_or_change_permission(request, product):
             raise PermissionDenied
         return product
@@ -92,20 +106,33 @@ def inventory_url(product_id: uuid.UUID, operation: str = "") -> str:
     return f"{url}?{urlencode({'do': operation})}" if operation else url
 
 
+def archived_url(product_id: uuid.UUID) -> str:
+    """Where an archived product is read."""
+    return reverse("admin:inventory_product_archived_product", args=[product_id])
+
+
+def page_of(product: Product) -> str:
+    """Where a product is, archived or not."""
+    return archived_url(product.pk) if product.archived_at else inventory_url(product.pk)
+
+
 def titles(request: HttpRequest, product: Product, tab: str) -> dict[str, Any]:
     return {
         "title": product.name,
         "subtitle": tab,
-        "tab_list": tabs(request, product.pk, tab),
+        "tab_list": tabs(request, product.pk, tab, is_archived=product.archived_at is not None),
     }
 
 
-def tabs(request: HttpRequest, product_id: uuid.UUID, active: str) -> list[dict[str, Any]]:
+def tabs(
+    request: HttpRequest, product_id: uuid.UUID, active: str, *, is_archived: bool = False
+) -> list[dict[str, Any]]:
     """Make the product page's tabs, in the form that Unfold's templates draw."""
     links = {
-        "Product": ("change", True),
-        "Prices": ("prices", True),
-        "Inventory": ("inventory", True),
+        "Product": ("change", not is_archived),
+        "Prices": ("prices", not is_archived),
+        "Inventory": ("inventory", not is_archived),
+        "Archived": ("archived_product", is_archived),
         "History": ("stock_history", may_see_log(request)),
     }
     items = [

@@ -54,6 +54,7 @@ SIGHTS = [
     Sight("product-new", f"{PRODUCTS}add/"),
     Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
     Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
+    Sight("products-archived", f"{PRODUCTS}archived/"),
     Sight("inventory", f"{SHIRT_PAGE}inventory/"),
     Sight("stock-sheet", f"{PRODUCTS}stock-sheet/?q=mug"),
     Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
