@@ -270,6 +270,38 @@ class TooManyCategoriesOfProduct(Refusal):
     detail = "A product is in at most 20 categories."
 
 
+class ParentNotFound(NotFound):
+    code = "parent_not_found"
+    thing = "Parent"
+    detail = "There is no such parent any more."
+
+
+class OptionsWrong(Refusal):
+    """Options, values or patterns that make no variants: the message says what to correct."""
+
+    kind = INVALID
+    code = "options_wrong"
+
+
+class VariantsNotPossible(Refusal):
+    """Some of the variants cannot be made, so none is: the message names them."""
+
+    kind = CONFLICT
+    code = "variants_not_possible"
+
+
+class ParentInUse(Refusal):
+    kind = WRONG_STATE
+    code = "parent_in_use"
+    detail = "It has variants. Take them out of it first; they stay products of their own."
+
+
+class VariantElsewhere(Refusal):
+    kind = WRONG_STATE
+    code = "variant_elsewhere"
+    detail = "The product is a variant of another parent. Take it out there first."
+
+
 class VariantTaken(Refusal):
     kind = CONFLICT
     code = "variant_taken"

@@ -159,6 +159,12 @@ class Category(models.Model):
         return self.name
 
 
+class ParentQuerySet(models.QuerySet["Parent"]):
+    def lock(self, parent_id: uuid.UUID) -> "Parent | None":
+        """Lock what variants share until the transaction ends: before any of them."""
+        return self.select_for_update(no_key=True).filter(pk=parent_id).first()
+
+
 class Parent(models.Model):
     """What variants share: a name, and the options by which they differ. Its stock is theirs."""
 
@@ -171,6 +177,8 @@ class Parent(models.Model):
     sku_pattern = models.CharField(max_length=100, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
+
+    objects = ParentQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["name", "id"], name="parent_by_name")]
@@ -317,7 +325,7 @@ class Product(models.Model):
     @property
     def variant(self) -> str:
         """Return which variant of its parent it is, in words."""
-        return ", ".join(f"{option} {value}" for option, value in self.options.items())
+        return ", ".join(f"{option} {value}" for option, value in sorted(self.options.items()))
 
 
 class Price(models.Model):

@@ -87,7 +87,12 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "too_many_categories": MERCHANT,
     "too_many_categories_of_product": MERCHANT,
     "too_many_levels": MERCHANT,
+    "options_wrong": ("Options, values or patterns make no variants.", MERCHANT),
+    "parent_in_use": MERCHANT,
+    "parent_not_found": GONE,
+    "variant_elsewhere": MERCHANT,
     "variant_taken": MERCHANT,
+    "variants_not_possible": ("Some of the variants cannot be made, so none is.", MERCHANT),
     "custom_item_is_a_product": "Add the product, or leave `sku` out. At checkout `meta` names the "
     "line, which has to be removed.",
     "custom_item_currency_differs": "Price it in the cart's currency. A new cart has that of "

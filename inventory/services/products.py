@@ -1,7 +1,7 @@
 """Products, their prices, and whether their stock is managed."""
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -372,7 +372,18 @@ def set_cost(product: Product, cost: Money | None) -> None:
 
 def _state(product: Product) -> changes.State:
     managed = Stock.objects.filter(product=product).values_list("managed", flat=True)
-    prices = product.prices.order_by("currency").select_related("currency")
+    return state_of(
+        product,
+        product.prices.order_by("currency").select_related("currency"),
+        managed.get(location=DEFAULT_LOCATION_ID),
+        categories.texts([product.pk])[product.pk],
+    )
+
+
+def state_of(
+    product: Product, prices: Iterable[Price], managed: bool, its_categories: str
+) -> changes.State:
+    """Write a product with what belongs to it as it stays on record."""
     return {
         **changes.fields_of(product),
         # One thing to people: an amount in its currency.
@@ -380,9 +391,9 @@ def _state(product: Product) -> changes.State:
         "cost_currency": None,
         "parent": product.parent and product.parent.name,
         "options": product.variant,
-        "categories": categories.texts([product.pk])[product.pk],
+        "categories": its_categories,
         **{f"price_in_{price.currency_id}": price.written() for price in prices},
-        "stock_managed": managed.get(location=DEFAULT_LOCATION_ID),
+        "stock_managed": managed,
     }
 
 
