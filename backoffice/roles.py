@@ -46,6 +46,8 @@ _ROWS = {
     "inventory.price":           (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.product":         (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     "inventory.stock":           (EVERYBODY, NOBODY,  CLERKS,  NOBODY),
+    # What was counted. To close one is to make a sheet of counts, which takes change_stock.
+    "inventory.stocktake":       (EVERYBODY, CLERKS,  CLERKS,  NOBODY),
     "inventory.stocktransaction": (EVERYBODY, NOBODY, NOBODY,  NOBODY),
     "orders.auditresult":        (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cart":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),

@@ -465,3 +465,21 @@ class TooManyPictures(Refusal):
 class PicturesMoved(Moved):
     code = "pictures_moved"
     detail = "The product's pictures changed since this page was opened. Look at them again."
+
+
+class StocktakeNotReady(Refusal):
+    kind = WRONG_STATE
+    code = "stocktake_not_ready"
+
+
+class NothingToCount(Refusal):
+    """There is no stock of it, or of any of them, that is managed."""
+
+    kind = WRONG_STATE
+    code = "nothing_to_count"
+
+
+class StocktakeTooLong(Refusal):
+    kind = WRONG_STATE
+    code = "stocktake_too_long"
+    detail = "A stocktake has at most 200,000 products: choose a category."

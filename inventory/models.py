@@ -27,6 +27,7 @@ from inventory.errors import (
     LinesMarked,
     SheetNotReady,
     StockNotFound,
+    StocktakeNotReady,
     StockTooLow,
     TooManyUnits,
 )
@@ -1258,3 +1259,112 @@ UPDATE inventory_deliveryline AS line SET entries = line.entries || new.sequence
 FROM unnest(%s::bigint[], %s::bigint[]) AS new (id, sequence)
 WHERE line.id = new.id
 """
+
+
+class StocktakeQuerySet(models.QuerySet["Stocktake"]):
+    def lock(self, stocktake_id: uuid.UUID) -> "Stocktake | None":
+        """Lock a stocktake until the transaction ends: before a sheet, and before any stock.
+
+        Whoever writes lines of a stocktake holds its lock.
+        """
+        return self.select_for_update(no_key=True).filter(pk=stocktake_id).first()
+
+
+class Stocktake(models.Model):
+    """A list of what is to be counted, and what was, scan after scan, over hours or days.
+
+    Its scans touch no stock. It ends in a sheet of counts, which is looked at, and then applied.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"
+        CLOSED = "closed", "closed"
+        DISCARDED = "discarded", "discarded"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100)
+    # The path of the category whose products are on the list, as it was then. Empty: all products.
+    scope = models.CharField(max_length=600, blank=True)
+    # Whether what the books say is kept from those who count, until it is closed.
+    is_blind = models.BooleanField(default=False)
+    state = models.CharField(max_length=9, choices=State, default=State.OPEN)
+    # How many products are on the list, and how many of them were counted.
+    products = models.IntegerField(default=0)
+    counted = models.IntegerField(default=0)
+    # What it ended in; none any more if that was discarded.
+    sheet = models.ForeignKey(Sheet, models.SET_NULL, null=True, related_name="+")
+    # Counted up by whatever changes it or its lines, so that nobody closes what they have not seen.
+    revision = models.IntegerField(default=0)
+    # As the log names people.
+    opened_by = models.CharField(max_length=200)
+    closed_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    # Or discarded.
+    closed_at = models.DateTimeField(null=True)
+
+    objects = StocktakeQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ["view", "add", "change"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == self.State.OPEN
+
+    @property
+    def left(self) -> int:
+        """Return how many products on the list were not counted."""
+        return self.products - self.counted
+
+    def standing(self) -> Standing:
+        """What people decide by who close, discard or reopen it."""
+        return {"state": self.get_state_display(), "changes made to it": str(self.revision)}
+
+    def require(self, state: State) -> None:
+        """Raises: StocktakeNotReady."""
+        if self.state != state:
+            raise StocktakeNotReady(f"The stocktake is {self.get_state_display()}.")
+
+
+class StocktakeLine(models.Model):
+    """A product on the list of a stocktake. Written under the stocktake's lock only."""
+
+    stocktake = models.ForeignKey(Stocktake, models.CASCADE, related_name="lines", db_index=False)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False)
+    # Its place on the list, which is in the order of names; what was added later comes later.
+    number = models.IntegerField()
+    is_added = models.BooleanField(default=False)
+    # None as long as it was not counted.
+    units = models.IntegerField(null=True)
+    # When it was scanned first, and when last: its count is of that moment.
+    first_at = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["stocktake", "product"], name="stocktake_line_once"),
+            models.CheckConstraint(
+                condition=Q(units=None, first_at=None, counted_at=None)
+                | Q(units__gte=0, first_at__lte=F("counted_at")),
+                name="stocktake_line_counted_at_a_moment",
+            ),
+        ]
+        indexes = [
+            # What is left to count, and what was counted last, on lists of any length.
+            models.Index(
+                fields=["stocktake", "number"], condition=Q(units=None), name="stocktake_to_count"
+            ),
+            models.Index(
+                fields=["stocktake", "counted_at", "id"],
+                condition=Q(units__isnull=False),
+                name="stocktake_counted",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.units} counted"

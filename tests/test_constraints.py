@@ -24,6 +24,7 @@ UNREACHABLE = {
     "inventory_product.pkey",
     "inventory_stock.pkey",
     "inventory_stockcount.pkey",
+    "inventory_stocktake.pkey",
     "inventory_stocktransaction.pkey",
     "orders_cartitem.pkey",
     "orders_order.pkey",
@@ -70,6 +71,7 @@ UNREACHABLE = {
     "inventory_deliveryline.pkey",
     "inventory_price.pkey",
     "inventory_productpicture.pkey",
+    "inventory_stocktakeline.pkey",
     "inventory_product_categories.pkey",
     "orders_order.orders_order_number_key",
     # The lines of a file are numbered as they are read.
@@ -86,6 +88,12 @@ UNREACHABLE = {
     "inventory_deliveryline.delivery_id -> inventory_delivery",
     "inventory_deliveryline.delivery_line_not_negative",
     "inventory_deliveryline.delivery_line_once",
+    # And so under the stocktake's.
+    "inventory_stocktakeline.stocktake_id -> inventory_stocktake",
+    "inventory_stocktakeline.stocktake_line_counted_at_a_moment",
+    "inventory_stocktakeline.stocktake_line_once",
+    # Made in the same transaction; whoever deletes a sheet empties it here before.
+    "inventory_stocktake.sheet_id -> inventory_sheet",
     # Made with it, under the lock of the delivery that it follows, which is not deleted before it.
     "inventory_delivery.follows_id -> inventory_delivery",
     # Only written and deleted under the lock of the tree, after a look at what is there.
@@ -122,6 +130,7 @@ UNREACHABLE = {
     "inventory_product.parent_id -> inventory_parent",
     "inventory_product_categories.product_id -> inventory_product",
     "inventory_stock.product_id -> inventory_product",
+    "inventory_stocktakeline.product_id -> inventory_product",
     "orders_cartitem.product_id -> inventory_product",
     "orders_orderitem.product_id -> inventory_product",
     # Made with its product, and never again.

@@ -22,7 +22,7 @@ from api import clock
 from api.actors import Actor
 from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
-from api.transactions import Stale, in_transaction
+from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import SheetNotReady, SheetUnreadable
 from inventory.models import CountLine, Sheet
 from inventory.services.sheets import count_csv, counts
@@ -83,16 +83,50 @@ def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[Shee
         raise Stale
     if current.pk != sheet.pk:
         return current, False
-    waiting = Sheet.objects.filter(state__in=(Sheet.State.CHECKING, Sheet.State.CHECKED))
-    if waiting.count() > WAITING_MAX:
-        raise SheetUnreadable(
-            f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
-        )
+    _require_few_waiting()
     sheet.lines_total = _copy(sheet, table.lines)
     sheet.left_out = table.left_out
     Sheet.objects.filter(pk=sheet.pk).update(lines_total=sheet.lines_total, left_out=sheet.left_out)
     go_on(sheet.pk)
     return sheet, True
+
+
+def _require_few_waiting() -> None:
+    """Raises: SheetUnreadable."""
+    waiting = Sheet.objects.filter(state__in=(Sheet.State.CHECKING, Sheet.State.CHECKED))
+    if waiting.count() > WAITING_MAX:
+        raise SheetUnreadable(
+            f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
+        )
+
+
+def make(name: str, kind: Sheet.Kind, source: Sheet.Source, *, actor: Actor) -> Sheet:
+    """Make a sheet that comes from no file, in the open transaction.
+
+    The caller writes its lines, with all that they say, and then has it checked.
+    Raises: SheetUnreadable, if too many wait.
+    """
+    assert_in_transaction()
+    now = clock.now()
+    sheet = Sheet(
+        name=name[:200],
+        kind=kind,
+        source=source,
+        lines_total=0,
+        uploaded_by=actor.name,
+        created_at=now,
+    )
+    _note(sheet, actor, now)
+    sheet.save(force_insert=True)
+    _require_few_waiting()
+    return sheet
+
+
+def have_checked(sheet: Sheet, *, lines: int) -> None:
+    """Have a sheet checked whose lines are written: so many."""
+    sheet.lines_total = lines
+    sheet.save(update_fields=["lines_total"])
+    go_on(sheet.pk)
 
 
 def _copy(sheet: Sheet, lines: Iterator[Line]) -> int:
