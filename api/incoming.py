@@ -10,11 +10,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 
 # How long a request waits for its turn to read. A body that has arrived is read in far less.
 TURN_SECONDS = 0.25
@@ -106,7 +107,15 @@ def read(request: HttpRequest, most: int, *, trusted: bool = False) -> None:
     require_at_most(request, most)
     if trusted:
         trust(request)
-    _ = request.body
+    if most <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        _ = request.body
+    elif not hasattr(request, "_body"):
+        # As Django does, which takes no more than that for what it keeps.
+        try:
+            request._body = request.read()
+        except OSError as error:
+            raise UnreadablePostError(*error.args) from error
+        request._stream = BytesIO(request._body)
 
 
 def require_at_most(request: HttpRequest, most: int) -> None:

@@ -99,6 +99,9 @@ class CompressionMiddleware(GZipMiddleware):
     ) -> HttpResponseBase:
         if request.method not in {"GET", "HEAD"} or _SECRETS.match(request.path_info):
             return response
+        if response.headers.get("Content-Type", "").startswith("image/"):
+            # It is as small as it gets.
+            return response
         patch_vary_headers(response, ["Accept-Encoding"])
         if isinstance(response, HttpResponse) and len(response.content) < _COMPRESSED_FROM:
             return response

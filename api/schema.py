@@ -55,7 +55,7 @@ from api.settings_views import (
     SettingsView,
 )
 from api.tokens import BadCredentials, BadToken
-from api.views import TokenView
+from api.views import FORM, JSON, MULTIPART, TokenView
 
 # A piece of JSON Schema. A serializer class stands for the body that it reads.
 Piece = dict[str, Any]
@@ -194,6 +194,8 @@ class Operation:
     takes: "Piece | Named | type[Serializer[Any]] | None" = None
     body_required: bool = True
     form: bool = False
+    # Whether `takes` describes a form with a file in it.
+    sends_file: bool = False
     # The type of each answer, by status; None for one without a body.
     answers: Mapping[int, Any] = field(default_factory=dict)
     refuses: Sequence[type[Refusal]] = ()
@@ -361,7 +363,7 @@ class Schema(AutoSchema):
         takes = operation.takes
         if isinstance(takes, type) and not operation.form:
             takes = data(takes) if operation.body_required else an_object({}, {"data": takes})
-        kind = "application/x-www-form-urlencoded" if operation.form else "application/json"
+        kind = FORM if operation.form else MULTIPART if operation.sends_file else JSON
         content = {kind: {"schema": self._resolved(takes)}}
         return {"requestBody": {"content": content, "required": operation.body_required}}
 
@@ -396,7 +398,7 @@ class Schema(AutoSchema):
         if operation.takes is not None:
             reasons[400]["field_…"] = "A field is missing or of the wrong type."
             reasons[422]["field_…"] = "A field breaks a rule."
-            reasons[400]["malformed"] = "The body is no JSON."
+            reasons[400]["malformed"] = "The body cannot be read."
             reasons[415][UnsupportedMediaType.code] = "The body is of another kind, or packed."
         return {
             str(status): _response(

@@ -86,6 +86,7 @@ class StrictJsonParser(JSONParser):
 
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+MULTIPART = "multipart/form-data"
 
 
 def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
@@ -98,6 +99,8 @@ def _require_readable(request: HttpRequest, reads: re.Pattern[str]) -> None:
     kind = (request.content_type or "")[:100]
     if reads.fullmatch(kind):
         return
+    if reads.fullmatch(MULTIPART):
+        raise UnsupportedMediaType(f"A file is sent here as {MULTIPART}, and not as {kind}.")
     # Unless told otherwise, curl calls all it sends a form, and openapi-fetch JSON.
     reads_json = not reads.fullmatch(FORM)
     looks_like_json = request.body.lstrip()[:1] in (b"{", b"[")

@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 
 from api.views import no_page
 from demo import shop
+from inventory.file_views import media
 from payments.metrics import metrics
 from payments.webhooks import webhook
 
@@ -19,6 +20,7 @@ urlpatterns = [
     path("v2/", include("inventory.urls")),
     path("", include("api.urls")),
     path("", shop.page),
+    path("media/<str:name>", media),
     path("admin", RedirectView.as_view(url="/admin/")),
     # Django's redirect from a row to its page in a shop fails on a malformed id.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),

@@ -2,7 +2,20 @@
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from api.answers import Amount, Empty, Id, Keywords, Link, Moment, Timestamps, Units, component
+from api.answers import (
+    Amount,
+    Empty,
+    Id,
+    Keywords,
+    Link,
+    Links,
+    Moment,
+    Page,
+    Reference,
+    Timestamps,
+    Units,
+    component,
+)
 from inventory import models
 
 ProductId = Annotated[Id, "The product's id."]
@@ -47,6 +60,20 @@ class ProductMeta(TypedDict):
     look_alikes: NotRequired[list[LookAlike]]
 
 
+class MainImage(TypedDict):
+    data: Reference[Literal["main_image"]]
+
+
+class Files(TypedDict):
+    data: list[Reference[Literal["file"]]]
+
+
+# Both of them where the product has pictures of its own.
+class ProductRelationships(TypedDict, total=False):
+    main_image: MainImage
+    files: Files
+
+
 @component
 class Product(TypedDict):
     type: Literal["product"]
@@ -62,7 +89,7 @@ class Product(TypedDict):
     status: Annotated[str, Keywords(enum=models.Product.Status.values)]
     commodity_type: Annotated[str, Keywords(enum=models.Product.CommodityType.values)]
     meta: ProductMeta
-    relationships: Empty
+    relationships: ProductRelationships
 
 
 @component
@@ -132,3 +159,56 @@ class Currency(TypedDict):
     enabled: bool
     links: Link
     meta: CurrencyMeta
+
+
+class Dimensions(TypedDict):
+    width: int
+    height: int
+
+
+class CreatedAt(TypedDict):
+    created_at: Moment
+
+
+class FileMeta(TypedDict):
+    dimensions: Dimensions
+    timestamps: CreatedAt
+
+
+class FileLink(TypedDict):
+    href: str
+    meta: Empty
+
+
+@component
+class File(TypedDict):
+    id: Id
+    type: Literal["file"]
+    file_name: Annotated[
+        str, "As it was sent. What is told of the file is told of what became of it."
+    ]
+    mime_type: str
+    file_size: int
+    public: bool
+    link: FileLink
+    meta: FileMeta
+    links: Link
+
+
+class IncludedFiles(TypedDict, total=False):
+    """What `include` asks for."""
+
+    main_images: list[File]
+    files: list[File]
+
+
+class OneProduct(TypedDict):
+    data: Product
+    included: NotRequired[IncludedFiles]
+
+
+class ManyProducts(TypedDict):
+    data: list[Product]
+    meta: Page
+    links: Links
+    included: NotRequired[IncludedFiles]

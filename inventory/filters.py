@@ -96,6 +96,19 @@ class StockFilters(ListFilters):
     }
 
 
+class FileFilters(ListFilters):
+    takes = {
+        "id": Id("id", EQ, IN),
+        "file_name": Text("name", EQ, LIKE),
+        "file_size": Number("size", EQ, *COMPARISONS),
+        "width": Number("width", EQ, *COMPARISONS),
+        "height": Number("height", EQ, *COMPARISONS),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+    }
+    # The ids are in the order in which they were made.
+    sorts = {"created_at": ["pk"]}
+
+
 class CurrencyFilters(ListFilters):
     takes = {
         "id": Id("id", EQ, IN),

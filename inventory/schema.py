@@ -5,10 +5,11 @@ from drf_spectacular.utils import extend_schema_field
 from api import schema
 from api.answers import Data, PageOf
 from api.errors import BadRequest, Invalid, NotSupported
-from api.schema import CURRENCY_HEADER, TEXT, Operation, a_list, data
-from inventory import answers, errors, serializers, views
+from api.schema import CURRENCY_HEADER, TEXT, Operation, a_list, an_object, data
+from inventory import answers, errors, file_views, serializers, views
 from inventory.filters import (
     CurrencyFilters,
+    FileFilters,
     ProductFilters,
     StockFilters,
     StockTransactionFilters,
@@ -24,13 +25,15 @@ _PRODUCT_REFUSALS = [
     NotSupported,
     Invalid,
 ]
+_INCLUDES = ("main_image", "files")
 schema.describe(
     "Products",
     views.ProductsView,
     get=Operation(
         "List products",
         "Shoppers see live ones only. Newest first.",
-        answers={200: PageOf[answers.Product]},
+        answers={200: answers.ManyProducts},
+        includes=_INCLUDES,
         refuses=[errors.CurrencyUnknown],
         lists=True,
         filters=ProductFilters,
@@ -49,7 +52,8 @@ schema.describe(
     views.ProductView,
     get=Operation(
         "Get a product",
-        answers={200: Data[answers.Product]},
+        answers={200: answers.OneProduct},
+        includes=_INCLUDES,
         refuses=[errors.ProductNotFound, errors.CurrencyUnknown],
         headers=[CURRENCY_HEADER],
     ),
@@ -112,6 +116,47 @@ schema.describe(
         "Delete a currency",
         answers={204: None},
         refuses=[errors.CurrencyNotFound, errors.CurrencyInUse, errors.CurrencyIsDefault],
+    ),
+)
+
+schema.describe(
+    "Files",
+    file_views.FilesView,
+    get=Operation(
+        "List files",
+        "The pictures that there are, newest first.",
+        answers={200: PageOf[answers.File]},
+        lists=True,
+        filters=FileFilters,
+    ),
+    post=Operation(
+        "Upload a file",
+        "A picture: JPEG, PNG, WebP, GIF or AVIF, of at most 10 MB and 40 megapixels. What is kept "
+        "is drawn anew, as WebP. The same content is the same file.",
+        takes=an_object({"file": {"type": "string", "format": "binary"}}),
+        sends_file=True,
+        answers={201: Data[answers.File]},
+        refuses=[
+            errors.PictureTooLarge,
+            errors.PictureUnreadable,
+            errors.PicturesBusy,
+            errors.PicturesUnavailable,
+            NotSupported,
+            Invalid,
+        ],
+    ),
+)
+schema.describe(
+    "Files",
+    file_views.FileView,
+    get=Operation(
+        "Get a file", answers={200: Data[answers.File]}, refuses=[errors.PictureNotFound]
+    ),
+    delete=Operation(
+        "Delete a file",
+        "One that a product shows stays.",
+        answers={204: None},
+        refuses=[errors.PictureNotFound, errors.PictureInUse],
     ),
 )
 

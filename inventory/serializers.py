@@ -1,7 +1,8 @@
 """Products and stock as the wire spells them."""
 
 import re
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,8 +14,9 @@ from api.actors import Actor
 from api.bodies import PublishedBody
 from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
-from inventory.models import Action, Currency, Price, Product, Stock, StockTransaction
-from inventory.services import codes
+from inventory.models import Action, Currency, Picture, Price, Product, Stock, StockTransaction
+from inventory.services import codes, picture_files, pictures
+from inventory.services.images import LARGE
 from inventory.services.log import Past
 from inventory.services.products import Money
 
@@ -63,6 +65,11 @@ class ProductChanges(PublishedBody):
         if not re.fullmatch(r"[-a-zA-Z0-9_]+", slug):
             raise serializers.ValidationError("Letters, digits, - and _ only.", code="slug")
         return slug
+
+    def validate_image_url(self, address: str) -> str:
+        if fault := pictures.fault_of_address(address):
+            raise serializers.ValidationError(fault, code="address")
+        return address
 
     def validate_price(self, prices: list[Money]) -> list[Money]:
         currencies = [price.currency for price in prices]
@@ -246,7 +253,9 @@ def product(
     row_stock: Stock,
     currencies: Mapping[str, Currency],
     currency: str,
+    picture_ids: Sequence[uuid.UUID],
 ) -> answers.Product:
+    """Represent a product with its pictures, of which the first takes the place of `image_url`."""
     display_prices = [
         formatted_price(price.amount, currencies[price.currency_id])
         for price in prices
@@ -267,7 +276,7 @@ def product(
         "sku": row.sku,
         "barcode": row.barcode,
         "description": row.description,
-        "image_url": row.image_url,
+        "image_url": picture_files.address(picture_ids[0], LARGE) if picture_ids else row.image_url,
         "manage_stock": row_stock.managed,
         "price": [
             {
@@ -280,7 +289,35 @@ def product(
         "status": row.status,
         "commodity_type": row.commodity_type,
         "meta": meta,
-        "relationships": {},
+        "relationships": relationships(picture_ids),
+    }
+
+
+def relationships(picture_ids: Sequence[uuid.UUID]) -> answers.ProductRelationships:
+    """Name a product's pictures, the main one first."""
+    if not picture_ids:
+        return {}
+    return {
+        "main_image": {"data": {"type": "main_image", "id": str(picture_ids[0])}},
+        "files": {"data": [{"type": "file", "id": str(each)} for each in picture_ids]},
+    }
+
+
+def file(row: Picture, absolute: Callable[[str], str]) -> answers.File:
+    """Represent a picture by the largest of its files. `absolute` puts our host before a path."""
+    return {
+        "id": str(row.pk),
+        "type": "file",
+        "file_name": row.name,
+        "mime_type": Picture.MIME_TYPE,
+        "file_size": row.size,
+        "public": True,
+        "link": {"href": absolute(picture_files.address(row.pk, LARGE)), "meta": {}},
+        "meta": {
+            "dimensions": {"width": row.width, "height": row.height},
+            "timestamps": {"created_at": at(row.created_at)},
+        },
+        "links": {"self": absolute(f"/v2/files/{row.pk}")},
     }
 
 

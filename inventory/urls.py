@@ -1,10 +1,12 @@
 from django.urls import path
 
-from inventory import views
+from inventory import file_views, views
 
 urlpatterns = [
     path("products", views.ProductsView.as_view()),
     path("products/<id:product_id>", views.ProductView.as_view()),
+    path("files", file_views.FilesView.as_view()),
+    path("files/<id:file_id>", file_views.FileView.as_view()),
     path("currencies", views.CurrenciesView.as_view()),
     path("currencies/<id:currency_id>", views.CurrencyView.as_view()),
     path("inventories", views.InventoriesView.as_view()),

@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -6,14 +7,14 @@ from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import ListSerializer, Serializer
+from rest_framework.serializers import ListSerializer
 
 from api import clock
 from api.authentication import Administrator, ShoppersMayRead
 from api.errors import BadRequest, Invalid, invalid_fields
-from api.filtering import conditions, listed, moment_parameter, values_of
+from api.filtering import conditions, included, listed, moment_parameter, values_of
 from api.idempotency import Key, once
-from api.pagination import paginated
+from api.pagination import paginated, paginated_together
 from api.views import ApiView, deleted, envelope
 from inventory import answers, serializers
 from inventory.errors import CurrencyNotFound, ProductNotFound
@@ -24,10 +25,18 @@ from inventory.filters import (
     StockFilters,
     StockTransactionFilters,
 )
-from inventory.models import DEFAULT_LOCATION_ID, Action, Currency, Product, Stock
-from inventory.services import codes, currencies, products
+from inventory.models import (
+    DEFAULT_LOCATION_ID,
+    Action,
+    Currency,
+    Product,
+    ProductPicture,
+    Stock,
+)
+from inventory.services import codes, currencies, picture_files, pictures, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
+from inventory.services.images import LARGE
 
 # How many stocks `POST /v2/inventories/multiple` answers at once.
 MULTIPLE_MAX = 100
@@ -38,12 +47,17 @@ class _ProductAnswers(ApiView):
     revalidates = True
 
     def visible(self) -> "QuerySet[Product]":
-        """Return the products that this caller may see, with prices and stock, in three queries."""
+        """Return the products that this caller may see, with prices, stock and pictures."""
         products = Product.objects.kept()
         if not self.caller.is_administrator:
             products = products.filter(status=Product.Status.LIVE)
         stocks = Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)
-        return products.prefetch_related("prices", Prefetch("stocks", stocks))
+        shown = ProductPicture.objects.order_by("position")
+        if included(self.request) & {"main_image", "files"}:
+            shown = shown.select_related("picture")
+        return products.prefetch_related(
+            "prices", Prefetch("stocks", stocks), Prefetch("product_pictures", shown)
+        )
 
     def currency(self) -> str:
         """Raises: CurrencyUnknown."""
@@ -56,18 +70,39 @@ class _ProductAnswers(ApiView):
             product.stocks.all()[0],
             currencies.by_code(),
             self.currency(),
+            [shown.picture_id for shown in product.product_pictures.all()],
         )
         answer["image_url"] = self.absolute(answer["image_url"])
         return answer
 
-    def fields(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
-        """Read a product's fields. An address as we told it is kept as we have it."""
-        fields = self.validated(serializer)
-        address, here = fields.get("image_url", ""), self.absolute("/")
+    def included(self, products: Sequence[Product]) -> dict[str, answers.IncludedFiles]:
+        """Return what stands beside the products, if anything was asked for."""
+        found: answers.IncludedFiles = {}
+        asked = included(self.request)
+        shown = [each for product in products for each in product.product_pictures.all()]
+        if "main_image" in asked:
+            found["main_images"] = self._files(each for each in shown if not each.position)
+        if "files" in asked:
+            found["files"] = self._files(shown)
+        return {"included": found} if found else {}
+
+    def _files(self, shown: Iterable[ProductPicture]) -> list[answers.File]:
+        """Represent each picture once, however many products show it."""
+        return [
+            serializers.file(picture, self.absolute)
+            for picture in {each.picture_id: each.picture for each in shown}.values()
+        ]
+
+    def data(self) -> Any:
+        """Read an address on this server as we have it, and not as we told it."""
+        data = super().data()
+        if not isinstance(data, dict) or not isinstance(data.get("image_url"), str):
+            return data
+        address, here = data["image_url"], self.absolute("/")
         # Another host may begin like ours, and two slashes begin a host.
         if address.startswith(here) and not address.startswith(f"{here}/"):
-            fields["image_url"] = address[len(here) - 1 :]
-        return fields
+            return {**data, "image_url": address[len(here) - 1 :]}
+        return data
 
     def created(self, product_id: uuid.UUID | str) -> Response:
         return self.answered(product_id, 201)
@@ -81,7 +116,7 @@ class _ProductAnswers(ApiView):
             alike = codes.look_alikes([product.sku, product.barcode], besides=product.pk)
             if alike:
                 answer["meta"]["look_alikes"] = [serializers.look_alike(each) for each in alike]
-        return envelope(answer, status)
+        return envelope(answer, status, **self.included([product]))
 
 
 class ProductsView(_ProductAnswers):
@@ -89,25 +124,43 @@ class ProductsView(_ProductAnswers):
         knows_levels = self.caller.is_administrator or settings.SHOW_STOCK_LEVEL
         filters = ProductFilters if knows_levels else PublicProductFilters
         products = listed(request, self.visible().order_by("-created_at", "-pk"), filters)
-        return paginated(request, products, self.represented)
+        beside: dict[str, answers.IncludedFiles] = {}
+
+        def represented(shown: Sequence[Product]) -> list[answers.Product]:
+            beside.update(self.included(shown))
+            return [self.represented(product) for product in shown]
+
+        answer = paginated_together(request, products, represented)
+        answer.data.update(beside)
+        return answer
 
     @once(again=_ProductAnswers.created)
     def post(self, request: Request, key: Key | None) -> Response:
         # Refuse an unknown currency before the product is made, not when it is answered.
         self.currency()
-        fields = self.fields(serializers.ProductBody)
+        fields = self.validated(serializers.ProductBody)
         return self.created(products.create(**fields, actor=self.caller.actor, key=key).pk)
 
 
 class ProductView(_ProductAnswers):
     def data(self) -> Any:
-        """Leave out codes that are what they were, for they need not be what a new one must be."""
+        """Leave out what is as it was told, for it need not be what a new one must be."""
         data = super().data()
-        if not isinstance(data, dict) or data.keys().isdisjoint(("sku", "barcode")):
+        told = ("sku", "barcode", "image_url", "relationships")
+        if not isinstance(data, dict) or data.keys().isdisjoint(told):
             return data
-        found = Product.objects.filter(pk=self.kwargs["product_id"]).values("sku", "barcode")
-        kept: dict[str, Any] = {**(found.first() or {})}
-        return {name: value for name, value in data.items() if kept.get(name, ...) != value}
+        product = Product.objects.filter(pk=self.kwargs["product_id"]).first()
+        if product is None:
+            return data
+        shown = pictures.of_products([product.pk])[product.pk]
+        main = [picture_files.address(shown[0], LARGE)] if shown else []
+        kept: dict[str, list[Any]] = {
+            "sku": [product.sku],
+            "barcode": [product.barcode],
+            "image_url": [product.image_url, *main],
+            "relationships": [serializers.relationships(shown)],
+        }
+        return {name: value for name, value in data.items() if value not in kept.get(name, ())}
 
     def get(self, request: Request, product_id: uuid.UUID) -> Response:
         return self.answered(product_id)
@@ -115,7 +168,7 @@ class ProductView(_ProductAnswers):
     @once(again=_ProductAnswers.answered)
     def put(self, request: Request, key: Key | None, product_id: uuid.UUID) -> Response:
         self.currency()
-        fields = self.fields(serializers.ProductChanges)
+        fields = self.validated(serializers.ProductChanges)
         products.update(product_id, **fields, actor=self.caller.actor, key=key)
         return self.answered(product_id)
 

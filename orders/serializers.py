@@ -476,7 +476,11 @@ def cart_item(line: CartLine, currency: Currency) -> answers.CartItem:
         "description": offer.description,
         "sku": offer.sku,
         "slug": offer.slug,
-        "image": {"mime_type": "", "file_name": "", "href": offer.image_url},
+        "image": {
+            "mime_type": offer.image.mime_type,
+            "file_name": offer.image.file_name,
+            "href": offer.image.href,
+        },
         "quantity": item.quantity,
         "manage_stock": offer.is_managed,
         "unit_price": _price(unit_price, currency, offer.includes_tax),

@@ -9,7 +9,7 @@ from api import fields, filtering, idempotency, incoming, models, pagination, vi
 from config.supervisor import PROJECT
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
-from inventory.services import currencies
+from inventory.services import currencies, images
 from orders import serializers as orders_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX, WRITTEN_MAX
@@ -54,6 +54,7 @@ DOCUMENTED = {
         orders_serializers.ATTRIBUTE_NAME_MAX,
         orders_serializers.ATTRIBUTE_MAX,
     ],
+    "A file of `POST /v2/files`": [images.BYTES_MAX // 10**6, images.PIXELS_MAX // 10**6],
     "Ids of `GetMultipleStock`": [inventory_views.MULTIPLE_MAX],
     "Units of a product, and of a line": [fields.UNITS_MAX],
     "An amount, and a total": [fields.AMOUNT_MAX],

@@ -28,6 +28,7 @@ from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests import factories
 from tests.described import assert_described, strictly_described
+from tests.drawn import picture
 from tests.factories import MERCHANT
 from tests.http import BUYER, Api, administrator, shopper
 
@@ -138,6 +139,7 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
         "payment_id": [*_ids(Payment), unknown],
         "entry_id": [*_ids(StockTransaction)[:3], unknown],
         "currency_id": [*_ids(Currency), unknown],
+        "file_id": [str(picture().pk), unknown],
         "slug": ["manual", "test", "unknown"],
     }
 

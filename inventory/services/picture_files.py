@@ -31,12 +31,6 @@ def address(picture_id: uuid.UUID, side: int) -> str:
     return default_storage.url(_name(picture_id, side))
 
 
-def is_ours(written: str) -> bool:
-    """Tell whether this is the address of a picture's file."""
-    name = written.rpartition("/")[2]
-    return bool(NAME.fullmatch(name)) and written == default_storage.url(name)
-
-
 def read(name: str) -> bytes | None:
     """Read a file of ours, if it lies in our folder."""
     if not NAME.fullmatch(name):

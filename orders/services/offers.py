@@ -6,9 +6,19 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from inventory.models import DEFAULT_LOCATION_ID, Product
+from inventory.models import DEFAULT_LOCATION_ID, Picture, Product
+from inventory.services import picture_files
+from inventory.services.images import LARGE
 from orders.errors import InsufficientStock, NoPrice
 from orders.models import CartItem
+
+
+class Image(NamedTuple):
+    """A product's main picture, or one from elsewhere, of which only the address is known."""
+
+    href: str
+    mime_type: str = ""
+    file_name: str = ""
 
 
 class Offer(NamedTuple):
@@ -19,7 +29,7 @@ class Offer(NamedTuple):
     sku: str
     slug: str
     description: str
-    image_url: str
+    image: "Image"
     # Live and not archived.
     is_live: bool
     currency: str
@@ -61,7 +71,7 @@ def custom_offer(item: CartItem, currency: str) -> Offer:
         sku=item.sku,
         slug="",
         description=item.description,
-        image_url="",
+        image=Image(""),
         is_live=True,
         currency=currency,
         unit_price=item.unit_price,
@@ -71,7 +81,8 @@ def custom_offer(item: CartItem, currency: str) -> Offer:
 
 
 _OFFERS = """
-SELECT product.id, product.name, product.sku, product.slug, product.description, product.image_url,
+SELECT product.id, product.name, product.sku, product.slug, product.description,
+       product.image_url, picture.id, picture.name,
        product.status = %s AND product.archived_at IS NULL, asked.currency,
        price.amount, coalesce(price.includes_tax, true), stock.available
 FROM inventory_product AS product CROSS JOIN unnest(%s::text[]) AS asked (currency)
@@ -79,6 +90,9 @@ LEFT JOIN inventory_price AS price
     ON price.product_id = product.id AND price.currency = asked.currency
 LEFT JOIN inventory_stock AS stock
     ON stock.product_id = product.id AND stock.location_id = %s AND stock.managed
+LEFT JOIN inventory_productpicture AS shown
+    ON shown.product_id = product.id AND shown.position = 0
+LEFT JOIN inventory_picture AS picture ON picture.id = shown.picture_id
 WHERE product.id = ANY(%s::uuid[])
 """
 
@@ -105,7 +119,13 @@ def offers_in(
                 ],
             )
             for row in cursor.fetchall():
-                offer = Offer(*row)
+                offer = Offer(*(*row[:5], _image(*row[5:8]), *row[8:]))
                 assert offer.product_id
                 by_currency[offer.currency][offer.product_id] = offer
     return by_currency
+
+
+def _image(image_url: str, picture_id: uuid.UUID | None, name: str) -> Image:
+    if picture_id is None:
+        return Image(image_url)
+    return Image(picture_files.address(picture_id, LARGE), Picture.MIME_TYPE, name)

@@ -54,14 +54,6 @@ def test_a_file_that_cannot_be_deleted_now_waits_for_the_purge(monkeypatch):
     picture_files.delete([uuid.uuid4()])
 
 
-def test_only_addresses_of_files_are_ours():
-    name = f"{uuid.uuid4().hex}-96.webp"
-
-    assert picture_files.is_ours(f"/media/{name}")
-    assert not picture_files.is_ours(f"/elsewhere/{name}")
-    assert not picture_files.is_ours("/media/shirt.png")
-
-
 @pytest.mark.parametrize("name", ["../settings.py", "a.webp", f"{'0' * 32}-97.webp"])
 def test_nothing_else_is_read(name):
     assert picture_files.read(name) is None

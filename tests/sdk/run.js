@@ -8,6 +8,7 @@ import { merchant } from './shop.js';
 
 import './access.js';
 import './products.js';
+import './files.js';
 import './inventories.js';
 import './carts.js';
 import './checkout.js';
