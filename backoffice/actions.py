@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -49,7 +50,9 @@ class Case(Generic[T]):
     def again(self) -> Self:
         """Read once more what it is about, which has changed."""
         assert isinstance(self.subject, models.Model)
-        self.subject.refresh_from_db()
+        # What somebody deleted meanwhile is shown as it was, beside the refusal that says so.
+        with suppress(ObjectDoesNotExist):
+            self.subject.refresh_from_db()
         return replace(self)
 
     # What is seen of the subject, and decided by: see backoffice.actions.ActionForm.

@@ -213,6 +213,10 @@ class OnceForm(WholeForm, forms.Form):
             claim_id=uuid7(),
         )
 
+    def once_more(self) -> str:
+        """Make the key of a form that is sent after this one, and means something else."""
+        return _new_key()
+
     def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
         """Prepare what was sent, and refused, for being shown and sent once more.
 

@@ -1179,11 +1179,7 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            models.UniqueConstraint(
-                Upper("number"),
-                name="delivery_number_once",
-                violation_error_message="Another delivery has this number.",
-            ),
+            models.UniqueConstraint(Upper("number"), name="delivery_number_once"),
         ]
         indexes = [
             # Few are open, among however many that were booked.

@@ -24,7 +24,15 @@ from inventory.models import Product
 from inventory.services.sheets import processing
 from orders.models import Order
 from payments.models import GatewayEvent
-from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product, unpaid_order
+from tests.factories import (
+    MERCHANT,
+    api_client,
+    delivery,
+    filled_cart,
+    paid_order,
+    product,
+    unpaid_order,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
@@ -56,6 +64,10 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_sheet_discard": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_sheet_progress": ("inventory.view_sheet", None),
     "inventory_sheet_revert": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_delivery_goods": ("inventory.view_delivery", "inventory.change_delivery"),
+    "inventory_delivery_line": ("inventory.change_delivery", "inventory.change_delivery"),
+    "inventory_delivery_book": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_delivery_undo": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_product_export": ("inventory.view_stock", None),
     "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_archived": ("inventory.view_product", None),
@@ -91,6 +103,8 @@ TYPED = {
     "action": "increment",
     "quantity": "3",
     "reason": "typed by somebody",
+    "code": "typed by somebody",
+    "number": "D-4711",
     "name": "Renamed",
     "amount": "1.00",
     "note": "typed by somebody",
@@ -188,6 +202,7 @@ def shop(books_agree: None) -> None:
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
+    delivery({shirt: 3})
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     processing.take_a_batch(sheet.pk)
     User.objects.create(username="somebody")

@@ -112,7 +112,6 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Upper("number"),
                 name="delivery_number_once",
-                violation_error_message="Another delivery has this number.",
             ),
         ),
         migrations.AddIndex(

@@ -30,7 +30,7 @@ from inventory.errors import (
     TooManyUnits,
 )
 from inventory.models import Action, Delivery, DeliveryLine, DeliveryQuerySet, Product
-from inventory.services import deliveries, products
+from inventory.services import booking, deliveries, products
 from inventory.services import stock as inventory
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, delivery, paid_order, product, stock_of
@@ -52,11 +52,11 @@ def received(made: Delivery, *wanted: Product, units: int) -> None:
 
 
 def book(made: Delivery, **options: Any) -> Delivery | None:
-    return deliveries.book(made.pk, actor=MERCHANT, **options)
+    return booking.book(made.pk, actor=MERCHANT, **options)
 
 
 def undo(made: Delivery, **options: Any) -> None:
-    deliveries.undo(made.pk, actor=MERCHANT, **options)
+    booking.undo(made.pk, actor=MERCHANT, **options)
 
 
 def key(name: str = "one") -> Key:
@@ -375,8 +375,8 @@ def test_an_entry_of_a_delivery_is_undone_by_the_delivery_only():
     with pytest.raises(NotUndoable, match="delivery"):
         inventory.undo(shirt.pk, last, actor=MERCHANT)
 
-    assert deliveries.of_entries(shirt.pk, [last]) == {last: made}
-    assert deliveries.of_entries(shirt.pk, [last + 1]) == {}
+    assert booking.of_entries(shirt.pk, [last]) == {last: made}
+    assert booking.of_entries(shirt.pk, [last + 1]) == {}
 
 
 def test_a_delivery_is_deleted_while_it_is_open():
