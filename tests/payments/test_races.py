@@ -18,11 +18,12 @@ from api import clock, transactions
 from api.errors import Busy, Refusal
 from api.idempotency import Answered, Key, KeyInUse
 from api.ids import uuid7
+from inventory.errors import UnitsAllocated
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
 from orders.errors import InsufficientStock, NotForSale, OrderNotCancellable, PaymentUnderWay
-from orders.models import Order, OrderQuerySet
+from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import audit, carts, orders
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
 from payments.gateways.base import UNKNOWN, Answer, Outcome
@@ -364,6 +365,82 @@ def test_t14_a_product_that_goes_off_sale_while_it_is_paid_is_either_sold_or_not
             assert (order.payment, numbers(shirt), gateway.charged) == ("unpaid", (5, 5, 0), [])
         else:
             assert (order.payment, numbers(shirt)) == ("paid", (5, 4, 1))
+
+
+def archiving(wanted: Product) -> Callable[[], None]:
+    return lambda: products.archive(wanted.pk, actor=MERCHANT)
+
+
+def test_a_product_that_is_archived_while_it_is_paid_is_sold_before_or_not_at_all(gateway):
+    for _ in range(5):
+        shirt = product(stock=5)
+        order = unpaid_order({shirt: 1})
+        gateway.charged.clear()
+
+        paid, archived = run_together(paying(order), archiving(shirt))
+
+        order.refresh_from_db()
+        if isinstance(paid, Exception):
+            assert isinstance(paid, NotForSale)
+            assert (archived, order.payment, gateway.charged) == (None, "unpaid", [])
+            assert numbers(shirt) == (0, 0, 0)
+        else:
+            assert isinstance(archived, UnitsAllocated)
+            assert (order.payment, numbers(shirt)) == ("paid", (5, 4, 1))
+
+
+def test_control_without_the_stocks_lock_the_product_is_archived_from_under_the_buyer(
+    gateway, monkeypatch
+):
+    shirt = product(stock=5)
+    order = unpaid_order({shirt: 1})
+    both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def read(rows: StockQuerySet, product_ids: Any) -> list[Stock]:
+        found = list(rows.filter(product_id__in=product_ids))
+        both_have_read.wait()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StockQuerySet, "lock", read)
+        outcomes = run_together(beginning(order), archiving(shirt))
+
+    # The last net holds one of the two, who learns nothing that a person could understand.
+    assert kinds(outcomes) == ["RowMoved", "done"]
+
+
+def checked_out(cart_id: str) -> Callable[[], Order]:
+    return lambda: orders.checkout(cart_id, BUYER)[0]
+
+
+def test_what_is_archived_while_it_is_checked_out_is_never_paid(gateway):
+    for _ in range(5):
+        shirt = product(stock=5)
+
+        order, archived = run_together(checked_out(filled_cart({shirt: 1})), archiving(shirt))
+
+        assert archived is None
+        if isinstance(order, Order):
+            with pytest.raises(NotForSale):
+                paying(order)()
+        else:
+            assert isinstance(order, NotForSale)
+    assert gateway.charged == []
+
+
+@pytest.mark.tampers_with_the_books
+def test_control_whoever_does_not_look_again_sells_what_is_archived(gateway, monkeypatch):
+    shirt = product(stock=5)
+    order = unpaid_order({shirt: 1})
+    archiving(shirt)()
+    claim = OrderItem.claim_units
+    monkeypatch.setattr(
+        OrderItem,
+        "claim_units",
+        staticmethod(lambda order: [line for line in claim(order) if line.is_live]),
+    )
+
+    assert paying(order)().status == "complete"
 
 
 def expiring(order: Order) -> Callable[[], None]:
