@@ -26,12 +26,12 @@ from backoffice.history import NOTHING, history_of
 from backoffice.missing import missing
 from backoffice.products.page import ProductPage, archived_url, may_see_orders, page_of
 from inventory.models import Product
-from inventory.services import products
+from inventory.services import product_rows, products
 
 MAY_RESTORE = "inventory.delete_product"
 # Of names for a product whose own was taken, so many are tried.
 NAMES_TRIED = 50
-LENGTHS = {"sku": 100, "slug": products.SLUG_LENGTH_MAX}
+LENGTHS = {"sku": 100, "slug": product_rows.SLUG_LENGTH_MAX}
 
 
 class ArchivedList(ChangeList):

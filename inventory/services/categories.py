@@ -85,7 +85,15 @@ def make(written: Collection[str], *, actor: Actor) -> dict[str, uuid.UUID]:
     TooManyCategories.
     """
     Category.objects.lock_tree()
-    tree = Tree()
+    return make_in(Tree(), written, actor)
+
+
+def make_in(tree: Tree, written: Collection[str], actor: Actor) -> dict[str, uuid.UUID]:
+    """Do what `make` does, in the tree that the caller has locked and read, and leave it there.
+
+    What is refused has written nothing, but the tree is not to be used any more.
+    """
+    assert_in_transaction()
     by_names, made, found = tree.by_names(), list[Category](), dict[str, uuid.UUID]()
     for path in written:
         names, parent_id = split(path), None

@@ -1,11 +1,10 @@
 """Products that are made many at once, with a fixed number of statements."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.utils.text import slugify
 
 from api import changes, clock
 from api.actors import Actor
@@ -15,7 +14,8 @@ from api.transactions import Stale, assert_in_transaction
 from inventory.errors import SlugTaken
 from inventory.models import BY_HAND, Action, Category, Price, Product, Stock
 from inventory.services import categories, currencies
-from inventory.services.products import INITIAL_STOCK, SLUG_LENGTH_MAX, Money, state_of
+from inventory.services.product_rows import give_slugs, state_of
+from inventory.services.products import INITIAL_STOCK, Money
 from inventory.services.stock import move
 from inventory.services.writing import Cause
 
@@ -87,27 +87,10 @@ def create_all(new: Sequence[NewProduct], *, actor: Actor) -> None:
 
 def _save(products: Sequence[Product]) -> None:
     without_slug = [product for product in products if not product.slug]
-    _give_free_slugs(without_slug, {product.slug for product in products if product.slug})
+    give_slugs(products)
     try:
         Product.objects.bulk_create(products)
     except IntegrityError as error:
         if without_slug and isinstance(refusal_of(error), SlugTaken):
             raise Stale from error
         raise
-
-
-def _give_free_slugs(products: Sequence[Product], taken: set[str]) -> None:
-    """Make slugs as `products.create` does; one query."""
-    possible = {product.pk: list(_slugs(product)) for product in products}
-    asked = [slug for slugs in possible.values() for slug in slugs]
-    there = Product.objects.kept().filter(slug__in=asked)
-    taken = taken | set(there.values_list("slug", flat=True))
-    for product in products:
-        free = (slug for slug in possible[product.pk] if slug and slug not in taken)
-        product.slug = next(free, product.pk.hex)
-        taken.add(product.slug)
-
-
-def _slugs(product: Product) -> Iterator[str]:
-    for name in (product.name, f"{product.name[: SLUG_LENGTH_MAX // 2]} {product.sku}"):
-        yield slugify(name)[:SLUG_LENGTH_MAX].rstrip("-")

@@ -156,7 +156,7 @@ def attach(
     claim(key, product_id)
     product = _lock(product_id)
     shown = of_products([product_id])[product_id]
-    _show({product: [*shown, *(each for each in picture_ids if each not in shown)]}, actor)
+    show({product: [*shown, *(each for each in picture_ids if each not in shown)]}, actor)
 
 
 @in_transaction
@@ -176,7 +176,7 @@ def arrange(
     product = _lock(product_id)
     if of_products([product_id])[product_id] != list(seen) or not {*picture_ids} <= {*seen}:
         raise PicturesMoved
-    _show({product: picture_ids}, actor)
+    show({product: picture_ids}, actor)
 
 
 def put_first(wanted: Mapping[Product, uuid.UUID], *, actor: Actor) -> None:
@@ -186,7 +186,7 @@ def put_first(wanted: Mapping[Product, uuid.UUID], *, actor: Actor) -> None:
     TooManyPictures.
     """
     shown = of_products([product.pk for product in wanted])
-    _show(
+    show(
         {
             product: [first, *(each for each in shown[product.pk] if each != first)]
             for product, first in wanted.items()
@@ -203,7 +203,7 @@ def _lock(product_id: uuid.UUID) -> Product:
     return product
 
 
-def _show(wanted: Mapping[Product, Sequence[uuid.UUID]], actor: Actor) -> None:
+def show(wanted: Mapping[Product, Sequence[uuid.UUID]], actor: Actor) -> None:
     """Write which pictures the locked products show, and put it on record.
 
     Raises: PictureNotFound, TooManyPictures.

@@ -1,7 +1,7 @@
 """Products, their prices, and whether their stock is managed."""
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Q
-from django.utils.text import slugify
 
 from api import changes, clock
 from api.actors import Actor
@@ -29,18 +28,16 @@ from inventory.errors import (
 )
 from inventory.models import (
     BY_HAND,
-    DEFAULT_LOCATION_ID,
     Action,
     Category,
     Price,
     Product,
     Stock,
 )
-from inventory.services import categories, currencies, evidence
+from inventory.services import categories, currencies, evidence, product_rows
 from inventory.services.stock import lock_managed, lock_one, move
 from inventory.services.writing import Cause, next_moment
 
-SLUG_LENGTH_MAX = 200
 INITIAL_STOCK = "initial stock"
 NO_LONGER_MANAGED = "stock no longer managed"
 
@@ -101,22 +98,13 @@ def create(
 
 def _save_with_free_slug(product: Product) -> None:
     """Raises: Stale if the slug was free when it was looked for and is taken by now."""
-    product.slug = _free_slug(product)
+    [product.slug] = product_rows.free_slugs([product])
     try:
         product.save(force_insert=True)
     except IntegrityError as error:
         if isinstance(refusal_of(error), SlugTaken):
             raise Stale from error
         raise
-
-
-def _free_slug(product: Product) -> str:
-    """Make the slug from the product's name or, if that is taken, from its name and sku."""
-    names = (product.name, f"{product.name[: SLUG_LENGTH_MAX // 2]} {product.sku}")
-    for slug in (slugify(name)[:SLUG_LENGTH_MAX].rstrip("-") for name in names):
-        if slug and not Product.objects.kept().filter(slug=slug).exists():
-            return slug
-    return product.pk.hex
 
 
 @in_transaction
@@ -371,30 +359,7 @@ def set_cost(product: Product, cost: Money | None) -> None:
 
 
 def _state(product: Product) -> changes.State:
-    managed = Stock.objects.filter(product=product).values_list("managed", flat=True)
-    return state_of(
-        product,
-        product.prices.order_by("currency").select_related("currency"),
-        managed.get(location=DEFAULT_LOCATION_ID),
-        categories.texts([product.pk])[product.pk],
-    )
-
-
-def state_of(
-    product: Product, prices: Iterable[Price], managed: bool, its_categories: str
-) -> changes.State:
-    """Write a product with what belongs to it as it stays on record."""
-    return {
-        **changes.fields_of(product),
-        # One thing to people: an amount in its currency.
-        "cost": product.written_cost(),
-        "cost_currency": None,
-        "parent": product.parent and product.parent.name,
-        "options": product.variant,
-        "categories": its_categories,
-        **{f"price_in_{price.currency_id}": price.written() for price in prices},
-        "stock_managed": managed,
-    }
+    return product_rows.read([product])[product.pk].state()
 
 
 def _lock_product(product_id: uuid.UUID, unknown: type[Refusal]) -> Product:

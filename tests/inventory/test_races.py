@@ -30,7 +30,7 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import EFFECTS, Action, NewEntry, Product, Stock, StockQuerySet
-from inventory.services import audit, products, writing
+from inventory.services import audit, product_rows, products, writing
 from inventory.services import stock as inventory
 from inventory.services.writing import RowMoved
 from orders.models import Order, OrderItem
@@ -603,16 +603,16 @@ def test_a_sku_goes_to_what_comes_back_or_to_what_is_new_with_it(looks, monkeypa
 def _look_for_a_slug_together(monkeypatch: pytest.MonkeyPatch, lookers: int) -> None:
     """Let nobody write a product before all have looked once which slug is free."""
     all_have_looked = threading.Barrier(lookers, timeout=PATIENCE_SECONDS)
-    thread, free_slug = threading.local(), products._free_slug
+    thread, free_slugs = threading.local(), product_rows.free_slugs
 
-    def look(product: Product) -> str:
-        slug = free_slug(product)
+    def look(products: Sequence[Product]) -> list[str]:
+        slugs = free_slugs(products)
         if not hasattr(thread, "has_looked"):
             thread.has_looked = True
             all_have_looked.wait()
-        return slug
+        return slugs
 
-    monkeypatch.setattr(products, "_free_slug", look)
+    monkeypatch.setattr(product_rows, "free_slugs", look)
 
 
 def test_products_of_one_name_that_are_made_at_once_get_slugs_of_their_own(monkeypatch):
