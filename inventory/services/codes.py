@@ -103,9 +103,16 @@ def ids_by_sku(skus: Collection[str]) -> dict[str, uuid.UUID]:
 
 def look_alikes(written: Collection[str], *, besides: uuid.UUID | None = None) -> list[Spelled]:
     """Return the products, but one, with a sku or barcode that reads or scans like one of these."""
-    found = _spelled_alike(skus=written, barcodes=written)
-    by_id = {product.id: product for products in found.values() for product in products}
+    by_id = {product.id: product for found in alike(written).values() for product in found}
     return [product for product in by_id.values() if product.id != besides]
+
+
+def alike(written: Collection[str]) -> dict[str, list[Spelled]]:
+    """Return for each code the products with a sku or barcode that reads or scans like it."""
+    found: dict[str, list[Spelled]] = {code: [] for code in written}
+    for (_, code), products in _spelled_alike(skus=written, barcodes=written).items():
+        found[code].extend(products)
+    return found
 
 
 def taken(written: Collection[str]) -> set[str]:

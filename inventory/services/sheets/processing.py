@@ -25,7 +25,7 @@ from api.idempotency import Key, claim
 from api.transactions import Stale, assert_in_transaction, in_transaction
 from inventory.errors import SheetNotReady, SheetUnreadable
 from inventory.models import CountLine, Sheet
-from inventory.services.sheets import count_csv, counts
+from inventory.services.sheets import count_csv, counts, products
 from inventory.services.sheets.count_csv import Line
 from inventory.services.sheets.kinds import Kind
 
@@ -47,6 +47,7 @@ _END = 2**31 - 1
 KINDS: dict[Sheet.Kind, Kind[Any]] = {
     Sheet.Kind.COUNTS: counts.COUNTS,
     Sheet.Kind.CHANGES: counts.CHANGES,
+    Sheet.Kind.PRODUCTS: products.KIND,
 }
 
 

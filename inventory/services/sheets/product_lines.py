@@ -1,0 +1,355 @@
+"""What the cells of a file of products say, and how the same is written into one.
+
+An empty cell leaves what is there. What a product has already, written as an export writes it, is
+no change, whatever it is.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from api.codes import fault_of, tidied
+from api.errors import Refusal
+from api.fields import AMOUNT_MAX, UNITS_MAX, storable
+from api.spreadsheets import unescaped
+from inventory.models import PICTURE_NAME_LENGTH, Currency, Product
+from inventory.services import currencies
+from inventory.services.category_tree import read as read_categories
+from inventory.services.category_tree import text_of
+from inventory.services.pictures import fault_of_address
+from inventory.services.product_rows import ARCHIVED, PRICE, Whole
+from inventory.services.sheets.kinds import Column
+
+# What a cell says that takes away what is there.
+CLEARED = "(empty)"
+# A text that happens to be that word has as many apostrophes before it, and one more in a file.
+_LIKE_CLEARED = re.compile(r"'*\(empty\)", re.IGNORECASE)
+DESCRIPTION_LENGTH_MAX = 20_000
+# The field of a line that is no field of a product.
+INITIAL_STOCK = "initial_stock"
+SKU = "sku"
+# Of a cell, in an error.
+_LENGTH_SHOWN = 40
+_STATUSES = {
+    "live": "live",
+    "draft": "draft",
+    ARCHIVED: ARCHIVED,
+    # What other programs call them.
+    "active": "live",
+    "published": "live",
+    "inactive": "draft",
+    "unpublished": "draft",
+}
+_ANSWERS = {
+    **dict.fromkeys(("yes", "true", "1", "y"), True),
+    **dict.fromkeys(("no", "false", "0", "n"), False),
+}
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/")
+
+
+class Wrong(Exception):
+    """What is wrong with a cell, in words."""
+
+
+class Said(NamedTuple):
+    """What a line says: its sku, and each other cell that is not empty, by its column."""
+
+    sku: str
+    cells: Mapping[str, str]
+    error: str = ""
+
+
+def columns() -> list[Column]:
+    """Return what columns a file of products may have: a price in each enabled currency, too."""
+    return [
+        Column(SKU, "SKU", ("article", "artikelnummer", "item_number", "variant_sku"), True),
+        Column("name", "Name", ("title", "product", "product_name", "bezeichnung")),
+        Column("description", "Description", ("body", "body_html", "beschreibung")),
+        Column("status", "Status", ("published",)),
+        Column("barcode", "Barcode", ("ean", "gtin", "upc", "isbn", "variant_barcode")),
+        *(_price_column(currency) for currency in _enabled()),
+        Column("cost", "Cost", ("cost_price", "cost_per_item"), holds="money"),
+        Column("threshold", "Low-stock threshold", ("low_stock",), holds="whole number"),
+        Column("categories", "Categories", ("category", "collection", "kategorie")),
+        Column("image", "Picture", ("image_url", "picture", "image_src")),
+        Column("slug", "Slug", ("handle", "url_key")),
+        Column("commodity_type", "Commodity type", ("type",)),
+        Column("manage_stock", "Stock managed", ("track_stock",)),
+        Column(INITIAL_STOCK, "Initial stock (new products)", ("stock",), holds="whole number"),
+    ]
+
+
+def _enabled() -> list[Currency]:
+    enabled = [currency for currency in currencies.by_code().values() if currency.enabled]
+    return sorted(enabled, key=lambda currency: (not currency.default, currency.code))
+
+
+def _price_column(currency: Currency) -> Column:
+    others = ("price", "variant_price", "preis") if currency.default else ()
+    return Column(
+        f"{PRICE}{currency.code.lower()}", f"Price ({currency.code})", others, holds="money"
+    )
+
+
+# Reading.
+
+
+def said(row: Sequence[str], names: Sequence[str]) -> Said:
+    """Take a row apart. What is wrong with its form stands in the error."""
+    cells = {}
+    sku = ""
+    for name, cell in zip(names, row, strict=False):
+        text = unescaped(cell)
+        if name == SKU:
+            # As it is: a product of former days may have signs around its own.
+            sku = text
+        elif name and (plain := _plain(text)):
+            cells[name] = plain
+    error = ""
+    if any(cell.strip() for cell in row[len(names) :]):
+        error = "There are more cells than columns."
+    elif not tidied(sku):
+        error = "There is no sku."
+    elif not all(storable(text) for text in (sku, *cells.values())):
+        error = "There is a sign in it that cannot be kept."
+    return Said(sku, cells, error)
+
+
+def _plain(text: str) -> str:
+    """Return a text as it is compared: programs end lines, and fill cells, in their own ways."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def value_of(column: str, text: str, *, decimal_comma: bool) -> tuple[str, Any]:
+    """Return the field that a cell is about, and the value that it is to have. Raises: Wrong."""
+    is_cleared = text.lower() == CLEARED
+    if column.startswith(PRICE):
+        code = column.removeprefix(PRICE).upper()
+        amount = None if is_cleared else _amount(text, code, decimal_comma=decimal_comma)
+        return f"{PRICE}{code}", amount
+    if column == "cost":
+        return "cost", None if is_cleared else _cost(text, decimal_comma=decimal_comma)
+    if is_cleared and column not in _MAY_BE_CLEARED:
+        raise Wrong("It cannot be empty.")
+    if is_cleared:
+        field, nothing = _MAY_BE_CLEARED[column]
+        return field, nothing
+    if _LIKE_CLEARED.fullmatch(text):
+        text = text.removeprefix("'")
+    return _READERS[column](text)
+
+
+# Where it may be, the field of a column, and what stands for nothing there.
+_MAY_BE_CLEARED: dict[str, tuple[str, Any]] = {
+    "description": ("description", ""),
+    "barcode": ("barcode", ""),
+    "threshold": ("low_stock_threshold", None),
+    "image": ("image_url", ""),
+    "categories": ("categories", ""),
+}
+
+
+def _amount(text: str, code: str, *, decimal_comma: bool) -> int:
+    """Read money in major units as an amount of the smallest unit."""
+    currency = currencies.by_code()[code]
+    if not currency.enabled:
+        raise Wrong(f"The currency {code} is not enabled.")
+    digits, point = currency.decimal_places, "," if decimal_comma else "."
+    match = re.fullmatch(rf"([0-9]+)(?:{re.escape(point)}([0-9]+))?", text)
+    if match is None:
+        example = f"1250{point}{'0' * digits}" if digits else "1250"
+        raise Wrong(
+            f'"{text[:_LENGTH_SHOWN]}" is no price. Write it like {example}, with no sign of the '
+            "currency and nothing between thousands."
+        )
+    whole, fraction = match[1], match[2] or ""
+    if len(fraction) > digits:
+        allowed = f"at most {digits} digits" if digits else "no digits"
+        raise Wrong(f"{code} has {allowed} after the decimal point, not {text[:_LENGTH_SHOWN]}.")
+    # Not made a number before its length is known: that would take Python long.
+    written = whole + fraction.ljust(digits, "0")
+    if len(whole) > len(str(AMOUNT_MAX)) or int(written) > AMOUNT_MAX:
+        raise Wrong("The amount is too large.")
+    return int(written)
+
+
+def _cost(text: str, *, decimal_comma: bool) -> list[Any]:
+    """Read a cost, which may have the code of its currency behind it: 4.20 or 4.20 EUR."""
+    before, _, code = text.rpartition(" ")
+    if re.fullmatch(r"[A-Za-z]{3}", code) and before:
+        text, code = before.strip(), code.upper()
+    else:
+        code = currencies.named("").code
+    return [_amount(text, code, decimal_comma=decimal_comma), code]
+
+
+def _short(field: str, length: int) -> Callable[[str], tuple[str, Any]]:
+    def read(text: str) -> tuple[str, Any]:
+        if len(text) > length:
+            raise Wrong(f"At most {length:,} letters, not {len(text):,}.")
+        return field, text
+
+    return read
+
+
+def _barcode(text: str) -> tuple[str, Any]:
+    return "barcode", code_of(text, "barcode", 64)
+
+
+def code_of(text: str, name: str, length: int) -> str:
+    """Return a new sku or barcode as it is kept. Raises: Wrong."""
+    code = tidied(text)
+    if not code:
+        raise Wrong(f"There is nothing in the {name} that can be seen.")
+    if fault := fault_of(code):
+        raise Wrong(fault)
+    if len(code) > length:
+        raise Wrong(f"A {name} has at most {length} letters.")
+    return code
+
+
+def _status(text: str) -> tuple[str, Any]:
+    status = _STATUSES.get(text.lower())
+    if status is None:
+        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is none of live, draft and archived.')
+    return "status", status
+
+
+def _slug(text: str) -> tuple[str, Any]:
+    if not re.fullmatch(r"[-a-zA-Z0-9_]+", text):
+        raise Wrong("A slug has letters, digits, - and _ only.")
+    return _short("slug", 200)(text)
+
+
+def _commodity_type(text: str) -> tuple[str, Any]:
+    if text.lower() not in Product.CommodityType.values:
+        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is neither physical nor digital.')
+    return "commodity_type", text.lower()
+
+
+def _manage_stock(text: str) -> tuple[str, Any]:
+    answer = _ANSWERS.get(text.lower())
+    if answer is None:
+        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is neither yes nor no.')
+    return "manage_stock", answer
+
+
+def _units(field: str) -> Callable[[str], tuple[str, Any]]:
+    def read(text: str) -> tuple[str, Any]:
+        if not re.fullmatch(r"[0-9]+", text):
+            raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is no whole number.')
+        # The length first: converting a very long number would take Python long.
+        if len(text) > _LENGTH_SHOWN or int(text) > UNITS_MAX:
+            raise Wrong("That is more than a product can hold.")
+        return field, int(text)
+
+    return read
+
+
+def _image(text: str) -> tuple[str, Any]:
+    """An address, or the name of a picture that was uploaded."""
+    if not _SCHEME.match(text):
+        return _short("picture", PICTURE_NAME_LENGTH)(text)
+    if fault := fault_of_address(text):
+        raise Wrong(fault)
+    return _short("image_url", 500)(text)
+
+
+def _categories(text: str) -> tuple[str, Any]:
+    try:
+        return "categories", text_of(read_categories(text))
+    except Refusal as refusal:
+        raise Wrong(str(refusal)) from refusal
+
+
+_READERS: dict[str, Callable[[str], tuple[str, Any]]] = {
+    "name": _short("name", 200),
+    "description": _short("description", DESCRIPTION_LENGTH_MAX),
+    "status": _status,
+    "barcode": _barcode,
+    "threshold": _units("low_stock_threshold"),
+    "categories": _categories,
+    "image": _image,
+    "slug": _slug,
+    "commodity_type": _commodity_type,
+    "manage_stock": _manage_stock,
+    INITIAL_STOCK: _units(INITIAL_STOCK),
+}
+
+
+# Writing.
+
+
+def cell_of(whole: Whole, column: str) -> Decimal | int | str:
+    """Write what a product has into a cell of a file, which reads as no change again."""
+    if column.startswith(PRICE):
+        code = column.removeprefix(PRICE).upper()
+        return "" if code not in whole.prices else _in_major_units(whole.value(PRICE + code), code)
+    match column:
+        case "cost":
+            return _cell_of_cost(whole)
+        case "threshold":
+            threshold = whole.product.low_stock_threshold
+            return "" if threshold is None else threshold
+        case "manage_stock":
+            return "yes" if whole.managed else "no"
+        case "image":
+            text = whole.value("picture") or whole.product.image_url
+        case "initial_stock":
+            return ""
+        case _:
+            text = str(whole.value(column))
+    return f"'{text}" if _LIKE_CLEARED.fullmatch(text.strip()) else text
+
+
+def _cell_of_cost(whole: Whole) -> Decimal | str:
+    if whole.product.cost is None:
+        return ""
+    amount, code = whole.value("cost")
+    written = _in_major_units(amount, code)
+    return written if currencies.by_code()[code].default else f"{written} {code}"
+
+
+def _in_major_units(amount: int, code: str) -> Decimal:
+    digits = currencies.by_code()[code].decimal_places
+    return Decimal(amount).scaleb(-digits).quantize(Decimal(1).scaleb(-digits))
+
+
+def says_the_same(whole: Whole, column: str, text: str) -> bool:
+    """Tell whether a cell is as an export would write it."""
+    return _plain(str(cell_of(whole, column))) == text
+
+
+# For people.
+
+_WORDS = {
+    "sku": "SKU",
+    "image_url": "picture's address",
+    "low_stock_threshold": "low-stock threshold",
+    "manage_stock": "stock managed",
+    INITIAL_STOCK: "initial stock",
+    "commodity_type": "commodity type",
+    "stock": "units",
+}
+
+
+def words_of(name: str) -> str:
+    """Name a field as people know it."""
+    if name.startswith(PRICE):
+        return f"price in {name.removeprefix(PRICE)}"
+    return _WORDS.get(name, name)
+
+
+def written(name: str, value: Any) -> str:
+    """Write a field's value as people read it; "" stands for nothing."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.startswith(PRICE):
+        return currencies.by_code()[name.removeprefix(PRICE)].formatted(value)
+    if name == "cost":
+        amount, code = value
+        return currencies.by_code()[code].formatted(amount)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,555 @@
+"""Products by file: what a check promises, what applying and reverting write."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from api import clock
+from api.models import Change
+from inventory.errors import LinesMarked
+from inventory.models import Action, Price, Product, ProductLine, Sheet, StockTransaction
+from inventory.services import categories, category_tree, currencies, products
+from inventory.services import stock as inventory
+from inventory.services.products import Money
+from inventory.services.sheets import processing
+from tests.factories import MERCHANT, paid_order, product, stock_of
+
+pytestmark = pytest.mark.django_db
+
+
+def sheet_of(table: str, **fields: Any) -> Sheet:
+    """Make a sheet of products from a table of words: columns parted by |, lines by line ends."""
+    header, *rows = [
+        [cell.strip().replace("\\n", "\n") for cell in row.split("|")]
+        for row in table.strip().splitlines()
+    ]
+    return sheet_of_rows(header, rows, **fields)
+
+
+def sheet_of_rows(header: list[str], rows: list[list[str]], **fields: Any) -> Sheet:
+    now = clock.now()
+    sheet = Sheet(
+        name="catalogue.csv",
+        kind=Sheet.Kind.PRODUCTS,
+        header=header,
+        columns=header,
+        lines_total=len(rows),
+        uploaded_by=MERCHANT.name,
+        created_at=now,
+        updated_at=now,
+        **fields,
+    )
+    sheet.actor = MERCHANT
+    sheet.save()
+    ProductLine.objects.bulk_create(
+        ProductLine(sheet=sheet, number=number, cells=cells)
+        for number, cells in enumerate(rows, start=2)
+    )
+    return sheet
+
+
+def worked(sheet: Sheet) -> Sheet:
+    while processing.take_a_batch(sheet.pk):
+        pass
+    sheet.refresh_from_db()
+    return sheet
+
+
+def checked(table: str, **fields: Any) -> Sheet:
+    sheet = worked(sheet_of(table, **fields))
+    assert sheet.state == "checked"
+    return sheet
+
+
+def applied(table: str, **fields: Any) -> Sheet:
+    return apply(checked(table, **fields))
+
+
+def apply(sheet: Sheet) -> Sheet:
+    processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
+    assert worked(sheet).state == "applied"
+    return sheet
+
+
+def reverted(sheet: Sheet) -> Sheet:
+    processing.revert(sheet.pk, actor=MERCHANT)
+    return worked(sheet)
+
+
+def lines_of(sheet: Sheet) -> list[ProductLine]:
+    return list(ProductLine.objects.filter(sheet=sheet).order_by("number"))
+
+
+def the_line(sheet: Sheet) -> ProductLine:
+    [line] = lines_of(sheet)
+    return line
+
+
+def told(line: ProductLine) -> dict[str, tuple[Any, Any]]:
+    return {each["field"]: (each["before"], each["after"]) for each in line.fields}
+
+
+def named(sku: str) -> Product:
+    return Product.objects.kept().get(sku=sku)
+
+
+def prices_of(made: Product) -> dict[str, int]:
+    return {price.currency_id: price.amount for price in Price.objects.filter(product=made)}
+
+
+# Checking.
+
+
+def test_a_check_says_what_is_made_changed_left_and_refused_and_changes_nothing():
+    product(sku="OLD", name="Old shirt", price=1250)
+    product(sku="SAME", name="Same", price=900)
+
+    sheet = checked(
+        """
+        sku  | name      | price_usd
+        NEW  | New shirt | 12.50
+        OLD  |           | 13.00
+        SAME | Same      | 9.00
+        BAD  |           | 1,00
+        """
+    )
+
+    new, old, same, bad = lines_of(sheet)
+    assert (sheet.changed, sheet.unchanged, sheet.refused, sheet.marked) == (2, 1, 1, 0)
+    assert (new.what, old.what, same.what, bad.what) == ("create", "change", "leave", "")
+    assert told(old) == {"price_USD": (1250, 1300)}
+    assert told(new)["name"] == (None, "New shirt")
+    assert '"1,00" is no price' in bad.error
+    assert "a new one needs a name" in bad.error
+    assert Product.objects.count() == 2
+
+
+def test_empty_cells_leave_and_a_word_clears():
+    made = product(sku="A", barcode="4006381333931", description="Long", low_stock_threshold=3)
+
+    line = the_line(
+        checked(
+            """
+            sku | name | barcode | description | threshold
+            A   |      | (empty) | (Empty)     |
+            """
+        )
+    )
+
+    assert told(line) == {"barcode": ("4006381333931", ""), "description": ("Long", "")}
+    assert made.low_stock_threshold == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("price_usd", "12.505", "USD has at most 2 digits after the decimal point"),
+        ("price_usd", "1,234.50", "nothing between thousands"),
+        ("price_usd", "$12", "no sign of the currency"),
+        ("price_usd", "-1", "is no price"),
+        ("price_usd", "9" * 30, "too large"),
+        ("price_jpy", "12.5", "JPY has no digits"),
+        ("threshold", "1.5", "no whole number"),
+        ("threshold", "-1", "no whole number"),
+        ("threshold", "2147483648", "more than a product can hold"),
+        ("status", "sold", "none of live, draft and archived"),
+        ("name", "x" * 201, "At most 200 letters"),
+        ("name", "(empty)", "cannot be empty"),
+        ("description", "x" * 20_001, "At most 20,000"),
+        ("barcode", "1\u200b2", "cannot be seen"),
+        ("barcode", "1" * 65, "at most 64"),
+        ("slug", "a b", "letters, digits"),
+        ("slug", "taken", "another product has it"),
+        ("commodity_type", "paper", "neither physical nor digital"),
+        ("manage_stock", "perhaps", "neither yes nor no"),
+        ("initial_stock", "5", "a file of counts"),
+        ("image", "http://example.com/a.jpg", "begins with https"),
+        ("image", "javascript:alert(1)", "begins with https"),
+        ("image", "nowhere.jpg", "no picture of this name"),
+        ("categories", "A > B > C > D > E > F", "at most 5 levels"),
+        ("cost", "4.20 XXX", "XXX is not enabled"),
+    ],
+)
+def test_a_cell_that_breaks_a_rule_refuses_its_line_and_says_why(column, cell, said):
+    currencies.create(code="JPY", actor=MERCHANT)
+    product(sku="A", name="Shirt")
+    product(sku="B", slug="taken")
+
+    line = the_line(worked(sheet_of_rows(["sku", column], [["A", cell]])))
+
+    assert said in line.error
+    assert line.error.startswith(f"{column}: ")
+
+
+def test_a_comma_is_the_decimal_point_where_people_said_so():
+    product(sku="A", price=1250)
+
+    line = the_line(checked("sku | price_usd\nA | 13,5", decimal_comma=True))
+
+    assert told(line) == {"price_USD": (1250, 1350)}
+
+
+def test_lines_with_one_sku_are_refused_and_name_each_other():
+    product(sku="A", name="Shirt")
+
+    sheet = checked("sku | name\nA | One\nA | Two\nN | New\nN | New\nB | Fine")
+
+    errors = [line.error for line in lines_of(sheet)]
+    assert "Lines 2, 3 have this sku" in errors[0] == errors[1]
+    assert "Lines 4, 5 have this sku" in errors[2] == errors[3]
+    assert errors[4] == ""
+    assert (sheet.changed, sheet.refused) == (1, 4)
+
+
+def test_lines_that_want_one_slug_are_refused():
+    sheet = checked("sku | name | slug\nA | One | same\nB | Two | same\nC | Three | other")
+
+    assert ["same slug" in line.error for line in lines_of(sheet)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("price", "is_marked"),
+    [
+        *(("12.50", False), ("18.75", False), ("6.25", False)),
+        *(("125", True), ("18.76", True), ("6.24", True), ("1.25", True), ("0", True)),
+    ],
+)
+def test_a_great_change_of_a_price_is_marked(price, is_marked):
+    product(sku="A", price=1250)
+
+    assert checked(f"sku | price_usd\nA | {price}").marked == is_marked
+
+
+def test_codes_that_read_like_another_products_are_marked():
+    product(sku="ABC", name="Other", barcode="012345678905")
+    product(sku="B", name="Shirt")
+
+    sheet = checked("sku | name | barcode\nabc | New |\nB | | 12345678905\nC | New | 0012345678905")
+
+    small, digits, longer = lines_of(sheet)
+    assert "is the code of Other (ABC), too" in small.mark
+    assert digits.mark == "It has no price, so nobody can buy it." or digits.mark == ""
+    assert "is the code of Other (ABC), too" in longer.mark
+    with pytest.raises(LinesMarked):
+        processing.apply(sheet.pk, actor=MERCHANT)
+
+
+def test_a_new_category_is_marked_once_and_made_when_it_is_applied():
+    categories.create("Clothes", actor=MERCHANT)
+    product(sku="A")
+    product(sku="B")
+
+    sheet = checked("sku | categories\nA | clothes > Shirts; Sale\nB | Clothes > Shirts")
+
+    first, second = lines_of(sheet)
+    assert "Makes the category Clothes > Shirts." in first.mark
+    assert "Makes the category Sale." in first.mark
+    assert second.mark == ""
+    assert sorted(category_tree.paths().values()) == ["Clothes"]
+
+    apply(sheet)
+
+    assert sorted(category_tree.paths().values()) == ["Clothes", "Clothes > Shirts", "Sale"]
+    texts = categories.texts([named("A").pk, named("B").pk])
+    assert sorted(texts.values()) == ["Clothes > Shirts", "Clothes > Shirts; Sale"]
+
+
+# Applying.
+
+
+def test_a_new_product_has_all_that_its_line_says_and_is_on_record():
+    currencies.create(code="EUR", actor=MERCHANT)
+
+    cells = {
+        "sku": "N-1",
+        "name": "Mug",
+        "description": "One\ntwo",
+        "status": "draft",
+        "barcode": "4006381333931",
+        "price_usd": "12.50",
+        "price_eur": "11",
+        "cost": "4.20 EUR",
+        "threshold": "3",
+        "image": "https://example.com/a.jpg",
+        "categories": "Home",
+        "slug": "mug-1",
+        "commodity_type": "digital",
+        "initial_stock": "7",
+    }
+
+    sheet = apply(worked(sheet_of_rows(list(cells), [list(cells.values())])))
+
+    made = named("N-1")
+    assert (made.name, made.description, made.status) == ("Mug", "One\ntwo", "draft")
+    assert (made.barcode, made.slug, made.commodity_type) == ("4006381333931", "mug-1", "digital")
+    assert (made.cost, made.cost_currency_id) == (420, "EUR")
+    assert (made.low_stock_threshold, made.image_url) == (3, "https://example.com/a.jpg")
+    assert prices_of(made) == {"USD": 1250, "EUR": 1100}
+    assert categories.texts([made.pk])[made.pk] == "Home"
+    stock = stock_of(made)
+    assert (stock.managed, stock.available) == (True, 7)
+    entry = StockTransaction.objects.get(stock=stock)
+    assert entry.reason == "initial stock (catalogue.csv, line 2)"
+    assert entry.effective_at == made.created_at
+    [change] = Change.objects.filter(thing_id=str(made.pk))
+    assert (change.what, change.actor_name) == ("created", MERCHANT.name)
+    on_record = {each["field"]: each["after"] for each in change.fields}
+    assert on_record["price_in_USD"] == "12.50"
+    assert on_record["categories"] == "Home"
+    assert on_record["cost"] == "4.20 EUR"
+    assert (sheet.changed, sheet.refused) == (1, 0)
+
+
+def test_what_a_file_makes_is_on_record_as_what_a_form_makes():
+    applied("sku | name | price_usd\nA | Shirt | 12.50")
+    product(sku="B", name="Shirt", price=1250, slug="shirt-b")
+
+    def on_record(sku: str) -> list[str]:
+        change = Change.objects.get(thing_id=str(named(sku).pk))
+        return sorted(each["field"] for each in change.fields)
+
+    assert on_record("A") == on_record("B")
+
+
+def test_a_change_writes_the_named_fields_alone_and_is_on_record():
+    made = product(sku="A", name="Shirt", price=1250, description="Soft", barcode="1")
+
+    applied("sku | name | price_usd | threshold\nA | Blue shirt | 13 | 5")
+
+    changed = named("A")
+    assert (changed.name, changed.description, changed.barcode) == ("Blue shirt", "Soft", "1")
+    assert (changed.low_stock_threshold, prices_of(changed)) == (5, {"USD": 1300})
+    assert changed.slug == made.slug
+    change = Change.objects.filter(thing_id=str(made.pk)).latest("pk")
+    assert {each["field"] for each in change.fields} == {
+        *("name", "price_in_USD", "low_stock_threshold")
+    }
+
+
+def test_a_price_without_tax_stays_without_it():
+    made = product(sku="A")
+    products.update(made.pk, prices=[Money("USD", 1000, includes_tax=False)], actor=MERCHANT)
+
+    applied("sku | price_usd\nA | 11")
+
+    assert Price.objects.get(product=made).includes_tax is False
+
+
+def test_slugs_are_made_of_names_and_none_is_taken_twice():
+    product(sku="OLD", name="Mug")
+
+    applied("sku | name\nA | Mug\nB | Cup\nC | Cup\nD | 杯")
+
+    slugs = [named(sku).slug for sku in "ABC"]
+    assert slugs == ["mug-a", "cup", "cup-c"]
+    assert named("D").slug
+
+
+def test_a_field_that_changed_since_the_check_refuses_its_line_and_no_other():
+    first, second = product(sku="A", name="A", price=1250), product(sku="B", name="B")
+    sheet = checked("sku | price_usd | name\nA | 13 | AA\nB | 13 | BB")
+    products.change_prices(first.pk, {"USD": 1400}, actor=MERCHANT)
+    products.update(second.pk, description="New", actor=MERCHANT)
+
+    apply(sheet)
+
+    refused, other = lines_of(sheet)
+    assert refused.error == (
+        "The price in USD changed since this was checked: it was $12.50, and is $14.00 now."
+    )
+    assert (prices_of(first), named("A").name) == ({"USD": 1400}, "A")
+    assert (other.error, named("B").name) == ("", "BB")
+    assert (sheet.changed, sheet.refused) == (1, 1)
+
+
+def test_what_is_so_by_now_is_left_and_not_taken_back():
+    made = product(sku="A", name="Shirt", price=1250)
+    sheet = checked("sku | price_usd | name\nA | 13 | Blue")
+    products.change_prices(made.pk, {"USD": 1300}, actor=MERCHANT)
+
+    apply(sheet)
+    assert set(told(the_line(sheet))) == {"name"}
+    reverted(sheet)
+
+    assert (prices_of(made), named("A").name) == ({"USD": 1300}, "Shirt")
+
+
+def test_a_sku_that_was_taken_since_the_check_is_refused():
+    sheet = checked("sku | name\nA | Mine\nB | Fine")
+    product(sku="A", name="Theirs")
+
+    apply(sheet)
+
+    assert [line.error for line in lines_of(sheet)] == ["Another product has this sku.", ""]
+    assert named("A").name == "Theirs"
+
+
+def test_archiving_writes_off_what_there_is_and_is_refused_where_units_are_allocated():
+    product(sku="A", stock=5)
+    allocated = product(sku="B", stock=5)
+    paid_order({allocated: 2})
+
+    sheet = checked("sku | status\nA | archived\nB | archived")
+    first, second = lines_of(sheet)
+    assert first.mark == "5 units are written off."
+    assert "are allocated" in second.error
+    apply(sheet)
+
+    gone = Product.objects.get(sku="A")
+    assert gone.archived_at
+    stock = stock_of(gone)
+    assert (stock.managed, stock.total) == (False, 0)
+    last = StockTransaction.objects.filter(stock=stock).latest("sequence")
+    assert (last.action, last.quantity) == ("decrement", 5)
+    assert last.reason == "stock no longer managed (catalogue.csv, line 2)"
+    assert Change.objects.filter(thing_id=str(gone.pk)).latest("pk").what == "deleted"
+
+
+def test_units_that_came_since_the_check_are_not_written_off_unseen():
+    made = product(sku="A")
+    sheet = checked("sku | status\nA | archived")
+    inventory.record(made.pk, Action.INCREMENT, 3, actor=MERCHANT, reason="found")
+
+    apply(sheet)
+
+    assert "The units changed since this was checked" in the_line(sheet).error
+    assert named("A").archived_at is None
+    assert stock_of(made).available == 3
+
+
+def test_stock_begins_and_ends_being_managed():
+    product(sku="A", managed=False)
+    product(sku="B", stock=2)
+
+    sheet = applied("sku | manage_stock\nA | yes\nB | no")
+
+    assert stock_of(named("A")).managed is True
+    assert (stock_of(named("B")).managed, stock_of(named("B")).total) == (False, 0)
+    reverted(sheet)
+    assert stock_of(named("A")).managed is False
+    assert (stock_of(named("B")).managed, stock_of(named("B")).total) == (True, 2)
+
+
+# Taking back.
+
+
+def test_reverting_brings_back_exactly_what_was_where_nothing_changed_since():
+    currencies.create(code="EUR", actor=MERCHANT)
+    made = product(sku="A", name="Shirt", price=1250, description="Soft", stock=3)
+    sheet = applied(
+        """
+        sku | name | description | price_usd | price_eur | categories | cost | threshold | status
+        A   | Blue | (empty)     | (empty)   | 11        | Sale       | 4    | 2         | draft
+        """
+    )
+    assert prices_of(made) == {"EUR": 1100}
+
+    assert reverted(sheet).state == "reverted"
+
+    back = named("A")
+    assert (back.name, back.description, back.status) == ("Shirt", "Soft", "live")
+    assert (back.cost, back.cost_currency_id, back.low_stock_threshold) == (None, None, None)
+    assert prices_of(made) == {"USD": 1250}
+    assert categories.texts([made.pk])[made.pk] == ""
+    assert stock_of(made).available == 3
+    assert sheet.reverted == 1
+
+
+def test_a_field_that_changed_since_stays_and_the_others_go_back():
+    made = product(sku="A", name="Shirt", price=1250)
+    sheet = applied("sku | name | price_usd\nA | Blue | 13")
+    products.update(made.pk, name="Green", actor=MERCHANT)
+
+    reverted(sheet)
+
+    assert (named("A").name, prices_of(made)) == ("Green", {"USD": 1250})
+    assert the_line(sheet).error == "The name stays: it was changed since, to Green."
+    assert (sheet.state, sheet.reverted, sheet.not_reverted) == ("applied", 0, 1)
+    products.update(made.pk, name="Blue", actor=MERCHANT)
+    reverted(sheet)
+    assert (named("A").name, sheet.state) == ("Shirt", "reverted")
+
+
+def test_products_that_were_made_are_archived_unless_something_became_of_them():
+    sheet = applied(
+        "sku | name | initial_stock\nA | A | 5\nB | B | 5\nC | C | 5\nD | D |\nE | E | 5"
+    )
+    products.update(named("B").pk, name="BB", actor=MERCHANT)
+    inventory.record(named("C").pk, Action.DECREMENT, 1, actor=MERCHANT, reason="sold")
+    products.archive(named("E").pk, actor=MERCHANT)
+
+    reverted(sheet)
+
+    errors = [line.error for line in lines_of(sheet)]
+    assert errors == [
+        *("", "It stays: it was changed since.", "It stays: its stock has moved since.", "", "")
+    ]
+    kept = set(Product.objects.kept().values_list("sku", flat=True))
+    assert kept == {"B", "C"}
+    assert stock_of(Product.objects.get(sku="A")).total == 0
+
+
+def test_an_archived_product_comes_back_with_its_units():
+    made = product(sku="A", stock=5)
+    sheet = applied("sku | status\nA | archived")
+
+    reverted(sheet)
+
+    assert named("A").status == "live"
+    stock = stock_of(made)
+    assert (stock.managed, stock.available) == (True, 5)
+    assert the_line(sheet).reverted
+
+
+def test_an_archived_product_whose_sku_is_taken_by_now_stays():
+    product(sku="A", name="Old")
+    sheet = applied("sku | status\nA | archived")
+    product(sku="A", name="New")
+
+    reverted(sheet)
+
+    assert the_line(sheet).error == "The status stays: New (A) has its sku by now."
+    assert named("A").name == "New"
+    assert sheet.state == "applied"
+
+
+def test_applying_and_reverting_twice_do_nothing_more():
+    made = product(sku="A", name="Shirt")
+    sheet = applied("sku | name | initial_stock\nA | Blue |\nN | New | 3")
+
+    assert not processing.take_a_batch(sheet.pk)
+    reverted(sheet)
+    assert not processing.take_a_batch(sheet.pk)
+
+    changes = Change.objects.filter(thing_id=str(made.pk))
+    assert [each.what for each in changes.order_by("pk")] == ["created", "changed", "changed"]
+
+
+def test_the_number_of_statements_does_not_grow_with_the_lines():
+    def statements(lines: int, prefix: str) -> list[int]:
+        for number in range(lines):
+            product(sku=f"{prefix}{number}", stock=1)
+        rows = [[f"{prefix}{number}", "", "13", "Sale", "", "no"] for number in range(lines)]
+        rows += [
+            [f"{prefix}N{number}", f"New {prefix} {number}", "12", "Sale", "4", ""]
+            for number in range(lines)
+        ]
+        header = ["sku", "name", "price_usd", "categories", "initial_stock", "manage_stock"]
+        sheet = sheet_of_rows(header, rows)
+        found = []
+        for state in ("checked", "applied", "reverted"):
+            if state == "applied":
+                processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
+            if state == "reverted":
+                processing.revert(sheet.pk, actor=MERCHANT)
+            with CaptureQueriesContext(connection) as captured:
+                assert worked(sheet).state == state
+            found.append(len(captured))
+        assert sheet.not_reverted == 0
+        return found
+
+    categories.create("Sale", actor=MERCHANT)
+
+    assert statements(1, "X") == statements(6, "Y")
