@@ -335,6 +335,13 @@ class SheetNotReady(Refusal):
     code = "sheet_not_ready"
 
 
+class SelectionRefused(Refusal):
+    """Nothing was chosen of which a sheet could be made, or too much."""
+
+    kind = WRONG_STATE
+    code = "selection_refused"
+
+
 class LinesMarked(Refusal):
     """Lines of a file look like mistakes, and nobody has said yet that they are right."""
 

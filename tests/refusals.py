@@ -206,6 +206,7 @@ UNSEEN = {
     "away_then",
     "counted_too_early",
     "lines_marked",
+    "selection_refused",
     "sheet_not_ready",
     "sheet_unreadable",
     "pictures_moved",

@@ -149,9 +149,10 @@ def check(sheet: Sheet, lines: Sequence[ProductLine]) -> None:
 
 def _said(sheet: Sheet, line: ProductLine) -> Said:
     """Begin a line anew: it may have been checked before, by other columns."""
-    line.what, line.fields, line.mark, line.error = "", [], "", ""
+    line.what, line.fields, line.mark = "", [], ""
     if sheet.source != Sheet.Source.FILE:
-        return Said(line.sku, {})
+        # Its lines were made with what they want, or with why they want nothing.
+        return Said(line.sku, {}, line.error)
     said = product_lines.said(line.cells, sheet.columns)
     line.product_id, line.wanted = None, {}
     line.sku, line.error = tidied(said.sku)[:SKU_LENGTH], said.error
