@@ -1,0 +1,1 @@
+"""Labels on paper: the codes, the papers, and what stands on each label."""
