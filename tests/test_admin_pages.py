@@ -68,6 +68,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_delivery_line": ("inventory.change_delivery", "inventory.change_delivery"),
     "inventory_delivery_book": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_delivery_undo": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_labels": ("inventory.view_product", None),
+    "inventory_labels_print": ("inventory.view_product", None),
     "inventory_product_export": ("inventory.view_stock", None),
     "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_archived": ("inventory.view_product", None),

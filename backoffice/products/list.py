@@ -28,6 +28,7 @@ from backoffice.products.archived import ArchivedPages
 from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
+from backoffice.products.labels import LabelsPage
 from backoffice.products.page import inventory_url, tabs
 from backoffice.products.prices_tab import PricesTab, cost_field, price_fields
 from backoffice.products.stock_sheet import SheetRows, StockSheet, is_stock_sheet
@@ -100,7 +101,15 @@ class ProductList(ChangeList):
 
 
 @admin.register(Product)
-class ProductAdmin(PricesTab, InventoryTab, HistoryTab, ArchivedPages, StockSheet, ExportingAdmin):
+class ProductAdmin(
+    PricesTab,
+    InventoryTab,
+    HistoryTab,
+    ArchivedPages,
+    StockSheet,
+    LabelsPage,
+    ExportingAdmin,
+):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
     list_filter = ["status", ManagedFilter, StockStateFilter, CountedFilter]
     search_fields = ["name", "sku", "barcode"]

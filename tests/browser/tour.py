@@ -55,6 +55,8 @@ SIGHTS = [
     Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
     Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
     Sight("products-archived", f"{PRODUCTS}archived/"),
+    Sight("labels", f"{PRODUCTS}labels/?found="),
+    Sight("labels-print", f"{PRODUCTS}labels/?found=", ("Show them for printing",)),
     Sight("inventory", f"{SHIRT_PAGE}inventory/"),
     Sight("stock-sheet", f"{PRODUCTS}stock-sheet/?q=mug"),
     Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
