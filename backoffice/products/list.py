@@ -25,6 +25,7 @@ from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.archived import ArchivedPages
+from backoffice.products.export import ProductExport
 from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
@@ -108,6 +109,7 @@ class ProductAdmin(
     ArchivedPages,
     StockSheet,
     LabelsPage,
+    ProductExport,
     ExportingAdmin,
 ):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
