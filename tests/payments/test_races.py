@@ -22,6 +22,7 @@ from inventory.errors import UnitsAllocated
 from inventory.models import Action, Product, Stock, StockQuerySet, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
+from inventory.services.sheets import processing
 from orders.errors import InsufficientStock, NotForSale, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import audit, carts, orders
@@ -43,6 +44,7 @@ from tests.factories import (
     unpaid_order,
 )
 from tests.fake_gateway import DECLINED, GIVEN_UP, OK
+from tests.product_sheets import checked, the_line, worked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
@@ -371,7 +373,21 @@ def archiving(wanted: Product) -> Callable[[], None]:
     return lambda: products.archive(wanted.pk, actor=MERCHANT)
 
 
-def test_a_product_that_is_archived_while_it_is_paid_is_sold_before_or_not_at_all(gateway):
+def archiving_by_file(wanted: Product) -> Callable[[], None]:
+    sheet = checked(f"sku | status\n{wanted.sku} | archived")
+    processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
+
+    def run() -> None:
+        if the_line(worked(sheet)).error:
+            raise UnitsAllocated
+
+    return run
+
+
+@pytest.mark.parametrize("archiving", [archiving, archiving_by_file], ids=["by hand", "by file"])
+def test_a_product_that_is_archived_while_it_is_paid_is_sold_before_or_not_at_all(
+    gateway, archiving
+):
     for _ in range(5):
         shirt = product(stock=5)
         order = unpaid_order({shirt: 1})
@@ -389,11 +405,12 @@ def test_a_product_that_is_archived_while_it_is_paid_is_sold_before_or_not_at_al
             assert (order.payment, numbers(shirt)) == ("paid", (5, 4, 1))
 
 
+@pytest.mark.parametrize("archiving", [archiving, archiving_by_file], ids=["by hand", "by file"])
 def test_control_without_the_stocks_lock_the_product_is_archived_from_under_the_buyer(
-    gateway, monkeypatch
+    gateway, monkeypatch, archiving
 ):
     shirt = product(stock=5)
-    order = unpaid_order({shirt: 1})
+    order, archive = unpaid_order({shirt: 1}), archiving(shirt)
     both_have_read = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def read(rows: StockQuerySet, product_ids: Any) -> list[Stock]:
@@ -403,7 +420,7 @@ def test_control_without_the_stocks_lock_the_product_is_archived_from_under_the_
 
     with monkeypatch.context() as patched:
         patched.setattr(StockQuerySet, "lock", read)
-        outcomes = run_together(beginning(order), archiving(shirt))
+        outcomes = run_together(beginning(order), archive)
 
     # The last net holds one of the two, who learns nothing that a person could understand.
     assert kinds(outcomes) == ["RowMoved", "done"]
