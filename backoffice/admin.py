@@ -1,6 +1,15 @@
 """Django looks for the pages of its admin here: to import them is to register them."""
 
-from backoffice import api_clients, carts, changes, gateways, people, stock_log, store  # noqa: F401
+from backoffice import (  # noqa: F401
+    api_clients,
+    carts,
+    categories,
+    changes,
+    gateways,
+    people,
+    stock_log,
+    store,
+)
 from backoffice.deliveries import admin as deliveries  # noqa: F401
 from backoffice.orders import admin as orders  # noqa: F401
 from backoffice.products import list as products  # noqa: F401

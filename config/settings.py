@@ -557,6 +557,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "Inventory": [
                             ("Products", "inventory_2", "inventory.product"),
+                            ("Categories", "category", "inventory.category"),
                             ("Deliveries", "local_shipping", "inventory.delivery"),
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
                             ("Counts", "fact_check", "inventory.sheet"),

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q
 
 from api.filtering import COMPARISONS, EQ, IN, LIKE, Flag, Id, ListFilters, Moment, Number, Text
-from inventory.models import DEFAULT_LOCATION_ID, Stock
+from inventory.models import DEFAULT_LOCATION_ID, Product, Stock
 
 
 def _stock(column: str, lookup: str, value: Any) -> Q:
@@ -43,6 +43,11 @@ _IS_MANAGED = Exists(
 )
 
 
+def _in_category(lookup: str, value: Any) -> Exists:
+    placed = Product.categories.through.objects.filter(product=OuterRef("pk"))
+    return Exists(placed.filter(**{f"category__{lookup}": value}))
+
+
 class PublicProductFilters(ListFilters):
     """For a storefront that must not learn how many are left: it could ask until it knows."""
 
@@ -56,6 +61,7 @@ class PublicProductFilters(ListFilters):
         "commodity_type": Text("commodity_type", EQ),
         "manage_stock": Flag(_managed, EQ),
         "barcode": Text("barcode", EQ),
+        "category.id": Id(_in_category, EQ),
         "created_at": Moment("created_at", EQ, *COMPARISONS),
         "updated_at": Moment("updated_at", EQ, *COMPARISONS),
     }

@@ -27,6 +27,7 @@ from payments.models import GatewayEvent
 from tests.factories import (
     MERCHANT,
     api_client,
+    category,
     delivery,
     filled_cart,
     paid_order,
@@ -59,6 +60,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_let_in": ("auth.change_user", "auth.change_user"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
+    "inventory_category_changelist": ("inventory.view_category", "inventory.change_category"),
     "inventory_sheet_add": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_sheet_apply": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_sheet_discard": ("inventory.change_stock", "inventory.change_stock"),
@@ -195,7 +197,7 @@ def samples() -> Samples:
 @pytest.fixture(autouse=True)
 def shop(books_agree: None) -> None:
     """Something for every page to be about."""
-    shirt = product(stock=9)
+    shirt = product(stock=9, category_ids=[category("Clothes").pk])
     paid_order({shirt: 2})
     unpaid_order({shirt: 1})
     filled_cart({shirt: 1})

@@ -21,9 +21,11 @@ from api.codes import fault_of, tidied
 from api.fields import UNITS_MAX
 from backoffice.actions import UNSEEN, ActionForm, Case
 from backoffice.forms import OnceForm, WholeForm, WholeNumberField
+from backoffice.products.categories import CategoriesField
 from backoffice.products.money import CostField, price_field
 from inventory.models import Action, Currency, Product
 from inventory.services import codes
+from inventory.services.category_tree import Tree
 from inventory.services.products import Money
 
 # Beyond these the arithmetic of dates ends.
@@ -39,12 +41,14 @@ BIGINT_MAX = 2**63 - 1
 
 
 class ProductForm(forms.ModelForm):
+    categories = CategoriesField()
+
     class Meta:
         model = Product
         fields = [
             *("name", "sku", "slug", "description", "status", "commodity_type", "barcode"),
             "image_url",
-            "low_stock_threshold",
+            *("low_stock_threshold", "categories"),
         ]
         field_classes = {"low_stock_threshold": WholeNumberField}
         labels = {"image_url": "Image URL", "sku": "SKU"}
@@ -55,6 +59,11 @@ class ProductForm(forms.ModelForm):
             "it. Empty: the store's threshold.",
             "barcode": "EAN, UPC or any other code that is scanned.",
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "categories" in self.fields:
+            self.fields["categories"].show(Tree())  # type: ignore[attr-defined]
 
     def clean_sku(self) -> str:
         return self._code("sku")

@@ -25,6 +25,7 @@ from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.products.actions import ARCHIVE, ProductCase
 from backoffice.products.archived import ArchivedPages
+from backoffice.products.categories import CategoryFilter, ids_of
 from backoffice.products.export import ProductExport
 from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
@@ -113,7 +114,7 @@ class ProductAdmin(
     ExportingAdmin,
 ):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
-    list_filter = ["status", ManagedFilter, StockStateFilter, CountedFilter]
+    list_filter = ["status", CategoryFilter, ManagedFilter, StockStateFilter, CountedFilter]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
     list_after_template = "admin/inventory/product/list_after.html"
@@ -228,6 +229,7 @@ class ProductAdmin(
         return [
             (None, {"fields": selling}),
             ("Inventory", {"fields": stock}),
+            ("Categories", {"fields": ["categories"]}),
             ("In the shop", {"fields": ["slug", "description", "image_url"]}),
         ]
 
@@ -253,7 +255,8 @@ class ProductAdmin(
             initial_stock=typed["initial_stock"] or 0,
             cost=form.cost,
             actor=actor_of(request),
-            **{name: typed[name] for name in ProductForm.Meta.fields},
+            category_ids=ids_of(typed["categories"]),
+            **{name: typed[name] for name in ProductForm.Meta.fields if name != "categories"},
         )
 
     def _update(self, product: Product, form: Any, request: HttpRequest) -> None:
@@ -262,12 +265,15 @@ class ProductAdmin(
         if not fields["slug"]:
             # As when the product was made.
             fields["slug"] = slugify(fields["name"])
-        products.update(
-            product.pk,
-            actor=actor_of(request),
-            seen=form.seen,
-            **{name: value for name, value in fields.items() if name in form.changed_data},
-        )
+        changed = {name: value for name, value in fields.items() if name in form.changed_data}
+        seen = form.seen
+        for given in (changed, seen):
+            if "categories" in given:
+                given["category_ids"] = ids_of(given.pop("categories"))
+        products.update(product.pk, actor=actor_of(request), seen=seen, **changed)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service has put it into its categories."""
 
     def change_view(
         self,

@@ -156,7 +156,7 @@ def move(
     actor: Actor,
     seen: int | None = None,
     key: Key | None = None,
-) -> None:
+) -> Category:
     """Put a category at a place among its siblings, from 1. `seen` is the place that it had.
 
     Raises: CategoryNotFound, Moved.
@@ -173,6 +173,7 @@ def move(
         siblings.insert(max(place - 1, 0), category)
         with connection.cursor() as cursor:
             cursor.execute(_ORDER, [[each.pk for each in siblings]])
+    return category
 
 
 _ORDER = """

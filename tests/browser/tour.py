@@ -64,6 +64,8 @@ SIGHTS = [
     Sight("counts", "/admin/inventory/sheet/"),
     Sight("count-upload", "/admin/inventory/sheet/add/"),
     Sight("count-file", "/admin/inventory/sheet/", ("bags-and-posters.csv",)),
+    Sight("categories", "/admin/inventory/category/"),
+    Sight("category-new", "/admin/inventory/category/add/"),
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
     Sight("orders-shipped", f"{ORDERS}?list=shipped"),

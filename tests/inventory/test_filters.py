@@ -12,8 +12,9 @@ from api import clock, pagination
 from api.filtering import listed
 from inventory.filters import ProductFilters, StockTransactionFilters
 from inventory.models import Action, Product
+from inventory.services import categories
 from inventory.services import stock as inventory
-from tests.factories import MERCHANT, product
+from tests.factories import MERCHANT, category, product
 from tests.http import Api, statements
 from tests.lists import NOON, NOON_MS, a_shirt_and_a_song, asked, at
 
@@ -51,6 +52,16 @@ def test_products_are_found_by_their_ids(back_office, shirt, song):
 
     assert skus(back_office, filter=f"in(id,{shirt.pk},{unknown})") == SHIRT
     assert skus(back_office, filter=f"in(id,{shirt.pk},{song.pk})") == BOTH
+
+
+def test_products_are_found_by_a_category_that_they_are_in(storefront, shirt, song):
+    clothes, sale = category("Clothes"), category("Sale")
+    categories.change_for([shirt.pk, song.pk], add=[clothes.pk], actor=MERCHANT)
+
+    assert skus(storefront, filter=f"eq(category.id,{clothes.pk})") == SHIRT
+    assert skus(storefront, filter=f"eq(category.id,{sale.pk})") == []
+    wrong = asked(storefront, "/v2/products", filter="eq(category.id,clothes)")
+    assert wrong.status_code == 400
 
 
 def test_no_filter_shows_a_shopper_what_is_not_live(storefront, shirt, song):
