@@ -14,3 +14,4 @@ from backoffice.deliveries import admin as deliveries  # noqa: F401
 from backoffice.orders import admin as orders  # noqa: F401
 from backoffice.products import list as products  # noqa: F401
 from backoffice.sheets import admin as sheets  # noqa: F401
+from backoffice.stocktakes import admin as stocktakes  # noqa: F401

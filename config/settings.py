@@ -560,6 +560,7 @@ UNFOLD: dict[str, Any] = {
                             ("Categories", "category", "inventory.category"),
                             ("Deliveries", "local_shipping", "inventory.delivery"),
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
+                            ("Stocktakes", "barcode_scanner", "inventory.stocktake"),
                             ("Counts", "fact_check", "inventory.sheet"),
                         ],
                         "Sales": [

@@ -1312,6 +1312,10 @@ class Stocktake(models.Model):
         return self.state == self.State.OPEN
 
     @property
+    def hides_the_books(self) -> bool:
+        return self.is_blind and self.is_open
+
+    @property
     def left(self) -> int:
         """Return how many products on the list were not counted."""
         return self.products - self.counted
@@ -1324,6 +1328,18 @@ class Stocktake(models.Model):
         """Raises: StocktakeNotReady."""
         if self.state != state:
             raise StocktakeNotReady(f"The stocktake is {self.get_state_display()}.")
+
+    def require_counted(self) -> None:
+        """Raises: StocktakeNotReady, if it cannot be closed."""
+        self.require(self.State.OPEN)
+        if not self.counted:
+            raise StocktakeNotReady("Nothing was counted yet. Scan something, or discard it.")
+
+    def require_reopenable(self) -> None:
+        """Raises: StocktakeNotReady."""
+        self.require(self.State.CLOSED)
+        if self.sheet_id:
+            raise StocktakeNotReady("Its counts wait to be applied, or were. Discard them first.")
 
 
 class StocktakeLine(models.Model):

@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from inventory.models import Product
+from inventory.services import stocktakes
 from inventory.services.sheets import processing
 from orders.models import Order
 from payments.models import GatewayEvent
@@ -72,6 +73,11 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_delivery_undo": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_labels": ("inventory.view_product", None),
     "inventory_labels_print": ("inventory.view_product", None),
+    "inventory_stocktake_counting": ("inventory.view_stocktake", "inventory.change_stocktake"),
+    "inventory_stocktake_line": ("inventory.change_stocktake", "inventory.change_stocktake"),
+    "inventory_stocktake_close": ("inventory.change_stock", "inventory.change_stock"),
+    "inventory_stocktake_discard": ("inventory.change_stocktake", "inventory.change_stocktake"),
+    "inventory_stocktake_reopen": ("inventory.change_stocktake", "inventory.change_stocktake"),
     "inventory_product_export": ("inventory.view_stock", None),
     "orders_order_export": ("orders.view_orderitem", None),
     "inventory_product_archived": ("inventory.view_product", None),
@@ -209,6 +215,7 @@ def shop(books_agree: None) -> None:
     delivery({shirt: 3})
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     processing.take_a_batch(sheet.pk)
+    stocktakes.begin("Yearly count", actor=MERCHANT)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

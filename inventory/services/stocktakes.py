@@ -7,12 +7,13 @@ ends: see inventory.services.sheets.
 """
 
 import uuid
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
 
-from api import clock
+from api import changes, clock
 from api.actors import Actor
 from api.errors import Moved, Standing, require_as_seen
 from api.fields import UNITS_MAX, storable
@@ -85,7 +86,17 @@ def begin(
     if stocktake.products > PRODUCTS_MAX:
         raise StocktakeTooLong
     stocktake.save(update_fields=["products"])
+    changes.created(actor, stocktake, _state(stocktake))
     return stocktake
+
+
+def _state(stocktake: Stocktake) -> changes.State:
+    state = {"name": stocktake.name, "scope": stocktake.scope, "is_blind": stocktake.is_blind}
+    return {**state, "state": stocktake.state}
+
+
+def _on_record(stocktake: Stocktake, actor: Actor) -> AbstractContextManager[None]:
+    return changes.recorded(actor, stocktake, state=lambda: _state(stocktake))
 
 
 def _write_list(stocktake: Stocktake, below: list[uuid.UUID] | None) -> int:
@@ -135,9 +146,10 @@ def discard(
     stocktake = _open(stocktake_id)
     require_as_seen(seen, stocktake.standing)
     stocktake.lines.all().delete()
-    stocktake.state = Stocktake.State.DISCARDED
-    stocktake.closed_at, stocktake.closed_by = clock.now(), actor.name
-    _touch(stocktake, "state", "closed_at", "closed_by")
+    with _on_record(stocktake, actor):
+        stocktake.state = Stocktake.State.DISCARDED
+        stocktake.closed_at, stocktake.closed_by = clock.now(), actor.name
+        _touch(stocktake, "state", "closed_at", "closed_by")
 
 
 def _open(stocktake_id: uuid.UUID) -> Stocktake:
@@ -227,17 +239,20 @@ def count(
     units: int | None,
     *,
     seen: int | None,
+    confirmed: bool = False,
     key: Key | None = None,
 ) -> StocktakeLine:
     """Say how many there are of a product in all, as of now; None: it was not counted after all.
 
-    `seen` is what was there before. Raises: StocktakeNotReady, Moved.
+    `seen` is what was there before. Raises: StocktakeNotReady, Moved; ManyUnits.
     """
     claim(key, stocktake_id)
     stocktake = _open(stocktake_id)
     line = _line(stocktake, line_id)
     if line.units != seen:
         raise Moved(f"Somebody counted it meanwhile: it is {_written(line.units)} now.")
+    if units and units > MANY_UNITS and not confirmed:
+        raise ManyUnits(line.product.sku, units)
     _count(stocktake, line, units)
     _touch(stocktake, "products", "counted")
     return line
@@ -315,10 +330,9 @@ def close(
     wait; Moved.
     """
     claim(key, stocktake_id)
-    stocktake = _open(stocktake_id)
+    stocktake = _lock(stocktake_id)
+    stocktake.require_counted()
     require_as_seen(seen, stocktake.standing)
-    if not stocktake.counted:
-        raise StocktakeNotReady("Nothing was counted yet. Scan something, or discard it.")
     sheet = processing.make(stocktake.name, Sheet.Kind.COUNTS, Sheet.Source.STOCKTAKE, actor=actor)
     now = clock.now()
     with connection.cursor() as cursor:
@@ -335,9 +349,10 @@ def close(
             },
         )
         processing.have_checked(sheet, lines=cursor.rowcount)
-    stocktake.sheet, stocktake.state = sheet, Stocktake.State.CLOSED
-    stocktake.closed_at, stocktake.closed_by = now, actor.name
-    _touch(stocktake, "sheet", "state", "closed_at", "closed_by")
+    with _on_record(stocktake, actor):
+        stocktake.sheet, stocktake.state = sheet, Stocktake.State.CLOSED
+        stocktake.closed_at, stocktake.closed_by = now, actor.name
+        _touch(stocktake, "sheet", "state", "closed_at", "closed_by")
     return sheet
 
 
@@ -372,15 +387,18 @@ ORDER BY line.number
 
 @in_transaction
 def reopen(
-    stocktake_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None
+    stocktake_id: uuid.UUID,
+    *,
+    actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
 ) -> None:
     """Go on with a stocktake whose sheet was discarded. Raises: StocktakeNotReady, Moved."""
     claim(key, stocktake_id)
     stocktake = _lock(stocktake_id)
-    stocktake.require(Stocktake.State.CLOSED)
+    stocktake.require_reopenable()
     require_as_seen(seen, stocktake.standing)
-    if stocktake.sheet_id:
-        raise StocktakeNotReady("Its counts wait to be applied, or were. Discard them first.")
-    stocktake.state = Stocktake.State.OPEN
-    stocktake.closed_at, stocktake.closed_by = None, ""
-    _touch(stocktake, "state", "closed_at", "closed_by")
+    with _on_record(stocktake, actor):
+        stocktake.state = Stocktake.State.OPEN
+        stocktake.closed_at, stocktake.closed_by = None, ""
+        _touch(stocktake, "state", "closed_at", "closed_by")

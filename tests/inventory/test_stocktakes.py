@@ -13,6 +13,7 @@ from api import clock
 from api.errors import Moved
 from api.idempotency import Answered, Key
 from api.ids import uuid7
+from api.models import Change
 from inventory.errors import (
     CategoryNotFound,
     CodeAmbiguous,
@@ -216,6 +217,10 @@ def test_units_are_set_by_hand_also_to_none_by_whoever_saw_what_was_there():
 
     with pytest.raises(Moved, match="it is 3 now"):
         set_to(9, seen=None)
+    with pytest.raises(ManyUnits):
+        set_to(1_001, seen=3)
+    set_to(1_001, seen=3, confirmed=True)
+    set_to(3, seen=1_001)
     set_to(0, seen=3)
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": 0}, (1, 1))
     # A scan of what was there by nothing but a count of none leaves that.
@@ -375,15 +380,18 @@ def test_a_stocktake_goes_on_when_its_sheet_was_discarded():
     scan(stocktake, "MUG")
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT)
     with pytest.raises(StocktakeNotReady, match="Discard them first"):
-        stocktakes.reopen(stocktake.pk)
+        stocktakes.reopen(stocktake.pk, actor=MERCHANT)
     work_through(sheet)
     processing.discard(sheet.pk)
 
-    stocktakes.reopen(stocktake.pk)
+    stocktakes.reopen(stocktake.pk, actor=MERCHANT)
 
     scan(stocktake, "MUG")
     assert applied(stocktake).changed == 1
     assert counted(stocktake) == {"MUG": 2}
+    told = Change.objects.filter(thing_id=str(stocktake.pk)).order_by("pk")
+    states = [line["after"] for each in told for line in each.fields if line["field"] == "state"]
+    assert states == ["open", "closed", "open", "closed"]
 
 
 # Many at once.
