@@ -20,7 +20,7 @@ from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
-from inventory.services import products
+from inventory.services import products, stocktakes
 from inventory.services.products import Money
 from inventory.services.sheets import processing
 from payments.models import Gateway, Payment
@@ -84,6 +84,7 @@ def written(now: datetime) -> Story:
         _just_now,
         _shelf_work,
         _shelf_count,
+        _stocktake,
         # Last, because deliveries depend on what all the other events take.
         _openings_and_deliveries,
     ):
@@ -382,6 +383,21 @@ def _count(at: datetime, differences: Lines) -> None:
     processing.apply(sheet.pk, actor=JONAS)
     while processing.take_a_batch(sheet.pk):
         pass
+
+
+def _stocktake(story: Story) -> None:
+    """Have Jonas begin a stocktake, which he has half done. The rest waits until tomorrow."""
+    story.happens(story.at(1, 18, 30), _begin_a_stocktake)
+
+
+def _begin_a_stocktake() -> None:
+    stocktake = stocktakes.begin("Autumn stocktake", actor=JONAS)
+    differences = {"CANDLE": -1, "MUG-BLUE": 1}
+    totals = dict(Stock.objects.values_list("product__sku", "total"))
+    to_count = stocktake.lines.order_by("number").values_list("product__sku", flat=True)
+    for sku in to_count[: stocktake.products // 2]:
+        if units := totals[sku] + differences.get(sku, 0):
+            stocktakes.scan(stocktake.pk, sku, units)
 
 
 # Deliveries arrive before the shop opens. Their size follows from everything above, going back in

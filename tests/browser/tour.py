@@ -11,6 +11,8 @@ PRODUCTS = "/admin/inventory/product/"
 ORDERS = "/admin/orders/order/"
 PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
 UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
+STOCKTAKES = "/admin/inventory/stocktake/"
+COUNTED_HALF = "Autumn stocktake"
 SHIRT = "Shirt, navy, M"
 # The demo's products have the same ids always.
 SHIRT_PAGE = f"{PRODUCTS}01900000-0000-7000-8000-000000000002/"
@@ -61,6 +63,11 @@ SIGHTS = [
     Sight("stock-sheet", f"{PRODUCTS}stock-sheet/?q=mug"),
     Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
     Sight("stock-log", "/admin/inventory/stocktransaction/"),
+    Sight("stocktakes", STOCKTAKES),
+    Sight("stocktake-new", f"{STOCKTAKES}add/"),
+    Sight("stocktake", STOCKTAKES, (COUNTED_HALF,)),
+    Sight("stocktake-left", STOCKTAKES, (COUNTED_HALF, "Not counted")),
+    Sight("stocktake-close", STOCKTAKES, (COUNTED_HALF, "Close …")),
     Sight("counts", "/admin/inventory/sheet/"),
     Sight("count-upload", "/admin/inventory/sheet/add/"),
     Sight("count-file", "/admin/inventory/sheet/", ("bags-and-posters.csv",)),

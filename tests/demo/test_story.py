@@ -14,7 +14,7 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
-from inventory.models import Product, Sheet, Stock, StockTransaction
+from inventory.models import Product, Sheet, Stock, Stocktake, StockTransaction
 from inventory.services import currencies
 from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
@@ -259,6 +259,14 @@ def test_shelves_were_counted_and_the_file_applied():
 
     assert (file.state, file.uploaded_by, file.unchanged) == ("applied", "Jonas", 3)
     assert (file.units_added, file.units_removed, file.refused) == (2, 1, 0)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_stocktake_is_in_the_middle():
+    stocktake = Stocktake.objects.get()
+
+    assert stocktake.is_open
+    assert 0 < stocktake.counted < stocktake.left
 
 
 @pytest.mark.usefixtures("demo")
