@@ -500,6 +500,8 @@ structlog.configure(
 )
 
 # The look of the admin.
+# What it takes to see the pages of the sidebar that are not the list of a model.
+_OWN_PAGES = {"inventory.product.stock-value": "inventory.view_cost"}
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "api.store.title",
     "SITE_HEADER": "api.store.title",
@@ -545,12 +547,12 @@ UNFOLD: dict[str, Any] = {
                         {
                             "title": title,
                             "icon": icon,
-                            "link": f"/admin/{model.replace('.', '/')}/",
-                            "permission": lambda request, model=model: request.user.has_perm(
-                                "{}.view_{}".format(*model.split("."))
+                            "link": f"/admin/{page.replace('.', '/')}/",
+                            "permission": lambda request, page=page: request.user.has_perm(
+                                _OWN_PAGES.get(page) or "{}.view_{}".format(*page.split("."))
                             ),
                         }
-                        for title, icon, model in items
+                        for title, icon, page in items
                     ],
                 }
                 for position, (group, items) in enumerate(
@@ -562,6 +564,7 @@ UNFOLD: dict[str, Any] = {
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
                             ("Stocktakes", "barcode_scanner", "inventory.stocktake"),
                             ("Counts", "fact_check", "inventory.sheet"),
+                            ("Stock value", "savings", "inventory.product.stock-value"),
                         ],
                         "Sales": [
                             ("Orders", "orders", "orders.order"),

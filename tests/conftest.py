@@ -10,7 +10,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from api import clock, store, tokens
 from inventory.models import DEFAULT_LOCATION_ID, Currency, Location
-from inventory.services import currencies
+from inventory.services import currencies, stock_value
 from orders.services import audit
 from payments import gateways
 from payments.gateways import deadline
@@ -73,6 +73,7 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("transactional_db" if transactional else "db")
     tokens.forget_clients()
     currencies.forget()
+    stock_value.forget()
     store.forget()
     yield
     if not request.node.get_closest_marker("tampers_with_the_books"):

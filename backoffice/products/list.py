@@ -32,8 +32,9 @@ from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.labels import LabelsPage
 from backoffice.products.page import inventory_url, tabs
-from backoffice.products.prices_tab import PricesTab, cost_field, price_fields
+from backoffice.products.prices_tab import PricesTab, cost_field, may_see_cost, price_fields
 from backoffice.products.stock_sheet import SheetRows, StockSheet, is_stock_sheet
+from backoffice.products.stock_value import StockValuePage
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
 from inventory.services import codes, products
@@ -93,6 +94,30 @@ class CountedFilter(admin.SimpleListFilter):
         return queryset.filter(~Exists(counts), Q(stock__managed=True))
 
 
+class CostFilter(admin.SimpleListFilter):
+    """What is missing from the stock's value, for those who may see costs."""
+
+    title = "cost"
+    parameter_name = "cost"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        if not may_see_cost(request):
+            return []
+        return [
+            ("known", "Known"),
+            ("none", "None"),
+            ("missing", "None, and there are units"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
+        conditions = {
+            "known": Q(cost__isnull=False),
+            "none": Q(cost=None),
+            "missing": Q(cost=None, stock__total__gt=0),
+        }
+        return queryset.filter(conditions.get(str(self.value()), Q()))
+
+
 class ProductList(ChangeList):
     """Unfold offers to show all where not all were counted: also where all are shown."""
 
@@ -111,10 +136,18 @@ class ProductAdmin(
     StockSheet,
     LabelsPage,
     ProductExport,
+    StockValuePage,
     ExportingAdmin,
 ):
     list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
-    list_filter = ["status", CategoryFilter, ManagedFilter, StockStateFilter, CountedFilter]
+    list_filter = [
+        "status",
+        CategoryFilter,
+        ManagedFilter,
+        StockStateFilter,
+        CountedFilter,
+        CostFilter,
+    ]
     search_fields = ["name", "sku", "barcode"]
     search_help_text = "Name, SKU or barcode. A whole SKU or barcode opens its Inventory tab."
     list_after_template = "admin/inventory/product/list_after.html"

@@ -57,6 +57,7 @@ SIGHTS = [
     Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
     Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
     Sight("products-archived", f"{PRODUCTS}archived/"),
+    Sight("stock-value", f"{PRODUCTS}stock-value/"),
     Sight("labels", f"{PRODUCTS}labels/?found="),
     Sight("labels-print", f"{PRODUCTS}labels/?found=", ("Show them for printing",)),
     Sight("inventory", f"{SHIRT_PAGE}inventory/"),
