@@ -1,12 +1,23 @@
 """What a kind of sheet brings to the road that all of them take."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from inventory.models import Sheet, SheetLine
 
 Line = TypeVar("Line", bound=SheetLine)
+# What is known of each kind of sheets.
+Kinds = Mapping[Sheet.Kind, "Kind[Any]"]
+
+# What separates the words of a name, and what a program that does not know it leaves around one.
+_BETWEEN_WORDS = re.compile(r"[\s_./:()\[\]\ufeff\"-]+")
+
+
+def normalised(name: str) -> str:
+    """Write the name of a column as it is known: Counted at as counted_at."""
+    return _BETWEEN_WORDS.sub("_", name.lower()).strip("_")
 
 
 def _nothing(sheet: Sheet) -> None:
@@ -46,5 +57,7 @@ class Kind(Generic[Line]):
     named_by: Sequence[str] = ("sku",)
     # What its exports have for people to read: columns that are not looked at.
     not_read: Sequence[str] = ()
+    # The fields of its lines that say what is wanted: what is tried again has the same.
+    wanted: Sequence[str] = ("product_id",)
     # What can be said only when all lines have been checked.
     finish_checking: Callable[[Sheet], None] = _nothing
