@@ -563,7 +563,7 @@ UNFOLD: dict[str, Any] = {
                             ("Deliveries", "local_shipping", "inventory.delivery"),
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
                             ("Stocktakes", "barcode_scanner", "inventory.stocktake"),
-                            ("Counts", "fact_check", "inventory.sheet"),
+                            ("Imports and counts", "fact_check", "inventory.sheet"),
                             ("Stock value", "savings", "inventory.product.stock-value"),
                         ],
                         "Sales": [

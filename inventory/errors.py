@@ -330,6 +330,23 @@ class SheetUnreadable(Refusal):
     code = "sheet_unreadable"
 
 
+class ColumnsUnclear(Refusal):
+    """What was said of a file's columns does not do: the message says what to correct."""
+
+    kind = INVALID
+    code = "columns_unclear"
+
+
+class SheetForbidden(Refusal):
+    """A file of a kind that the person may not apply."""
+
+    kind = WRONG_STATE
+    code = "sheet_forbidden"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"This is a file of {kind}, which you may not apply.")
+
+
 class SheetNotReady(Refusal):
     kind = WRONG_STATE
     code = "sheet_not_ready"

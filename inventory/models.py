@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -778,8 +779,8 @@ class Sheet(ActedBy):
     # A guess, until it is known what the columns are.
     kind = models.CharField(max_length=8, choices=Kind)
     state = models.CharField(max_length=10, choices=State, default=State.CHECKING)
-    # Why it is not readable.
-    fault = models.CharField(max_length=500, blank=True, default="", db_default="")
+    # What is to be said of the file: why it is not readable, or which part of it was read.
+    note = models.CharField(max_length=500, blank=True, default="", db_default="")
     # The first row of a file, as it names the columns.
     header = ArrayField(models.TextField(), default=list, db_default=[])
     # What each of them is: the name of a column of its kind, or nothing if it is not read.
@@ -813,6 +814,9 @@ class Sheet(ActedBy):
     applied_by = models.CharField(max_length=200, blank=True)
     reverted_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
+    # The moment that lines speak of which name none: of what is tried again, when the first file
+    # was uploaded.
+    speaks_of = models.DateTimeField(null=True)
     applied_at = models.DateTimeField(null=True)
     reverted_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
@@ -820,7 +824,7 @@ class Sheet(ActedBy):
     objects = SheetQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "counts"
+        verbose_name_plural = "imports and counts"
         # Everything else that is done with files changes stock, and needs that permission.
         default_permissions = ["view"]
         constraints = [
@@ -834,6 +838,10 @@ class Sheet(ActedBy):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def as_of(self) -> datetime:
+        return self.speaks_of or self.created_at
 
     @property
     def is_under_way(self) -> bool:
@@ -863,9 +871,14 @@ class Sheet(ActedBy):
         if self.marked and not looked_at:
             raise LinesMarked(self.marked)
 
-    def require(self, state: State) -> None:
+    @property
+    def may_try_again(self) -> bool:
+        """Tell whether lines were refused, and none of them in taking it back."""
+        return bool(self.refused and self.state == self.State.APPLIED and not self.reverted_at)
+
+    def require(self, *states: State) -> None:
         """Raises: SheetNotReady."""
-        if self.state != state:
+        if self.state not in states:
             raise SheetNotReady(f"The file is {self.get_state_display()}.")
 
     def begin(self, state: State, *, position: int = 0) -> None:

@@ -207,6 +207,8 @@ UNSEEN = {
     "counted_too_early",
     "lines_marked",
     "selection_refused",
+    "columns_unclear",
+    "sheet_forbidden",
     "sheet_not_ready",
     "sheet_unreadable",
     "pictures_moved",

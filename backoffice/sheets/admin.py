@@ -1,14 +1,12 @@
-"""The pages of counting by file: upload, what it will do, how far it is, what it did."""
+"""The pages of sheets: upload, what a file will do, how far it is, what it did."""
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -19,15 +17,25 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from api.errors import Refusal
-from backoffice.actions import Action, Case, SeeingForm, written_standing
-from backoffice.base import PER_PAGE, ReadOnlyAdmin, actor_of, moment
+from backoffice.actions import Action, Case, SeeingForm, carry_out, written_standing
+from backoffice.base import ReadOnlyAdmin, actor_of, moment
+from backoffice.history import NOTHING
 from backoffice.missing import missing
+from backoffice.sheets import lines, mapping, shown
+from backoffice.sheets.mapping import ColumnsForm
+from backoffice.sheets.refused import refused_file
 from backoffice.uploads import takes_files
-from inventory.models import CountLine, Sheet
+from inventory.models import Sheet
 from inventory.services.sheets import processing
-from inventory.services.sheets.count_csv import BYTES_MAX, LINES_MAX
+from inventory.services.sheets.tables import BYTES_MAX, LINES_MAX
 
-MAY_COUNT = "inventory.change_stock"
+# There is nothing yet to be said of the lines.
+_NOT_CHECKED = (
+    Sheet.State.READING,
+    Sheet.State.UNREADABLE,
+    Sheet.State.MAPPING,
+    Sheet.State.CHECKING,
+)
 STATE_COLOURS = {
     Sheet.State.READING: "warning",
     Sheet.State.UNREADABLE: "danger",
@@ -39,21 +47,14 @@ STATE_COLOURS = {
     Sheet.State.REVERTING: "warning",
     Sheet.State.REVERTED: None,
 }
-# What of a file's lines is shown, and the condition on them.
-SHOWN = {
-    "all": ("All lines", Q()),
-    "changes": ("Changes", Q(error="") & ~Q(change=0)),
-    "marked": ("Marked", Q(error="") & ~Q(mark="")),
-    "errors": ("Errors", ~Q(error="")),
-}
 
 
 class UploadForm(forms.Form):
     file = forms.FileField(
-        label="CSV file",
+        label="CSV or Excel file",
         label_suffix="",
         allow_empty_file=True,
-        widget=UnfoldAdminFileFieldWidget({"accept": ".csv,.txt,.tsv,text/csv"}),
+        widget=UnfoldAdminFileFieldWidget({"accept": ".csv,.txt,.tsv,.xlsx,.xlsm,text/csv"}),
         error_messages={"required": "Choose a file."},
     )
 
@@ -72,6 +73,8 @@ class SheetForm(SeeingForm):
 
     # Said of the marked lines when a file is applied.
     looked_at = forms.BooleanField(required=False)
+    # The sheet to be seen afterwards, if it is another one.
+    then: uuid.UUID | None = None
 
     def __init__(self, data: Any, *, sheet: Sheet | None = None) -> None:
         super().__init__(data, auto_id=False)
@@ -82,10 +85,10 @@ class SheetForm(SeeingForm):
 @admin.register(Sheet)
 class SheetAdmin(ReadOnlyAdmin):
     list_display = ["name", "what", "status", "result", "uploaded"]
-    list_filter = ["state", "kind"]
+    list_filter = ["kind", "source", "state"]
     search_fields = ["name"]
     search_help_text = "Name of the file"
-    when_empty = "Upload one when you have counted the shelves."
+    when_empty = "Upload a file of products, or of what you have counted on the shelves."
     ordering = ["-pk"]
     sortable_by = ()
     list_before_template = "admin/inventory/sheet/before.html"
@@ -94,7 +97,7 @@ class SheetAdmin(ReadOnlyAdmin):
 
     @display(description="what it holds")
     def what(self, sheet: Sheet) -> str:
-        return f"{sheet.lines_total:,} {sheet.kind}"
+        return _holds(sheet)
 
     @display(
         description="state", label={state.label: STATE_COLOURS[state] for state in Sheet.State}
@@ -104,6 +107,8 @@ class SheetAdmin(ReadOnlyAdmin):
 
     @display(description="comes to")
     def result(self, sheet: Sheet) -> str:
+        if sheet.state in _NOT_CHECKED:
+            return NOTHING
         errors = f", {sheet.refused:,} with errors" if sheet.refused else ""
         return f"{sheet.changed:,} changed{errors}"
 
@@ -114,7 +119,7 @@ class SheetAdmin(ReadOnlyAdmin):
     # The pages.
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return may_count(request)
+        return bool(shown.kinds_of(request))
 
     def get_urls(self) -> list[URLPattern]:
         def page(name: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
@@ -123,37 +128,46 @@ class SheetAdmin(ReadOnlyAdmin):
 
         return [
             page("progress", self.progress_view),
-            *(page(action.name, self._view_of(action)) for action in (APPLY, REVERT, DISCARD)),
+            page("columns", self.columns_view),
+            page("refused", self.refused_view),
+            *(page(action.name, self._view_of(action)) for action in ACTIONS),
             *super().get_urls(),
         ]
 
-    @takes_files(MAY_COUNT, BYTES_MAX)
+    @takes_files(shown.SENDS_FILES, BYTES_MAX)
     def add_view(
         self,
         request: HttpRequest,
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        if not may_count(request):
+        if not self.has_add_permission(request):
             raise PermissionDenied
         form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
         if form.is_valid():
             upload = form.cleaned_data["file"]
             try:
                 sheet, is_new = processing.upload(
-                    upload.name, upload.read(), actor=actor_of(request)
+                    upload.name,
+                    upload.read(),
+                    actor=actor_of(request),
+                    may=shown.kinds_of(request),
                 )
             except Refusal as refusal:
                 form.add_error("file", str(refusal))
             else:
-                if not is_new:
+                if is_new:
+                    processing.hurry(sheet.pk)
+                else:
                     messages.info(request, _known_before(sheet))
                 return redirect("admin:inventory_sheet_change", sheet.pk)
         context = {
             "form": form,
             "lines_max": f"{LINES_MAX:,}",
+            "megabytes_max": BYTES_MAX // 1_000_000,
             "zone": timezone.get_current_timezone_name(),
-            "title": "Count by file",
+            "about": _about(request),
+            "title": "Import",
         }
         return self._page(request, "upload.html", context)
 
@@ -169,22 +183,59 @@ class SheetAdmin(ReadOnlyAdmin):
             return missing(self, request, object_id)
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, sheet):
             raise PermissionDenied
-        shown = request.GET.get("show", "")
-        shown = shown if shown in SHOWN else "all"
+        if sheet.state == Sheet.State.MAPPING and shown.kinds_of(request):
+            return self._columns_page(request, sheet, ColumnsForm(None, sheet=sheet))
+        asked = request.GET.get("show", "")
+        asked = asked if asked in shown.of(sheet).tabs else "all"
         context = {
             "sheet": sheet,
             "form": SheetForm(None, sheet=sheet),
+            "holds": _holds(sheet),
             "numbers": _numbers(sheet),
             "colour": STATE_COLOURS[sheet.state],
-            "may_count": may_count(request),
-            "tabs": _tabs(sheet, shown),
-            "shown": shown,
-            "page": _lines_page(sheet, shown, request.GET.get("after", "")),
+            "may_apply": shown.may_apply(request, sheet),
+            "of_kind": shown.of(sheet),
+            "asked": asked,
             "zone": timezone.get_current_timezone_name(),
             "title": sheet.name,
             "original": sheet,
         }
+        if sheet.state not in _NOT_CHECKED:
+            context["tabs"] = lines.tabs(sheet, asked)
+            context["page"] = lines.page(sheet, asked, request.GET.get("after", ""))
         return self._page(request, "sheet.html", context)
+
+    def columns_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
+        """Take what somebody says of the columns; where it does not do, show it again."""
+        case = Case(request, sheet_id)
+        if not shown.kinds_of(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        sheet = self.get_object(request, str(sheet_id))
+        if request.method != "POST" or sheet is None or sheet.state != Sheet.State.MAPPING:
+            return redirect("admin:inventory_sheet_change", sheet_id)
+        form = ColumnsForm(request.POST, sheet=sheet)
+        if form.is_valid() and carry_out(case, lambda: mapping.choose(case, form), form):
+            return redirect("admin:inventory_sheet_change", sheet_id)
+        form.is_to_be_seen_again(request, seen=written_standing(sheet.standing()))
+        return self._columns_page(request, sheet, form)
+
+    def _columns_page(self, request: HttpRequest, sheet: Sheet, form: ColumnsForm) -> HttpResponse:
+        context = {
+            "sheet": sheet,
+            "form": form,
+            "lines": f"{sheet.lines_total:,}",
+            "title": sheet.name,
+            "original": sheet,
+        }
+        return self._page(request, "columns.html", context)
+
+    def refused_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponseBase:
+        sheet = self.get_object(request, str(sheet_id))
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if sheet is None or sheet.state in _NOT_CHECKED:
+            return missing(self, request, str(sheet_id))
+        return refused_file(sheet)
 
     def progress_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
         """Answer htmx with how far it is; once there is nothing to wait for, have it all shown."""
@@ -193,7 +244,7 @@ class SheetAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if sheet is None or not sheet.is_under_way:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        context = {"sheet": sheet, "numbers": _numbers(sheet)}
+        context = {"sheet": sheet, "numbers": _numbers(sheet), "holds": _holds(sheet)}
         return TemplateResponse(request, "admin/inventory/sheet/progress.html", context)
 
     def _view_of(self, action: Action[Case[uuid.UUID]]) -> Callable[..., HttpResponse]:
@@ -201,26 +252,27 @@ class SheetAdmin(ReadOnlyAdmin):
 
         def view(request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
             case = Case(request, sheet_id)
-            if not case.may(action.permission) or not self.has_view_permission(request):
+            if not self.has_view_permission(request) or not shown.kinds_of(request):
+                raise PermissionDenied
+            sheet = self.get_object(request, str(sheet_id))
+            if sheet is not None and not shown.may_apply(request, sheet):
                 raise PermissionDenied
             form = SheetForm(request.POST if request.method == "POST" else None)
+            then = sheet_id
             if form.is_valid():
                 if action.carry_out(case, form) and action is DISCARD:
                     return redirect("admin:inventory_sheet_changelist")
+                then = form.then or sheet_id
             else:
                 for error in form.non_field_errors():
                     messages.error(request, str(error))
-            return redirect("admin:inventory_sheet_change", sheet_id)
+            return redirect("admin:inventory_sheet_change", then)
 
         return view
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "opts": self.opts}
         return TemplateResponse(request, f"admin/inventory/sheet/{template}", {**shared, **context})
-
-
-def may_count(request: HttpRequest) -> bool:
-    return request.user.has_perm(MAY_COUNT)
 
 
 def _apply(case: Case[uuid.UUID], form: SheetForm) -> str:
@@ -231,23 +283,47 @@ def _apply(case: Case[uuid.UUID], form: SheetForm) -> str:
         seen=form.saw,
         key=form.key(case.request),
     )
+    processing.hurry(case.subject)
     return ""
 
 
 def _revert(case: Case[uuid.UUID], form: SheetForm) -> str:
     key = form.key(case.request)
     processing.revert(case.subject, actor=case.actor, seen=form.saw, key=key)
+    processing.hurry(case.subject)
     return ""
 
 
 def _discard(case: Case[uuid.UUID], form: SheetForm) -> str:
     processing.discard(case.subject, seen=form.saw, key=form.key(case.request))
-    return "The file is discarded. Nothing was changed."
+    return "It is discarded. Nothing was changed."
 
 
-APPLY = Action("apply", "Apply", MAY_COUNT, _apply)
-REVERT = Action("revert", "Revert", MAY_COUNT, _revert, dangerous=True)
-DISCARD = Action("discard", "Discard", MAY_COUNT, _discard)
+def _change_columns(case: Case[uuid.UUID], form: SheetForm) -> str:
+    key = form.key(case.request)
+    processing.change_columns(case.subject, actor=case.actor, seen=form.saw, key=key)
+    return ""
+
+
+def _try_again(case: Case[uuid.UUID], form: SheetForm) -> str:
+    key = form.key(case.request)
+    sheet = processing.try_again(case.subject, actor=case.actor, seen=form.saw, key=key)
+    processing.hurry(sheet.pk)
+    form.then = sheet.pk
+    return "Here are the lines that were refused."
+
+
+def _action(name: str, title: str, perform: Any, *, dangerous: bool = False) -> Action[Any]:
+    # Which permission it takes depends on the sheet: see backoffice.sheets.shown.
+    return Action(name, title, "", perform, dangerous=dangerous)
+
+
+APPLY = _action("apply", "Apply", _apply)
+REVERT = _action("revert", "Revert", _revert, dangerous=True)
+DISCARD = _action("discard", "Discard", _discard)
+CHANGE_COLUMNS = _action("change_columns", "Change columns", _change_columns)
+AGAIN = _action("again", "Try the refused lines again", _try_again)
+ACTIONS = (APPLY, REVERT, DISCARD, CHANGE_COLUMNS, AGAIN)
 
 
 def _known_before(sheet: Sheet) -> str:
@@ -255,6 +331,18 @@ def _known_before(sheet: Sheet) -> str:
         f"This very file was uploaded before, on {moment(sheet.created_at)} by "
         f"{sheet.uploaded_by}. Nothing was changed now: here is what became of it."
     )
+
+
+def _holds(sheet: Sheet) -> str:
+    if sheet.state in {Sheet.State.READING, Sheet.State.UNREADABLE}:
+        return NOTHING
+    lines = f"{sheet.lines_total:,} line{'' if sheet.lines_total == 1 else 's'}"
+    return lines if sheet.state == Sheet.State.MAPPING else f"{lines} of {sheet.kind}"
+
+
+def _about(request: HttpRequest) -> list[str]:
+    """What files of the kinds that somebody may send look like, each said once."""
+    return list(dict.fromkeys(shown.SHOWN[kind].about for kind in shown.kinds_of(request)))
 
 
 _NUMBERS = (
@@ -267,50 +355,3 @@ _NUMBERS = (
 def _numbers(sheet: Sheet) -> dict[str, str]:
     """The file's sums, as people read them."""
     return {name: f"{getattr(sheet, name):,}" for name in _NUMBERS}
-
-
-@dataclass(frozen=True)
-class LinesTab:
-    label: str
-    query: str
-    lines: str
-    is_shown: bool
-
-
-def _tabs(sheet: Sheet, shown: str) -> list[LinesTab]:
-    counts = sheet.lines.aggregate(
-        **{name: Count("pk", filter=condition) for name, (_, condition) in SHOWN.items()}
-    )
-    return [
-        LinesTab(label, f"?show={name}", f"{counts[name]:,}", name == shown)
-        for name, (label, _) in SHOWN.items()
-    ]
-
-
-@dataclass(frozen=True)
-class LinesPage:
-    """Some of a file's lines: found by their numbers, so that every page costs the same."""
-
-    lines: list[CountLine]
-    # The number that the neighbouring page begins after; None where there is none.
-    next: int | None
-    previous: int | None
-
-
-def _lines_page(sheet: Sheet, shown: str, after: str) -> LinesPage:
-    _, condition = SHOWN[shown]
-    lines = sheet.lines.filter(condition)
-    begin = int(after) if after.isdecimal() and len(after) < 10 else 0
-    page = list(_in_order(lines.filter(number__gt=begin))[: PER_PAGE + 1])
-    before = list(lines.filter(number__lte=begin).order_by("-number")[:PER_PAGE])
-    has_more = len(page) > PER_PAGE
-    page = page[:PER_PAGE]
-    return LinesPage(
-        page,
-        next=page[-1].number if has_more else None,
-        previous=before[-1].number - 1 if before else None,
-    )
-
-
-def _in_order(lines: QuerySet[CountLine]) -> QuerySet[CountLine]:
-    return lines.select_related("product").order_by("number")

@@ -11,7 +11,7 @@ from django.test import Client
 
 from backoffice.uploads import STRANGERS_BYTES_MAX
 from inventory.models import Sheet
-from inventory.services.sheets.count_csv import BYTES_MAX
+from inventory.services.sheets.tables import BYTES_MAX
 
 pytestmark = pytest.mark.django_db
 

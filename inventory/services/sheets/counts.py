@@ -25,6 +25,7 @@ from inventory.models import (
 )
 from inventory.services import codes, evidence
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
+from inventory.services.sheets import count_lines
 from inventory.services.sheets.kinds import Column, Kind
 from inventory.services.stock import words_of_count
 from inventory.services.writing import Cause, write
@@ -35,6 +36,9 @@ LINES_NAMED = 5
 
 def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     """Find each line's product and say what applying would do. The stock is not locked."""
+    if sheet.source == Sheet.Source.FILE:
+        count_lines.read(sheet, lines)
+        lines = [line for line in lines if not line.left_out]
     _find_products(lines)
     stocks = _stocks_of(lines)
     if sheet.kind == Sheet.Kind.CHANGES:
@@ -356,7 +360,7 @@ _CHANGES = _columns(
     )
 )
 # What the export has for people to read.
-_NOT_READ = ("name", "available", "allocated", "total")
+_NOT_READ = ("name", *count_lines.NUMBERS)
 
 COUNTS = Kind(
     check=_check,
@@ -365,6 +369,7 @@ COUNTS = Kind(
     columns=lambda: _COUNTS,
     named_by=("sku", "barcode"),
     not_read=_NOT_READ,
+    wanted=("product_id", "sku", "barcode", "units", "counted_at", "reason"),
     finish_checking=_refuse_repeated,
 )
 CHANGES = replace(COUNTS, columns=lambda: _CHANGES)

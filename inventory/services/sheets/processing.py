@@ -9,32 +9,34 @@ of one of their products waits until the batch is through.
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from procrastinate.contrib.django import app
 
 from api import clock
 from api.actors import Actor
-from api.errors import Standing, require_as_seen
+from api.errors import Busy, Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.transactions import Stale, assert_in_transaction, in_transaction
-from inventory.errors import SheetNotReady, SheetUnreadable
-from inventory.models import CountLine, Sheet
-from inventory.services.sheets import count_csv, counts, products
-from inventory.services.sheets.count_csv import Line
+from inventory.errors import ColumnsUnclear, SheetForbidden, SheetNotReady, SheetUnreadable
+from inventory.models import Sheet, SheetContent
+from inventory.services.sheets import columns as columns_of_sheets
+from inventory.services.sheets import reading, tables
+from inventory.services.sheets.columns import Doubt
 from inventory.services.sheets.kinds import Kind
+from inventory.services.sheets.registry import KINDS
 
 JOB = "inventory.jobs.work_on_sheet"
 # Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
 BATCH = 200
 # Checking locks nothing, so these batches are larger.
 BATCH_TO_CHECK = 2_000
-BATCH_TO_COPY = 10_000
+# So many lines are checked and applied while somebody waits for the answer.
+AT_ONCE = BATCH
 # After this long the next job of the queue has its turn, and a worker can stop if told to.
 SECONDS_A_JOB = 2.0
 # A file that should be worked on and has been left alone for this long has lost its job.
@@ -44,61 +46,76 @@ WAITING_MAX = 50
 # The position from which reverting goes backwards through a file.
 _END = 2**31 - 1
 
-KINDS: dict[Sheet.Kind, Kind[Any]] = {
-    Sheet.Kind.COUNTS: counts.COUNTS,
-    Sheet.Kind.CHANGES: counts.CHANGES,
-    Sheet.Kind.PRODUCTS: products.KIND,
-}
-
-
 # What people ask for.
 
 
-def upload(name: str, content: bytes, *, actor: Actor) -> tuple[Sheet, bool]:
-    """Store a file and have it checked; return it, and whether it is new.
+def upload(
+    name: str, content: bytes, *, actor: Actor, may: Collection[Sheet.Kind] = tuple(Sheet.Kind)
+) -> tuple[Sheet, bool]:
+    """Store a file, and have it read and checked; return it, and whether it is new.
 
     The same bytes again are the file that was uploaded before, and nothing happens, unless that
-    file was reverted. Raises: SheetUnreadable.
+    file was reverted. A small file is read at once. `may` are the kinds that the person may apply:
+    a file that turns out to be another one is refused, if it is read at once, or left to others.
+    Raises: SheetUnreadable, SheetForbidden.
     """
-    return _store(name, content, actor, clock.now())
+    return _store(name, content, actor, may)
 
 
 @in_transaction
-def _store(name: str, content: bytes, actor: Actor, now: datetime) -> tuple[Sheet, bool]:
-    table = count_csv.read(content, now=now)
-    sheet = Sheet(
-        name=name[:200],
-        sha256=hashlib.sha256(content).hexdigest(),
-        kind=table.kind,
-        lines_total=0,
-        uploaded_by=actor.name,
-        created_at=now,
-    )
-    _note(sheet, actor, now)
-    # This waits for a parallel upload of the same file.
-    Sheet.objects.bulk_create([sheet], ignore_conflicts=True)
-    in_force = Sheet.objects.exclude(state=Sheet.State.REVERTED)
-    current = in_force.filter(sha256=sheet.sha256).first()
-    if current is None:
-        # The same file was there a moment ago, and has been reverted since.
-        raise Stale
-    if current.pk != sheet.pk:
-        return current, False
-    _require_few_waiting()
-    sheet.lines_total = _copy(sheet, table.lines)
-    sheet.left_out = table.left_out
-    Sheet.objects.filter(pk=sheet.pk).update(lines_total=sheet.lines_total, left_out=sheet.left_out)
-    go_on(sheet.pk)
+def _store(
+    name: str, content: bytes, actor: Actor, may: Collection[Sheet.Kind]
+) -> tuple[Sheet, bool]:
+    tables.require_at_most(len(content))
+    # Which kind it is, its columns will tell.
+    sheet = _new(name, actor, kind=Sheet.Kind.COUNTS, state=Sheet.State.READING)
+    sheet.sha256 = hashlib.sha256(content).hexdigest()
+    if known := _store_once(sheet):
+        return known, False
+    if reading.is_small(content):
+        reading.read(sheet, content, KINDS)
+        if sheet.kind not in may:
+            raise SheetForbidden(sheet.kind)
+        sheet.save()
+    else:
+        reading.require_table(content, KINDS)
+        SheetContent.objects.create(sheet=sheet, content=content)
+    if sheet.is_under_way:
+        go_on(sheet.pk)
     return sheet, True
 
 
-def _require_few_waiting() -> None:
-    """Raises: SheetUnreadable."""
-    waiting = Sheet.objects.filter(state__in=(Sheet.State.CHECKING, Sheet.State.CHECKED))
-    if waiting.count() > WAITING_MAX:
+def _new(name: str, actor: Actor, *, kind: Sheet.Kind, **fields: Any) -> Sheet:
+    now = clock.now()
+    sheet = Sheet(
+        name=name[:200],
+        kind=kind,
+        lines_total=0,
+        uploaded_by=actor.name,
+        created_at=now,
+        **fields,
+    )
+    _note(sheet, actor, now)
+    return sheet
+
+
+def _store_once(sheet: Sheet) -> Sheet | None:
+    """Insert a sheet, unless there is one of the same contents: then return that one."""
+    # This waits for a parallel upload of the same file.
+    Sheet.objects.bulk_create([sheet], ignore_conflicts=True)
+    if sheet.sha256:
+        in_force = Sheet.objects.exclude(state=Sheet.State.REVERTED)
+        current = in_force.filter(sha256=sheet.sha256).first()
+        if current is None:
+            # The same file was there a moment ago, and has been reverted since.
+            raise Stale
+        if current.pk != sheet.pk:
+            return current
+    if Sheet.objects.filter(state__in=Sheet.WAITING).count() > WAITING_MAX:
         raise SheetUnreadable(
             f"{WAITING_MAX} files wait to be applied. Apply or discard some of them first."
         )
+    return None
 
 
 def make(name: str, kind: Sheet.Kind, source: Sheet.Source, *, actor: Actor) -> Sheet:
@@ -108,43 +125,120 @@ def make(name: str, kind: Sheet.Kind, source: Sheet.Source, *, actor: Actor) -> 
     Raises: SheetUnreadable, if too many wait.
     """
     assert_in_transaction()
-    now = clock.now()
-    sheet = Sheet(
-        name=name[:200],
-        kind=kind,
-        source=source,
-        lines_total=0,
-        uploaded_by=actor.name,
-        created_at=now,
-    )
-    _note(sheet, actor, now)
-    sheet.save(force_insert=True)
-    _require_few_waiting()
+    sheet = _new(name, actor, kind=kind, source=source)
+    _store_once(sheet)
     return sheet
 
 
 def have_checked(sheet: Sheet, *, lines: int) -> None:
-    """Have a sheet checked whose lines are written: so many."""
+    """Have a sheet checked whose lines are written: so many. See `hurry`."""
     sheet.lines_total = lines
     sheet.save(update_fields=["lines_total"])
     go_on(sheet.pk)
 
 
-def _copy(sheet: Sheet, lines: Iterator[Line]) -> int:
-    """Write the lines some thousands at a time, while they are read; return how many there were.
+@in_transaction
+def choose_columns(
+    sheet_id: uuid.UUID,
+    columns: Sequence[str],
+    *,
+    day_first: bool | None,
+    decimal_comma: bool | None,
+    actor: Actor,
+    may: Collection[Sheet.Kind] = tuple(Sheet.Kind),
+    seen: Standing | None = None,
+    key: Key | None = None,
+) -> None:
+    """Say what the columns of a file are, and have it checked. It is remembered for its like.
 
-    So no statement takes as long as reading the whole file does.
+    What nobody has said of dates and numbers, the other cells say, or an earlier file.
+    Raises: ColumnsUnclear, SheetForbidden, SheetNotReady, Moved.
     """
-    columns = ", ".join(Line._fields)
-    statement = f"COPY {CountLine._meta.db_table} (sheet_id, {columns}) FROM STDIN"
-    written = 0
+    claim(key, sheet_id)
+    sheet = _lock(sheet_id)
+    sheet.require(Sheet.State.MAPPING)
+    require_as_seen(seen, sheet.standing)
+    if len(columns) != len(sheet.header):
+        raise ColumnsUnclear("Say of each column what it is.")
+    kind = columns_of_sheets.kind_of(columns, KINDS)
+    if kind not in may:
+        raise SheetForbidden(kind)
+    doubts = columns_of_sheets.doubts(sheet, columns, KINDS)
+    sheet.day_first = _answer(doubts.day_first, day_first)
+    sheet.decimal_comma = _answer(doubts.decimal_comma, decimal_comma)
+    reading.move_rows(sheet, kind)
+    sheet.kind, sheet.columns = kind, list(columns)
+    columns_of_sheets.remember(sheet)
+    _begin(sheet, Sheet.State.CHECKING, actor)
+
+
+def _answer(doubt: Doubt, said: bool | None) -> bool | None:
+    if not doubt.cells:
+        return None
+    if said is None:
+        said = doubt.answer
+    if said is None:
+        raise ColumnsUnclear(f"Say how this is meant: {', '.join(doubt.cells)}.")
+    return said
+
+
+@in_transaction
+def change_columns(
+    sheet_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+) -> None:
+    """Take back what was said of a checked file's columns. Raises: SheetNotReady, Moved."""
+    claim(key, sheet_id)
+    sheet = _lock(sheet_id)
+    sheet.require(Sheet.State.CHECKED)
+    if not sheet.header:
+        raise SheetNotReady("It was not made from a file: it has no columns.")
+    require_as_seen(seen, sheet.standing)
+    sheet.begin(Sheet.State.MAPPING)
+    _note(sheet, actor, clock.now())
+    sheet.save()
+
+
+@in_transaction
+def try_again(
+    sheet_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+) -> Sheet:
+    """Make a sheet of the lines of an applied one that were refused; once, while it is in force.
+
+    Raises: SheetNotReady, SheetUnreadable, Moved.
+    """
+    claim(key, sheet_id)
+    refused = _lock(sheet_id)
+    refused.require(Sheet.State.APPLIED)
+    if not refused.may_try_again:
+        raise SheetNotReady("No line of it was refused.")
+    require_as_seen(seen, refused.standing)
+    sheet = _new(f"Again: {refused.name}", actor, kind=Sheet.Kind(refused.kind))
+    for name in _CARRIED_OVER:
+        setattr(sheet, name, getattr(refused, name))
+    sheet.speaks_of = refused.as_of
+    sheet.sha256 = hashlib.sha256(f"refused lines of {refused.pk}".encode()).hexdigest()
+    if known := _store_once(sheet):
+        return known
+    sheet.lines_total = _copy_refused(refused, sheet)
+    sheet.save()
+    go_on(sheet.pk)
+    return sheet
+
+
+_CARRIED_OVER = (*("source", "header", "columns", "delimiter", "day_first", "decimal_comma"),)
+
+
+def _copy_refused(refused: Sheet, sheet: Sheet) -> int:
+    fields = ", ".join(("number", "cells", *KINDS[Sheet.Kind(sheet.kind)].wanted))
+    table = refused.lines.model._meta.db_table
     with connection.cursor() as cursor:
-        while batch := list(islice(lines, BATCH_TO_COPY)):
-            with cursor.copy(statement) as copy:
-                for line in batch:
-                    copy.write_row((sheet.pk, *line))
-            written += len(batch)
-    return written
+        cursor.execute(
+            f"INSERT INTO {table} (sheet_id, {fields}) "  # noqa: S608
+            f"SELECT %s, {fields} FROM {table} "
+            "WHERE sheet_id = %s AND error <> '' AND NOT left_out",
+            [sheet.pk, refused.pk],
+        )
+        return int(cursor.rowcount)
 
 
 @in_transaction
@@ -166,6 +260,9 @@ def apply(
     require_as_seen(seen, sheet.standing)
     sheet.require_looked_at(looked_at)
     sheet.applied_by, sheet.applied_at = actor.name, clock.now()
+    # Until now somebody could have said that another column is the one to read.
+    left_out = sheet.rows.filter(left_out=True)
+    left_out._raw_delete(left_out.db)
     _begin(sheet, Sheet.State.APPLYING, actor)
 
 
@@ -184,10 +281,10 @@ def revert(
 
 @in_transaction
 def discard(sheet_id: uuid.UUID, *, seen: Standing | None = None, key: Key | None = None) -> None:
-    """Delete a file that was checked and not applied. Raises: SheetNotReady, Moved."""
+    """Delete a file that was not applied. Raises: SheetNotReady, Moved."""
     claim(key, sheet_id)
     sheet = _lock(sheet_id)
-    sheet.require(Sheet.State.CHECKED)
+    sheet.require(Sheet.State.CHECKED, Sheet.State.MAPPING, Sheet.State.UNREADABLE)
     require_as_seen(seen, sheet.standing)
     sheet.delete()
 
@@ -218,6 +315,21 @@ def go_on(sheet_id: uuid.UUID) -> None:
     app.configure_task(JOB).defer(sheet_id=str(sheet_id))
 
 
+def hurry(sheet_id: uuid.UUID) -> None:
+    """Do at once what is left to do on a small sheet, rather than wait for its job.
+
+    It is the same work: whatever is not done here, its job does. Outside of any transaction.
+    """
+    sheet = Sheet.objects.filter(pk=sheet_id).first()
+    if sheet is None or sheet.state == Sheet.State.READING or sheet.lines_total > AT_ONCE:
+        return
+    try:
+        while take_a_batch(sheet_id):
+            pass
+    except Busy:
+        return
+
+
 def work_on(sheet_id: uuid.UUID) -> None:
     """Work on a file for some seconds, and leave what remains to the next job."""
     until = time.monotonic() + SECONDS_A_JOB
@@ -244,6 +356,8 @@ def take_a_batch(sheet_id: uuid.UUID) -> bool:
     if sheet is None or not sheet.is_under_way:
         return False
     _plan_anew()
+    if sheet.state == Sheet.State.READING:
+        return _read(sheet)
     kind, work = KINDS[Sheet.Kind(sheet.kind)], _WORK[Sheet.State(sheet.state)]
     lines = sheet.next_lines(work.batch)
     if lines:
@@ -253,12 +367,28 @@ def take_a_batch(sheet_id: uuid.UUID) -> bool:
         sheet.lines_done += len(lines)
     has_more = bool(lines) and sheet.lines_done < sheet.lines_total
     if not has_more:
+        if sheet.state == Sheet.State.CHECKING:
+            sheet.lines_total -= sheet.left_out
         work.finish(kind, sheet)
         # Lines that could not be reverted stay applied, and can be tried again.
         sheet.state = Sheet.State.APPLIED if sheet.not_reverted else work.afterwards
     sheet.updated_at = clock.now()
     sheet.save()
     return has_more
+
+
+def _read(sheet: Sheet) -> bool:
+    """Read a file that was too large for the request. If a job dies meanwhile, another begins."""
+    try:
+        with transaction.atomic():
+            reading.read(sheet, reading.content_of(sheet), KINDS)
+    except SheetUnreadable as refusal:
+        sheet.state, sheet.note = Sheet.State.UNREADABLE, str(refusal)[:500]
+        sheet.lines_total = 0
+    reading.forget_content(sheet)
+    sheet.updated_at = clock.now()
+    sheet.save()
+    return sheet.is_under_way
 
 
 def _plan_anew() -> None:

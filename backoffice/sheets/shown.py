@@ -1,0 +1,94 @@
+"""What the pages show of a sheet of each kind, and who may apply one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from inventory.models import ProductLine, Sheet
+
+What = ProductLine.What
+
+# Lines that are shown under every kind, by the name in the page's address.
+ALL = ("All lines", Q(), "There are no lines.")
+MARKED = ("Marked", Q(error="") & ~Q(mark=""), "No line looks like a mistake.")
+ERRORS = ("Errors", ~Q(error=""), "No line has an error.")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a kind is shown: its templates are in admin/inventory/sheet/."""
+
+    # Whoever applies such a sheet, uploads one or takes it back needs all of these.
+    permissions: Sequence[str]
+    # Tabs over the lines: a label, the condition on them, and what is said if there are none.
+    tabs: Mapping[str, tuple[str, Q, str]]
+    # What applying it does or did, in a sentence or two; given the sheet and its numbers.
+    summary: str
+    # The table of lines: given the sheet and `page.lines`.
+    lines: str
+    # What a file of this kind looks like, for who uploads one.
+    about: str
+    # What else the lines show: fetched with them, in as many queries for any number of lines.
+    related: Sequence[str] = ("product",)
+    # What taking it back does.
+    reverting: str = ""
+
+
+_STOCK = Shown(
+    permissions=("inventory.change_stock",),
+    tabs={
+        "all": ALL,
+        "changes": ("Changes", Q(error="") & ~Q(change=0), "No line changes anything."),
+        "marked": MARKED,
+        "errors": ERRORS,
+    },
+    summary="counts_summary.html",
+    lines="counts_lines.html",
+    about="counts_about.html",
+    reverting=(
+        "Writes the opposite entry for each of its changes, and no longer goes by what it counted. "
+        "What moved since then stays moved."
+    ),
+)
+
+_PRODUCTS = Shown(
+    permissions=("inventory.add_product", "inventory.change_product"),
+    tabs={
+        "all": ALL,
+        "created": ("New", Q(error="", what=What.CREATE), "No line makes a product."),
+        "changes": ("Changes", Q(error="", what=What.CHANGE), "No line changes anything."),
+        "unchanged": ("Unchanged", Q(error="", what=What.LEAVE), "Every line changes something."),
+        "marked": MARKED,
+        "errors": ERRORS,
+    },
+    summary="products_summary.html",
+    lines="products_lines.html",
+    about="products_about.html",
+    reverting=(
+        "Takes back each of its changes that nobody has changed since, and archives the products "
+        "that it made, if nothing has become of them."
+    ),
+)
+
+SHOWN: Mapping[Sheet.Kind, Shown] = {
+    Sheet.Kind.COUNTS: _STOCK,
+    Sheet.Kind.CHANGES: _STOCK,
+    Sheet.Kind.PRODUCTS: _PRODUCTS,
+}
+# What it takes to send a file at all, of whatever kind it turns out to be.
+SENDS_FILES = "inventory.change_stock"
+
+
+def of(sheet: Sheet) -> Shown:
+    return SHOWN[Sheet.Kind(sheet.kind)]
+
+
+def kinds_of(request: HttpRequest) -> list[Sheet.Kind]:
+    """Return the kinds of sheets that somebody may apply."""
+    return [kind for kind, shown in SHOWN.items() if request.user.has_perms(shown.permissions)]
+
+
+def may_apply(request: HttpRequest, sheet: Sheet) -> bool:
+    return Sheet.Kind(sheet.kind) in kinds_of(request)
