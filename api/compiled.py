@@ -74,6 +74,19 @@ def insert(rows: Sequence[Model]) -> None:
         row._state.db = "default"
 
 
+def insert_unless_there(rows: Sequence[M]) -> list[M]:
+    """Do what `insert` does, but for rows that others stand in the way of; return those written."""
+    model = type(rows[0])
+    columns = _columns(model, tuple(field.name for field in model._meta.local_concrete_fields))
+    values = [_value(row, column) for row in rows for column in columns]
+    key = model._meta.pk.column
+    statement = f'{_insert_sql(model, len(rows))} ON CONFLICT DO NOTHING RETURNING "{key}"'
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        there = {pk for (pk,) in cursor.fetchall()}
+    return [row for row in rows if row.pk in there]
+
+
 @functools.lru_cache(maxsize=1000)
 def _insert_sql(model: type[Model], rows: int) -> str:
     columns = [f'"{field.column}"' for field in model._meta.local_concrete_fields]

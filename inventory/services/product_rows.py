@@ -12,7 +12,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 from django.utils.text import slugify
 
-from api import changes, clock
+from api import changes, clock, compiled
 from api.actors import Actor
 from api.errors import Refusal
 from api.models import Change
@@ -282,9 +282,7 @@ def _insert(products: Iterable[Product]) -> set[uuid.UUID]:
     """
     assert_in_transaction()
     new = sorted(products, key=lambda product: product.sku)
-    Product.objects.bulk_create(new, ignore_conflicts=True)
-    there = Product.objects.filter(pk__in=[product.pk for product in new])
-    return set(there.values_list("pk", flat=True))
+    return {product.pk for product in compiled.insert_unless_there(new)} if new else set()
 
 
 def _refused(missing: Sequence[Product], unnamed: Collection[Product]) -> dict[uuid.UUID, Refusal]:

@@ -20,7 +20,8 @@ from inventory.services.category_tree import LEVEL, Tree, compared, joined, text
 from inventory.services.codes import Spelled
 from inventory.services.product_rows import ARCHIVED, PRICE, Whole, paths_in
 from inventory.services.sheets import product_lines
-from inventory.services.sheets.product_lines import INITIAL_STOCK, Said, Wrong
+from inventory.services.sheets.cells import Wrong
+from inventory.services.sheets.product_lines import INITIAL_STOCK, Said
 
 What = ProductLine.What
 # A field of a line that is no field of a product: the units that are written off with it.
@@ -138,9 +139,9 @@ def check(sheet: Sheet, lines: Sequence[ProductLine]) -> None:
     with_pictures = "image" in sheet.columns or bool(wanted_of(lines, "picture"))
     products = list(Product.objects.filter(pk__in=ids))
     wholes = product_rows.read(products, with_pictures=with_pictures)
-    comma = bool(sheet.decimal_comma)
     for line in lines:
-        _read(line, said[line.number], whole_of(line, wholes), decimal_comma=comma)
+        whole = whole_of(line, wholes)
+        _read(line, said[line.number], whole, decimal_comma=sheet.decimal_comma)
     around = look_around(lines, wholes)
     _look_further(around, lines, wholes)
     for line in lines:
@@ -153,7 +154,7 @@ def _said(sheet: Sheet, line: ProductLine) -> Said:
     if sheet.source != Sheet.Source.FILE:
         # Its lines were made with what they want, or with why they want nothing.
         return Said(line.sku, {}, line.error)
-    said = product_lines.said(line.cells, sheet.columns)
+    said = product_lines.said(sheet, line)
     line.product_id, line.wanted = None, {}
     line.sku, line.error = tidied(said.sku)[:SKU_LENGTH], said.error
     return said
@@ -166,7 +167,9 @@ def _find_products(lines: Sequence[ProductLine], said: Mapping[int, Said]) -> No
         line.product_id = None if line.error else ids.get(said[line.number].sku)
 
 
-def _read(line: ProductLine, said: Said, whole: Whole | None, *, decimal_comma: bool) -> None:
+def _read(
+    line: ProductLine, said: Said, whole: Whole | None, *, decimal_comma: bool | None
+) -> None:
     """Read what is wanted out of the cells that say something else than there is."""
     if line.error:
         return

@@ -5,7 +5,7 @@ no change, whatever it is.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,12 +13,14 @@ from api.codes import fault_of, tidied
 from api.errors import Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX, storable
 from api.spreadsheets import unescaped
-from inventory.models import PICTURE_NAME_LENGTH, Currency, Product
+from inventory.models import PICTURE_NAME_LENGTH, Currency, Product, Sheet, SheetLine
 from inventory.services import currencies
 from inventory.services.category_tree import read as read_categories
 from inventory.services.category_tree import text_of
 from inventory.services.pictures import fault_of_address
 from inventory.services.product_rows import ARCHIVED, PRICE, Whole
+from inventory.services.sheets import cells
+from inventory.services.sheets.cells import LENGTH_TOLD, Wrong
 from inventory.services.sheets.kinds import Column
 
 # What a cell says that takes away what is there.
@@ -26,11 +28,11 @@ CLEARED = "(empty)"
 # A text that happens to be that word has as many apostrophes before it, and one more in a file.
 _LIKE_CLEARED = re.compile(r"'*\(empty\)", re.IGNORECASE)
 DESCRIPTION_LENGTH_MAX = 20_000
+# Of a written amount: a longer one would be rounded.
+_AMOUNT_LENGTH_MAX = 25
 # The field of a line that is no field of a product.
 INITIAL_STOCK = "initial_stock"
 SKU = "sku"
-# Of a cell, in an error.
-_LENGTH_SHOWN = 40
 _STATUSES = {
     "live": "live",
     "draft": "draft",
@@ -46,10 +48,6 @@ _ANSWERS = {
     **dict.fromkeys(("no", "false", "0", "n"), False),
 }
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/")
-
-
-class Wrong(Exception):
-    """What is wrong with a cell, in words."""
 
 
 class Said(NamedTuple):
@@ -95,25 +93,23 @@ def _price_column(currency: Currency) -> Column:
 # Reading.
 
 
-def said(row: Sequence[str], names: Sequence[str]) -> Said:
-    """Take a row apart. What is wrong with its form stands in the error."""
-    cells = {}
+def said(sheet: Sheet, line: SheetLine) -> Said:
+    """Take a line apart. What is wrong with its form stands in the error."""
     sku = ""
-    for name, cell in zip(names, row, strict=False):
-        text = unescaped(cell)
-        if name == SKU:
-            # As it is: a product of former days may have signs around its own.
-            sku = text
-        elif name and (plain := _plain(text)):
-            cells[name] = plain
+    if SKU in sheet.columns[: len(line.cells)]:
+        # As it is: a product of former days may have signs around its own.
+        sku = unescaped(line.cells[sheet.columns.index(SKU)])
+    try:
+        row = cells.by_name(sheet, line)
+    except Wrong as wrong:
+        return Said(sku, {}, str(wrong))
+    texts = {name: text for name, cell in row.items() if name != SKU and (text := _plain(cell))}
     error = ""
-    if any(cell.strip() for cell in row[len(names) :]):
-        error = "There are more cells than columns."
-    elif not tidied(sku):
+    if not tidied(sku):
         error = "There is no sku."
-    elif not all(storable(text) for text in (sku, *cells.values())):
+    elif not all(storable(text) for text in (sku, *texts.values())):
         error = "There is a sign in it that cannot be kept."
-    return Said(sku, cells, error)
+    return Said(sku, texts, error)
 
 
 def _plain(text: str) -> str:
@@ -121,7 +117,7 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def value_of(column: str, text: str, *, decimal_comma: bool) -> tuple[str, Any]:
+def value_of(column: str, text: str, *, decimal_comma: bool | None) -> tuple[str, Any]:
     """Return the field that a cell is about, and the value that it is to have. Raises: Wrong."""
     is_cleared = text.lower() == CLEARED
     if column.startswith(PRICE):
@@ -150,31 +146,30 @@ _MAY_BE_CLEARED: dict[str, tuple[str, Any]] = {
 }
 
 
-def _amount(text: str, code: str, *, decimal_comma: bool) -> int:
+def _amount(text: str, code: str, *, decimal_comma: bool | None) -> int:
     """Read money in major units as an amount of the smallest unit."""
     currency = currencies.by_code()[code]
     if not currency.enabled:
         raise Wrong(f"The currency {code} is not enabled.")
-    digits, point = currency.decimal_places, "," if decimal_comma else "."
-    match = re.fullmatch(rf"([0-9]+)(?:{re.escape(point)}([0-9]+))?", text)
-    if match is None:
-        example = f"1250{point}{'0' * digits}" if digits else "1250"
-        raise Wrong(
-            f'"{text[:_LENGTH_SHOWN]}" is no price. Write it like {example}, with no sign of the '
-            "currency and nothing between thousands."
-        )
-    whole, fraction = match[1], match[2] or ""
-    if len(fraction) > digits:
-        allowed = f"at most {digits} digits" if digits else "no digits"
-        raise Wrong(f"{code} has {allowed} after the decimal point, not {text[:_LENGTH_SHOWN]}.")
-    # Not made a number before its length is known: that would take Python long.
-    written = whole + fraction.ljust(digits, "0")
-    if len(whole) > len(str(AMOUNT_MAX)) or int(written) > AMOUNT_MAX:
+    if len(text) > _AMOUNT_LENGTH_MAX:
         raise Wrong("The amount is too large.")
-    return int(written)
+    try:
+        number = cells.number(text, decimal_comma=decimal_comma)
+    except Wrong as wrong:
+        raise Wrong(f"{wrong} Write the amount alone, as in 1250.50.") from wrong
+    amount = number.scaleb(currency.decimal_places)
+    if amount < 0:
+        raise Wrong("An amount cannot be negative.")
+    if amount != amount.to_integral_value():
+        digits = currency.decimal_places
+        allowed = f"at most {digits} digits" if digits else "no digits"
+        raise Wrong(f"{code} has {allowed} after the decimal point, not {text[:LENGTH_TOLD]}.")
+    if amount > AMOUNT_MAX:
+        raise Wrong("The amount is too large.")
+    return int(amount)
 
 
-def _cost(text: str, *, decimal_comma: bool) -> list[Any]:
+def _cost(text: str, *, decimal_comma: bool | None) -> list[Any]:
     """Read a cost, which may have the code of its currency behind it: 4.20 or 4.20 EUR."""
     before, _, code = text.rpartition(" ")
     if re.fullmatch(r"[A-Za-z]{3}", code) and before:
@@ -212,7 +207,7 @@ def code_of(text: str, name: str, length: int) -> str:
 def _status(text: str) -> tuple[str, Any]:
     status = _STATUSES.get(text.lower())
     if status is None:
-        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is none of live, draft and archived.')
+        raise Wrong(f'"{text[:LENGTH_TOLD]}" is none of live, draft and archived.')
     return "status", status
 
 
@@ -224,23 +219,23 @@ def _slug(text: str) -> tuple[str, Any]:
 
 def _commodity_type(text: str) -> tuple[str, Any]:
     if text.lower() not in Product.CommodityType.values:
-        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is neither physical nor digital.')
+        raise Wrong(f'"{text[:LENGTH_TOLD]}" is neither physical nor digital.')
     return "commodity_type", text.lower()
 
 
 def _manage_stock(text: str) -> tuple[str, Any]:
     answer = _ANSWERS.get(text.lower())
     if answer is None:
-        raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is neither yes nor no.')
+        raise Wrong(f'"{text[:LENGTH_TOLD]}" is neither yes nor no.')
     return "manage_stock", answer
 
 
 def _units(field: str) -> Callable[[str], tuple[str, Any]]:
     def read(text: str) -> tuple[str, Any]:
         if not re.fullmatch(r"[0-9]+", text):
-            raise Wrong(f'"{text[:_LENGTH_SHOWN]}" is no whole number.')
+            raise Wrong(f'"{text[:LENGTH_TOLD]}" is no whole number.')
         # The length first: converting a very long number would take Python long.
-        if len(text) > _LENGTH_SHOWN or int(text) > UNITS_MAX:
+        if len(text) > LENGTH_TOLD or int(text) > UNITS_MAX:
             raise Wrong("That is more than a product can hold.")
         return field, int(text)
 

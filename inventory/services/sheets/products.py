@@ -468,5 +468,6 @@ KIND = Kind(
     apply=_apply,
     revert=_revert,
     columns=columns,
+    wanted=("product_id", "sku", "wanted"),
     finish_checking=product_checks.finish_checking,
 )

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import OperationalError
 
+from api import compiled
 from api.models import Change
 from inventory.models import Category, Product, ProductLine, Sheet
 from inventory.services import product_rows, products
@@ -113,12 +114,12 @@ def test_files_that_make_the_same_make_it_once_in_whatever_order():
 
 def test_control_whoever_inserts_without_a_look_at_conflicts_ends_its_job(monkeypatch):
     sheets = [about_to_apply(f"sku | name\nA | {name}") for name in ("One", "Two")]
-    bulk_create = type(Product.objects.all()).bulk_create
 
-    def insert(rows, objects, **options):
-        return bulk_create(rows, objects)
+    def insert(rows: list[Product]) -> list[Product]:
+        compiled.insert(rows)
+        return rows
 
-    monkeypatch.setattr(type(Product.objects.all()), "bulk_create", insert)
+    monkeypatch.setattr(compiled, "insert_unless_there", insert)
 
     outcomes = run_together(*map(working, sheets))
 
