@@ -22,7 +22,13 @@ from backoffice.history import history_of
 from backoffice.missing import missing
 from backoffice.products.forms import HistoryForm, MomentForm
 from backoffice.products.page import ProductPage, may_see_log, may_see_orders, named
-from inventory.models import DEFAULT_LOCATION_ID, Product, Stock, StockTransaction
+from inventory.models import (
+    DEFAULT_LOCATION_ID,
+    Product,
+    ProductLine,
+    Stock,
+    StockTransaction,
+)
 from inventory.services import log as stock_log
 from orders.models import Order
 
@@ -60,7 +66,7 @@ class HistoryTab(ProductPage):
             "form": form,
             "filters": urlencode(form.filled),
             "log": page,
-            "entries": named(request, page.entries, of=product),
+            "entries": named(request, page.entries),
             "may_see_orders": may_see_orders(request),
             "chart": chart(stock, form),
             "moment_form": moment_form,
@@ -68,6 +74,7 @@ class HistoryTab(ProductPage):
             "history": history_of(
                 product, length=CHANGES_SHOWN, hidden=self.hidden_fields(request)
             ),
+            "sheets": _sheets_of(request, product),
         }
         return self.drawn(request, product, "History", "history.html", context)
 
@@ -110,7 +117,7 @@ class HistoryTab(ProductPage):
         last = 0
         while True:
             batch = list(entries.filter(sequence__gt=last).order_by("sequence")[:BATCH])
-            for entry, order, _ in named(request, batch):
+            for entry, order in named(request, batch):
                 at = entry.created_at.astimezone(zone).isoformat(timespec="seconds")
                 yield [
                     *(entry.sequence, at, entry.action, entry.quantity),
@@ -120,6 +127,13 @@ class HistoryTab(ProductPage):
             if len(batch) < BATCH:
                 return
             last = batch[-1].sequence
+
+
+def _sheets_of(request: HttpRequest, product: Product) -> list[ProductLine]:
+    """Find the newest sheets that made or changed the product, for whoever may see them."""
+    if not request.user.has_perm("inventory.view_sheet"):
+        return []
+    return list(ProductLine.objects.of_product(product.pk)[:CHANGES_SHOWN])
 
 
 def _require_log_permission(request: HttpRequest) -> None:

@@ -202,7 +202,8 @@ class SheetAdmin(ReadOnlyAdmin):
         }
         if sheet.state not in _NOT_CHECKED:
             context["tabs"] = lines.tabs(sheet, asked)
-            context["page"] = lines.page(sheet, asked, request.GET.get("after", ""))
+            after, may = request.GET.get("after", ""), request.user.has_perm
+            context["page"] = lines.page(sheet, asked, after, may)
         return self._page(request, "sheet.html", context)
 
     def columns_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:

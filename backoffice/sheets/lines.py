@@ -1,5 +1,6 @@
 """Some of a sheet's lines: found by their numbers, so that every page costs the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,8 @@ def tabs(sheet: Sheet, asked: str) -> list[LinesTab]:
     ]
 
 
-def page(sheet: Sheet, asked: str, after: str) -> LinesPage:
+def page(sheet: Sheet, asked: str, after: str, may: Callable[[str], bool]) -> LinesPage:
+    """Return the lines after a number. `may` tells whether who looks has a permission."""
     _, condition, when_empty = shown.of(sheet).tabs[asked]
     lines = sheet.lines.filter(condition).defer("cells")
     begin = int(after) if after.isdecimal() and len(after) < 10 else 0
@@ -48,6 +50,7 @@ def page(sheet: Sheet, asked: str, after: str) -> LinesPage:
     numbers = list(before[:PER_PAGE])
     has_more = len(found) > PER_PAGE
     found = found[:PER_PAGE]
+    shown.of(sheet).tell(found, may)
     return LinesPage(
         found,
         next=found[-1].number if has_more else None,

@@ -1,11 +1,13 @@
 """What the pages show of a sheet of each kind, and who may apply one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
 from django.http import HttpRequest
 
+from backoffice.sheets.told import tell
 from inventory.models import ProductLine, Sheet
 
 What = ProductLine.What
@@ -34,6 +36,9 @@ class Shown:
     related: Sequence[str] = ("product",)
     # What taking it back does.
     reverting: str = ""
+    # Gives the lines of a page what their template shows beside their own fields, to whom may see
+    # it: given the lines, and whether somebody has a permission.
+    tell: Callable[[Sequence[Any], Callable[[str], bool]], None] = lambda lines, may: None
 
 
 _STOCK = Shown(
@@ -70,6 +75,7 @@ _PRODUCTS = Shown(
         "Takes back each of its changes that nobody has changed since, and archives the products "
         "that it made, if nothing has become of them."
     ),
+    tell=tell,
 )
 
 SHOWN: Mapping[Sheet.Kind, Shown] = {
