@@ -1,7 +1,8 @@
 """`make bench`: what a purchase costs, and the stock service beside PostgreSQL's own limit.
 
 Everything is measured in one run on one durable server, so that the ratios hold on any machine.
-`HOLDFAST_DEMO=1 .venv/bin/python -m benchmarks counts` measures a stocktaking instead.
+`HOLDFAST_DEMO=1 .venv/bin/python -m benchmarks counts` measures a stocktaking instead, and
+`products` a catalogue that comes in by file.
 """
 
 import os
@@ -29,10 +30,12 @@ def main() -> None:
             os.environ.update(dict.fromkeys(LIMITS, "0"))
             django.setup()
             # Not before: they import models.
-            from benchmarks import counts, run
+            from benchmarks import counts, products, run
 
             if sys.argv[1:] == ["counts"]:
                 counts.bench()
+            elif sys.argv[1:] == ["products"]:
+                products.bench()
             else:
                 run.bench(server, folder)
         finally:

@@ -45,18 +45,18 @@ def bench() -> None:
     # Bestsellers, which do not run out: every tenth.
     products = Product.objects.filter(sku__startswith=SKU, sku__endswith="1")
     for_sale = [str(pk) for pk in products.values_list("pk", flat=True)]
-    with run.web_server() as (port, _), _worker():
+    with run.web_server() as (port, _), worker():
         crowd = [Shopper(port, CLIENT_ID) for _ in range(SHOPPERS)]
-        with _buying(crowd, for_sale) as warming_up:
+        with buying(crowd, for_sale) as warming_up:
             time.sleep(5)
         assert warming_up
-        with _buying(crowd, for_sale) as calm:
+        with buying(crowd, for_sale) as calm:
             time.sleep(CALM_SECONDS)
         content, counted = _counts()
-        with _buying(crowd, for_sale) as meanwhile:
+        with buying(crowd, for_sale) as meanwhile:
             _count(content)
-    _tell("without a count", calm)
-    _tell("during check and apply", meanwhile)
+    tell("without a count", calm)
+    tell("during check and apply", meanwhile)
     totals = dict(Stock.objects.values_list("product__sku", "total"))
     assert all(totals[sku] == units for sku, units in counted.items()), "a count was lost"
     call_command("audit_inventory")
@@ -77,10 +77,10 @@ def _count(content: bytes) -> None:
     started = time.perf_counter()
     sheet, _ = processing.upload("stocktaking.csv", content, actor=SYSTEM)
     uploaded = time.perf_counter()
-    _wait_for(sheet, Sheet.State.CHECKED)
+    wait_for(sheet, Sheet.State.CHECKED)
     checked = time.perf_counter()
     processing.apply(sheet.pk, actor=SYSTEM)
-    _wait_for(sheet, Sheet.State.APPLIED)
+    wait_for(sheet, Sheet.State.APPLIED)
     applied = time.perf_counter()
     sheet.refresh_from_db()
     print(
@@ -93,14 +93,14 @@ def _count(content: bytes) -> None:
     print(f"\n{'purchase over HTTP':<26}{'per s':>7}{'p50 ms':>8}{'p99 ms':>8}{'max ms':>8}")
 
 
-def _wait_for(sheet: Sheet, state: Sheet.State) -> None:
+def wait_for(sheet: Sheet, state: Sheet.State) -> None:
     while sheet.state != state:
         time.sleep(0.1)
         sheet.refresh_from_db()
 
 
 @contextmanager
-def _buying(crowd: list[Shopper], products: list[str]) -> Iterator[list[float]]:
+def buying(crowd: list[Shopper], products: list[str]) -> Iterator[list[float]]:
     """Let shoppers buy for as long as the block runs; afterwards the list holds their seconds."""
     seconds: list[float] = []
     stop = threading.Event()
@@ -124,7 +124,7 @@ def _buying(crowd: list[Shopper], products: list[str]) -> Iterator[list[float]]:
     seconds.append(time.perf_counter() - started)
 
 
-def _tell(name: str, seconds: list[float]) -> None:
+def tell(name: str, seconds: list[float]) -> None:
     *each, elapsed = seconds
     p99 = statistics.quantiles(each, n=100)[98]
     print(
@@ -134,12 +134,12 @@ def _tell(name: str, seconds: list[float]) -> None:
 
 
 @contextmanager
-def _worker() -> Iterator[None]:
+def worker() -> Iterator[None]:
     """Run a job worker as `make run` does."""
     command = [sys.executable, "manage.py", "procrastinate", "worker"]
-    worker = subprocess.Popen(command, env=os.environ)
+    process = subprocess.Popen(command, env=os.environ)
     try:
         yield
     finally:
-        worker.terminate()
-        worker.wait(30)
+        process.terminate()
+        process.wait(30)
