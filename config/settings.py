@@ -502,6 +502,18 @@ structlog.configure(
 # The look of the admin.
 # What it takes to see the pages of the sidebar that are not the list of a model.
 _OWN_PAGES = {"inventory.product.stock-value": "inventory.view_cost"}
+
+
+def _address(page: str) -> str:
+    return f"/admin/{page.replace('.', '/')}/"
+
+
+def _is_at(path: str, page: str) -> bool:
+    """Tell whether a page of the sidebar is open, or one below it that is not there itself."""
+    own = [each for each in _OWN_PAGES if path.startswith(_address(each))]
+    return page in own if own else path.startswith(_address(page))
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "api.store.title",
     "SITE_HEADER": "api.store.title",
@@ -547,7 +559,8 @@ UNFOLD: dict[str, Any] = {
                         {
                             "title": title,
                             "icon": icon,
-                            "link": f"/admin/{page.replace('.', '/')}/",
+                            "link": _address(page),
+                            "active": lambda request, page=page: _is_at(request.path, page),
                             "permission": lambda request, page=page: request.user.has_perm(
                                 _OWN_PAGES.get(page) or "{}.view_{}".format(*page.split("."))
                             ),

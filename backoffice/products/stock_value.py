@@ -29,12 +29,14 @@ PRODUCT_COLUMNS = ["sku", "name", "categories", "units", "cost", "currency", "va
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the page: a category, or what is in none."""
+    """A line of the page as people read it: a category, or what is in none."""
 
     name: str
     level: int
-    value: Value
-    # In each currency, as people write it.
+    products: str
+    without_cost: str
+    units: str
+    # In each currency.
     amounts: list[str]
 
 
@@ -75,7 +77,7 @@ class StockValuePage(ProductPage):
             "rows": [*rows, _row(NO_CATEGORY, 1, figures.no_category, used)] if rows else [],
             "listed": reverse("admin:inventory_product_changelist"),
             "total": _row(TOTAL, 1, figures.total, used),
-            "at": figures.at,
+            "figures": figures,
             "zone": timezone.get_current_timezone_name(),
         }
         return TemplateResponse(request, "admin/inventory/product/stock_value.html", context)
@@ -104,7 +106,8 @@ def _row(name: str, level: int, value: Value, used: Sequence[Currency]) -> Row:
         else NOTHING
         for currency in used
     ]
-    return Row(name, level, value, amounts)
+    without_cost = f"{value.without_cost:,}" if value.without_cost else NOTHING
+    return Row(name, level, f"{value.products:,}", without_cost, f"{value.units:,}", amounts)
 
 
 def _day() -> str:

@@ -50,19 +50,29 @@ def test_the_page_shows_each_category_with_units_and_the_total(admin_client, eur
     shown = admin_client.get(PAGE)
 
     rows = [
-        (row.name, row.level, row.value.products, row.value.units, row.amounts)
+        (row.name, row.level, row.products, row.units, row.amounts)
         for row in [*shown.context["rows"], shown.context["total"]]
     ]
     nothing = "\N{EN DASH}"
     assert shown.context["currencies"] == ["EUR", "USD"]
     assert rows == [
-        ("Clothes", 1, 1, 3, [nothing, "$12.60"]),
-        ("Shirts", 2, 1, 3, [nothing, "$12.60"]),
-        ("Sale", 1, 1, 3, [nothing, "$12.60"]),
-        ("No category", 1, 2, 3, ["3,00 \N{EURO SIGN}", nothing]),
-        ("Total", 1, 3, 6, ["3,00 \N{EURO SIGN}", "$12.60"]),
+        ("Clothes", 1, "1", "3", [nothing, "$12.60"]),
+        ("Shirts", 2, "1", "3", [nothing, "$12.60"]),
+        ("Sale", 1, "1", "3", [nothing, "$12.60"]),
+        ("No category", 1, "2", "3", ["3,00 \N{EURO SIGN}", nothing]),
+        ("Total", 1, "3", "6", ["3,00 \N{EURO SIGN}", "$12.60"]),
     ]
     assert "as of" in text(shown)
+
+
+def test_the_sidebar_shows_that_the_page_is_open_and_not_the_list_of_products(admin_client):
+    def opened(address: str) -> list[str]:
+        groups = admin_client.get(address).context["sidebar_navigation"]
+        return [item["title"] for group in groups for item in group["items"] if item["active"]]
+
+    assert opened(PAGE) == ["Stock value"]
+    assert opened(PRODUCTS) == opened(f"{PRODUCTS}add/") == ["Products"]
+    assert opened("/admin/") == ["Dashboard"]
 
 
 def test_what_has_no_cost_is_one_click_away(admin_client, euro):
