@@ -32,6 +32,12 @@ class Family:
     since_days_ago: int = 60
     commodity_type: str = "physical"
     status: str = "live"
+    # Whether somebody has said what it costs the shop.
+    is_costed: bool = True
+
+    @property
+    def cost(self) -> int | None:
+        return self.price * 2 // 5 if self.is_costed and self.commodity_type == "physical" else None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ FAMILIES = [
         "50 by 70 cm, four colours on uncoated paper. The printer has none left.",
         left={"": (1,)},
         popularity=3,
+        is_costed=False,
     ),
     Family(
         "Poster Harbour",

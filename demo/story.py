@@ -9,6 +9,7 @@ that nothing in it could not have happened. The same `now` always gives the same
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,7 +22,7 @@ from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_na
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
 from inventory.services import products, stocktakes
-from inventory.services.products import Money
+from inventory.services.products import Money, NewCost
 from inventory.services.sheets import processing
 from payments.models import Gateway, Payment
 from payments.services import payments
@@ -86,6 +87,7 @@ def written(now: datetime) -> Story:
         _shelf_count,
         _stocktake,
         # Last, because deliveries depend on what all the other events take.
+        _shirts_cost_more,
         _openings_and_deliveries,
     ):
         happenings(story)
@@ -454,6 +456,17 @@ def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> No
         prices=[Money(CURRENCY, family.price)],
         manage_stock=product.is_managed,
         initial_stock=units if product.is_managed else 0,
+        cost=Money(CURRENCY, family.cost) if family.cost else None,
         actor=MARIA,
     )
     story.happens(at, do, {product.sku: units} if product.is_managed else None)
+
+
+def _shirts_cost_more(story: Story) -> None:
+    """From three weeks ago on, as the Prices tab of each tells."""
+    for position, product in enumerate(PRODUCTS.values()):
+        if product.family.name == "Shirt" and product.family.cost:
+            was = Money(CURRENCY, product.family.cost)
+            new = NewCost(replace(was, amount=was.amount + 40), seen=was)
+            do = partial(products.change_prices, product.id, {}, actor=MARIA, cost=new)
+            story.happens(story.at(21, 9, position), do)

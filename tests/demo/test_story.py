@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Count, F, Max, Min
 
 from api import clock
-from api.models import ApiClient
+from api.models import ApiClient, Change
 from backoffice import attention
 from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
@@ -393,3 +393,13 @@ def test_every_picture_is_served(client):
 
         assert answer["Content-Type"] == "image/svg+xml"
         assert answer.getvalue().decode() == files[image_url.rpartition("/")[2]]
+
+
+@pytest.mark.usefixtures("demo")
+def test_what_products_cost_is_known_but_for_one_and_has_gone_up_for_some():
+    unknown = Product.objects.filter(cost=None, stocks__total__gt=0)
+    shirt = Product.objects.get(sku="SHIRT-NAVY-M")
+    told = [field for entry in Change.objects.filter(thing_id=shirt.pk) for field in entry.fields]
+
+    assert [each.sku for each in unknown] == ["POSTER-LIGHTHOUSE"]
+    assert {"field": "cost", "before": "9.60 USD", "after": "10.00 USD"} in told
