@@ -15,3 +15,4 @@ from backoffice.orders import admin as orders  # noqa: F401
 from backoffice.products import list as products  # noqa: F401
 from backoffice.sheets import admin as sheets  # noqa: F401
 from backoffice.stocktakes import admin as stocktakes  # noqa: F401
+from backoffice.variants import admin as variants  # noqa: F401

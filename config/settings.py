@@ -573,6 +573,7 @@ UNFOLD: dict[str, Any] = {
                         "Inventory": [
                             ("Products", "inventory_2", "inventory.product"),
                             ("Categories", "category", "inventory.category"),
+                            ("Variants", "style", "inventory.parent"),
                             ("Deliveries", "local_shipping", "inventory.delivery"),
                             ("Stock log", "receipt_long", "inventory.stocktransaction"),
                             ("Stocktakes", "barcode_scanner", "inventory.stocktake"),

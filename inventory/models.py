@@ -183,6 +183,7 @@ class Parent(models.Model):
     objects = ParentQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "parent product"
         indexes = [models.Index(fields=["name", "id"], name="parent_by_name")]
 
     def __str__(self) -> str:

@@ -12,9 +12,10 @@ from api import clock
 from api.actors import Actor
 from api.models import ApiClient
 from api.transactions import in_transaction
-from inventory.models import Category, Delivery, DeliveryLine, Product, Stock
-from inventory.services import categories, deliveries, products
+from inventory.models import Category, Delivery, DeliveryLine, Parent, Product, Stock
+from inventory.services import categories, deliveries, products, variants
 from inventory.services.products import Money
+from inventory.services.variants import Option, Pattern, Shared
 from orders.models import Order
 from orders.services import carts, orders
 from orders.services.orders import Buyer
@@ -79,6 +80,19 @@ def product(stock: int = 0, *, managed: bool = True, price: int = 1250, **fields
 def category(path: str) -> Category:
     """Find the category of a path, or make it: "Clothes > Shirts"."""
     return Category.objects.get(pk=categories.make([path], actor=MERCHANT)[path])
+
+
+def parent(
+    *options: Option, name: str = "Shirt", sku: str = "SHIRT", stock: int = 0, **shared: Any
+) -> Parent:
+    """Make all variants of a parent, each with this stock: "Shirt S Red", "SHIRT-S-Red" and so on.
+
+    Further arguments are those of what all variants begin with.
+    """
+    values = [f"{{{option.name}}}" for option in options]
+    begin = {"prices": [Money("USD", 1250)], "initial_stock": stock, **shared}
+    pattern = Pattern(" ".join([name, *values]), "-".join([sku, *values]))
+    return variants.create(name, options, pattern, Shared(**begin), actor=MERCHANT)
 
 
 def stock_of(product: Product | None) -> Stock:

@@ -23,6 +23,7 @@ from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
 from inventory.models import Product
 from inventory.services import stocktakes
 from inventory.services.sheets import processing
+from inventory.services.variants import Option
 from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import (
@@ -32,6 +33,7 @@ from tests.factories import (
     delivery,
     filled_cart,
     paid_order,
+    parent,
     product,
     unpaid_order,
 )
@@ -62,6 +64,10 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "auth_user_let_in": ("auth.change_user", "auth.change_user"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
     "inventory_category_changelist": ("inventory.view_category", "inventory.change_category"),
+    "inventory_parent_add_value": ("inventory.add_product", "inventory.add_product"),
+    "inventory_parent_put_in": ("inventory.change_parent", "inventory.change_parent"),
+    "inventory_parent_rename": ("inventory.change_parent", "inventory.change_parent"),
+    "inventory_parent_take_out": ("inventory.change_parent", "inventory.change_parent"),
     "inventory_sheet_add": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_sheet_apply": ("inventory.change_stock", "inventory.change_stock"),
     "inventory_sheet_again": ("inventory.change_stock", "inventory.change_stock"),
@@ -212,6 +218,7 @@ def samples() -> Samples:
 def shop(books_agree: None) -> None:
     """Something for every page to be about."""
     shirt = product(stock=9, category_ids=[category("Clothes").pk])
+    parent(Option("Size", ["S"]))
     paid_order({shirt: 2})
     unpaid_order({shirt: 1})
     filled_cart({shirt: 1})

@@ -139,7 +139,7 @@ class ProductAdmin(
     StockValuePage,
     ExportingAdmin,
 ):
-    list_display = ["name", "code", "price", "available", "allocated", "total", "state"]
+    list_display = ["named", "code", "price", "available", "allocated", "total", "state"]
     list_filter = [
         "status",
         CategoryFilter,
@@ -156,6 +156,7 @@ class ProductAdmin(
     # Not all of them once more beside those that a filter finds.
     show_full_result_count = False
     refusal_fields: ClassVar = {SkuTaken: "sku", SlugTaken: "slug"}
+    readonly_fields = ["variant_of"]
     export_name = "stock"
     # What can be uploaded again, once somebody has counted: see inventory.services.sheets.
     export_columns: ClassVar = [
@@ -204,8 +205,21 @@ class ProductAdmin(
                 allocated=F("stock__allocated"),
                 total=F("stock__total"),
             )
+            .select_related("parent")
             .prefetch_related("prices")
         )
+
+    @display(description="name", ordering="name", header=True)
+    def named(self, product: Product) -> list[str]:
+        """Its name, above which variant it is: sorted by name, those of one parent are grouped."""
+        return [product.name, f"{product.parent}: {product.variant}" if product.parent else ""]
+
+    @display(description="variant of")
+    def variant_of(self, product: Product) -> str:
+        assert product.parent
+        page = reverse("admin:inventory_parent_change", args=[product.parent_id])
+        link = '<a class="hf-link" href="{}">{}</a>: {}'
+        return format_html(link, page, product.parent, product.variant)
 
     @display(description="SKU", ordering="sku")
     def code(self, product: Product) -> str:
@@ -257,7 +271,8 @@ class ProductAdmin(
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         money = [] if obj else [*price_fields(), *cost_field(request)]
-        selling = ["name", "sku", "barcode", *money, "status", "commodity_type"]
+        variant = ["variant_of"] if obj and obj.parent_id else []
+        selling = ["name", "sku", "barcode", *variant, *money, "status", "commodity_type"]
         stock = [*([] if obj else ["manage_stock", "initial_stock"]), "low_stock_threshold"]
         return [
             (None, {"fields": selling}),

@@ -73,6 +73,8 @@ SIGHTS = [
     Sight("count-upload", "/admin/inventory/sheet/add/"),
     Sight("count-file", "/admin/inventory/sheet/", ("bags-and-posters.csv",)),
     Sight("categories", "/admin/inventory/category/"),
+    Sight("variants", "/admin/inventory/parent/"),
+    Sight("variants-new", "/admin/inventory/parent/add/"),
     Sight("category-new", "/admin/inventory/category/add/"),
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
