@@ -13,12 +13,13 @@ from typing import Any
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum, Window
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.timesince import timesince
 
 from api import clock, store
 from backoffice import attention
 from inventory.models import Product, Stock
-from inventory.services import currencies
+from inventory.services import currencies, deliveries
 from orders.models import AuditResult, Order, OrderItem
 
 ROWS = 6
@@ -46,6 +47,8 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["money_held"] = money_held()
     if may("inventory.view_product") and may("inventory.view_stock"):
         context["low_stock"] = low_stock()
+    if may("inventory.view_delivery"):
+        context["due"] = deliveries.due(timezone.localtime(clock.now()).date())[:ROWS]
     return context
 
 

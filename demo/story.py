@@ -17,6 +17,7 @@ from django.db import connection
 
 from api import store
 from api.actors import SYSTEM
+from demo import goods_in
 from demo.catalogue import PRODUCTS, DemoProduct
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
@@ -405,29 +406,33 @@ def _begin_a_stocktake() -> None:
 # Deliveries arrive before the shop opens. Their size follows from everything above, going back in
 # time from what shall be left: each brings boxes for up to two thirds of the stock after it.
 
-_DELIVERIES = [(9, "4711"), (21, "4703"), (32, "4697"), (44, "4688"), (53, "4683")]
-_ARRIVE_AT = 7
+_MADE_AT = 7
 _KEPT_IN_STOCK = 12
 _BOX = 6
 
 
 def _openings_and_deliveries(story: Story) -> None:
     events = story.in_order_of_time()
+    brought: dict[goods_in.Announced, dict[str, int]] = {each: {} for each in goods_in.PAST}
     for position, product in enumerate(PRODUCTS.values()):
-        opened_at = story.at(product.family.since_days_ago, _ARRIVE_AT, position)
+        opened_at = story.at(product.family.since_days_ago, _MADE_AT, position)
         units = product.left or 0
         until = story.now
-        for days_ago, number in _DELIVERIES:
-            arrived_at = story.at(days_ago, _ARRIVE_AT, position)
-            if product.is_managed and arrived_at > opened_at and story.random.random() < 0.7:
+        for announced, lines in brought.items():
+            arrived_at = goods_in.arrival(story, announced)
+            is_there = announced.days_ago < product.family.since_days_ago
+            if product.is_managed and is_there and story.random.random() < 0.7:
                 units -= _change(events, product, arrived_at, until)
                 delivered = max(0, units - _KEPT_IN_STOCK) * 2 // 3 // _BOX * _BOX
                 if delivered:
-                    _delivery(story, product, delivered, arrived_at, number)
+                    lines[product.sku] = delivered
                 units -= delivered
                 until = arrived_at
         units -= _change(events, product, opened_at, until)
         _opening(story, product, units, opened_at)
+    for announced, lines in brought.items():
+        goods_in.came_in(story, announced, lines)
+    goods_in.under_way(story)
 
 
 def _change(
@@ -435,10 +440,6 @@ def _change(
 ) -> int:
     """Return how the events change the product's available units in this time."""
     return sum(event.change.get(product.sku, 0) for event in events if after < event.at <= until)
-
-
-def _delivery(story: Story, product: DemoProduct, units: int, at: datetime, number: str) -> None:
-    story.by_hand(at, JONAS, Action.INCREMENT, units, product.sku, f"Delivery {number}")
 
 
 def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> None:

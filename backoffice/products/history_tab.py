@@ -66,7 +66,7 @@ class HistoryTab(ProductPage):
             "form": form,
             "filters": urlencode(form.filled),
             "log": page,
-            "entries": named(request, page.entries),
+            "entries": named(request, page.entries, of=product),
             "may_see_orders": may_see_orders(request),
             "chart": chart(stock, form),
             "moment_form": moment_form,
@@ -117,7 +117,7 @@ class HistoryTab(ProductPage):
         last = 0
         while True:
             batch = list(entries.filter(sequence__gt=last).order_by("sequence")[:BATCH])
-            for entry, order in named(request, batch):
+            for entry, order, _ in named(request, batch):
                 at = entry.created_at.astimezone(zone).isoformat(timespec="seconds")
                 yield [
                     *(entry.sequence, at, entry.action, entry.quantity),

@@ -25,6 +25,7 @@ from backoffice.products.holding import Holding, holding_of
 from backoffice.products.page import (
     ProductPage,
     inventory_url,
+    may_see_deliveries,
     may_see_log,
     may_see_orders,
     named,
@@ -32,7 +33,7 @@ from backoffice.products.page import (
 )
 from inventory.errors import CountTooLow, StockMoved
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
-from inventory.services import codes, evidence, products
+from inventory.services import codes, deliveries, evidence, products
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import totals_at
@@ -40,6 +41,7 @@ from inventory.services.log import totals_at
 MAY_CHANGE = "inventory.change_stock"
 RECENT = 5
 SET_ASIDE_SHOWN = 25
+DELIVERIES_SHOWN = 5
 # That of an EAN-8. Shorter codes cannot be told from quantities.
 BARCODE_LENGTH_MIN = 8
 PREVIEWED = ("available", "allocated", "held")
@@ -241,7 +243,8 @@ class InventoryTab(ProductPage):
             "holding": holding,
             "set_aside": set_aside,
             "set_aside_before": stock.held - sum(entry.set_aside for entry in set_aside),
-            "recent": named(request, recent if sees_log else []),
+            "recent": named(request, recent if sees_log else [], of=product),
+            "expected": expected(request, product),
             "may_see_log": sees_log,
             "may_see_orders": may_see_orders(request),
             "may_undo": may_change and _is_undoable(product, recent),
@@ -261,6 +264,25 @@ def sentence(stock: Stock) -> str:
         f"Total {stock.total} = Available {stock.available} + Allocated {stock.allocated} "
         f"(orders {stock.for_orders}, set aside {stock.held})"
     )
+
+
+@dataclass(frozen=True)
+class ExpectedUnits:
+    """What open deliveries are to bring, beside the numbers and never among them."""
+
+    units: int
+    shown: Sequence[deliveries.Expected]
+    # How many more deliveries there are, which are not named.
+    more: int
+
+
+def expected(request: HttpRequest, product: Product) -> ExpectedUnits | None:
+    if not may_see_deliveries(request):
+        return None
+    found = deliveries.expected_of(product.pk)
+    shown = found[:DELIVERIES_SHOWN]
+    units = sum(each.units for each in found)
+    return ExpectedUnits(units, shown, len(found) - len(shown)) if found else None
 
 
 def _require_stock_permission(request: HttpRequest) -> None:

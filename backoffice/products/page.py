@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
@@ -16,7 +16,8 @@ from django.utils.http import urlencode
 
 from backoffice.actions import ActionAdmin
 from backoffice.base import ServiceAdmin
-from inventory.models import Product, StockTransaction
+from inventory.models import Delivery, Product, StockTransaction
+from inventory.services import booking
 from orders.models import Order
 
 NO_ORDER = uuid.UUID(int=0)
@@ -83,16 +84,41 @@ def may_see_log(request: HttpRequest) -> bool:
     return request.user.has_perm("inventory.view_stocktransaction")
 
 
+def may_see_deliveries(request: HttpRequest) -> bool:
+    return request.user.has_perm("inventory.view_delivery")
+
+
 def may_see_orders(request: HttpRequest) -> bool:
     return request.user.has_perm("orders.view_order")
 
 
+class NamedEntry(NamedTuple):
+    """An entry of a product's log, with what it belongs to, as far as that may be seen."""
+
+    entry: StockTransaction
+    order: str
+    delivery: Delivery | None
+
+
 def named(
-    request: HttpRequest, entries: Collection[StockTransaction]
-) -> list[tuple[StockTransaction, str]]:
-    """Put the name of its order, if it has one that may be seen, beside each entry."""
+    request: HttpRequest,
+    entries: Collection[StockTransaction],
+    *,
+    of: Product | None = None,
+) -> list[NamedEntry]:
+    """Put beside each entry the name of its order, if it has one that may be seen.
+
+    Of entries `of` a product, also the delivery that wrote it.
+    """
     names = _order_names(entries) if may_see_orders(request) else {}
-    return [(entry, names.get(entry.order_id or NO_ORDER, "")) for entry in entries]
+    by_hand = [entry.sequence for entry in entries if not entry.by_order]
+    wrote: Mapping[int, Delivery] = {}
+    if of and by_hand and may_see_deliveries(request):
+        wrote = booking.of_entries(of.pk, by_hand)
+    return [
+        NamedEntry(entry, names.get(entry.order_id or NO_ORDER, ""), wrote.get(entry.sequence))
+        for entry in entries
+    ]
 
 
 def _order_names(entries: Collection[StockTransaction]) -> Mapping[uuid.UUID, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import CombinedExpression
 
 from api import changes, clock
@@ -345,3 +345,9 @@ def expected_of(product_id: uuid.UUID) -> list[Expected]:
         F("delivery__expected_on").asc(nulls_last=True), "delivery_id"
     )
     return [Expected(line.delivery, line.short) for line in found]
+
+
+def due(day: date) -> QuerySet[Delivery]:
+    """Find the open deliveries that are expected by then, those first that are late."""
+    open_ones = Delivery.objects.filter(state=Delivery.State.OPEN, expected_on__lte=day)
+    return open_ones.order_by("expected_on", "pk")

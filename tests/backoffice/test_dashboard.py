@@ -1,6 +1,6 @@
 """The admin's first page."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api import clock, store
+from api.ids import uuid7
 from backoffice import attention, dashboard
 from inventory.models import Currency
 from inventory.services.products import Money
@@ -16,7 +17,7 @@ from orders.services import orders
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import text
-from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
+from tests.factories import MERCHANT, delivery, filled_cart, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +166,18 @@ def test_a_difference_is_told_first_thing(admin_client):
     assert "SHIRT: 5, not 4" in shown
 
 
+def test_deliveries_that_are_late_or_due_are_named(admin_client):
+    today = clock.now().date()
+    delivery(number="D-1", expected_on=today - timedelta(days=3), supplier="Harbour Mills")
+    delivery(number="D-2", expected_on=today + timedelta(days=3))
+    delivery(number="D-3")
+
+    due = admin_client.get(HOME).context["due"]
+
+    assert [each.number for each in due] == ["D-1"]
+    assert "Harbour Mills" in home(admin_client)
+
+
 # Who sees what, and what it costs.
 
 
@@ -191,15 +204,16 @@ def test_the_dashboard_costs_the_same_however_much_there_is(
         shirt = product(100)
         for _ in range(times):
             product(0)
+            delivery(number=str(uuid7()), expected_on=date(2026, 1, 1))
             paid_order({shirt: 1})
             payments.cancel(paid_order({shirt: 1}).pk, actor=MERCHANT)
 
     audited(minutes_ago=2)
     admin_client.get(HOME)
     fill(1)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         admin_client.get(HOME)
 
     fill(10)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         admin_client.get(HOME)

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import obstacles
-from tests.factories import api_client, paid_order, product
+from tests.factories import api_client, delivery, paid_order, product
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +66,7 @@ def tab_to(page: Page, name: str) -> None:
 def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
     shirt = product(20, sku="SHIRT")
     order = paid_order({shirt: 2})
+    expected = delivery({shirt: 3})
     the_order = f"{ORDERS}{order.pk}/"
     desk, nobody = browse("owner"), browse()
     phone = browse("owner", viewport={"width": 390, "height": 844})
@@ -75,6 +76,7 @@ def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
         (phone, PRODUCTS),
         (desk, PRODUCTS),
         (desk, f"{PRODUCTS}{shirt.pk}/inventory/"),
+        (desk, f"/admin/inventory/delivery/{expected.pk}/goods/"),
         (desk, ORDERS),
         (desk, f"{the_order}change/"),
         (desk, f"{the_order}cancel/"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 PRODUCTS = "/admin/inventory/product/"
+DELIVERIES = "/admin/inventory/delivery/"
 ORDERS = "/admin/orders/order/"
 PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
 UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
@@ -63,6 +64,9 @@ SIGHTS = [
     Sight("inventory", f"{SHIRT_PAGE}inventory/"),
     Sight("stock-sheet", f"{PRODUCTS}stock-sheet/?q=mug"),
     Sight("inventory-viewer", f"{SHIRT_PAGE}inventory/", role="viewer"),
+    Sight("deliveries", DELIVERIES),
+    Sight("delivery", DELIVERIES, ("4718",)),
+    Sight("delivery-book", DELIVERIES, ("4718", "Book …")),
     Sight("stock-log", "/admin/inventory/stocktransaction/"),
     Sight("stocktakes", STOCKTAKES),
     Sight("stocktake-new", f"{STOCKTAKES}add/"),

@@ -14,8 +14,8 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
-from inventory.models import Product, Sheet, Stock, Stocktake, StockTransaction
-from inventory.services import currencies
+from inventory.models import Delivery, Product, Sheet, Stock, Stocktake, StockTransaction
+from inventory.services import currencies, deliveries
 from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
@@ -158,6 +158,18 @@ def test_navy_shirt_in_m_is_the_example_of_the_inventory_tab():
 @pytest.mark.usefixtures("demo")
 def test_a_product_that_is_out_is_still_owed_to_orders():
     assert Stock.objects.filter(available=0, allocated__gt=0).exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_deliveries_came_are_being_unpacked_and_are_late():
+    half, late = Delivery.objects.get(number="4718"), Delivery.objects.get(number="4715")
+
+    assert Delivery.objects.filter(state="booked").count() == 5
+    sums = deliveries.totals(half)
+    assert (sums.units_received, sums.units_expected, sums.lines_unexpected) == (42, 86, 1)
+    assert late.expected_on == (NOW - timedelta(days=4)).date()
+    shirt = Product.objects.get(sku="SHIRT-NAVY-M")
+    assert [each.units for each in deliveries.expected_of(shirt.pk)] == [20]
 
 
 @pytest.mark.usefixtures("demo")

@@ -1,43 +1,38 @@
 """The Inventory tab: live numbers, counts, undo, and the way to it from a scanner."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from api import clock, store
 from api.actors import Actor
 from inventory.models import Action, Product, StockCount, StockTransaction
-from inventory.services import products
+from inventory.services import booking, deliveries, products
 from inventory.services import stock as inventory
 from inventory.services.sheets import processing
 from orders.services import orders
-from tests.backoffice.pages import send
-from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
+from tests.backoffice.pages import client_with, send
+from tests.factories import MERCHANT, delivery, holding_order, paid_order, product, stock_of
 from tests.http import statements
 
 pytestmark = pytest.mark.django_db
 
 PRODUCTS = "/admin/inventory/product/"
 # Session, person and product; the stock with its orders; the last count; the latest movements, and
-# whether a file of counts made the last one.
-COST_OF_AN_EMPTY_TAB = 8
+# whether a file of counts or a delivery made the last one; what is expected, and which deliveries
+# made the latest.
+COST_OF_AN_EMPTY_TAB = 10
 
 
 @pytest.fixture
 def owner() -> Client:
     return _signed_in(User.objects.create_superuser("owner"))
-
-
-def client_with(*permissions: str) -> Client:
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return _signed_in(user)
 
 
 def _signed_in(user: User) -> Client:
@@ -200,6 +195,35 @@ def test_what_a_file_of_counts_moved_offers_no_undo(owner):
     answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)
     assert "A file of counts wrote this entry" in text(answer)
     assert numbers(shirt) == (15, 15, 0, 0)
+
+
+def test_what_is_expected_stands_beside_the_numbers_and_leads_to_the_deliveries(owner):
+    shirt = product(4)
+    soon = delivery({shirt: 12}, number="D-7", expected_on=date(2026, 12, 1))
+    delivery({shirt: 20}, number="D-8")
+    deliveries.scan(soon.pk, shirt.sku, 2)
+
+    answer = owner.get(tab(shirt))
+
+    told = "Expected: 30 (10 on 2026-12-01 by D-7 , 20 by D-8 ), not available before it is booked."
+    assert told in text(answer)
+    assert f"/admin/inventory/delivery/{soon.pk}/goods/" in answer.content.decode()
+    assert "Total 4 = Available 4" in text(answer)
+    looks_only = client_with("view_product")
+    assert "Expected" not in text(looks_only.get(tab(shirt)))
+
+
+def test_what_a_delivery_brought_leads_to_it_and_is_undone_there(owner):
+    shirt = product(4)
+    made = delivery({shirt: 2})
+    deliveries.scan(made.pk, shirt.sku)
+    booking.book(made.pk, actor=MERCHANT)
+
+    for page in (tab(shirt), f"{PRODUCTS}{shirt.pk}/stock-history/"):
+        shown = owner.get(page).content.decode()
+        assert f'/admin/inventory/delivery/{made.pk}/goods/">D-1001</a>' in shown
+        assert 'form="undo"' not in shown
+        assert "Delivery D-1001" in shown
 
 
 def test_a_movement_that_is_no_longer_the_last_is_not_undone(owner):

@@ -10,8 +10,8 @@ from backoffice import history
 from inventory.models import Currency, Price, Product
 from inventory.services import currencies, products
 from inventory.services.products import Money, NewCost
-from tests.backoffice.pages import send
-from tests.backoffice.products.test_inventory_tab import client_with, text
+from tests.backoffice.pages import client_with, send
+from tests.backoffice.products.test_inventory_tab import text
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, product
 from tests.http import administrator
