@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import (
@@ -55,11 +57,17 @@ class Label:
     product: Any
     copies: int
     code: Code
+    name: str
     # What is read below the code, and beside the price: not the same twice.
     text: str
     sku: str
     price: str
     notes: list[str]
+
+    @cached_property
+    def drawn(self) -> str:
+        """Draw it once, however often it is printed."""
+        return render_to_string("admin/inventory/product/label.html", {"label": self})
 
 
 class LabelsForm(forms.Form):
@@ -177,9 +185,10 @@ class LabelsForm(forms.Form):
             notes.append("Its stock is not managed: one label is printed.")
         if not copies:
             notes.append("None: no label is printed.")
+        name = product.name if typed["name"] else ""
         text = code.text if code.kind and typed["text"] else ""
         sku = product.sku if typed["sku"] and product.sku != text else ""
-        return Label(product, copies, code, text, sku, price, notes)
+        return Label(product, copies, code, name, text, sku, price, notes)
 
 
 def _price_of(product: Any, currency: Currency) -> str:
