@@ -7,6 +7,7 @@ from backoffice import (  # noqa: F401
     changes,
     gateways,
     people,
+    pictures,
     stock_log,
     store,
 )

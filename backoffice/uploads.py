@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
@@ -32,11 +32,33 @@ class _NoFiles(FileUploadHandler):
         """Never asked for, either."""
 
 
-def takes_files(permission: str, most: int) -> Callable[[View], View]:
-    """Let a page take a file of at most so many bytes from whoever has the permission."""
+class _AtMost(FileUploadHandler):
+    """Refuses a form with too many files at the first byte of the one too many."""
+
+    def __init__(self, request: HttpRequest, files: int) -> None:
+        super().__init__(request)
+        self.left = files
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RequestDataTooBig("The form has too many files.")
+        super().new_file(*args, **options)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        """Leave it to the next one, which keeps it."""
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """Leave that to the next one, too."""
+
+
+def takes_files(permission: str, most: int, files: int = 1) -> Callable[[View], View]:
+    """Let a page take so many files, of at most so many bytes together, from whoever has the
+    permission."""
 
     def mark(view: View) -> View:
-        view.takes_files = (permission, most)  # type: ignore[attr-defined]
+        view.takes_files = (permission, most, files)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -47,11 +69,12 @@ def require_allowed(request: HttpRequest, view: Callable[..., Any]) -> None:
 
     Raises: RequestDataTooBig.
     """
-    permission, most = getattr(view, "takes_files", ("", 0))
+    permission, most, files = getattr(view, "takes_files", ("", 0, 0))
     if request.user.is_authenticated:
         incoming.trust(request)
         if permission and request.user.has_perm(permission):
-            incoming.require_at_most(request, most + AROUND_A_FILE)
+            incoming.require_at_most(request, most + files * AROUND_A_FILE)
+            request.upload_handlers = [_AtMost(request, files), *request.upload_handlers]
             return
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     else:

@@ -122,7 +122,8 @@ AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7, validate=_TIME)
 
 # How much a request's body may have, files apart.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
-DATA_UPLOAD_MAX_NUMBER_FILES = 1
+# As many pictures as are sent at once; a page that takes fewer files says so.
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
 # How many threads of a process may read anybody's bodies at once: half of those that
 # config.supervisor starts. Behind a proxy that hands over whole requests none is ever held up.
 BODY_READS_MAX = env.int("BODY_READS_MAX", default=2, validate=_ONE_OR_MORE)
@@ -572,6 +573,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "Inventory": [
                             ("Products", "inventory_2", "inventory.product"),
+                            ("Pictures", "photo_library", "inventory.picture"),
                             ("Categories", "category", "inventory.category"),
                             ("Variants", "style", "inventory.parent"),
                             ("Deliveries", "local_shipping", "inventory.delivery"),

@@ -26,6 +26,7 @@ from inventory.services.sheets import processing
 from inventory.services.variants import Option
 from orders.models import Order
 from payments.models import GatewayEvent
+from tests.drawn import picture
 from tests.factories import (
     MERCHANT,
     api_client,
@@ -100,6 +101,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_inventory": ("inventory.view_product", "inventory.change_stock"),
     "inventory_product_inventory_live": ("inventory.view_product", None),
     "inventory_product_inventory_then": ("inventory.view_product", None),
+    "inventory_picture_delete_unused": ("inventory.delete_picture", "inventory.delete_picture"),
+    "inventory_product_pictures": ("inventory.view_product", "inventory.change_product"),
     "inventory_product_prices": ("inventory.view_product", "inventory.change_product"),
     "inventory_product_stock_history": ("inventory.view_stocktransaction", None),
     "inventory_product_stock_history_export": ("inventory.view_stocktransaction", None),
@@ -231,6 +234,7 @@ def shop(books_agree: None) -> None:
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     processing.take_a_batch(sheet.pk)
     stocktakes.begin("Yearly count", actor=MERCHANT)
+    picture()
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

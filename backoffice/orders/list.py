@@ -13,6 +13,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.db.models import Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
 from api.errors import Moved, Refusal, Standing
@@ -23,6 +24,7 @@ from backoffice.base import is_number, uuid_of
 from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
+from backoffice.sent_pictures import thumbnails
 from inventory.models import Product
 from inventory.services import codes
 from orders.models import Order, OrderItem, OrderQuerySet
@@ -217,10 +219,12 @@ class Pick:
     is_priced_by_request: bool
     units: int
     numbers: list[int]
+    thumbnail: SafeString
 
 
 def pick_list(found: Iterable[Order]) -> list[Pick]:
     """Sum up what to take from the shelves. What is digital lies on none."""
+    products: dict[tuple[str, str, str, bool], uuid.UUID | None] = {}
     counts: Counter[tuple[str, str, str, bool]] = Counter()
     numbers: dict[tuple[str, str, str, bool], list[int]] = {}
     for order in found:
@@ -229,10 +233,15 @@ def pick_list(found: Iterable[Order]) -> list[Pick]:
                 barcode = item.product.barcode if item.product else ""
                 goods = (item.sku, item.name, barcode, item.is_priced_by_request)
                 counts[goods] += item.quantity
+                products.setdefault(goods, item.product_id)
                 of_goods = numbers.setdefault(goods, [])
                 if order.number not in of_goods:
                     of_goods.append(order.number)
-    return [Pick(*goods, units, numbers[goods]) for goods, units in sorted(counts.items())]
+    shown = thumbnails(products.values())
+    return [
+        Pick(*goods, units, numbers[goods], shown[products[goods]])
+        for goods, units in sorted(counts.items())
+    ]
 
 
 def packing_slips(found: Iterable[Order]) -> list[Mapping[str, Any]]:

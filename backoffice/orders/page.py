@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backoffice.base import units
+from backoffice.sent_pictures import thumbnails
 from inventory.models import Action, StockTransaction
 from orders.models import Order
 from payments.models import Attempt, Payment
@@ -40,9 +41,16 @@ OUTCOME_COLOURS: Mapping[str, str | None] = {
 
 def item_rows(order: Order) -> list[dict[str, Any]]:
     money = order.currency.formatted
+    items = list(order.items.order_by("position"))
+    shown = thumbnails(item.product_id for item in items)
     return [
-        {"item": item, "unit_price": money(item.unit_price), "value": money(item.value)}
-        for item in order.items.order_by("position")
+        {
+            "item": item,
+            "thumbnail": shown[item.product_id],
+            "unit_price": money(item.unit_price),
+            "value": money(item.value),
+        }
+        for item in items
     ]
 
 

@@ -24,7 +24,7 @@ from backoffice.forms import OnceForm, WholeForm, WholeNumberField
 from backoffice.products.categories import CategoriesField
 from backoffice.products.money import CostField, price_field
 from inventory.models import Action, Currency, Product
-from inventory.services import codes
+from inventory.services import codes, pictures
 from inventory.services.category_tree import Tree
 from inventory.services.products import Money
 
@@ -57,6 +57,8 @@ class ProductForm(forms.ModelForm):
             "status": "Shoppers see live products only.",
             "low_stock_threshold": "With this many available units or fewer, the dashboard names "
             "it. Empty: the store's threshold.",
+            "image_url": "A picture on another server, over https. Shown where the product has no "
+            "picture of its own.",
             "barcode": "EAN, UPC or any other code that is scanned.",
         }
 
@@ -64,6 +66,13 @@ class ProductForm(forms.ModelForm):
         super().__init__(*args, **options)
         if "categories" in self.fields:
             self.fields["categories"].show(Tree())  # type: ignore[attr-defined]
+
+    def clean_image_url(self) -> str:
+        """Keep an address that was not changed; any other must be one that browsers show."""
+        address = str(self.cleaned_data["image_url"])
+        if "image_url" in self.changed_data and (fault := pictures.fault_of_address(address)):
+            raise ValidationError(fault, code="address")
+        return address
 
     def clean_sku(self) -> str:
         return self._code("sku")

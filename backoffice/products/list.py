@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -32,11 +32,13 @@ from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.labels import LabelsPage
 from backoffice.products.page import inventory_url, tabs
+from backoffice.products.pictures_tab import PicturesTab
 from backoffice.products.prices_tab import PricesTab, cost_field, may_see_cost, price_fields
 from backoffice.products.stock_sheet import SheetRows, StockSheet, is_stock_sheet
 from backoffice.products.stock_value import StockValuePage
+from backoffice.sent_pictures import thumbnail
 from inventory.errors import SkuTaken, SlugTaken
-from inventory.models import DEFAULT_LOCATION_ID, Product, StockCount
+from inventory.models import DEFAULT_LOCATION_ID, Product, ProductPicture, StockCount
 from inventory.services import codes, products
 from inventory.services.products import Money
 
@@ -130,6 +132,7 @@ class ProductList(ChangeList):
 @admin.register(Product)
 class ProductAdmin(
     PricesTab,
+    PicturesTab,
     InventoryTab,
     HistoryTab,
     ArchivedPages,
@@ -139,7 +142,8 @@ class ProductAdmin(
     StockValuePage,
     ExportingAdmin,
 ):
-    list_display = ["named", "code", "price", "available", "allocated", "total", "state"]
+    list_display = ["picture", "named", "code", "price", "available", "allocated", "total", "state"]
+    list_display_links = ["named"]
     list_filter = [
         "status",
         CategoryFilter,
@@ -206,8 +210,19 @@ class ProductAdmin(
                 total=F("stock__total"),
             )
             .select_related("parent")
-            .prefetch_related("prices")
+            .prefetch_related(
+                "prices",
+                Prefetch(
+                    "product_pictures",
+                    ProductPicture.objects.filter(position=0),
+                    to_attr="main_pictures",
+                ),
+            )
         )
+
+    @display(description="picture")
+    def picture(self, product: Any) -> str:
+        return thumbnail(*[shown.picture_id for shown in product.main_pictures] or [None])
 
     @display(description="name", ordering="name", header=True)
     def named(self, product: Product) -> list[str]:

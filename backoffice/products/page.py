@@ -157,6 +157,7 @@ def tabs(
     links = {
         "Product": ("change", not is_archived),
         "Prices": ("prices", not is_archived),
+        "Pictures": ("pictures", not is_archived),
         "Inventory": ("inventory", not is_archived),
         "Archived": ("archived_product", is_archived),
         "History": ("stock_history", may_see_log(request)),

@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -33,6 +34,7 @@ from backoffice.forms import OnceForm, WholeNumberField
 from backoffice.products.forms import COUNT
 from backoffice.products.inventory_tab import DONE, MAY_CHANGE, operations, told_of_count
 from backoffice.products.page import ProductPage
+from backoffice.sent_pictures import thumbnails
 from inventory.errors import StockMoved, StockNotFound
 from inventory.models import BY_HAND, DEFAULT_LOCATION_ID, EFFECTS, Action, Product, Stock
 from inventory.services import evidence
@@ -203,6 +205,7 @@ class Row:
     product: Product
     stock: Stock
     form: RowForm
+    thumbnail: SafeString
     # What became of it, in words; and what is to be looked at, and said to be right.
     done: str = ""
     error: str = ""
@@ -302,8 +305,11 @@ def _rows_sent(request: HttpRequest) -> list[Row]:
 
 
 def _rows(products: Mapping[uuid.UUID, Product]) -> list[Row]:
-    stocks = _stocks(products)
-    return [Row(product, stocks[product_id], RowForm()) for product_id, product in products.items()]
+    stocks, shown = _stocks(products), thumbnails(products)
+    return [
+        Row(product, stocks[product_id], RowForm(), shown[product_id])
+        for product_id, product in products.items()
+    ]
 
 
 def _stocks(product_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Stock]:

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 PRODUCTS = "/admin/inventory/product/"
 DELIVERIES = "/admin/inventory/delivery/"
+PICTURES = "/admin/inventory/picture/"
 ORDERS = "/admin/orders/order/"
 PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
 UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
@@ -52,6 +53,12 @@ SIGHTS = [
     Sight("products-none", f"{PRODUCTS}?q=no+such+product"),
     Sight("product", PRODUCTS, (SHIRT,)),
     Sight("product-prices", f"{SHIRT_PAGE}prices/"),
+    Sight("product-pictures", f"{SHIRT_PAGE}pictures/"),
+    Sight("pictures", PICTURES),
+    Sight("pictures-unused", f"{PICTURES}?show=unused"),
+    Sight("picture", PICTURES, ("shirt-navy.png",)),
+    Sight("picture-upload", f"{PICTURES}add/"),
+    Sight("pictures-delete-unused", f"{PICTURES}delete-unused/"),
     Sight("product-history", f"{SHIRT_PAGE}stock-history/"),
     Sight("product-count", f"{SHIRT_PAGE}inventory/?do=count"),
     Sight("product-new", f"{PRODUCTS}add/"),

@@ -787,7 +787,7 @@ def test_the_page_costs_the_same_for_one_payment_and_for_several(
     admin_client.get(page(few))
 
     for order in (few, many):
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(12):
             admin_client.get(page(order))
 
 

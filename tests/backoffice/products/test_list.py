@@ -36,13 +36,13 @@ def test_the_list_costs_the_same_for_one_product_and_for_a_page_of_them(
     currencies.by_code()
     store.current()
     product(1)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         admin_client.get(PRODUCTS)
 
     for _ in range(29):
         product(1)
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(admin_client.get(PRODUCTS).context["cl"].result_list) == 25
 
 

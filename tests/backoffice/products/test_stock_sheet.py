@@ -76,11 +76,11 @@ def test_the_sheet_is_the_list_as_it_was_filtered_searched_and_ordered(admin_cli
 def test_a_page_costs_the_same_for_one_row_and_for_fifty(admin_client, django_assert_num_queries):
     store.current()
     product(1)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(6):
         admin_client.get(SHEET)
     for _ in range(51):
         product(1)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(6):
         assert len(admin_client.get(SHEET).context["rows"]) == 50
 
     assert len(admin_client.get(f"{SHEET}?p=2").context["rows"]) == 2
@@ -96,9 +96,9 @@ def test_each_further_row_costs_the_same(admin_client, django_assert_num_queries
     form = opened(admin_client)
     # A key on record, the stock's lock, its last entries by hand, and the write; twice three for
     # the transaction, which here is a savepoint, and for whether it was done before.
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(16):
         admin_client.post(SHEET, typed(form, "increment", A=1))
-    with django_assert_num_queries(14 + 7):
+    with django_assert_num_queries(16 + 7):
         admin_client.post(SHEET, typed(form, "increment", B=1, C=1))
 
 
