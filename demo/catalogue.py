@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from django.utils.text import slugify
 
 # A product has the same id in every demo, wherever and whenever it is loaded: version 7, as all our
@@ -46,7 +45,8 @@ class DemoProduct:
     sku: str
     name: str
     barcode: str
-    image_url: str
+    # The name of its file in demo/pictures.
+    picture: str
     left: int | None
     family: Family = field(repr=False)
 
@@ -217,14 +217,10 @@ def _products() -> Iterator[DemoProduct]:
                     sku="-".join(part for part in (family.sku, colour.upper(), size) if part),
                     name=", ".join(part for part in (family.name, colour.lower(), size) if part),
                     barcode=_barcode(position) if family.commodity_type == "physical" else "",
-                    image_url=f"{settings.STATIC_URL}demo/{drawing_name(family, colour)}",
+                    picture=slugify(f"{family.name} {colour}") + ".png",
                     left=left,
                     family=family,
                 )
-
-
-def drawing_name(family: Family, colour: str) -> str:
-    return slugify(f"{family.name} {colour}") + ".svg"
 
 
 def _barcode(position: int) -> str:

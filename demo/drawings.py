@@ -1,14 +1,15 @@
 """The demo's pictures: one drawing for a family, coloured for each of its variants.
 
-`python -m demo.drawings` writes them to demo/static/demo, where they are served from;
-a test makes sure that the files are what is drawn here.
+They are uploaded as a merchant's would be, and so not as the SVG that they are drawn in: a browser
+has drawn the files in demo/pictures from them. tests/browser/test_demo_pictures.py does it again,
+and makes sure that the files are what is drawn here.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-FOLDER = Path(__file__).resolve().parent / "static" / "demo"
+FOLDER = Path(__file__).resolve().parent / "pictures"
 
 # Cloth and the shade in its folds.
 _COLOURS = {
@@ -195,19 +196,13 @@ _DRAWINGS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def drawings() -> Iterator[tuple[str, str]]:
-    """Yield each drawing's file name and text."""
+    """Yield each drawing's name and text."""
     for name, (drawing, colours) in _DRAWINGS.items():
         for colour in colours:
             cloth, shade = _COLOURS[colour]
             label = f"{name} {colour.lower()}".replace("-", " ").strip()
             shapes = Template(drawing).substitute(cloth=cloth, shade=shade)
             yield (
-                f"{label}.svg".replace(" ", "-"),
+                label.replace(" ", "-"),
                 _FRAME.substitute(label=label, drawing=shapes),
             )
-
-
-if __name__ == "__main__":
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in drawings():
-        (FOLDER / name).write_text(text)

@@ -7,6 +7,7 @@ refunded, and one fraud. All of it is replayed through the services, at the time
 that nothing in it could not have happened. The same `now` always gives the same shop.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,16 +20,19 @@ from api import store
 from api.actors import SYSTEM
 from demo import goods_in
 from demo.catalogue import PRODUCTS, DemoProduct
+from demo.drawings import FOLDER as PICTURES
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
-from inventory.services import products, stocktakes
+from inventory.services import pictures, products, stocktakes
 from inventory.services.products import Money, NewCost
 from inventory.services.sheets import processing
 from payments.models import Gateway, Payment
 from payments.services import payments
 
 DAYS = 60
+# How far the id of a picture lies from that of the first product that shows it.
+_PICTURES_FROM = 2**16
 _PLENTY = 20
 
 
@@ -451,7 +455,6 @@ def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> No
         name=product.name,
         description=family.description,
         barcode=product.barcode,
-        image_url=product.image_url,
         status=family.status,
         commodity_type=family.commodity_type,
         prices=[Money(CURRENCY, family.price)],
@@ -461,6 +464,16 @@ def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> No
         actor=MARIA,
     )
     story.happens(at, do, {product.sku: units} if product.is_managed else None)
+    story.happens(at, partial(_show, product))
+
+
+def _show(product: DemoProduct) -> None:
+    """Upload the product's picture, which some show in several sizes, and have it shown."""
+    content = (PICTURES / product.picture).read_bytes()
+    # The same in every demo, as the product's own is.
+    picture_id = uuid.UUID(int=product.id.int + _PICTURES_FROM)
+    picture = pictures.take(product.picture, content, actor=MARIA, picture_id=picture_id)
+    pictures.attach(product.id, [picture.pk], actor=MARIA)
 
 
 def _shirts_cost_more(story: Story) -> None:

@@ -170,8 +170,14 @@ class CreatedAt(TypedDict):
     created_at: Moment
 
 
+class SmallerFile(TypedDict):
+    pixels: Annotated[int, "It is at most so wide and so high."]
+    href: str
+
+
 class FileMeta(TypedDict):
     dimensions: Dimensions
+    smaller: list[SmallerFile]
     timestamps: CreatedAt
 
 

@@ -16,7 +16,7 @@ from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumb
 from inventory import answers
 from inventory.models import Action, Currency, Picture, Price, Product, Stock, StockTransaction
 from inventory.services import codes, picture_files, pictures
-from inventory.services.images import LARGE
+from inventory.services.images import LARGE, MEDIUM, THUMBNAIL
 from inventory.services.log import Past
 from inventory.services.products import Money
 
@@ -315,6 +315,10 @@ def file(row: Picture, absolute: Callable[[str], str]) -> answers.File:
         "link": {"href": absolute(picture_files.address(row.pk, LARGE)), "meta": {}},
         "meta": {
             "dimensions": {"width": row.width, "height": row.height},
+            "smaller": [
+                {"pixels": side, "href": absolute(picture_files.address(row.pk, side))}
+                for side in (THUMBNAIL, MEDIUM)
+            ],
             "timestamps": {"created_at": at(row.created_at)},
         },
         "links": {"self": absolute(f"/v2/files/{row.pk}")},

@@ -15,7 +15,7 @@ from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
 from inventory.models import Delivery, Product, Sheet, Stock, Stocktake, StockTransaction
-from inventory.services import currencies, deliveries
+from inventory.services import currencies, deliveries, images, picture_files, pictures
 from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
@@ -390,21 +390,23 @@ def test_barcodes_are_true_ean_13():
     assert len(set(barcodes)) == len(barcodes)
 
 
-def test_files_are_what_is_drawn():
-    files = {path.name: path.read_text() for path in FOLDER.iterdir()}
+def test_there_is_a_file_for_each_drawing_and_no_other():
+    drawn = {f"{name}.png" for name, _ in drawings()}
 
-    assert files == dict(drawings())
+    assert {path.name for path in FOLDER.iterdir()} == drawn
+    assert {product.picture for product in PRODUCTS.values()} == drawn
 
 
 @pytest.mark.usefixtures("demo")
-def test_every_picture_is_served(client):
-    files = dict(drawings())
+def test_every_product_has_a_picture_and_it_is_served(client):
+    main = pictures.main_of(Product.objects.values_list("pk", flat=True))
 
-    for image_url in Product.objects.values_list("image_url", flat=True).distinct():
-        answer = client.get(image_url)
-
-        assert answer["Content-Type"] == "image/svg+xml"
-        assert answer.getvalue().decode() == files[image_url.rpartition("/")[2]]
+    assert len(main) == Product.objects.count()
+    assert len({*main.values()}) == len(dict(drawings()))
+    for picture_id in {*main.values()}:
+        for side in images.SIDES:
+            answer = client.get(picture_files.address(picture_id, side))
+            assert answer["Content-Type"] == "image/webp"
 
 
 @pytest.mark.usefixtures("demo")

@@ -24,7 +24,11 @@ FILE = {
     "file_size": int,
     "public": True,
     "link": {"href": str, "meta": {}},
-    "meta": {"dimensions": {"width": 60, "height": 40}, "timestamps": {"created_at": a_moment}},
+    "meta": {
+        "dimensions": {"width": 60, "height": 40},
+        "smaller": [{"pixels": int, "href": str}],
+        "timestamps": {"created_at": a_moment},
+    },
     "links": {"self": str},
 }
 
@@ -52,6 +56,8 @@ def test_a_file_is_uploaded_told_of_served_and_deleted(back_office):
 
     assert answer.status_code == 201
     assert_shape(told, FILE)
+    for each in told["meta"]["smaller"]:
+        assert Client().get(each["href"]).status_code == 200
     assert told["links"]["self"] == f"http://testserver/v2/files/{told['id']}"
     assert served["Content-Type"] == "image/webp"
     assert served["X-Content-Type-Options"] == "nosniff"

@@ -10,9 +10,17 @@ const cart = () => `/v2/carts/${memory.cart}`;
 /** A page of live products, by name, and how many there are in all. */
 export async function products({ search = "", offset = 0 }) {
   const filter = search && `&filter=${encodeURIComponent(`like(name,"*${escaped(search)}*")`)}`;
-  const path = `/v2/products?sort=name&page[limit]=${PAGE}&page[offset]=${offset}${filter}`;
-  const { data, meta } = await get(path);
-  return { products: data, total: meta.results.total };
+  const asked = `sort=name&include=main_image&page[limit]=${PAGE}&page[offset]=${offset}${filter}`;
+  const { data, meta, included } = await get(`/v2/products?${asked}`);
+  const pictures = new Map(included.main_images.map((file) => [file.id, file]));
+  const found = data.map((product) => ({ ...product, picture: pictureOf(product, pictures) }));
+  return { products: found, total: meta.results.total };
+}
+
+/** The address of a picture that is large enough for a card, if there is any. */
+function pictureOf({ image_url, relationships }, pictures) {
+  const main = pictures.get(relationships.main_image?.data.id);
+  return main ? main.meta.smaller.at(-1).href : image_url;
 }
 
 /** These products, as they are now. One that is missing is no longer sold. */

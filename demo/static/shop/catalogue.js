@@ -55,10 +55,10 @@ function card(product) {
   );
 }
 
-function picture({ image_url, name }) {
+function picture({ picture: address, name }) {
   // The name stands below it, so there is nothing to say twice.
-  return image_url
-    ? element("img", { class: "picture", src: image_url, alt: "", loading: "lazy" })
+  return address
+    ? element("img", { class: "picture", src: address, alt: "", loading: "lazy" })
     : element("span", { class: "picture", "aria-hidden": "true" }, name.slice(0, 1));
 }
 
