@@ -65,7 +65,8 @@ def history_of(
     row: Model,
     before: str = "",
     length: int = ENTRIES_A_PAGE,
-    hidden: Collection[str] = (),
+    *,
+    hidden: Collection[str],
     only: Callable[[str], bool] | None = None,
 ) -> HistoryPage:
     """Read a page of a thing's history, those before the given number or the newest.

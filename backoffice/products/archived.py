@@ -125,7 +125,9 @@ class ArchivedPages(ProductPage):
                 price.currency.formatted(price.amount)
                 for price in product.prices.order_by("currency").select_related("currency")
             ],
-            "history": history_of(product, request.GET.get("before", "")),
+            "history": history_of(
+                product, request.GET.get("before", ""), hidden=self.hidden_fields(request)
+            ),
             "may_see_orders": may_see_orders(request),
             "may_restore": request.user.has_perm(MAY_RESTORE),
         }

@@ -8,6 +8,7 @@ from django.test import Client
 
 from inventory.models import Product
 from inventory.services import products
+from inventory.services.products import Money
 from tests.backoffice.pages import client_with, send, signed_in, text
 from tests.factories import MERCHANT, product
 
@@ -117,3 +118,12 @@ def test_who_may_not_delete_may_not_bring_back():
         signed_in(User.objects.create_user("nobody", is_staff=True)).get(ARCHIVED).status_code
         == 403
     )
+
+
+def test_what_an_archived_product_cost_is_told_to_whoever_may_see_costs(clerk):
+    made = archived(cost=Money("USD", 98765))
+
+    page = text(clerk.get(f"{ARCHIVED}{made.pk}/"))
+
+    assert "Cost: changed" in page
+    assert "987.65" not in page

@@ -357,10 +357,13 @@ def test_a_full_page_of_prices_says_where_the_next_one_begins():
     for amount in (1, 2):
         products.change_prices(shirt.pk, {"USD": amount}, actor=MERCHANT)
 
-    page = history.history_of(shirt, length=2, only=lambda field: field == "price_in_USD")
-    rest = history.history_of(
-        shirt, str(page.older), length=2, only=lambda field: field == "price_in_USD"
-    )
+    def read(before: str) -> history.HistoryPage:
+        return history.history_of(
+            shirt, before, length=2, hidden=(), only=lambda field: field == "price_in_USD"
+        )
+
+    page = read("")
+    rest = read(str(page.older))
 
     told = [lines[0].after for part in (page, rest) for _, lines in part.entries]
     assert told == ["0.02", "0.01", "12.00"]
