@@ -78,7 +78,6 @@ SIGHTS = [
     Sight("stocktakes", STOCKTAKES),
     Sight("stocktake-new", f"{STOCKTAKES}add/"),
     Sight("stocktake", STOCKTAKES, (COUNTED_HALF,)),
-    Sight("stocktake-left", STOCKTAKES, (COUNTED_HALF, "Not counted")),
     Sight("stocktake-close", STOCKTAKES, (COUNTED_HALF, "Close …")),
     Sight("counts", "/admin/inventory/sheet/"),
     Sight("count-upload", "/admin/inventory/sheet/add/"),
