@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
-from math import floor
+from functools import cached_property
 
 from inventory.models import Currency
-
-HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True)
@@ -18,11 +15,15 @@ class Rounding:
     step: int = 1
     ending: int = 0
 
-    def __call__(self, exact: Fraction) -> int:
-        """Return the nearest such price, half up. What comes to nothing or less is free."""
-        if exact <= 0:
+    def __call__(self, numerator: int, denominator: int = 1) -> int:
+        """Return the nearest such price, half up. What comes to nothing or less is free.
+
+        The exact price is a fraction: there may be a hundred thousand of them.
+        """
+        if numerator <= 0:
             return 0
-        steps = floor((exact - self.ending) / self.step + HALF)
+        step = self.step * denominator
+        steps = (2 * (numerator - self.ending * denominator) + step) // (2 * step)
         return max(steps, 0) * self.step + self.ending
 
     def written(self, currency: Currency) -> str:
@@ -41,8 +42,12 @@ class PriceChange:
 
     def __call__(self, amount: int) -> int:
         """Return the new price, exactly reckoned and never below zero."""
-        exact = amount * (1 + Fraction(self.per_cent) / 100) + self.amount
-        return self.rounding(exact)
+        numerator, denominator = self._factor
+        return self.rounding(amount * numerator + self.amount * denominator, denominator)
+
+    @cached_property
+    def _factor(self) -> tuple[int, int]:
+        return (1 + self.per_cent / 100).as_integer_ratio()
 
     def written(self, currency: Currency) -> str:
         """Say what it does, as in: prices +10 %."""

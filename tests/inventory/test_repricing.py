@@ -1,7 +1,6 @@
 """Prices that go up or down, and how they are rounded: in the smallest unit, exactly."""
 
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -58,7 +57,7 @@ def test_a_price_is_reckoned_exactly_and_rounded_half_up(before, per_cent, amoun
 
 @given(st.integers(0, 10**12), st.sampled_from([CENT, FIVE, TEN, WHOLE, ENDS_99, ENDS_95]))
 def test_what_is_rounded_is_the_nearest_of_its_kind(amount, rounding):
-    rounded = rounding(Fraction(amount))
+    rounded = rounding(amount)
 
     assert rounded == 0 or rounded % rounding.step == rounding.ending
     if amount > rounding.step:

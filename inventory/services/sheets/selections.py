@@ -14,7 +14,7 @@ from api.fields import AMOUNT_MAX
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from inventory.errors import SelectionRefused
-from inventory.models import Price, Product, ProductLine, Sheet
+from inventory.models import Product, ProductLine, Sheet
 from inventory.services import categories
 from inventory.services.category_tree import A_PRODUCT_MAX, paths, text_of
 from inventory.services.product_rows import PRICE
@@ -88,14 +88,20 @@ def the_same(**fields: Any) -> Want:
     return lambda product_ids: dict.fromkeys(product_ids, wanted)
 
 
+_AMOUNTS = """
+SELECT product_id, amount FROM inventory_price WHERE currency = %s AND product_id = ANY(%s)
+"""
+
+
 def new_prices(code: str, change: PriceChange) -> Want:
     """Want of each product its present price in a currency, changed. Who has none is left."""
     none = Wanted({}, f"It has no price in {code}.")
     too_much = Wanted({}, "The new price is too large.")
 
     def want(product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Wanted]:
-        prices = Price.objects.filter(product__in=product_ids, currency__code=code)
-        amounts = dict(prices.values_list("product_id", "amount"))
+        with connection.cursor() as cursor:
+            cursor.execute(_AMOUNTS, [code, list(product_ids)])
+            amounts = dict(cursor.fetchall())
         return {
             product_id: _wanted(amounts[product_id]) if product_id in amounts else none
             for product_id in product_ids
