@@ -807,6 +807,8 @@ class Sheet(ActedBy):
     marked = models.IntegerField(default=0, db_default=0)
     units_added = models.BigIntegerField(default=0)
     units_removed = models.BigIntegerField(default=0)
+    # Of prices, by currency: see inventory.services.sheets.price_sums.
+    price_sums = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     # How many of the changed lines were reverted, and how many could not be.
     reverted = models.IntegerField(default=0)
     not_reverted = models.IntegerField(default=0)

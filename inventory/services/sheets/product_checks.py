@@ -21,6 +21,7 @@ from inventory.services.codes import Spelled
 from inventory.services.product_rows import ARCHIVED, PRICE, Whole, paths_in
 from inventory.services.sheets import product_lines
 from inventory.services.sheets.cells import Wrong
+from inventory.services.sheets.price_sums import price_sums
 from inventory.services.sheets.product_lines import INITIAL_STOCK, Said
 
 What = ProductLine.What
@@ -368,6 +369,7 @@ def finish_checking(sheet: Sheet) -> None:
         _tell(_MARK, sheet, _together(statement, words, sheet))
     _mark_new_categories(sheet)
     _add_up_again(sheet)
+    sheet.price_sums = price_sums(sheet)
 
 
 def _together(statement: str, words: str, sheet: Sheet) -> list[tuple[int, str]]:

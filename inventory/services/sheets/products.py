@@ -468,6 +468,7 @@ KIND = Kind(
     apply=_apply,
     revert=_revert,
     columns=columns,
+    # Of a selection; a file's are read again from its cells.
     wanted=("product_id", "sku", "wanted"),
     finish_checking=product_checks.finish_checking,
 )

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from inventory.errors import SelectionRefused
 from inventory.models import Price, Product, ProductLine, Sheet
-from inventory.services import categories, products
+from inventory.services import categories, currencies, products
 from inventory.services.repricing import PriceChange, Rounding
 from inventory.services.sheets import processing, selections
 from inventory.services.sheets.selections import Want
+from payments.services import payments
 from tests.factories import MERCHANT, holding_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +150,30 @@ def test_prices_go_up_where_there_is_one_and_come_back():
     assert usd(shirt) == 1250
 
 
+def test_what_a_sheet_does_to_prices_is_summed_up():
+    currencies.create(code="EUR", actor=MERCHANT)
+    rows = [product(price=amount) for amount in (1000, 200, 20)]
+    change = PriceChange(amount=50, rounding=Rounding(100))
+
+    up_and_down = worked(made(selections.new_prices("USD", change), *rows))
+    new = worked(made(selections.the_same(price_EUR=990), *rows))
+
+    assert up_and_down.price_sums == [
+        {
+            "currency": "USD",
+            "up": 3,
+            "down": 0,
+            "new": 0,
+            "gone": 0,
+            "least": 100,
+            "greatest": 1100,
+        }
+    ]
+    assert [(each["currency"], each["new"], each["least"]) for each in new.price_sums] == [
+        ("EUR", 3, 990)
+    ]
+
+
 def test_a_price_that_changed_since_it_was_seen_is_left_as_it_is():
     seen, moved = product(price=1000), product(price=1000)
     sheet = worked(made(selections.new_prices("USD", TEN_PER_CENT), seen, moved))
@@ -174,6 +199,18 @@ def test_what_is_archived_writes_off_what_there_is_and_is_brought_back():
     assert back.changed == 1
     gone.refresh_from_db()
     assert (gone.archived_at, gone.status, stock_of(gone).managed) == (None, "draft", False)
+
+
+def test_what_was_refused_is_tried_again_and_wants_the_same():
+    sold = product(4)
+    order = holding_order({sold: 1})
+    sheet = applied(made(selections.the_same(status="archived"), sold))
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    again = applied(processing.try_again(sheet.pk, actor=MERCHANT))
+
+    assert (again.source, again.changed) == ("selection", 1)
+    assert not Product.objects.kept().exists()
 
 
 def test_whose_sku_is_taken_by_now_stays_archived():
