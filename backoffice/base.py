@@ -52,7 +52,7 @@ class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
     list_per_page = PER_PAGE
     show_facets = admin.ShowFacets.NEVER
     # Django's only bulk action deletes rows behind the services' back.
-    actions = None
+    actions: Any = None
     # The field that a refusal is about; any other stands above the form.
     refusal_fields: ClassVar[dict[type[Refusal], str]] = {}
 

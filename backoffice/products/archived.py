@@ -24,6 +24,8 @@ from backoffice.actions import Action, ActionForm, Case
 from backoffice.base import ReadOnlyAdmin, moment, uuid_of
 from backoffice.history import NOTHING, history_of
 from backoffice.missing import missing
+from backoffice.products.many import RESTORE as RESTORE_MANY
+from backoffice.products.many import ChoosingAdmin, action_of
 from backoffice.products.page import ProductPage, archived_url, may_see_orders, page_of
 from inventory.models import Product
 from inventory.services import product_rows, products
@@ -46,8 +48,10 @@ class ArchivedList(ChangeList):
         return archived_url(result.pk)
 
 
-class ArchivedProducts(ReadOnlyAdmin):
+class ArchivedProducts(ChoosingAdmin, ReadOnlyAdmin):
     """The list, which stands below that of the products and has no permissions of its own."""
+
+    actions: Any = [action_of(RESTORE_MANY)]
 
     list_display = ["name", "code", "archived", "by"]
     search_fields = ["name", "sku", "barcode"]
@@ -110,6 +114,7 @@ class ArchivedPages(ProductPage):
         archived = ArchivedProducts(self.model, self.admin_site)
         return [
             page("", archived.changelist_view, "archived"),
+            *archived.many_urls([RESTORE_MANY], below="archived/"),
             page("<uuid:product_id>/", self.archived_view, "archived_product"),
             page("<uuid:product_id>/restore/", self.restore_view, "restore"),
             *super().get_urls(),

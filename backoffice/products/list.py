@@ -31,6 +31,7 @@ from backoffice.products.forms import NewProductForm, ProductForm, with_money
 from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.labels import LabelsPage
+from backoffice.products.many import ManyPages
 from backoffice.products.page import inventory_url, tabs
 from backoffice.products.pictures_tab import PicturesTab
 from backoffice.products.prices_tab import PricesTab, cost_field, may_see_cost, price_fields
@@ -131,6 +132,7 @@ class ProductList(ChangeList):
 
 @admin.register(Product)
 class ProductAdmin(
+    ManyPages,
     PricesTab,
     PicturesTab,
     InventoryTab,
