@@ -24,7 +24,6 @@ from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -34,11 +33,12 @@ from api.idempotency import Answered
 from backoffice.actions import words
 from backoffice.base import actor_of, uuid_of
 from backoffice.forms import OnceForm, WholeNumberField
+from backoffice.products.categories import CategoriesField, ids_of
 from backoffice.products.money import MoneyField
 from backoffice.products.page import ProductPage
 from backoffice.products.prices_tab import price_fields
 from inventory.models import Currency, Product
-from inventory.services.category_tree import paths
+from inventory.services.category_tree import Tree
 from inventory.services.product_rows import ARCHIVED, PRICE
 from inventory.services.repricing import PriceChange, Rounding, roundings
 from inventory.services.sheets import processing, selections
@@ -189,28 +189,23 @@ class CategoriesForm(ManyForm):
         initial=ADD,
         widget=UnfoldAdminSelectWidget,
     )
-    categories = forms.MultipleChoiceField(
-        required=False,
-        widget=UnfoldAdminSelectMultipleWidget,
-        help_text="Hold Ctrl or \N{PLACE OF INTEREST SIGN} to choose several.",
-    )
+    categories = CategoriesField()
 
     def __init__(self, data: Any, currency: Currency) -> None:
         super().__init__(data, currency)
-        self.fields["categories"].choices = [  # type: ignore[attr-defined]
-            (str(category_id), written) for category_id, written in paths().items()
-        ]
+        self.tree = Tree()
+        self.fields["categories"].show(self.tree)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if not cleaned.get("categories") and cleaned.get("way") != self.SET:
+        chosen = cleaned.get("categories")
+        if chosen is not None and not chosen and cleaned.get("way") != self.SET:
             self.add_error("categories", "Choose at least one category.")
         return cleaned
 
     def want(self) -> tuple[str, Want]:
-        way, ids = self.cleaned_data["way"], set(map(uuid.UUID, self.cleaned_data["categories"]))
-        known = paths()
-        named = "; ".join(known[each] for each in ids if each in known)[:100] or "none"
+        way, ids = self.cleaned_data["way"], ids_of(self.cleaned_data["categories"])
+        named = self.tree.text(ids)[:100] or "none"
         if way == self.ADD:
             return f"Into {named}: {{products}}", selections.new_categories(add=ids)
         if way == self.REMOVE:

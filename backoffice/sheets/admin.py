@@ -24,6 +24,7 @@ from backoffice.missing import missing
 from backoffice.sheets import lines, mapping, shown
 from backoffice.sheets.mapping import ColumnsForm
 from backoffice.sheets.refused import refused_file
+from backoffice.sheets.told import told_prices
 from backoffice.uploads import takes_files
 from inventory.models import Sheet
 from inventory.services.sheets import processing
@@ -112,7 +113,7 @@ class SheetAdmin(ReadOnlyAdmin):
         errors = f", {sheet.refused:,} with errors" if sheet.refused else ""
         return f"{sheet.changed:,} changed{errors}"
 
-    @display(description="uploaded")
+    @display(description="made")
     def uploaded(self, sheet: Sheet) -> str:
         return f"{moment(sheet.created_at)}, {sheet.uploaded_by}"
 
@@ -195,6 +196,7 @@ class SheetAdmin(ReadOnlyAdmin):
             "colour": STATE_COLOURS[sheet.state],
             "may_apply": shown.may_apply(request, sheet),
             "of_kind": shown.of(sheet),
+            "prices": told_prices(sheet),
             "asked": asked,
             "zone": timezone.get_current_timezone_name(),
             "title": sheet.name,
@@ -253,7 +255,7 @@ class SheetAdmin(ReadOnlyAdmin):
 
         def view(request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
             case = Case(request, sheet_id)
-            if not self.has_view_permission(request) or not shown.kinds_of(request):
+            if not self.has_view_permission(request) or not shown.may_any(request):
                 raise PermissionDenied
             sheet = self.get_object(request, str(sheet_id))
             if sheet is not None and not shown.may_apply(request, sheet):

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from backoffice.sheets.told import tell
 from inventory.models import ProductLine, Sheet
+from inventory.services.product_rows import ARCHIVED
 
 What = ProductLine.What
 
@@ -96,5 +97,22 @@ def kinds_of(request: HttpRequest) -> list[Sheet.Kind]:
     return [kind for kind, shown in SHOWN.items() if request.user.has_perms(shown.permissions)]
 
 
+def may_any(request: HttpRequest) -> bool:
+    """Tell whether there are sheets that somebody may apply, whatever they are."""
+    return bool(kinds_of(request)) or request.user.has_perm(_CHANGES_PRODUCTS)
+
+
 def may_apply(request: HttpRequest, sheet: Sheet) -> bool:
-    return Sheet.Kind(sheet.kind) in kinds_of(request)
+    return request.user.has_perms(_permissions(sheet))
+
+
+_CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS = "inventory.change_product", "inventory.delete_product"
+
+
+def _permissions(sheet: Sheet) -> Sequence[str]:
+    """What it takes to apply a sheet: a selection makes no products, and may archive them."""
+    if (sheet.kind, sheet.source) != (Sheet.Kind.PRODUCTS, Sheet.Source.SELECTION):
+        return of(sheet).permissions
+    wanted = sheet.lines.order_by("number").values_list("wanted", flat=True).first()
+    archives = (wanted or {}).get("status") == ARCHIVED
+    return (_CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS) if archives else (_CHANGES_PRODUCTS,)

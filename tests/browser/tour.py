@@ -65,6 +65,7 @@ SIGHTS = [
     Sight("product-refused", f"{PRODUCTS}add/", ("Save",)),
     Sight("product-archive", PRODUCTS, (SHIRT, "Delete")),
     Sight("products-archived", f"{PRODUCTS}archived/"),
+    Sight("products-many", f"{PRODUCTS}many/change-prices/?found=q%3Dshirt"),
     Sight("stock-value", f"{PRODUCTS}stock-value/"),
     Sight("labels", f"{PRODUCTS}labels/?found="),
     Sight("labels-print", f"{PRODUCTS}labels/?found=", ("Show them for printing",)),

@@ -88,8 +88,16 @@ document.addEventListener("keydown", (event) => {
   press(event.target);
 });
 
+// How many rows of a list are chosen is read out as it changes.
+function tellChosen() {
+  for (const count of document.querySelectorAll(".action-counter, .actions .all")) {
+    count.role = "status";
+  }
+}
+
 function lookAfter() {
   reachAll();
+  tellChosen();
   hideIcons();
 }
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from inventory.models import Product, Sheet
 from inventory.services import categories, currencies, products
 from inventory.services.sheets import processing
-from tests.backoffice.pages import client_with, send, text
+from tests.backoffice.pages import client_with, send, signed_in, text
 from tests.factories import MERCHANT, product
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +78,30 @@ def test_what_is_chosen_becomes_a_sheet_that_is_checked_at_once(name, clerk):
     assert [each.amount for each in shirt.prices.all()] == [1250]
 
 
+def test_the_page_says_what_becomes_of_prices_in_all_and_of_each(clerk):
+    rows = [product(price=amount) for amount in (1000, 4000)]
+    query = "&".join(f"ids={row.pk}" for row in rows)
+    sheet = sheet_of(send(clerk, f"{MANY}change-prices/?{query}", CHANGES["change-prices"]))
+
+    page = text(clerk.get(f"/admin/inventory/sheet/{sheet.pk}/change/"))
+
+    assert "Prices in USD: 2 up; the lowest is $11.00 then, and the highest $44.00." in page
+    assert '$40.00 → <span class="hf-strong">$44.00' in page
+    assert "Apply 2 changes" in page
+
+
+@pytest.mark.parametrize(("name", "may"), [("publish", True), ("delete", False)])
+def test_who_may_change_and_not_delete_applies_what_changes_alone(name, may, clerk):
+    sheet = sheet_of(send(clerk, f"{MANY}{name}/?ids={product().pk}"))
+    changer = User.objects.create_user("changer", is_staff=True)
+    may_do = ("view_product", "change_product", "view_sheet")
+    changer.user_permissions.set(Permission.objects.filter(codename__in=may_do))
+    client, address = signed_in(changer), f"/admin/inventory/sheet/{sheet.pk}/"
+
+    assert (f"{address}discard/" in text(client.get(f"{address}change/"))) is may
+    assert (client.post(f"{address}discard/").status_code == 403) is not may
+
+
 def test_all_that_a_filter_finds_are_chosen(clerk):
     *_, shirt = [
         product(name=f"Shirt {number}", status="draft" if number else "live") for number in range(3)
@@ -121,7 +146,7 @@ def test_a_form_that_is_sent_twice_makes_one_sheet(clerk):
         ("threshold", {"threshold": "-1"}, "greater than or equal to 0"),
         ("threshold", {"threshold": "1.5"}, "Enter a whole number."),
         ("categories", {"way": "add"}, "Choose at least one category."),
-        ("categories", {"way": "add", "categories": "none"}, "Select a valid choice."),
+        ("categories", {"way": "add", "categories": "none"}, "is not a valid"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field_and_makes_no_sheet(name, typed, said, clerk):
