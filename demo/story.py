@@ -91,6 +91,7 @@ def written(now: datetime) -> Story:
         _shelf_work,
         _shelf_count,
         _stocktake,
+        _winter_prices,
         # Last, because deliveries depend on what all the other events take.
         _shirts_cost_more,
         _openings_and_deliveries,
@@ -388,6 +389,24 @@ def _count(at: datetime, differences: Lines) -> None:
     while processing.take_a_batch(sheet.pk):
         pass
     processing.apply(sheet.pk, actor=JONAS)
+    while processing.take_a_batch(sheet.pk):
+        pass
+
+
+def _winter_prices(story: Story) -> None:
+    """Have Maria upload new prices, in which something looks like a mistake: nobody applied it."""
+    story.happens(story.at(1, 16, 10), _check_prices)
+
+
+def _check_prices() -> None:
+    content = (
+        "sku;name;price_usd\n"
+        "CAP-BLACK;;21.00\n"
+        "MUG-BLUE;;121.00\n"
+        "SCARF-RED;Scarf, red;29.00\n"
+        "TOTE-NAVY;;on request\n"
+    )
+    sheet, _ = processing.upload("winter-prices.csv", content.encode(), actor=MARIA)
     while processing.take_a_batch(sheet.pk):
         pass
 

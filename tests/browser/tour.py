@@ -83,6 +83,7 @@ SIGHTS = [
     Sight("counts", "/admin/inventory/sheet/"),
     Sight("count-upload", "/admin/inventory/sheet/add/"),
     Sight("count-file", "/admin/inventory/sheet/", ("bags-and-posters.csv",)),
+    Sight("products-file", "/admin/inventory/sheet/", ("winter-prices.csv",)),
     Sight("categories", "/admin/inventory/category/"),
     Sight("variants", "/admin/inventory/parent/"),
     Sight("variants-new", "/admin/inventory/parent/add/"),

@@ -267,10 +267,18 @@ def test_fraud_was_cancelled_and_refunded_by_a_person():
 
 @pytest.mark.usefixtures("demo")
 def test_shelves_were_counted_and_the_file_applied():
-    file = Sheet.objects.get()
+    file = Sheet.objects.get(kind="counts")
 
     assert (file.state, file.uploaded_by, file.unchanged) == ("applied", "Jonas", 3)
     assert (file.units_added, file.units_removed, file.refused) == (2, 1, 0)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_file_of_new_prices_waits_for_somebody_to_look_at_it():
+    file = Sheet.objects.get(kind="products")
+
+    assert (file.state, file.uploaded_by) == ("checked", "Maria")
+    assert (file.changed, file.marked, file.refused) == (3, 1, 1)
 
 
 @pytest.mark.usefixtures("demo")
