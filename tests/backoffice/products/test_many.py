@@ -87,6 +87,7 @@ def test_the_page_says_what_becomes_of_prices_in_all_and_of_each(clerk):
 
     assert "Prices in USD: 2 up; the lowest is $11.00 then, and the highest $44.00." in page
     assert '$40.00 → <span class="hf-strong">$44.00' in page
+    assert "Applying it changes" in page
     assert "Apply 2 changes" in page
 
 
