@@ -69,6 +69,7 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3
 
 lock: $(BIN)/python ## resolve pyproject.toml into the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra s3 -c requirements.lock -o requirements-s3.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --group install -o requirements-install.lock
 

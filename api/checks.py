@@ -3,6 +3,7 @@
 docs/operations.md lists their ids. The web server does not start while one of the errors stands.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -150,6 +151,32 @@ def static_files_are_there(**options: Any) -> Iterator[CheckMessage]:
             f"STATIC_ROOT names no folder: {settings.STATIC_ROOT}. Pages have no styles.",
             hint="Run `manage.py collectstatic`, or leave STATIC_ROOT out.",
             id="holdfast.W007",
+        )
+
+
+@register(TAG, deploy=True)
+def pictures_stay(**options: Any) -> Iterator[CheckMessage]:
+    if settings.S3_BUCKET:
+        if any(source.startswith("http:") for source in settings.IMAGE_SOURCES):
+            yield Warning(
+                "S3_PUBLIC_URL begins with http://: pages that came over https do not show it.",
+                hint="Name an address over https.",
+                id="holdfast.W012",
+            )
+        return
+    folder = Path(settings.MEDIA_ROOT)
+    if folder.resolve().is_relative_to(settings.BASE_DIR):
+        yield Warning(
+            f"Pictures are kept in the folder of the code, {folder}: a release may take them away.",
+            hint="Let MEDIA_ROOT name a folder that stays, and back it up; or set S3_BUCKET.",
+            id="holdfast.W010",
+        )
+    there = next(each for each in (folder, *folder.resolve().parents) if each.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        yield Warning(
+            f"MEDIA_ROOT cannot be written: {folder}. Nobody can upload pictures.",
+            hint="Let it belong to the user that serves.",
+            id="holdfast.W011",
         )
 
 

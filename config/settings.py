@@ -15,6 +15,7 @@ from environs import Env, ValidationError, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
+from config import storage
 from config.logs import shortened
 
 
@@ -451,14 +452,21 @@ WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 # The pictures that people upload.
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(BASE_DIR / ".data" / "media"))
-STORAGES = {
-    # Its names never come again, except where the demo writes the same file anew.
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"allow_overwrite": True},
-    },
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
+STORAGES = {"default": storage.folder(), "staticfiles": storage.STATIC_FILES}
+# With a bucket they lie there instead, and browsers ask it for them.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+if S3_BUCKET:
+    _public_url = env.str("S3_PUBLIC_URL")
+    STORAGES["default"] = storage.bucket(
+        S3_BUCKET,
+        _public_url,
+        prefix=env.str("S3_PREFIX", default=""),
+        region=env.str("S3_REGION", default=""),
+        endpoint_url=env.str("S3_ENDPOINT_URL", default=""),
+        key_id=env.str("S3_ACCESS_KEY_ID", default=""),
+        secret=env.str("S3_SECRET_ACCESS_KEY", default=""),
+    )
+    IMAGE_SOURCES.append(storage.origin(_public_url))
 
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 PROCRASTINATE_READONLY_MODELS = True

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -71,6 +72,8 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:
+        # Pictures lie beside the database that names them.
+        os.environ.setdefault("MEDIA_ROOT", str(arguments.data / "media"))
         if arguments.reset:
             reset(arguments.data)
         else:
@@ -107,6 +110,7 @@ def reset(data: Path) -> None:
         raise CannotRun("DATABASE_URL is set, and only the embedded database can be reset.")
     with _alone_in(data):
         Server(data / "postgres").delete()
+        shutil.rmtree(data / "media", ignore_errors=True)
     print("The embedded database is deleted; the next `make run` loads the demo anew.")
 
 

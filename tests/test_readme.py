@@ -156,7 +156,7 @@ def test_every_file_that_a_document_names_is_there(document):
 
 def test_every_environment_variable_is_documented_with_its_default():
     rows = re.findall(
-        r"^\| `([A-Z_]+)` \| (.*?) \| (.+) \|$",
+        r"^\| `([A-Z0-9_]+)` \| (.*?) \| (.+) \|$",
         section(OPERATIONS, "Environment"),
         re.MULTILINE,
     )

@@ -161,3 +161,22 @@ def test_every_check_is_in_the_documents():
     raised = re.findall(r'id="(.*?)"', "".join(source.read_text() for source in sources))
 
     assert sorted(said) == sorted(raised)
+
+
+def test_pictures_are_kept_where_they_stay_and_can_be_written(settings, tmp_path):
+    settings.MEDIA_ROOT = str(PROJECT / ".data" / "media")
+    assert found() == ["holdfast.W010"]
+
+    (tmp_path / "file").touch()
+    settings.MEDIA_ROOT = str(tmp_path / "file" / "media")
+    assert found() == ["holdfast.W011"]
+
+    settings.MEDIA_ROOT = str(tmp_path / "not" / "yet" / "there")
+    assert found() == []
+
+
+def test_a_bucket_is_read_over_https(settings):
+    settings.S3_BUCKET = "shop"
+    settings.IMAGE_SOURCES = ["https:", "http://pictures.example.com"]
+
+    assert found() == ["holdfast.W012"]

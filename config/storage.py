@@ -1,0 +1,77 @@
+"""Where Django keeps the pictures that people upload: a folder, or a bucket that speaks S3."""
+
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+STATIC_FILES = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+# No name of a file ever comes again.
+_FOR_GOOD = "public, max-age=31536000, immutable"
+# A request holds a thread, and waits for two files more.
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 3, 5, 2
+
+
+def folder() -> dict[str, Any]:
+    """The folder MEDIA_ROOT, in which the demo writes its own files anew."""
+    return {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"allow_overwrite": True},
+    }
+
+
+def bucket(
+    name: str,
+    public_url: str,
+    *,
+    prefix: str = "",
+    region: str = "",
+    endpoint_url: str = "",
+    key_id: str = "",
+    secret: str = "",
+) -> dict[str, Any]:
+    """A bucket from which anybody reads at `public_url`. Keys that are not given are looked for
+    where boto3 looks for them. Raises: ImproperlyConfigured."""
+    if not find_spec("storages") or not find_spec("boto3"):
+        raise ImproperlyConfigured(
+            "S3_BUCKET is set, and django-storages is not installed: install requirements-s3.lock."
+        )
+    from botocore.config import Config
+
+    scheme = origin(public_url).partition(":")[0]
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": name,
+            "location": prefix,
+            "region_name": region or None,
+            "endpoint_url": endpoint_url or None,
+            "access_key": key_id or None,
+            "secret_key": secret or None,
+            "url_protocol": f"{scheme}:",
+            "custom_domain": public_url.partition("://")[2].rstrip("/"),
+            "querystring_auth": False,
+            "object_parameters": {"CacheControl": _FOR_GOOD},
+            "client_config": Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
+                s3={"addressing_style": "path" if endpoint_url else "auto"},
+                # What stands in for S3 need not know the newest of its checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        },
+    }
+
+
+def origin(url: str) -> str:
+    """Return where pages load from, as a policy names it. Raises: ImproperlyConfigured."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise ImproperlyConfigured(
+            "S3_PUBLIC_URL must say where anybody reads the bucket's files, such as "
+            "https://pictures.example.com."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
