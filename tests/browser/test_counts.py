@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.db import connection
+from openpyxl import Workbook
 from playwright.sync_api import Page, expect
 
 from inventory.models import Sheet
@@ -66,35 +67,31 @@ def test_somebody_counts_a_shelf_by_file(browse, tmp_path):
         writer.writeheader()
         writer.writerows(rows)
 
+    # A short file is checked and applied while they wait.
     upload(page, filled)
-    expect(page.get_by_text("The file is being checked")).to_be_visible()
+    expect(page.get_by_text("Applying it makes 1 change: 0 units more, 2 fewer.")).to_be_visible()
+    line = page.get_by_role("row").filter(has_text="Shirt")
+    expect(line).to_contain_text("-2")
     assert obstacles(page) == []
-    # Without anybody touching the page.
-    with worker():
-        expect(
-            page.get_by_text("Applying it makes 1 change: 0 units more, 2 fewer.")
-        ).to_be_visible()
-        line = page.get_by_role("row").filter(has_text="Shirt")
-        expect(line).to_contain_text("-2")
-        assert obstacles(page) == []
-        assert stock_of(shirt).total == 10
+    assert stock_of(shirt).total == 10
 
-        page.get_by_role("button", name="Apply 1 change").click()
-        expect(page.get_by_text("It made 1 change")).to_be_visible()
-        assert (stock_of(shirt).total, stock_of(mug).total) == (8, 5)
+    page.get_by_role("button", name="Apply 1 change").click()
+    expect(page.get_by_text("It made 1 change")).to_be_visible()
+    assert (stock_of(shirt).total, stock_of(mug).total) == (8, 5)
 
-        # The same file again.
-        upload(page, filled)
-        expect(page.get_by_text("This very file was uploaded before")).to_be_visible()
-        assert stock_of(shirt).total == 8
+    # The same file again.
+    upload(page, filled)
+    expect(page.get_by_text("This very file was uploaded before")).to_be_visible()
+    assert stock_of(shirt).total == 8
 
-        page.get_by_role("button", name="Revert").click()
-        expect(page.get_by_text("all taken back")).to_be_visible()
-        assert stock_of(shirt).total == 10
-        assert obstacles(page) == []
+    page.get_by_role("button", name="Revert").click()
+    expect(page.get_by_text("all taken back")).to_be_visible()
+    assert stock_of(shirt).total == 10
+    assert obstacles(page) == []
 
 
 def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
+    monkeypatch.setattr(processing, "AT_ONCE", 0)
     slowly = {state: replace(work, batch=1) for state, work in processing._WORK.items()}
     monkeypatch.setattr(processing, "_WORK", slowly)
     shirt = product(100, sku="A")
@@ -103,6 +100,9 @@ def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
     page = browse("stock clerk")
 
     upload(page, path)
+    expect(page.get_by_text("The file is being checked")).to_be_visible()
+    assert obstacles(page) == []
+    # Without anybody touching the page.
     with worker():
         expect(page.get_by_role("button", name="Apply 20 changes")).to_be_visible()
     page.get_by_role("button", name="Apply 20 changes").click()
@@ -116,28 +116,41 @@ def test_the_bar_moves_while_the_file_is_applied(browse, tmp_path, monkeypatch):
     assert stock_of(shirt).total == 120
 
 
-def test_what_is_wrong_is_said_where_it_is(browse, tmp_path):
-    product(10, sku="A")
+def test_somebody_says_by_keyboard_what_the_columns_of_a_workbook_are(browse, tmp_path):
+    shirt = product(1_300, sku="0042", name="Shirt")
     page = browse("stock clerk", viewport=PHONE)
-    path = tmp_path / "wrong.csv"
-    path.write_text("sku,cuont\nA,8\n")
+    book = Workbook()
+    for row in (["Nr.", "Gezählt", "Regal"], ["0042", "1.234", "B4"], ["0043", "5x", "B5"]):
+        book.active.append(row)
+    book.save(tmp_path / "Zählung.xlsx")
 
-    upload(page, path)
-    expect(page.get_by_role("alert")).to_contain_text('Unknown columns: "cuont"')
-    assert not wider_than_the_screen(page)
-
-    path.write_text("sku,count\nA,many\nNONE,1\n")
-    page.locator("input[type=file]").set_input_files(path)
-    page.get_by_role("button", name="Upload and check").click()
-    with worker():
-        expect(page.get_by_text("There is nothing to apply")).to_be_visible()
-    page.get_by_role("link", name="Errors").click()
-    expect(page.get_by_text('"many" is no whole number.')).to_be_visible()
+    upload(page, tmp_path / "Zählung.xlsx")
+    expect(page.get_by_role("heading", name="What are the columns of")).to_be_visible()
+    expect(page.get_by_role("row", name="Nr.")).to_contain_text("0042 · 0043")
     assert not wider_than_the_screen(page)
     assert obstacles(page) == []
+    page.get_by_label("Nr.").focus()
+    page.keyboard.type("SKU")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Gezählt")).to_be_focused()
+    # What "gezählt" is, is proposed already.
+    for key in ("Tab", "Tab", "Space", "Enter"):
+        page.keyboard.press(key)
+
+    expect(page.get_by_text("Applying it makes 1 change: 0 units more, 66 fewer.")).to_be_visible()
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="It as CSV, with why").click()
+    [refused] = csv.DictReader(io.StringIO(downloaded.value.path().read_text("utf-8-sig")))
+    assert refused["Nr."] == "0043"
+    assert refused["why refused"] == '"5x" is no whole number.'
+    page.get_by_role("link", name="Errors").click()
+    expect(page.get_by_text('"5x" is no whole number.')).to_be_visible()
+    assert not wider_than_the_screen(page)
+    assert obstacles(page) == []
+    assert stock_of(shirt).total == 1_300
 
     page.get_by_role("button", name="Discard").click()
-    expect(page.get_by_text("The file is discarded.")).to_be_visible()
+    expect(page.get_by_text("It is discarded.")).to_be_visible()
 
 
 def test_a_viewer_sees_counts_and_cannot_upload(browse):
@@ -145,6 +158,6 @@ def test_a_viewer_sees_counts_and_cannot_upload(browse):
 
     page.goto("/admin/inventory/sheet/")
 
-    expect(page.get_by_text("A count by file starts from")).to_be_visible()
+    expect(page.get_by_text("Both begin with")).to_be_visible()
     expect(page.get_by_role("link", name="here")).to_have_count(0)
     assert obstacles(page) == []
