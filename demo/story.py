@@ -90,6 +90,7 @@ def written(now: datetime) -> Story:
         _just_now,
         _shelf_work,
         _shelf_count,
+        _price_list,
         _stocktake,
         _winter_prices,
         # Last, because deliveries depend on what all the other events take.
@@ -409,6 +410,16 @@ def _check_prices() -> None:
     sheet, _ = processing.upload("winter-prices.csv", content.encode(), actor=MARIA)
     while processing.take_a_batch(sheet.pk):
         pass
+
+
+def _price_list(story: Story) -> None:
+    """Have Jonas upload a supplier's list, whose columns nobody has named yet."""
+    story.happens(story.at(1, 16, 5), _upload_price_list)
+
+
+def _upload_price_list() -> None:
+    content = "Item;Description;New price\nMUG-BLUE;Mug;15,50\nMUG-RED;Mug;15,50\n"
+    processing.upload("price-list-december.csv", content.encode(), actor=JONAS)
 
 
 def _stocktake(story: Story) -> None:

@@ -84,6 +84,7 @@ SIGHTS = [
     Sight("count-upload", "/admin/inventory/sheet/add/"),
     Sight("count-file", "/admin/inventory/sheet/", ("bags-and-posters.csv",)),
     Sight("products-file", "/admin/inventory/sheet/", ("winter-prices.csv",)),
+    Sight("import-columns", "/admin/inventory/sheet/", ("price-list-december.csv",)),
     Sight("categories", "/admin/inventory/category/"),
     Sight("variants", "/admin/inventory/parent/"),
     Sight("variants-new", "/admin/inventory/parent/add/"),

@@ -275,10 +275,17 @@ def test_shelves_were_counted_and_the_file_applied():
 
 @pytest.mark.usefixtures("demo")
 def test_a_file_of_new_prices_waits_for_somebody_to_look_at_it():
-    file = Sheet.objects.get(kind="products")
+    file = Sheet.objects.get(name="winter-prices.csv")
 
     assert (file.state, file.uploaded_by) == ("checked", "Maria")
     assert (file.changed, file.marked, file.refused) == (3, 1, 1)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_price_list_waits_for_its_columns():
+    file = Sheet.objects.get(name="price-list-december.csv")
+
+    assert (file.state, file.kind, file.lines_total) == ("mapping", "products", 2)
 
 
 @pytest.mark.usefixtures("demo")
