@@ -23,7 +23,7 @@ BYTES_AT_ONCE = 40_000_000
 NO_THUMBNAIL = SafeString('<span class="hf-thumb" aria-hidden="true"></span>')
 NOTHING_CHOSEN = "Choose a picture."
 
-takes_pictures = takes_files(MAY_UPLOAD, BYTES_AT_ONCE, FILES_MAX)
+takes_pictures = takes_files([MAY_UPLOAD], BYTES_AT_ONCE, FILES_MAX)
 WORDS: dict[str, Any] = {
     "bytes_max": images.BYTES_MAX // 1_000_000,
     "pixels_max": images.PIXELS_MAX // 1_000_000,

@@ -1,7 +1,7 @@
 """Who may send files. A file is written to the disk before any view has seen it, so this is asked
 before anything is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn, TypeVar
 
 from django.conf import settings
@@ -53,12 +53,12 @@ class _AtMost(FileUploadHandler):
         """Leave that to the next one, too."""
 
 
-def takes_files(permission: str, most: int, files: int = 1) -> Callable[[View], View]:
-    """Let a page take so many files, of at most so many bytes together, from whoever has the
-    permission."""
+def takes_files(permissions: Collection[str], most: int, files: int = 1) -> Callable[[View], View]:
+    """Let a page take so many files, of at most so many bytes together, from whoever has one of
+    the permissions."""
 
     def mark(view: View) -> View:
-        view.takes_files = (permission, most, files)  # type: ignore[attr-defined]
+        view.takes_files = (permissions, most, files)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -69,10 +69,10 @@ def require_allowed(request: HttpRequest, view: Callable[..., Any]) -> None:
 
     Raises: RequestDataTooBig.
     """
-    permission, most, files = getattr(view, "takes_files", ("", 0, 0))
+    permissions, most, files = getattr(view, "takes_files", ((), 0, 0))
     if request.user.is_authenticated:
         incoming.trust(request)
-        if permission and request.user.has_perm(permission):
+        if any(map(request.user.has_perm, permissions)):
             incoming.require_at_most(request, most + files * AROUND_A_FILE)
             request.upload_handlers = [_AtMost(request, files), *request.upload_handlers]
             return

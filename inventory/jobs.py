@@ -32,3 +32,11 @@ def purge_picture_files(timestamp: int) -> None:
     """Delete the files of pictures that are no more, or never came to be."""
     if pictures := picture_files.purge():
         log.info("purged_picture_files", pictures=pictures)
+
+
+@app.periodic(cron="41 3 * * *")
+@app.task(queueing_lock="purge_sheets", pass_context=False)
+def purge_sheets(timestamp: int) -> None:
+    """Delete files that nobody has applied for a long time."""
+    if sheets := processing.purge():
+        log.info("purged_sheets", sheets=sheets)

@@ -238,7 +238,7 @@ class SheetAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if sheet is None or sheet.state in _NOT_CHECKED:
             return missing(self, request, str(sheet_id))
-        return refused_file(sheet)
+        return refused_file(sheet, request.user.has_perm)
 
     def progress_view(self, request: HttpRequest, sheet_id: uuid.UUID) -> HttpResponse:
         """Answer htmx with how far it is; once there is nothing to wait for, have it all shown."""

@@ -1,7 +1,7 @@
 """The lines of a sheet that were refused, as a file to correct and send again."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from api.spreadsheets import unescaped
 from backoffice.exports import EXPORT_ROWS, exported
+from backoffice.sheets.told import PRIVATE
 from inventory.models import Sheet
 from inventory.services.sheets.columns import WHY_REFUSED, WHY_REFUSED_NAME, WITH_REFUSED_COUNTS
 from inventory.services.sheets.kinds import normalised
@@ -18,22 +19,27 @@ from inventory.services.sheets.registry import KINDS
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 
 
-def refused_file(sheet: Sheet) -> StreamingHttpResponse:
-    """Answer with the file's own columns and cells, and why. Raises: Busy."""
+def refused_file(sheet: Sheet, may: Callable[[str], bool]) -> StreamingHttpResponse:
+    """Answer with the file's own columns and cells, and why, to whom may see them. Raises: Busy."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", sheet.name.rsplit(".", 1)[0]).strip("-")[:60]
-    rows = _of_file(sheet) if sheet.header else _of_selection(sheet)
-    return exported(f"{name or 'sheet'}-refused.csv", _header(sheet), rows)
+    places = _places(sheet, may)
+    rows = _of_file(sheet, places) if sheet.header else _of_selection(sheet)
+    return exported(f"{name or 'sheet'}-refused.csv", _header(sheet, places), rows)
 
 
-def _header(sheet: Sheet) -> list[str]:
-    names = [sheet.header[place] for place in _places(sheet)] or ["sku"]
+def _header(sheet: Sheet, places: Sequence[int]) -> list[str]:
+    names = [sheet.header[place] for place in places] or ["sku"]
     return [*names, *_beside(sheet), WHY_REFUSED]
 
 
-def _places(sheet: Sheet) -> list[int]:
-    """All columns but that of an earlier file of refused lines."""
-    names = [normalised(name) for name in sheet.header]
-    return [place for place, name in enumerate(names) if name != WHY_REFUSED_NAME]
+def _places(sheet: Sheet, may: Callable[[str], bool]) -> list[int]:
+    """All columns but that of an earlier file of refused lines, and what not everybody may see."""
+    private = {name for name, permission in PRIVATE.items() if not may(permission)}
+    return [
+        place
+        for place, (name, column) in enumerate(zip(sheet.header, sheet.columns, strict=True))
+        if normalised(name) != WHY_REFUSED_NAME and column not in private
+    ]
 
 
 def _beside(sheet: Sheet) -> list[str]:
@@ -45,8 +51,7 @@ def _beside(sheet: Sheet) -> list[str]:
     return [] if WITH_REFUSED_COUNTS in sheet.columns else [WITH_REFUSED_COUNTS]
 
 
-def _of_file(sheet: Sheet) -> Iterator[Sequence[Any]]:
-    places = _places(sheet)
+def _of_file(sheet: Sheet, places: Sequence[int]) -> Iterator[Sequence[Any]]:
     holds = {column.name: column.holds for column in KINDS[Sheet.Kind(sheet.kind)].columns()}
     numbers = {
         place for place, name in enumerate(sheet.columns) if holds.get(name) == "whole number"

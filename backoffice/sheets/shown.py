@@ -84,8 +84,8 @@ SHOWN: Mapping[Sheet.Kind, Shown] = {
     Sheet.Kind.CHANGES: _STOCK,
     Sheet.Kind.PRODUCTS: _PRODUCTS,
 }
-# What it takes to send a file at all, of whatever kind it turns out to be.
-SENDS_FILES = "inventory.change_stock"
+# What it takes to send a file at all: whoever has one of these may apply some kind, perhaps.
+SENDS_FILES = tuple({shown.permissions[0] for shown in SHOWN.values()})
 
 
 def of(sheet: Sheet) -> Shown:

@@ -12,7 +12,7 @@ from inventory.services import currencies
 from inventory.services.sheets.product_lines import words_of, written
 
 # Fields whose values are for those with a permission; others learn that there is one.
-_PRIVATE = {"cost": "inventory.view_cost"}
+PRIVATE = {"cost": "inventory.view_cost"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def tell(lines: Iterable[ProductLine], may: Callable[[str], bool]) -> None:
                 before=_shortened(written(name, told["before"])),
                 after=_shortened(written(name, told["after"])),
                 is_new=line.what == ProductLine.What.CREATE,
-                is_private=name in _PRIVATE and not may(_PRIVATE[name]),
+                is_private=name in PRIVATE and not may(PRIVATE[name]),
                 was_taken_back=told.get("back", False),
             )
             for told in line.fields

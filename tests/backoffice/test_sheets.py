@@ -334,7 +334,7 @@ def test_columns_can_be_changed_until_the_file_is_applied(clerk):
     clerk.post(page_of(sheet, "columns"), form)
 
     sheet.refresh_from_db()
-    assert [line.units for line in sheet.lines] == [8, 9]
+    assert [line.units for line in sheet.lines.order_by("number")] == [8, 9]
     assert (sheet.state, sheet.refused) == ("checked", 2)
     press(clerk, sheet, "discard")
 

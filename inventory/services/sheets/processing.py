@@ -41,6 +41,8 @@ AT_ONCE = BATCH
 SECONDS_A_JOB = 2.0
 # A file that should be worked on and has been left alone for this long has lost its job.
 LEFT_ALONE = timedelta(seconds=60)
+# What is neither applied nor discarded is forgotten after this long.
+KEPT_WAITING = timedelta(days=90)
 # How many files may wait to be applied, each with all its lines.
 WAITING_MAX = 50
 # The position from which reverting goes backwards through a file.
@@ -337,6 +339,25 @@ def work_on(sheet_id: uuid.UUID) -> None:
         if time.monotonic() > until:
             go_on(sheet_id)
             return
+
+
+def purge() -> int:
+    """Delete what nobody has applied for very long; return how many sheets there were."""
+    before = clock.now() - KEPT_WAITING
+    stale = Sheet.objects.filter(state__in=_NEVER_APPLIED, updated_at__lt=before)
+    return sum(_forget(sheet_id, before) for sheet_id in stale.values_list("pk", flat=True))
+
+
+@in_transaction
+def _forget(sheet_id: uuid.UUID, before: datetime) -> bool:
+    sheet = Sheet.objects.lock(sheet_id)
+    if sheet is None or sheet.state not in _NEVER_APPLIED or sheet.updated_at >= before:
+        return False
+    sheet.delete()
+    return True
+
+
+_NEVER_APPLIED = (Sheet.State.UNREADABLE, Sheet.State.MAPPING, Sheet.State.CHECKED)
 
 
 def take_up_again() -> int:

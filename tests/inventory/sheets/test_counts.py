@@ -655,6 +655,22 @@ def test_a_file_that_was_left_alone_gets_another_job():
         assert processing.take_up_again() == 0
 
 
+def test_what_nobody_has_applied_for_long_is_forgotten():
+    product(10, sku="A")
+    done = applied("sku,change\nA,5\n")
+    waiting = checked("sku,change\nA,6\n")
+    uploaded("sku,cuont\nA,7\n")
+
+    with clock.replaced(lambda: waiting.updated_at + timedelta(days=90)):
+        jobs.purge_sheets(0)
+    assert Sheet.objects.count() == 3
+    with clock.replaced(lambda: waiting.updated_at + timedelta(days=91)):
+        jobs.purge_sheets(0)
+
+    assert [sheet.pk for sheet in Sheet.objects.all()] == [done.pk]
+    assert CountLine.objects.count() == 1
+
+
 def test_a_file_that_is_worked_on_gets_no_other_job(monkeypatch):
     monkeypatch.setattr(processing, "_WORK", small_batches(1))
     product(10, sku="A")
