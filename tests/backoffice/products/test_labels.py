@@ -218,3 +218,17 @@ def test_no_product_is_said_to_be_none(admin_client):
     assert "No product was chosen" in text(admin_client.get(f"{PAGE}?ids=nonsense"))
     assert "No product was chosen" in text(admin_client.get(f"{PAGE}?delivery={uuid.uuid4()}"))
     assert admin_client.get(f"{PAGE}print/").status_code == 302
+
+
+@pytest.mark.parametrize("across", ["0", "1"])
+def test_labels_are_asked_for_in_the_list_of_products(admin_client, across):
+    made = [product(sku=f"SHIRT-{number}", name=f"Shirt {number}") for number in range(3)]
+    product(sku="MUG", name="Mug")
+    sent = {"action": "print_labels_selected", "_selected_action": [made[1].pk]}
+
+    answer = admin_client.post(
+        "/admin/inventory/product/?q=shirt", {**sent, "select_across": across}, follow=True
+    )
+
+    found = [sku for sku, _, _ in told(answer.context)]
+    assert found == (["SHIRT-0", "SHIRT-1", "SHIRT-2"] if across == "1" else ["SHIRT-1"])
