@@ -11,7 +11,7 @@ from inventory.models import Product
 from inventory.services import currencies, products, stock_value
 from inventory.services.products import Money
 from inventory.services.stock_value import Value
-from tests.concurrency import run_together
+from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, category, paid_order, product
 
 pytestmark = pytest.mark.django_db
@@ -120,18 +120,33 @@ def test_figures_are_shown_again_for_a_minute(monkeypatch):
     assert first.at < later.at <= clock.now()
 
 
-def test_figures_that_several_ask_for_at_once_are_read_once(monkeypatch):
-    figures, asked, both_here = stock_value.read(), [], threading.Barrier(2)
+class Door:
+    """The lock of the figures, which tells when the second one stands before it."""
+
+    def __init__(self) -> None:
+        self.lock, self.count, self.second_is_here = threading.Lock(), 0, threading.Event()
+
+    def __enter__(self) -> None:
+        self.count += 1
+        if self.count == 2:
+            self.second_is_here.set()
+        self.lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self.lock.release()
+
+
+def test_figures_that_two_ask_for_at_once_are_read_once(monkeypatch):
+    figures, asked, door = stock_value.read(), [], Door()
 
     def read() -> stock_value.Figures:
         asked.append(threading.current_thread())
+        assert door.second_is_here.wait(PATIENCE_SECONDS)
         return figures
 
-    def ask() -> stock_value.Figures:
-        both_here.wait()
-        return stock_value.latest()
-
     monkeypatch.setattr(stock_value, "read", read)
-    run_together(ask, ask)
+    monkeypatch.setattr(stock_value, "_reading", door)
+    shown = run_together(stock_value.latest, stock_value.latest)
 
+    assert shown == [figures, figures]
     assert len(asked) == 1
