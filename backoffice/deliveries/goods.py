@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 
 from api.errors import Refusal, Standing
@@ -33,7 +34,7 @@ LINES_A_PAGE = 100
 # What of a delivery's lines is shown, and the condition on them.
 SHOWN = {
     "all": ("All", Q()),
-    "short": ("Still to come", Q(received__lt=F("expected"))),
+    "short": ("Short", Q(received__lt=F("expected"))),
     "over": ("More than expected", Q(received__gt=F("expected"), expected__gt=0)),
     "unexpected": ("Not expected", Q(expected=0)),
 }
@@ -202,6 +203,7 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
             **self.admin_site.each_context(request),
             **titles(request, delivery, "Goods"),
             "opts": self.opts,
+            "zone": timezone.get_current_timezone_name(),
             "original": delivery,
             "delivery": delivery,
             "totals": totals,

@@ -32,6 +32,7 @@ from inventory.errors import (
 from inventory.models import Action, Delivery, DeliveryLine, DeliveryQuerySet, Product
 from inventory.services import booking, deliveries, products
 from inventory.services import stock as inventory
+from inventory.services.sheets import processing
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, delivery, paid_order, product, stock_of
 from tests.inventory.movements import refused
@@ -462,18 +463,61 @@ def test_control_without_the_lock_it_is_booked_twice(monkeypatch):
     assert there == (2, 2, 0)
 
 
+def _scanned_while_booked(made: Delivery, shirt: Product) -> list[Callable[[], Any]]:
+    return [partial(book, made), partial(deliveries.scan, made.pk, shirt.sku)]
+
+
+@races
+def test_a_scan_while_it_is_booked_is_booked_or_refused():
+    line, there, outcomes = _raced(_scanned_while_booked)
+
+    assert line == (5, there[0])
+    was_refused = isinstance(outcomes[1], DeliveryNotReady)
+    assert there[0] == (1 if was_refused else 2)
+
+
+@races
+def test_control_without_the_lock_a_scan_is_left_out(monkeypatch):
+    _without_the_lock(monkeypatch, 2)
+    is_booked = threading.Event()
+
+    def book_first(made: Delivery) -> None:
+        book(made)
+        is_booked.set()
+
+    save = DeliveryLine.save
+
+    def save_later(line: DeliveryLine, **options: Any) -> None:
+        """Let the scan take longer than the booking, which has read the line by then."""
+        assert is_booked.wait(PATIENCE_SECONDS)
+        save(line, **options)
+
+    monkeypatch.setattr(DeliveryLine, "save", save_later)
+
+    line, there, _ = _raced(
+        lambda made, shirt: [
+            partial(book_first, made),
+            partial(deliveries.scan, made.pk, shirt.sku),
+        ]
+    )
+
+    assert (line, there) == ((5, 2), (1, 1, 0))
+
+
 @races
 @pytest.mark.thorough
-def test_a_booking_among_sales_and_counts_of_its_products_waits_and_adds_up():
-    made_of = [product(10) for _ in range(6)]
+def test_a_booking_among_sales_and_a_file_of_counts_waits_and_adds_up():
+    made_of = [product(10) for _ in range(5)]
     made = delivery(dict.fromkeys(made_of, 1))
     received(made, *made_of, units=1)
+    counted = "\n".join(["sku,count", *(f"{each.sku},9" for each in made_of)])
+    sheet, _ = processing.upload("shelf.csv", counted.encode(), actor=MERCHANT)
+    processing.work_on(sheet.pk)
+    processing.apply(sheet.pk, actor=MERCHANT)
     sales = [partial(paid_order, {one: 1, other: 1}) for one, other in pairwise(made_of[::-1])]
-    counts = [partial(inventory.count, each.pk, 10, actor=MERCHANT) for each in made_of[:1]]
 
-    outcomes = run_together(partial(book, made), *sales, *counts)
+    outcomes = run_together(partial(book, made), partial(processing.work_on, sheet.pk), *sales)
 
     assert not [each for each in outcomes if isinstance(each, BaseException)]
-    sold = [1, 2, 2, 2, 2, 1]
-    there = [stock_of(each).available for each in made_of]
-    assert there[1:] == [11 - units for units in sold[1:]]
+    # One was missing, one came, and of all but the outer two of them two were sold.
+    assert [stock_of(each).available for each in made_of] == [9, 8, 8, 8, 9]

@@ -193,7 +193,10 @@ def test_a_booking_is_undone_on_the_page(admin_client, mug):
     deliveries.scan(made.pk, "MUG")
     booking.book(made.pk, actor=MERCHANT)
 
-    assert "Undo booking" in text(admin_client.get(page(made)))
+    booked = text(admin_client.get(page(made)))
+    assert "4 did not come" in booked
+    assert "Booked (UTC)" in booked
+    assert "Undo booking" in booked
     send(admin_client, page(made, "undo"))
 
     assert numbers(mug) == (0, 0, 0)
