@@ -327,8 +327,9 @@ class Product(models.Model):
 
     @property
     def variant(self) -> str:
-        """Return which variant of its parent it is, in words."""
-        return ", ".join(f"{option} {value}" for option, value in sorted(self.options.items()))
+        """Return which variant of its parent it is, in words and in the order of its options."""
+        names = [option["name"] for option in self.parent.options] if self.parent else []
+        return ", ".join(f"{name} {self.options[name]}" for name in names if name in self.options)
 
 
 class Price(models.Model):

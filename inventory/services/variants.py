@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import prod
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from api.ids import uuid7
 from api.models import Change
 from api.transactions import in_transaction
 from inventory.errors import (
+    CategoryNotFound,
     OptionsWrong,
     ParentInUse,
     ParentNotFound,
@@ -30,10 +32,13 @@ from inventory.errors import (
     VariantElsewhere,
     VariantsNotPossible,
 )
-from inventory.models import Category, Parent, Product
-from inventory.services import codes
-from inventory.services.new_products import NewProduct, create_all
-from inventory.services.products import Money
+from inventory.models import BY_HAND, Action, Category, Parent, Price, Product, Stock
+from inventory.services import codes, currencies, product_rows
+from inventory.services.category_tree import paths, text_of
+from inventory.services.product_rows import PRICE, Whole
+from inventory.services.products import INITIAL_STOCK, Money
+from inventory.services.stock import move
+from inventory.services.writing import Cause
 
 OPTIONS_MAX, VALUES_MAX, VARIANTS_MAX = 3, 50, 200
 WORD_LENGTH_MAX = 50
@@ -383,25 +388,45 @@ def _kept(given: Sequence[Option]) -> list[dict[str, Any]]:
 
 
 def _make(parent: Parent, planned: Sequence[Planned], shared: Shared, actor: Actor) -> None:
-    create_all(
-        [
-            NewProduct(
-                Product(
-                    name=each.name,
-                    sku=each.sku,
-                    status=shared.status,
-                    parent=parent,
-                    options=dict(each.options),
-                ),
-                shared.prices,
-                manage_stock=shared.manage_stock,
-                initial_stock=shared.initial_stock,
-                category_ids=shared.category_ids,
-            )
-            for each in planned
-        ],
-        actor=actor,
+    """Raises: VariantsNotPossible, CurrencyUnknown, CategoryNotFound."""
+    known = paths() if shared.category_ids else {}
+    if not known.keys() >= {*shared.category_ids}:
+        raise CategoryNotFound
+    category_ids = {known[category_id]: category_id for category_id in shared.category_ids}
+    now = clock.now()
+    wholes = [_whole(parent, each, shared, text_of(category_ids), now) for each in planned]
+    refused = product_rows.insert(wholes, category_ids=category_ids, actor=actor)
+    if refused:
+        # Somebody was faster than the look at what there is.
+        raise VariantsNotPossible(str(next(iter(refused.values()))))
+    if shared.initial_stock:
+        quantities = {whole.product.pk: shared.initial_stock for whole in wholes}
+        stocks, cause = Stock.objects.lock(quantities), Cause(actor, INITIAL_STOCK)
+        # There is no moment at which there were the products, and not their units yet.
+        move(stocks, [Action.INCREMENT], quantities, cause, by_order=BY_HAND, effective_at=now)
+
+
+def _whole(parent: Parent, each: Planned, shared: Shared, in_text: str, now: datetime) -> Whole:
+    product = Product(
+        name=each.name,
+        sku=each.sku,
+        status=shared.status,
+        parent=parent,
+        options=dict(each.options),
+        created_at=now,
+        updated_at=now,
     )
+    prices = {
+        price.currency: Price(
+            product=product,
+            currency=currencies.named(price.currency),
+            amount=price.amount,
+            includes_tax=price.includes_tax,
+        )
+        for price in shared.prices
+    }
+    touched = {"categories", *(f"{PRICE}{code}" for code in prices)}
+    return Whole(product, prices, shared.manage_stock, in_text, touched=touched)
 
 
 def _possible(pattern: Pattern, wanted: Sequence[Combination]) -> list[Planned]:

@@ -32,7 +32,7 @@ def test_somebody_makes_all_variants_but_one_by_keyboard(browse):
     expect(page.get_by_text("2 variants were made.")).to_be_visible()
     assert out_of_reach(page) == []
     page.get_by_role("link", name="LINEN-S-Blue", exact=True).press("Enter")
-    expect(page.get_by_text("Colour Blue, Size S")).to_be_visible()
+    expect(page.get_by_text("Size S, Colour Blue")).to_be_visible()
     assert set(Product.objects.exclude(parent=None).values_list("sku", flat=True)) == {
         "LINEN-S-Blue",
         "LINEN-M-Red",

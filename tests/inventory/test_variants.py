@@ -1,6 +1,7 @@
 """Variants: products that share a parent and differ by its options."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_all_combinations_are_made_at_once_each_with_prices_stock_and_categories
     [told] = Change.objects.filter(thing_id=str(first.pk))
     assert {each["field"]: each["after"] for each in told.fields}.items() >= {
         "parent": "Shirt",
-        "options": "Colour Red, Size S",
+        "options": "Size S, Colour Red",
         "categories": "Clothes > Shirts",
         "price_in_USD": "9.90",
         "stock_managed": True,
@@ -212,8 +213,8 @@ def test_a_product_becomes_a_variant_and_one_of_its_own_again():
     assert [
         [(each["before"], each["after"]) for each in entry.fields] for entry in list(told)[1:]
     ] == [
-        [(None, "Shirt"), ("", "Colour Red, Size S")],
-        [("Shirt", None), ("Colour Red, Size S", "")],
+        [(None, "Shirt"), ("", "Size S, Colour Red")],
+        [("Shirt", None), ("Size S, Colour Red", "")],
     ]
 
 
@@ -267,7 +268,7 @@ def test_a_parent_is_deleted_once_it_has_no_variants_but_archived_ones():
         variants.delete(uuid7(), actor=MERCHANT)
 
 
-# Two makers of one combination.
+# Two at once with one parent.
 
 
 def _without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,29 +283,26 @@ def _without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ParentQuerySet, "lock", read)
 
 
-def _add_large_twice(made: Parent) -> list[Any]:
-    return run_together(
-        *(
-            partial(
-                variants.add_value,
-                made.pk,
-                "Size",
-                "L",
-                Pattern("Shirt", sku + "{Size}"),
-                SHARED,
-                actor=MERCHANT,
-            )
-            for sku in ("A", "B")
-        )
-    )
+def _add(made: Parent, value: str, sku: str = "") -> Callable[[], int]:
+    pattern = Pattern("Shirt", sku + "{Size}")
+    return partial(variants.add_value, made.pk, "Size", value, pattern, SHARED, actor=MERCHANT)
+
+
+def _small_only() -> Parent:
+    return parent(Option("Size", ["S"]), pattern=Pattern("Shirt", "{Size}"))
+
+
+def _sizes(made: Parent) -> set[str]:
+    [option] = variants.options_of(Parent.objects.get(pk=made.pk))
+    return set(option.values)
 
 
 @pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_two_who_add_one_value_make_its_variants_once():
-    made = parent(Option("Size", ["S"]), pattern=Pattern("Shirt", "{Size}"))
+    made = _small_only()
 
-    outcomes = _add_large_twice(made)
+    outcomes = run_together(_add(made, "L", "A"), _add(made, "L", "B"))
 
     assert {type(each) for each in outcomes} == {int, OptionsWrong}
     assert made.variants.count() == 2
@@ -312,12 +310,33 @@ def test_two_who_add_one_value_make_its_variants_once():
 
 @pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
-def test_control_without_the_lock_only_the_database_keeps_a_combination_to_one_product(
-    monkeypatch,
-):
-    made = parent(Option("Size", ["S"]), pattern=Pattern("Shirt", "{Size}"))
+def test_two_who_add_a_value_each_add_both():
+    made = _small_only()
+
+    assert run_together(_add(made, "L"), _add(made, "M")) == [1, 1]
+    assert _sizes(made) == {"S", "M", "L"}
+
+
+@pytest.mark.thorough
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_lock_one_of_two_values_is_lost(monkeypatch):
+    made = _small_only()
     _without_the_lock(monkeypatch)
 
-    outcomes = _add_large_twice(made)
+    assert run_together(_add(made, "L"), _add(made, "M")) == [1, 1]
+    assert len(_sizes(made)) == 2
+    assert made.variants.count() == 3
 
-    assert VariantTaken in map(type, outcomes)
+
+@pytest.mark.thorough
+@pytest.mark.django_db(transaction=True)
+def test_the_database_keeps_a_combination_to_one_product_whoever_makes_it():
+    made = parent(SIZE, pattern=Pattern("Shirt", "{Size}"), left_out=[1])
+    put = [
+        partial(variants.put_in, made.pk, product().pk, {"Size": "M"}, actor=MERCHANT)
+        for _ in range(2)
+    ]
+
+    outcomes = run_together(*put)
+
+    assert {type(each) for each in outcomes} == {Product, VariantTaken}
