@@ -182,7 +182,7 @@ PRODUCTS = Listed(
     undeclared=[
         *("gt(id,x)", "gt(name,a)", "in(name,a)", "gt(status,a)", "eq(description,Soft)"),
         *("like(commodity_type,d*)", "gt(manage_stock,true)", "like(barcode,4*)", "in(stock,1)"),
-        *("like(created_at,2026*)", "is_null(name)", "eq(brand.id,x)", "eq(brand.id,x)"),
+        *("like(created_at,2026*)", "is_null(name)", "eq(brand.id,x)"),
         *("eq(archived_at,2026-01-01)", "eq(prices,1)", "eq(stocks__available,1)", "eq(pk,1)"),
         *("eq(name__startswith,B)", "eq(image_url,x)", "eq(customer_id,x)", "eq(password,x)"),
     ],

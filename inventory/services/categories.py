@@ -256,10 +256,9 @@ def _last_position(tree: Tree, parent_id: uuid.UUID | None) -> int:
 
 def _free_slug(category: Category, tree: Tree) -> str:
     """Make the slug from its name or, if that is taken, from its whole path."""
-    taken = {each.slug for each in tree.by_id.values() if each.pk != category.pk}
     path = " ".join([*(each.name for each in tree.above(category.parent_id)), category.name])
     for slug in (slugify(name)[:SLUG_LENGTH_MAX].rstrip("-") for name in (category.name, path)):
-        if slug and slug not in taken:
+        if slug and tree.slugs.get(slug, category.pk) == category.pk:
             return slug
     return category.pk.hex
 

@@ -29,12 +29,18 @@ class Tree:
     def __init__(self) -> None:
         self.by_id: dict[uuid.UUID, Category] = {}
         self.children: dict[uuid.UUID | None, list[Category]] = defaultdict(list)
+        self.slugs: dict[str, uuid.UUID] = {}
+        # Made when somebody asks for them.
+        self._paths: dict[uuid.UUID, str] = {}
+        self._places: dict[uuid.UUID | None, dict[uuid.UUID, int]] = {}
         for category in Category.objects.order_by("position", "name", "pk"):
             self.add(category)
 
     def add(self, category: Category) -> None:
         self.by_id[category.pk] = category
         self.children[category.parent_id].append(category)
+        self.slugs[category.slug] = category.pk
+        self._places.pop(category.parent_id, None)
 
     def get(self, category_id: uuid.UUID) -> Category:
         """Raises: CategoryNotFound."""
@@ -66,14 +72,23 @@ class Tree:
         return found[::-1]
 
     def path(self, category_id: uuid.UUID | None) -> str:
-        return joined(category.name for category in self.above(category_id))
+        if category_id is None:
+            return ""
+        if category_id not in self._paths:
+            category = self.by_id[category_id]
+            above = [self.path(category.parent_id)] if category.parent_id else []
+            self._paths[category_id] = joined([*above, category.name])
+        return self._paths[category_id]
 
     def text(self, category_ids: Collection[uuid.UUID]) -> str:
         return text_of(self.path(each) for each in category_ids)
 
     def place(self, category: Category) -> int:
         """Return where it stands among its siblings, from 1."""
-        return self.children[category.parent_id].index(category) + 1
+        if category.parent_id not in self._places:
+            siblings = enumerate(self.children[category.parent_id], start=1)
+            self._places[category.parent_id] = {each.pk: place for place, each in siblings}
+        return self._places[category.parent_id][category.pk]
 
     def by_names(self) -> dict[Names, uuid.UUID]:
         return {tuple(compared(each.name) for each in self.above(pk)): pk for pk in self.by_id}
