@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from api import clock
+from api import clock, compiled
 from api.actors import Actor
 from api.errors import require_as_seen
 from api.models import Change
@@ -97,7 +97,9 @@ def record(entries: Collection[Change]) -> None:
     now = clock.now()
     for entry in entries:
         entry.at = now
-    Change.objects.bulk_create(entries, _ROWS_A_STATEMENT)
+    rows = list(entries)
+    for begin in range(0, len(rows), _ROWS_A_STATEMENT):
+        compiled.insert_many(rows[begin : begin + _ROWS_A_STATEMENT])
 
 
 def _entry(actor: Actor, what: Change.What, row: Model, differences: list[Any]) -> Change:

@@ -6,11 +6,12 @@ fifth of the time.
 """
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.db import connection
-from django.db.models import Field, Model
+from django.db.models import AutoField, Field, Model
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=Model)
@@ -74,17 +75,49 @@ def insert(rows: Sequence[Model]) -> None:
         row._state.db = "default"
 
 
+def insert_many(rows: Sequence[Model]) -> None:
+    """Do what `insert` does for some hundred rows, or for rows whose key the database makes."""
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_insert_many_sql(type(rows[0])), [_document(rows)])
+
+
 def insert_unless_there(rows: Sequence[M]) -> list[M]:
-    """Do what `insert` does, but for rows that others stand in the way of; return those written."""
-    model = type(rows[0])
-    columns = _columns(model, tuple(field.name for field in model._meta.local_concrete_fields))
-    values = [_value(row, column) for row in rows for column in columns]
-    key = model._meta.pk.column
-    statement = f'{_insert_sql(model, len(rows))} ON CONFLICT DO NOTHING RETURNING "{key}"'
+    """Insert rows, but for those that others stand in the way of; return those written."""
+    if not rows:
+        return []
+    key = type(rows[0])._meta.pk.column
+    statement = f'{_insert_many_sql(type(rows[0]))} ON CONFLICT DO NOTHING RETURNING "{key}"'
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, [_document(rows)])
         there = {pk for (pk,) in cursor.fetchall()}
     return [row for row in rows if row.pk in there]
+
+
+@functools.cache
+def _insert_many_sql(model: type[Model]) -> str:
+    table = f'"{model._meta.db_table}"'
+    columns = ", ".join(f'"{field.column}"' for field in _written(model))
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {columns} "  # noqa: S608
+        f"FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
+    )
+
+
+def _document(rows: Sequence[Model]) -> str:
+    """Write rows as one text: psycopg takes several times as long over as many values."""
+    columns = [(field.column, field.attname) for field in _written(type(rows[0]))]
+    table = [{column: getattr(row, name) for column, name in columns} for row in rows]
+    return json.dumps(table, default=str)
+
+
+@functools.cache
+def _written(model: type[Model]) -> "list[Field[Any, Any]]":
+    return [
+        field
+        for field in model._meta.local_concrete_fields
+        if not field.generated and not isinstance(field, AutoField)
+    ]
 
 
 @functools.lru_cache(maxsize=1000)

@@ -282,7 +282,7 @@ def _insert(products: Iterable[Product]) -> set[uuid.UUID]:
     """
     assert_in_transaction()
     new = sorted(products, key=lambda product: product.sku)
-    return {product.pk for product in compiled.insert_unless_there(new)} if new else set()
+    return {product.pk for product in compiled.insert_unless_there(new)}
 
 
 def _refused(missing: Sequence[Product], unnamed: Collection[Product]) -> dict[uuid.UUID, Refusal]:

@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from api import compiled
+from api import clock, compiled
 from api.ids import uuid7
-from api.models import ApiClient
-from inventory.models import Currency, Stock, StockTransaction
+from api.models import ApiClient, Change
+from inventory.models import Currency, Product, Stock, StockTransaction
 from orders.models import Cart, CartItem, Order, OrderItem
 from orders.services import carts
 from payments.models import Gateway, Payment
@@ -130,6 +131,52 @@ def test_a_row_is_inserted_once():
 
     with pytest.raises(IntegrityError), transaction.atomic():
         compiled.insert([client])
+
+
+def _product(sku: str, **fields: Any) -> Product:
+    now = clock.now()
+    return Product(
+        sku=sku, slug=sku.lower(), name="Shirt", created_at=now, updated_at=now, **fields
+    )
+
+
+def test_many_rows_are_inserted_by_one_statement_as_django_would_insert_them():
+    rows = [
+        _product("A", description='Ünï"code\\ \n {', options={"Size": ["M", None]}),
+        _product("B", cost=2**40, cost_currency_id="USD", archived_at=clock.now()),
+    ]
+
+    with CaptureQueriesContext(connection) as queries:
+        compiled.insert_many(rows)
+        compiled.insert_many([])
+
+    assert len(queries) == 1
+    stored = Product.objects.in_bulk()
+    assert [_fields(stored[row.pk]) for row in rows] == [_fields(row) for row in rows]
+
+
+def test_the_database_makes_the_keys_that_rows_have_not():
+    rows = [
+        Change(
+            kind="a", thing_id=name, thing_name=name, what="changed", fields=[{}], at=clock.now()
+        )
+        for name in "XYZ"
+    ]
+
+    compiled.insert_many(rows)
+
+    assert list(Change.objects.order_by("pk").values_list("thing_id", flat=True)) == [*"XYZ"]
+
+
+def test_rows_that_others_stand_in_the_way_of_are_left_out_and_named():
+    product(sku="A")
+    rows = [_product(sku) for sku in "ABC"]
+
+    written = compiled.insert_unless_there(rows)
+
+    assert [row.sku for row in written] == ["B", "C"]
+    assert Product.objects.filter(pk__in=[row.pk for row in rows]).count() == 2
+    assert compiled.insert_unless_there([]) == []
 
 
 def test_an_update_writes_the_given_fields_and_no_others():

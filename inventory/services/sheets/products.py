@@ -225,7 +225,8 @@ def _make(
 
 def _new(line: ProductLine, around: Around) -> Whole:
     now = clock.now()
-    whole = Whole(Product(id=uuid7(), sku=line.sku, created_at=now, updated_at=now))
+    product = Product(id=uuid7(), sku=line.sku, created_at=now, updated_at=now)
+    whole = Whole(product, touched={"sku"})
     for name, value in line.wanted.items():
         if name == "picture":
             whole.pictures.append(around.pictures[value])
