@@ -56,7 +56,7 @@ def _what_archiving_does(case: ProductCase) -> list[str]:
     stock = case.stock
     effects = [
         f"It leaves the shop and these pages, and its SKU {case.subject.sku} is free again. "
-        "Orders and the log keep it."
+        "Orders and the log keep it, and it can be brought back from the archived products."
     ]
     if stock.managed and stock.available and not stock.allocated:
         effects.append(format_html("{}.", _writing_off(stock)))
