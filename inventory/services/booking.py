@@ -61,13 +61,15 @@ def book(
     received = [line for line in lines if line.received]
     if not received:
         raise DeliveryNotReady(_NOTHING_RECEIVED)
-    _increment(received, Cause(actor, delivery.reason))
+    short = [line for line in lines if line.short] if expect_rest else []
+    rest = _expect_rest(delivery, short, actor) if short else None
     delivery.state = Delivery.State.BOOKED
     delivery.booked_at, delivery.booked_by = clock.now(), actor.name
     delivery.undone_at, delivery.undone_by = None, ""
     touch(delivery, "state", "booked_at", "booked_by", "undone_at", "undone_by")
-    short = [line for line in lines if line.short]
-    return _expect_rest(delivery, short, actor) if expect_rest and short else None
+    # Last of all: while the stock is locked, sales of these products wait.
+    _increment(received, Cause(actor, delivery.reason))
+    return rest
 
 
 def _increment(lines: Sequence[DeliveryLine], cause: Cause) -> None:
