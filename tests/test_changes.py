@@ -17,7 +17,7 @@ from inventory.services import currencies, products
 from inventory.services.products import Money
 from payments.models import Gateway
 from tests.backoffice.pages import signed_in
-from tests.factories import MERCHANT, api_client, paid_order, product
+from tests.factories import MERCHANT, api_client, delivery, paid_order, product
 from tests.http import Api, administrator
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +31,7 @@ class Ways:
         self.boss, self.owner = Actor.person(boss), signed_in(boss)
         self.api: Api = administrator()
         self.shirt = product(sku="SHIRT", name="Shirt", price=1250)
+        self.delivery = delivery()
         self.euro = currencies.create(code="EUR", actor=MERCHANT)
         self.client = api_client(client_id="office", name="Office")
 
@@ -150,6 +151,24 @@ WAYS: dict[str, tuple[Way, str, str, tuple[str, Any, Any]]] = {
         "inventory.product",
         "deleted",
         ("stock_managed", True, False),
+    ),
+    "the page of a new delivery": (
+        lambda to: to.type("inventory/delivery/add", number="D-2", supplier="Mills"),
+        "inventory.delivery",
+        "created",
+        ("supplier", None, "Mills"),
+    ),
+    "the delivery's page": (
+        lambda to: to.type(f"inventory/delivery/{to.delivery.pk}/change", supplier="Mills"),
+        "inventory.delivery",
+        "changed",
+        ("supplier", "", "Mills"),
+    ),
+    "Delete on the delivery's page": (
+        lambda to: to.type(f"inventory/delivery/{to.delivery.pk}/delete"),
+        "inventory.delivery",
+        "deleted",
+        ("number", "D-1001", None),
     ),
     "the currency's page": (
         lambda to: to.type(f"inventory/currency/{to.euro.pk}/change", format="{price} €"),

@@ -138,6 +138,7 @@ class DeliveryAdmin(GoodsPage):
         return redirect(f"{goods_url(obj.pk)}?expecting=on")
 
     def response_change(self, request: HttpRequest, obj: Delivery) -> HttpResponse:
+        messages.success(request, f"Delivery {obj} is changed.")
         return redirect(goods_url(obj.pk))
 
     def change_view(

@@ -62,7 +62,9 @@ def test_scan_after_scan_is_counted_and_whatever_is_wrong_is_said(browse, mug):
     said.get_by_role("button", name="Undo this scan").click()
     expect(said).to_contain_text("Taken back: Blue mug")
     expect(page.get_by_role("row", name="Blue mug")).to_contain_text("1 still to come")
-    # The cursor is where the next scan goes.
+    # The cursor is where the next scan goes, also when somebody has clicked elsewhere.
+    page.get_by_role("heading", name="Delivery D-1001").click()
+    expect(page.get_by_label("SKU or barcode")).not_to_be_focused()
     scan(page, BARCODE)
     expect(said).to_contain_text("5 of 5")
     page.goto(goods(made).replace("goods", "book"))

@@ -133,6 +133,11 @@
   addEventListener("beforeunload", (event) => {
     if (queue.length) event.preventDefault();
   });
+  // Whoever has clicked beside the field goes on scanning all the same.
+  document.addEventListener("keydown", (event) => {
+    const isTyped = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (isTyped && document.activeElement === document.body) code.focus();
+  });
   // Unfold shows the page only when Alpine has started, and what is hidden cannot be focused.
   (function begin(times) {
     if (document.activeElement !== document.body) return;
