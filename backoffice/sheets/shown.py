@@ -110,9 +110,10 @@ _CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS = "inventory.change_product", "inventory.d
 
 
 def _permissions(sheet: Sheet) -> Sequence[str]:
-    """What it takes to apply a sheet: a selection makes no products, and may archive them."""
-    if (sheet.kind, sheet.source) != (Sheet.Kind.PRODUCTS, Sheet.Source.SELECTION):
+    """What it takes to apply a sheet: a selection makes no products, and any may archive them."""
+    if sheet.kind != Sheet.Kind.PRODUCTS:
         return of(sheet).permissions
-    wanted = sheet.lines.order_by("number").values_list("wanted", flat=True).first()
-    archives = (wanted or {}).get("status") == ARCHIVED
-    return (_CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS) if archives else (_CHANGES_PRODUCTS,)
+    is_chosen = sheet.source == Sheet.Source.SELECTION
+    permissions = (_CHANGES_PRODUCTS,) if is_chosen else of(sheet).permissions
+    archives = sheet.lines.filter(error="", wanted__status=ARCHIVED).exists()
+    return (*permissions, _ARCHIVES_PRODUCTS) if archives else permissions

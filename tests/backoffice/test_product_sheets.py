@@ -95,6 +95,20 @@ def test_whoever_may_not_make_and_change_products_does_neither_by_a_file(missing
     assert "may" in text(answer)
 
 
+@pytest.mark.parametrize("also", [(), ("delete_product",)])
+def test_whoever_may_not_delete_products_archives_none_by_a_file(also):
+    made = product(sku="A", name="Shirt")
+    sheet = worked(sheet_of_rows(["sku", "status"], [["A", "archived"]]))
+    clerk = client_with(*CLERK, *also)
+
+    answer = press(clerk, sheet, "apply")
+
+    made.refresh_from_db()
+    assert (answer.status_code, made.archived_at is not None) == (
+        (302, True) if also else (403, False)
+    )
+
+
 def test_a_workbook_of_the_exported_list_changes_nothing():
     clerk = client_with(*CLERK)
     currencies.create(code="EUR", actor=MERCHANT)
