@@ -472,6 +472,10 @@ def test_pages_ask_a_fixed_number_of_questions(clerk, django_assert_max_num_quer
         clerk.get(page_of(sheet))
     with django_assert_max_num_queries(8):
         clerk.get(COUNTS)
+    header = ";".join(f"x{place}" for place in range(40))
+    send(clerk, f"sku;count;{header}\nA;1.234;\n")
+    with django_assert_max_num_queries(14):
+        clerk.get(page_of(Sheet.objects.latest("pk")))
 
 
 def test_whoever_may_only_look_finds_no_buttons_and_no_way_in():

@@ -139,7 +139,7 @@ def test_somebody_says_by_keyboard_what_the_columns_of_a_workbook_are(browse, tm
 
     expect(page.get_by_text("Applying it makes 1 change: 0 units more, 66 fewer.")).to_be_visible()
     with page.expect_download() as downloaded:
-        page.get_by_role("link", name="It as CSV, with why").click()
+        page.get_by_role("link", name="Download it as CSV").click()
     [refused] = csv.DictReader(io.StringIO(downloaded.value.path().read_text("utf-8-sig")))
     assert refused["Nr."] == "0043"
     assert refused["why refused"] == '"5x" is no whole number.'

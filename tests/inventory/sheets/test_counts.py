@@ -775,3 +775,14 @@ def test_the_same_file_uploaded_at_the_same_time_is_one():
     assert sorted(is_new for _, is_new in outcomes) == [False, False, False, True]
     assert Sheet.objects.count() == CountLine.objects.count() == 1
     assert Stock.objects.get().available == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refused_lines_tried_again_at_the_same_time_are_one_sheet():
+    sheet = applied("sku,change\nX,5\nY,6\n")
+
+    outcomes = run_together(*[lambda: processing.try_again(sheet.pk, actor=MERCHANT)] * 4)
+
+    again = Sheet.objects.latest("pk")
+    assert {each.pk for each in outcomes} == {again.pk}
+    assert (again.lines_total, CountLine.objects.count()) == (2, 4)
