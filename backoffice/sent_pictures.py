@@ -19,7 +19,7 @@ from inventory.services import images, picture_files, pictures
 MAY_UPLOAD = "inventory.add_picture"
 FILES_MAX = 20
 # Of all files of one form; each is read and drawn while who sent it waits.
-BYTES_AT_ONCE = 40_000_000
+BYTES_AT_ONCE = 20_000_000
 NO_THUMBNAIL = SafeString('<span class="hf-thumb" aria-hidden="true"></span>')
 NOTHING_CHOSEN = "Choose a picture."
 

@@ -179,22 +179,6 @@ def arrange(
     show({product: picture_ids}, actor)
 
 
-def put_first(wanted: Mapping[Product, uuid.UUID], *, actor: Actor) -> None:
-    """Make each picture the main one of its product, before those that it shows already.
-
-    The caller has locked the products, in an open transaction. Raises: PictureNotFound,
-    TooManyPictures.
-    """
-    shown = of_products([product.pk for product in wanted])
-    show(
-        {
-            product: [first, *(each for each in shown[product.pk] if each != first)]
-            for product, first in wanted.items()
-        },
-        actor,
-    )
-
-
 def _lock(product_id: uuid.UUID) -> Product:
     products = Product.objects.kept().select_for_update(no_key=True)
     product = products.filter(pk=product_id).first()

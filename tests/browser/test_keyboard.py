@@ -76,6 +76,7 @@ def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
         (phone, PRODUCTS),
         (desk, PRODUCTS),
         (desk, f"{PRODUCTS}{shirt.pk}/inventory/"),
+        (desk, f"{PRODUCTS}{shirt.pk}/pictures/"),
         (desk, f"{PRODUCTS}many/categories/?ids={shirt.pk}"),
         (desk, f"{PRODUCTS}labels/?ids={shirt.pk}"),
         (desk, f"/admin/inventory/delivery/{expected.pk}/goods/"),
