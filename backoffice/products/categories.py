@@ -34,7 +34,7 @@ class CategoryBoxes(forms.CheckboxSelectMultiple):
         html_id = (attrs or {}).get("id") or f"id_{name}"
         boxes = format_html_join(
             "",
-            '<li><label><input type="checkbox" name="{}" value="{}"{}> {}</label></li>',
+            '<div><label><input type="checkbox" name="{}" value="{}"{}> {}</label></div>',
             (
                 (name, pk, SafeString(" checked") if str(pk) in ticked else "", path)
                 for pk, path in chosen
@@ -46,7 +46,7 @@ class CategoryBoxes(forms.CheckboxSelectMultiple):
             '<div class="hf-boxes" data-boxes>'
             '<input type="search" id="{}" class="hf-input" placeholder="Find a category" '
             'aria-label="Find a category" autocomplete="off" hidden>'
-            '<ul tabindex="0" role="group" aria-label="Categories">{}</ul>'
+            '<div tabindex="0" role="group" aria-label="Categories">{}</div>'
             '<p class="hf-note" role="status" hidden></p></div>',
             f"{html_id}_find",
             boxes,

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from inventory.models import Category
+from tests.browser.accessibility import obstacles
 from tests.browser.test_keyboard import out_of_reach
 from tests.factories import category, product
 
@@ -31,6 +32,7 @@ def test_somebody_sorts_products_into_a_tree_by_keyboard(browse):
     assert out_of_reach(page) == []
 
     page.goto(f"{PRODUCTS}{made.pk}/change/")
+    assert obstacles(page) == []
     find = page.get_by_role("searchbox", name="Find a category")
     find.press_sequentially("clo shi")
     expect(page.get_by_text("1 of 3 shown")).to_be_visible()

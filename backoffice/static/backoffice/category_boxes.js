@@ -2,7 +2,7 @@
 "use strict";
 
 function findable(box) {
-  const [find, list, told] = [box.querySelector("input"), box.querySelector("ul"), box.querySelector("p")];
+  const [find, list, told] = [box.querySelector("input"), box.querySelector("[role=group]"), box.querySelector("p")];
   const rows = [...list.children].map((row) => [row, row.textContent.toLocaleLowerCase()]);
 
   function show() {
