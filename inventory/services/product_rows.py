@@ -190,10 +190,10 @@ def free_slugs(products: Sequence[Product], taken: Collection[str] = ()) -> list
     return free
 
 
-def give_slugs(products: Sequence[Product]) -> None:
+def give_slugs(products: Sequence[Product], slugs_taken: Collection[str] = ()) -> None:
     """Give those without a slug one that is free, in memory; one query."""
     unnamed = [product for product in products if not product.slug]
-    taken = {product.slug for product in products if product.slug}
+    taken = {product.slug for product in products if product.slug}.union(slugs_taken)
     for product, slug in zip(unnamed, free_slugs(unnamed, taken), strict=True):
         product.slug = slug
 
@@ -238,17 +238,22 @@ def _what(whole: Whole) -> Change.What:
 
 
 def insert(
-    wholes: Sequence[Whole], *, category_ids: Mapping[str, uuid.UUID], actor: Actor
+    wholes: Sequence[Whole],
+    *,
+    category_ids: Mapping[str, uuid.UUID],
+    actor: Actor,
+    slugs_taken: Collection[str] = (),
 ) -> dict[uuid.UUID, Refusal]:
     """Write new products with their stock, still without units, and put them on record.
 
     Those whose sku or slug somebody has by now are refused one by one; the others are there.
+    `slugs_taken` are those that others get in the same transaction.
     """
     if not wholes:
         return {}
     products = {whole.product.pk: whole.product for whole in wholes}
     unnamed = [product for product in products.values() if not product.slug]
-    give_slugs(list(products.values()))
+    give_slugs(list(products.values()), slugs_taken)
     there = _insert(products.values())
     refused: dict[uuid.UUID, Refusal] = {}
     if missing := [product for pk, product in products.items() if pk not in there]:

@@ -22,7 +22,7 @@ from inventory.services.product_rows import ARCHIVED, PRICE, Whole, paths_in
 from inventory.services.sheets import product_lines
 from inventory.services.sheets.cells import Wrong
 from inventory.services.sheets.price_sums import price_sums
-from inventory.services.sheets.product_lines import INITIAL_STOCK, Said
+from inventory.services.sheets.product_lines import INITIAL_STOCK, Said, words_of
 
 What = ProductLine.What
 # A field of a line that is no field of a product: the units that are written off with it.
@@ -74,8 +74,10 @@ class Around:
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     # Who has a slug that a line wants.
     slugs: Mapping[str, uuid.UUID] = field(default_factory=dict)
-    # Kept products that stand in the way of those that are to come back.
-    in_the_way: Sequence[Product] = ()
+    # Which slugs products of the batch get that are there already.
+    slugs_wanted: Collection[str] = ()
+    # Kept products that stand in the way of those that are to come back; and these, once they have.
+    in_the_way: list[Product] = field(default_factory=list)
     stocks: Mapping[uuid.UUID, Stock] = field(default_factory=dict)
     # Who has a code that reads like one that is new.
     alike: Mapping[str, Sequence[Spelled]] = field(default_factory=dict)
@@ -93,7 +95,8 @@ def look_around(lines: Sequence[ProductLine], wholes: Mapping[uuid.UUID, Whole])
         ids = pictures.named(names)
         found = Picture.objects.in_bulk(set(ids.values()))
         around.pictures = {name: found[pk] for name, pk in ids.items() if pk in found}
-    if slugs := wanted_of(lines, "slug"):
+    around.slugs_wanted = slugs = wanted_of(lines, "slug")
+    if slugs:
         having = Product.objects.kept().filter(slug__in=slugs)
         around.slugs = dict(having.values_list("slug", "pk"))
     coming_back = [
@@ -250,7 +253,19 @@ def _decide(line: ProductLine, whole: Whole | None, around: Around) -> None:
 
 
 def _field(name: str, before: Any, after: Any) -> dict[str, Any]:
-    return {"field": name, "before": before, "after": after}
+    told = {"field": name, "before": before, "after": after}
+    by_code = currencies.by_code()
+    if codes_named := [code for value in (before, after) if (code := _currency_of(name, value))]:
+        # An amount means nothing without them.
+        told["digits"] = {code: by_code[code].decimal_places for code in codes_named}
+    return told
+
+
+def _currency_of(name: str, value: Any) -> str:
+    """Return the code of the currency in which a field's value is; "" if it is no money."""
+    if value is None:
+        return ""
+    return str(value[1]) if name == "cost" else name.removeprefix(PRICE) * name.startswith(PRICE)
 
 
 def _differences(line: ProductLine, whole: Whole, around: Around) -> list[dict[str, Any]]:
@@ -272,6 +287,9 @@ def _differences(line: ProductLine, whole: Whole, around: Around) -> list[dict[s
 def faults(line: ProductLine, whole: Whole | None, around: Around) -> list[str]:
     """Say why a line cannot be applied, by what is known around it."""
     wanted, found = line.wanted, []
+    for told in line.fields:
+        if fault := fault_of_money(told, told["after"]):
+            found.append(f"{words_of(told['field'])}: {fault}")
     owner = around.slugs.get(wanted.get("slug", ""))
     if owner and (whole is None or owner != whole.product.pk):
         found.append("slug: another product has it.")
@@ -293,6 +311,19 @@ def faults(line: ProductLine, whole: Whole | None, around: Around) -> list[str]:
         )
     found += _faults_of_status(line, whole, around)
     return found
+
+
+def fault_of_money(told: Mapping[str, Any], value: Any) -> str:
+    """Say why a field cannot have an amount of money that it was to have; "" if it can."""
+    code = _currency_of(told["field"], value)
+    if not code:
+        return ""
+    currency = currencies.by_code()[code]
+    if currency._state.adding:
+        return f"there is no currency {code} any more."
+    if currency.decimal_places != told["digits"][code]:
+        return f"{code} has more or fewer digits after the decimal point by now."
+    return ""
 
 
 def _faults_of_status(line: ProductLine, whole: Whole, around: Around) -> list[str]:

@@ -30,7 +30,7 @@ from inventory.models import (
 )
 from inventory.services import categories, evidence, product_rows
 from inventory.services.category_tree import Tree
-from inventory.services.product_rows import ARCHIVED, Whole
+from inventory.services.product_rows import ARCHIVED, PRICE, Whole
 from inventory.services.products import INITIAL_STOCK as INITIALLY
 from inventory.services.products import NO_LONGER_MANAGED
 from inventory.services.sheets import product_checks
@@ -39,8 +39,10 @@ from inventory.services.sheets.product_checks import (
     STOCK,
     Around,
     Places,
+    fault_of_money,
     faults,
     faults_of_coming_back,
+    is_coming_back,
     look_around,
     refuse,
     whole_of,
@@ -208,7 +210,9 @@ def _make(
         if not line.error:
             made.append((line, _new(line, around)))
     wholes = [whole for _, whole in made]
-    refused = product_rows.insert(wholes, category_ids=category_ids, actor=sheet.actor)
+    refused = product_rows.insert(
+        wholes, category_ids=category_ids, actor=sheet.actor, slugs_taken=around.slugs_wanted
+    )
     for line, whole in made:
         product = whole.product
         if product.pk in refused:
@@ -246,8 +250,13 @@ def _change(
     line.fields = [told for told in line.fields if _now(whole, told["field"]) != told["after"]]
     line.applied = bool(line.fields)
     line.what = What.CHANGE if line.fields else What.LEAVE
+    if is_coming_back(line, whole):
+        around.in_the_way.append(whole.product)
     for told in line.fields:
         name, value = told["field"], told["after"]
+        if value is None and name.startswith(PRICE):
+            # As much as an amount says of a price, unless it is gone.
+            told["includes_tax"] = whole.prices[name.removeprefix(PRICE)].includes_tax
         if name == "picture" and all(picture.name != value for picture in whole.pictures):
             whole.pictures.append(around.pictures[value])
             told["added"] = True
@@ -413,6 +422,8 @@ def _take_back(
                 break
         else:
             _go_back(told, line, whole, movements, why)
+            if _archives(told):
+                around.in_the_way.append(whole.product)
     line.error = " ".join(stays)[:500]
     line.reverted = not stays
 
@@ -436,6 +447,8 @@ def _fault_of_going_back(
     now = whole.value(name)
     if now != told["after"]:
         return f"it was changed since, to {_told(name, now)}."
+    if fault := fault_of_money(told, before):
+        return fault
     if _archives(told):
         return " ".join(faults_of_coming_back(whole.product, around.in_the_way))
     if name == "status" and before == ARCHIVED and whole.managed:
@@ -460,6 +473,8 @@ def _go_back(
         movements.move(stock, Action.INCREMENT, before, why)
         return
     whole.set(name, "" if told.get("added") else before)
+    if "includes_tax" in told:
+        whole.prices[name.removeprefix(PRICE)].includes_tax = told["includes_tax"]
     if name == "manage_stock" and stock and whole.managed != stock.managed:
         _follow(whole, stock, movements, why)
 

@@ -485,3 +485,68 @@ def test_the_number_of_statements_does_not_grow_with_the_lines():
     categories.create("Sale", actor=MERCHANT)
 
     assert statements(1, "X") == statements(6, "Y")
+
+
+# What stands in each other's way.
+
+
+def test_a_slug_that_is_made_is_none_that_another_line_wants():
+    made = product(sku="OLD", name="Other")
+
+    sheet = applied(
+        """
+        sku | name  | slug  | price_usd
+        NEW | Shirt |       | 5
+        OLD |       | shirt |
+        """
+    )
+
+    made.refresh_from_db()
+    assert (sheet.refused, made.slug, named("NEW").slug) == (0, "shirt", "shirt-new")
+
+
+def test_a_price_without_tax_that_was_taken_away_comes_back_without_it():
+    made = product(sku="A", prices=[Money("USD", 1250, includes_tax=False)])
+
+    reverted(applied("sku | price_usd\nA | (empty)"))
+
+    price = Price.objects.get(product=made)
+    assert (price.amount, price.includes_tax) == (1250, False)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        (lambda currency: currencies.delete(currency.pk, actor=MERCHANT), "no currency EUR"),
+        (
+            lambda currency: currencies.change(currency.pk, actor=MERCHANT, decimal_places=0),
+            "more or fewer digits",
+        ),
+    ],
+    ids=["deleted", "digits"],
+)
+def test_an_amount_in_a_currency_that_is_another_by_now_is_refused(meanwhile, said):
+    made = product(sku="A")
+    euro = currencies.create(actor=MERCHANT, code="EUR", enabled=True, format="€{price}")
+    sheet = checked("sku | price_eur | cost\nA | 12.50 | 3.00 EUR")
+
+    meanwhile(euro)
+    apply(sheet)
+
+    error = the_line(sheet).error
+    assert error.startswith("price in EUR: ")
+    assert said in error
+    assert "cost: " in error
+    assert prices_of(made) == {"USD": 1250}
+
+
+def test_a_price_is_not_taken_back_into_a_currency_that_is_another_by_now():
+    made = product(sku="A", prices=[Money("USD", 900)])
+    euro = currencies.create(actor=MERCHANT, code="EUR", enabled=True, format="€{price}")
+    products.update(made.pk, actor=MERCHANT, prices=[Money("USD", 900), Money("EUR", 1250)])
+    sheet = applied("sku | price_eur\nA | (empty)")
+
+    currencies.change(euro.pk, actor=MERCHANT, decimal_places=0)
+
+    assert reverted(sheet).not_reverted == 1
+    assert "The price in EUR stays: EUR has more or fewer digits" in the_line(sheet).error

@@ -224,6 +224,18 @@ def test_whose_sku_is_taken_by_now_stays_archived():
     assert "Successor (SHIRT) has its sku" in sheet.lines.get().error
 
 
+def test_of_two_that_had_one_slug_one_comes_back():
+    chosen = []
+    for sku in ("A", "B"):
+        chosen.append(product(sku=sku, name="Shirt"))
+        products.archive(chosen[-1].pk, actor=MERCHANT)
+
+    sheet = applied(made(selections.the_same(status="draft"), *chosen))
+
+    assert (sheet.changed, sheet.refused) == (1, 1)
+    assert "has its slug" in sheet.lines.exclude(error="").get().error
+
+
 WANTS = st.one_of(
     st.builds(
         lambda per_cent, rounding: selections.new_prices("USD", PriceChange(per_cent, 0, rounding)),
