@@ -338,13 +338,17 @@ class ColumnsUnclear(Refusal):
 
 
 class SheetForbidden(Refusal):
-    """A file of a kind that the person may not apply."""
+    """A file of a kind that the person may not apply, or that says what they may not see."""
 
     kind = WRONG_STATE
     code = "sheet_forbidden"
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"This is a file of {kind}, which you may not apply.")
+    def __init__(self, kind: str, *, column: str = "") -> None:
+        super().__init__(
+            f"The file says the {column} of products, which you may not see: leave that out."
+            if column
+            else f"This is a file of {kind}, which you may not apply."
+        )
 
 
 class SheetNotReady(Refusal):

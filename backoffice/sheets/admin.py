@@ -153,6 +153,7 @@ class SheetAdmin(ReadOnlyAdmin):
                     upload.read(),
                     actor=actor_of(request),
                     may=shown.kinds_of(request),
+                    hidden=shown.hidden_from(request),
                 )
             except Refusal as refusal:
                 form.add_error("file", str(refusal))
@@ -185,7 +186,8 @@ class SheetAdmin(ReadOnlyAdmin):
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, sheet):
             raise PermissionDenied
         if sheet.state == Sheet.State.MAPPING and shown.kinds_of(request):
-            return self._columns_page(request, sheet, ColumnsForm(None, sheet=sheet))
+            form = ColumnsForm(None, sheet=sheet, hidden=shown.hidden_from(request))
+            return self._columns_page(request, sheet, form)
         asked = request.GET.get("show", "")
         asked = asked if asked in shown.of(sheet).tabs else "all"
         context = {
@@ -216,7 +218,7 @@ class SheetAdmin(ReadOnlyAdmin):
         sheet = self.get_object(request, str(sheet_id))
         if request.method != "POST" or sheet is None or sheet.state != Sheet.State.MAPPING:
             return redirect("admin:inventory_sheet_change", sheet_id)
-        form = ColumnsForm(request.POST, sheet=sheet)
+        form = ColumnsForm(request.POST, sheet=sheet, hidden=shown.hidden_from(request))
         if form.is_valid() and carry_out(case, lambda: mapping.choose(case, form), form):
             return redirect("admin:inventory_sheet_change", sheet_id)
         form.is_to_be_seen_again(request, seen=written_standing(sheet.standing()))

@@ -1,7 +1,7 @@
 """The page on which somebody says what the columns of a file are."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,17 +27,19 @@ class ColumnsForm(SeeingForm):
     # They are asked only of some columns: what was answered of others has no place any more.
     beside = ("day_first", "decimal_comma")
 
-    def __init__(self, data: Any, *, sheet: Sheet) -> None:
+    def __init__(self, data: Any, *, sheet: Sheet, hidden: Collection[str] = ()) -> None:
         super().__init__(data, auto_id="id_%s")
         self.sheet = sheet
         self.fields["seen"].initial = written_standing(sheet.standing())
         guess = columns_of_sheets.guess(sheet.header, KINDS)
-        choices = list(_choices())
+        self._columns = sheet.columns or guess.columns
+        self._hidden = hidden
+        choices = list(_choices(hidden))
         for place, name in enumerate(sheet.header):
             self.fields[_field(place)] = forms.ChoiceField(
                 label=name or f"Column {place + 1}, which has no name",
                 choices=choices,
-                initial=(sheet.columns or guess.columns)[place],
+                initial="" if self._columns[place] in hidden else self._columns[place],
                 required=False,
                 widget=UnfoldAdminSelectWidget,
             )
@@ -78,7 +80,8 @@ class ColumnsForm(SeeingForm):
     def rows(self) -> Iterator["ColumnRow"]:
         """What the page has of each column."""
         for place, cells in enumerate(columns_of_sheets.samples(self.sheet)):
-            yield ColumnRow(self[_field(place)], cells)
+            is_hidden = self._columns[place] in self._hidden
+            yield ColumnRow(self[_field(place)], [] if is_hidden else cells)
 
     def questions(self) -> list[Any]:
         return [self[name] for name in ("day_first", "decimal_comma") if name in self.fields]
@@ -94,10 +97,10 @@ def _field(place: int) -> str:
     return f"column_{place}"
 
 
-def _choices() -> Iterator[Any]:
+def _choices(hidden: Collection[str]) -> Iterator[Any]:
     """Each column once: those that name a product, and then what each kind has beyond them."""
     yield "", NOT_READ
-    listed: set[str] = set()
+    listed = {*hidden}
     for code, kind in KINDS.items():
         for group, names_products in (("Which product", True), (code.label, False)):
             columns = [
@@ -137,6 +140,7 @@ def choose(case: Case[uuid.UUID], form: ColumnsForm) -> str:
         decimal_comma=form.answer("decimal_comma"),
         actor=case.actor,
         may=shown.kinds_of(case.request),
+        hidden=shown.hidden_from(case.request),
         seen=form.saw,
         key=form.key(case.request),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest
 
-from backoffice.sheets.told import tell
+from backoffice.sheets.told import PRIVATE, tell
 from inventory.models import ProductLine, Sheet
 from inventory.services.product_rows import ARCHIVED
 
@@ -102,18 +102,25 @@ def may_any(request: HttpRequest) -> bool:
     return bool(kinds_of(request)) or request.user.has_perm(_CHANGES_PRODUCTS)
 
 
+def hidden_from(request: HttpRequest) -> list[str]:
+    """Return the columns whose values somebody may not see, and so not write either."""
+    return [name for name, permission in PRIVATE.items() if not request.user.has_perm(permission)]
+
+
 def may_apply(request: HttpRequest, sheet: Sheet) -> bool:
-    return request.user.has_perms(_permissions(sheet))
+    if sheet.kind != Sheet.Kind.PRODUCTS:
+        return request.user.has_perms(of(sheet).permissions)
+    # A selection makes no products.
+    is_chosen = sheet.source == Sheet.Source.SELECTION
+    permissions = (_CHANGES_PRODUCTS,) if is_chosen else of(sheet).permissions
+    if not request.user.has_perms(permissions) or {*hidden_from(request)} & {*sheet.columns}:
+        return False
+    # All lines are looked at only for who may not do what one of them might.
+    return request.user.has_perm(_ARCHIVES_PRODUCTS) or not _archives(sheet)
 
 
 _CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS = "inventory.change_product", "inventory.delete_product"
 
 
-def _permissions(sheet: Sheet) -> Sequence[str]:
-    """What it takes to apply a sheet: a selection makes no products, and any may archive them."""
-    if sheet.kind != Sheet.Kind.PRODUCTS:
-        return of(sheet).permissions
-    is_chosen = sheet.source == Sheet.Source.SELECTION
-    permissions = (_CHANGES_PRODUCTS,) if is_chosen else of(sheet).permissions
-    archives = sheet.lines.filter(error="", wanted__status=ARCHIVED).exists()
-    return (*permissions, _ARCHIVES_PRODUCTS) if archives else permissions
+def _archives(sheet: Sheet) -> bool:
+    return bool(sheet.lines.filter(error="", wanted__status=ARCHIVED).exists())

@@ -11,12 +11,13 @@ from django.test import Client
 from django.urls import reverse
 
 from inventory.models import Product, Sheet
-from inventory.services import currencies
-from tests.backoffice.pages import client_with
+from inventory.services import currencies, products
+from inventory.services.products import Money
+from tests.backoffice.pages import client_with, hidden
 from tests.backoffice.products.test_export import exported
 from tests.backoffice.test_sheets import page_of, press, send, text
 from tests.factories import MERCHANT, product
-from tests.product_sheets import named, prices_of, sheet_of_rows, worked
+from tests.product_sheets import apply, named, prices_of, sheet_of_rows, worked
 
 pytestmark = pytest.mark.django_db
 
@@ -159,3 +160,50 @@ def test_the_page_of_lines_asks_a_fixed_number_of_questions(django_assert_max_nu
 
     with django_assert_max_num_queries(14):
         clerk.get(page_of(sheet))
+
+
+def test_whoever_may_not_see_costs_writes_none_by_a_file():
+    made = product(sku="A")
+    clerk = client_with(*[each for each in CLERK if each != "view_cost"])
+
+    answer = send(clerk, "sku,cost\nA,4.20\n")
+
+    assert "cost of products, which you may not see" in text(answer)
+    assert not Sheet.objects.exists()
+    sheet = worked(sheet_of_rows(["sku", "cost"], [["A", "4.20"]]))
+    assert ">Apply" not in text(clerk.get(page_of(sheet)))
+    assert clerk.post(page_of(sheet, "apply"), {"seen": ""}).status_code == 403
+    made.refresh_from_db()
+    assert made.cost is None
+
+
+def test_of_a_file_that_is_asked_about_costs_are_neither_shown_nor_offered():
+    product(sku="A", name="Shirt")
+    clerk = client_with(*[each for each in CLERK if each != "view_cost"])
+    send(clerk, "sku,title,cost\nA,Blue shirt,4.20\n")
+    sheet = the_sheet()
+
+    page = text(clerk.get(page_of(sheet)))
+    chosen = {"column_0": "sku", "column_1": "name", "column_2": "cost"}
+    once = hidden(clerk, page_of(sheet))
+    refused = clerk.post(page_of(sheet, "columns"), {**once, **chosen})
+    clerk.post(page_of(sheet, "columns"), {**once, **chosen, "column_2": ""})
+
+    assert "4.20" not in page
+    assert "Select a valid choice" in text(refused)
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.columns) == ("checked", ["sku", "name", ""])
+
+
+def test_what_became_of_costs_is_told_without_them():
+    made = product(sku="A")
+    sheet = worked(sheet_of_rows(["sku", "cost"], [["A", "4.20"]]))
+    products.change_prices(
+        made.pk, {}, actor=MERCHANT, cost=products.NewCost(Money("USD", 555), None)
+    )
+    apply(sheet)
+
+    page = text(client_with("view_sheet", "view_product").get(page_of(sheet)))
+
+    assert "The cost changed since this was checked." in page
+    assert "5.55" not in page

@@ -52,21 +52,31 @@ _END = 2**31 - 1
 
 
 def upload(
-    name: str, content: bytes, *, actor: Actor, may: Collection[Sheet.Kind] = tuple(Sheet.Kind)
+    name: str,
+    content: bytes,
+    *,
+    actor: Actor,
+    may: Collection[Sheet.Kind] = tuple(Sheet.Kind),
+    hidden: Collection[str] = (),
 ) -> tuple[Sheet, bool]:
     """Store a file, and have it read and checked; return it, and whether it is new.
 
     The same bytes again are the file that was uploaded before, and nothing happens, unless that
     file was reverted. A small file is read at once. `may` are the kinds that the person may apply:
     a file that turns out to be another one is refused, if it is read at once, or left to others.
+    So is one with a column that is `hidden` from the person.
     Raises: SheetUnreadable, SheetForbidden.
     """
-    return _store(name, content, actor, may)
+    return _store(name, content, actor, may, hidden)
 
 
 @in_transaction
 def _store(
-    name: str, content: bytes, actor: Actor, may: Collection[Sheet.Kind]
+    name: str,
+    content: bytes,
+    actor: Actor,
+    may: Collection[Sheet.Kind],
+    hidden: Collection[str],
 ) -> tuple[Sheet, bool]:
     tables.require_at_most(len(content))
     # Which kind it is, its columns will tell.
@@ -76,8 +86,9 @@ def _store(
         return known, False
     if reading.is_small(content):
         reading.read(sheet, content, KINDS)
-        if sheet.kind not in may:
-            raise SheetForbidden(sheet.kind)
+        # Where somebody is asked what the columns are, they can leave one out.
+        is_settled = sheet.state == Sheet.State.CHECKING
+        _require_allowed(sheet.kind, sheet.columns if is_settled else (), may, hidden)
         sheet.save()
     else:
         reading.require_table(content, KINDS)
@@ -85,6 +96,15 @@ def _store(
     if sheet.is_under_way:
         go_on(sheet.pk)
     return sheet, True
+
+
+def _require_allowed(
+    kind: str, columns: Collection[str], may: Collection[Sheet.Kind], hidden: Collection[str]
+) -> None:
+    if kind not in may:
+        raise SheetForbidden(kind)
+    if column := next((each for each in columns if each in hidden), ""):
+        raise SheetForbidden(kind, column=column)
 
 
 def _new(name: str, actor: Actor, *, kind: Sheet.Kind, **fields: Any) -> Sheet:
@@ -148,6 +168,7 @@ def choose_columns(
     decimal_comma: bool | None,
     actor: Actor,
     may: Collection[Sheet.Kind] = tuple(Sheet.Kind),
+    hidden: Collection[str] = (),
     seen: Standing | None = None,
     key: Key | None = None,
 ) -> None:
@@ -163,8 +184,7 @@ def choose_columns(
     if len(columns) != len(sheet.header):
         raise ColumnsUnclear("Say of each column what it is.")
     kind = columns_of_sheets.kind_of(columns, KINDS)
-    if kind not in may:
-        raise SheetForbidden(kind)
+    _require_allowed(kind, columns, may, hidden)
     doubts = columns_of_sheets.doubts(sheet, columns, KINDS)
     sheet.day_first = _answer(doubts.day_first, day_first)
     sheet.decimal_comma = _answer(doubts.decimal_comma, decimal_comma)

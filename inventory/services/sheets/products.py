@@ -289,14 +289,20 @@ def _moved(line: ProductLine, whole: Whole) -> list[str]:
     """Say what is neither as it was checked nor as it is to be."""
     told_fields = [*line.fields, *_implied(line)]
     return [
-        f"The {words_of(name)} changed since this was checked: it was {_told(name, before)}, and "
-        f"is {_told(name, now)} now."
+        f"The {words_of(name)} changed since this was checked{_from_to(name, before, now)}."
         for name, before, after, now in (
             (told["field"], told["before"], told["after"], _now(whole, told["field"]))
             for told in told_fields
         )
         if now not in (before, after)
     ]
+
+
+def _from_to(name: str, before: Any, now: Any) -> str:
+    # Whoever sees an error may not see costs.
+    if name == "cost":
+        return ""
+    return f": it was {_told(name, before)}, and is {_told(name, now)} now"
 
 
 def _implied(line: ProductLine) -> list[dict[str, Any]]:
@@ -446,7 +452,7 @@ def _fault_of_going_back(
         return "its stock has moved since." if moved else ""
     now = whole.value(name)
     if now != told["after"]:
-        return f"it was changed since, to {_told(name, now)}."
+        return f"it was changed since{'' if name == 'cost' else f', to {_told(name, now)}'}."
     if fault := fault_of_money(told, before):
         return fault
     if _archives(told):
