@@ -15,7 +15,8 @@ from django.db import connection
 
 from api.actors import SYSTEM, Actor
 from api.transactions import in_transaction
-from demo import fill_stock
+from demo import fill_goods_in, fill_stock
+from demo.fill_goods_in import Deliveries
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
 from inventory.services import currencies, products
@@ -43,9 +44,15 @@ def entries_needed(products: int, orders: int) -> int:
 
 @in_transaction
 def fill(
-    *, products: int, entries: int, orders: int, now: datetime, tell: Callable[[str], None]
+    *,
+    products: int,
+    entries: int,
+    orders: int,
+    now: datetime,
+    tell: Callable[[str], None],
+    deliveries: int = 0,
 ) -> None:
-    """Make products with prices and stock, the log that leads to it, and orders with payments.
+    """Make a catalogue with stock, the log that leads to it, deliveries, orders and so on.
 
     Raises: TooFewEntries.
     """
@@ -56,14 +63,19 @@ def fill(
             cursor.execute(f"SET LOCAL {limit} = 0")
     dice = Random(SEED)  # noqa: S311 - it makes up a shop and keeps no secret
     began = now - timedelta(days=DAYS)
-    currency = currencies.named("").code
-    tell(f"{products:,} products with prices ...")
-    rows = fill_stock.make_products(products, currency=currency, at=began, dice=dice)
-    year = _Year(rows, currency, entries, orders, began, now, dice, tell)
+    currency = currencies.named("")
+    tell(f"{products:,} products with prices and categories ...")
+    rows = fill_stock.make_products(products, currency=currency, at=began, actor=CLERK, dice=dice)
+    goods_in = Deliveries(deliveries, began, now, CLERK, dice)
+    year = _Year(rows, currency.code, entries, orders, began, now, dice, tell, goods_in)
     tell(f"{entries:,} entries of the log, and the stock they lead to ...")
     fill_stock.store(year.stocks, year.entries(), dice)
     tell(f"{orders:,} orders with their payments ...")
     year.store_orders()
+    if deliveries:
+        tell(f"{deliveries:,} deliveries, and stocktakes ...")
+        goods_in.store(rows)
+        fill_goods_in.store_stocktakes(rows, now, CLERK)
     tell("Comparing the log with the stock ...")
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -92,6 +104,7 @@ class _Year:
     now: datetime
     dice: Random
     tell: Callable[[str], None]
+    goods_in: Deliveries
     stocks: list[Stock] = field(init=False)
     written: int = field(init=False, default=0)
     sales: list[_Sale] = field(init=False, default_factory=list)
@@ -159,7 +172,7 @@ class _Year:
         units = self.dice.randint(1, 5)
         if stock.available > level:
             return self._moved(stock, Action.DECREMENT, min(units, stock.available), "Sold here")
-        return self._moved(stock, Action.INCREMENT, units, "Delivery")
+        return self.goods_in.bring(self._moved(stock, Action.INCREMENT, units, "Delivery"))
 
     def _moved(
         self, stock: Stock, action: Action, units: int, reason: str, order: Order | None = None

@@ -16,7 +16,8 @@ from django.utils.text import slugify
 from api.actors import Actor
 from api.ids import uuid7_of
 from api.transactions import assert_in_transaction
-from inventory.models import NewEntry, Price, Product, Stock, StockTransaction
+from demo import fill_catalogue
+from inventory.models import Currency, NewEntry, Price, Product, Stock, StockTransaction
 
 SKU = "FILL-"
 ROWS_A_STATEMENT = 1_000
@@ -42,18 +43,27 @@ def id_at(at: datetime, dice: Random) -> uuid.UUID:
     return uuid7_of(int(at.timestamp() * 1000), dice.getrandbits(12), dice.getrandbits(62))
 
 
-def make_products(count: int, *, currency: str, at: datetime, dice: Random) -> list[Product]:
-    """Write `count` products with prices; their numbers continue after the existing ones."""
+def make_products(
+    count: int, *, currency: Currency, at: datetime, actor: Actor, dice: Random
+) -> list[Product]:
+    """Write `count` products with prices; their numbers continue after the existing ones.
+
+    Of most it is known what they cost, some are variants, and each is in a few categories.
+    """
     first = Product.objects.filter(sku__startswith=SKU).count() + 1
     products = [_product(number, at, dice) for number in range(first, first + count)]
+    prices = [
+        Price(product=product, currency=currency, amount=dice.randrange(100, 20_000, 5))
+        for product in products
+    ]
+    for price in prices[: count - count // 10]:
+        price.product.cost = price.amount * dice.randint(3, 7) // 10
+        price.product.cost_currency = currency
+    fill_catalogue.make_variants(products, at, dice)
     Product.objects.bulk_create(products, batch_size=ROWS_A_STATEMENT)
-    Price.objects.bulk_create(
-        (
-            Price(product=product, currency_id=currency, amount=dice.randrange(100, 20_000, 5))
-            for product in products
-        ),
-        batch_size=ROWS_A_STATEMENT,
-    )
+    Price.objects.bulk_create(prices, batch_size=ROWS_A_STATEMENT)
+    fill_catalogue.place(products, fill_catalogue.make_tree(actor), dice)
+    fill_catalogue.put_on_record(prices, at, actor)
     return products
 
 

@@ -6,7 +6,20 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Count, Max, Min
 
-from inventory.models import Price, Product, Stock, StockTransaction
+from api.actors import SYSTEM
+from api.models import Change
+from inventory.models import (
+    Delivery,
+    DeliveryLine,
+    Parent,
+    Price,
+    Product,
+    Stock,
+    Stocktake,
+    StockTransaction,
+)
+from inventory.services import booking
+from inventory.services.category_tree import LEVELS_MAX, Tree
 from orders.models import Order
 from orders.services import audit
 from payments.models import Payment
@@ -16,9 +29,10 @@ from tests.factories import product
 pytestmark = pytest.mark.django_db
 
 
-def fill(products: int = 120, entries: int = 1500, orders: int = 60, **options: bool) -> str:
+def fill(products: int = 120, entries: int = 1500, orders: int = 60, **options: int) -> str:
     told = StringIO()
-    call_command("fill", products=products, entries=entries, orders=orders, stdout=told, **options)
+    wanted = {"products": products, "entries": entries, "orders": orders, "deliveries": 9}
+    call_command("fill", stdout=told, **wanted | options)
     return told.getvalue()
 
 
@@ -66,6 +80,67 @@ def test_every_state_of_stock_and_orders_is_there():
         ("complete", "paid", "fulfilled"),
     }
     assert Payment.objects.count() == Order.objects.filter(payment="paid").count()
+
+
+def test_products_are_in_a_tree_of_categories_and_some_are_variants():
+    fill()
+
+    tree = Tree()
+    assert max(level for _, level in tree.walk()) == LEVELS_MAX
+    placed = Product.objects.annotate(number=Count("categories"))
+    assert {*placed.values_list("number", flat=True)} == {1, 2, 3}
+    sizes = Parent.objects.annotate(number=Count("variants")).values_list("number", flat=True)
+    assert sizes
+    assert all(4 <= number <= 12 for number in sizes)
+    assert all(each.variant for each in Product.objects.exclude(parent=None))
+    assert Product.objects.exclude(cost=None).count() == 108
+
+
+def test_what_was_created_is_on_record():
+    fill()
+
+    created = Change.objects.filter(kind="inventory.product", what="created")
+    assert created.count() == 120
+    variant = Product.objects.exclude(parent=None).exclude(cost=None)[0]
+    fields = {each["field"]: each["after"] for each in created.get(thing_id=variant.pk).fields}
+    assert fields["options"] == variant.variant
+    assert fields["cost"] == variant.written_cost()
+
+
+def test_deliveries_brought_what_the_log_says():
+    fill()
+
+    assert Delivery.objects.count() == 9
+    booked = DeliveryLine.objects.filter(delivery__state="booked").select_related("delivery")
+    assert {line.delivery_id for line in booked} == {
+        each.pk for each in Delivery.objects.filter(state="booked")
+    }
+    for line in booked:
+        entry = StockTransaction.objects.get(
+            stock__product=line.product_id, sequence=line.entries[0]
+        )
+        assert (entry.quantity, entry.reason) == (line.received, line.delivery.reason)
+    to_come = DeliveryLine.objects.filter(delivery__state="open")
+    assert to_come.filter(received=0).exists()
+    assert to_come.filter(received__gt=0).exists()
+
+
+def test_a_booking_is_undone_as_one_that_people_made():
+    fill()
+    [delivery, *_] = Delivery.objects.filter(state="booked")
+
+    booking.undo(delivery.pk, actor=SYSTEM)
+
+    assert audit.differences() == []
+
+
+def test_stocktakes_are_in_the_middle():
+    fill()
+
+    for stocktake in Stocktake.objects.all():
+        counted = stocktake.lines.exclude(units=None).count()
+        assert stocktake.is_open
+        assert 0 < counted == stocktake.counted < stocktake.products == stocktake.lines.count()
 
 
 def test_time_runs_one_way_and_ids_follow_it():
@@ -126,3 +201,8 @@ def test_what_cannot_be_made_is_said_before_anything_is(products, entries, order
         fill(products, entries, orders)
 
     assert not Product.objects.exists()
+
+
+def test_nor_are_too_many_deliveries():
+    with pytest.raises(CommandError, match="--deliveries"):
+        fill(10, 10, 0, deliveries=-1)

@@ -11,26 +11,36 @@ from inventory.models import Product
 
 PRODUCTS_MAX = 5_000_000
 ENTRIES_MAX = 50_000_000
+DELIVERIES_MAX = 100_000
 
 
 class Command(BaseCommand):
     help = (
         "Make a large shop to try Holdfast with: products with prices and stock, a year's log of "
-        "how the stock came about, and orders. Only in the demo or in a database without products."
+        "how the stock came about, orders, deliveries and stocktakes. Only in the demo or in a "
+        "database without products."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--products", type=int, default=100_000)
         parser.add_argument("--entries", type=int, default=1_000_000, help="rows of the log")
         parser.add_argument("--orders", type=int, default=5_000)
+        parser.add_argument("--deliveries", type=int, default=300)
         parser.add_argument(
             "--force", action="store_true", help="also among the products of a real shop"
         )
 
     def handle(
-        self, *, products: int, entries: int, orders: int, force: bool, **options: Any
+        self,
+        *,
+        products: int,
+        entries: int,
+        orders: int,
+        deliveries: int,
+        force: bool,
+        **options: Any,
     ) -> None:
-        self._require_sense(products, entries, orders)
+        self._require_sense(products, entries, orders, deliveries)
         if not (settings.HOLDFAST_DEMO or force) and Product.objects.exists():
             raise CommandError(
                 "There are products already, and this is no demo (HOLDFAST_DEMO=1). What fill "
@@ -42,7 +52,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{time.monotonic() - began:6.1f} s  {message}")
 
         fill_orders.fill(
-            products=products, entries=entries, orders=orders, now=clock.now(), tell=tell
+            products=products,
+            entries=entries,
+            orders=orders,
+            now=clock.now(),
+            tell=tell,
+            deliveries=deliveries,
         )
         # The planner has no statistics of the new rows yet.
         with connection.cursor() as cursor:
@@ -51,11 +66,13 @@ class Command(BaseCommand):
             cursor.execute("RESET statement_timeout")
         tell("Done.")
 
-    def _require_sense(self, products: int, entries: int, orders: int) -> None:
+    def _require_sense(self, products: int, entries: int, orders: int, deliveries: int) -> None:
         if not 1 <= products <= PRODUCTS_MAX:
             raise CommandError(f"--products is between 1 and {PRODUCTS_MAX:,}.")
         if orders < 0:
             raise CommandError("--orders cannot be below zero.")
+        if not 0 <= deliveries <= DELIVERIES_MAX:
+            raise CommandError(f"--deliveries is between 0 and {DELIVERIES_MAX:,}.")
         needed = fill_orders.entries_needed(products, orders)
         if not needed <= entries <= ENTRIES_MAX:
             raise CommandError(
