@@ -23,6 +23,8 @@ class Family:
     sku: str
     price: int
     description: str
+    # From above, as the tree of categories has it.
+    category: tuple[str, ...]
     # Colour -> units left, one for each size.
     left: Mapping[str, tuple[int | None, ...]]
     sizes: tuple[str, ...] = ("",)
@@ -48,6 +50,8 @@ class DemoProduct:
     # The name of its file in demo/pictures.
     picture: str
     left: int | None
+    colour: str
+    size: str
     family: Family = field(repr=False)
 
     @property
@@ -61,6 +65,7 @@ FAMILIES = [
         "SHIRT",
         24_00,
         "A light cotton shirt with short sleeves. Washed once, so it keeps its size.",
+        category=("Clothes", "Tops", "Shirts"),
         sizes=("S", "M", "L", "XL"),
         left={"Navy": (24, 38, 31, 17), "White": (42, 56, 3, 26), "Red": (9, 21, 0, 2)},
         popularity=5,
@@ -70,6 +75,7 @@ FAMILIES = [
         "HOODIE",
         49_00,
         "Heavy organic cotton, brushed inside, with a pocket that fits two hands.",
+        category=("Clothes", "Tops", "Hoodies"),
         sizes=("S", "M", "L"),
         left={"Grey": (12, 0, 18), "Green": (22, 27, 4)},
         popularity=3,
@@ -79,6 +85,7 @@ FAMILIES = [
         "TROUSERS",
         65_00,
         "Straight trousers of cotton twill, made for ladders and bicycles.",
+        category=("Clothes", "Trousers"),
         sizes=("30", "32", "34"),
         left={"Sand": (14, 23, 20)},
         popularity=2,
@@ -88,6 +95,7 @@ FAMILIES = [
         "JACKET",
         119_00,
         "Waterproof, windproof, and folds into its own pocket. In the shop from next month.",
+        category=("Clothes", "Jackets"),
         sizes=("M", "L"),
         left={"Yellow": (15, 15)},
         since_days_ago=3,
@@ -98,6 +106,7 @@ FAMILIES = [
         "CAP",
         19_00,
         "Six panels and a strap that fits every head.",
+        category=("Clothes", "Accessories", "Caps"),
         left={"Black": (48,), "Green": (5,)},
         popularity=3,
     ),
@@ -106,6 +115,7 @@ FAMILIES = [
         "SOCKS",
         12_00,
         "Ribbed wool socks, by the pair.",
+        category=("Clothes", "Accessories", "Socks"),
         sizes=("36-40", "41-45"),
         left={"Red": (33, 60)},
         popularity=4,
@@ -115,6 +125,7 @@ FAMILIES = [
         "MUG",
         11_00,
         "Stoneware, 350 ml. Dishwasher safe.",
+        category=("Home", "Kitchen", "Mugs"),
         left={"White": (74,), "Blue": (36,)},
         popularity=6,
     ),
@@ -123,6 +134,7 @@ FAMILIES = [
         "BOTTLE",
         27_00,
         "Steel, 500 ml, keeps tea hot for a day.",
+        category=("Home", "Kitchen", "Bottles"),
         left={"Steel": (29,)},
         popularity=5,
         since_days_ago=24,
@@ -132,6 +144,7 @@ FAMILIES = [
         "TOTE",
         9_00,
         "A bag of thick canvas that carries ten kilograms.",
+        category=("Bags",),
         left={"Natural": (120,), "Navy": (8,)},
         popularity=6,
     ),
@@ -140,6 +153,7 @@ FAMILIES = [
         "POSTER-LIGHTHOUSE",
         18_00,
         "50 by 70 cm, four colours on uncoated paper. The printer has none left.",
+        category=("Paper", "Posters"),
         left={"": (1,)},
         popularity=3,
         is_costed=False,
@@ -149,6 +163,7 @@ FAMILIES = [
         "POSTER-HARBOUR",
         18_00,
         "50 by 70 cm, four colours on uncoated paper.",
+        category=("Paper", "Posters"),
         left={"": (45,)},
         popularity=3,
         since_days_ago=41,
@@ -158,6 +173,7 @@ FAMILIES = [
         "NOTEBOOK",
         8_50,
         "96 pages, sewn, lies flat on the table.",
+        category=("Paper", "Notebooks"),
         left={"Red": (64,), "Blue": (0,)},
         popularity=5,
     ),
@@ -166,6 +182,7 @@ FAMILIES = [
         "STICKERS",
         4_00,
         "A sheet of eight, for laptops and lunch boxes.",
+        category=("Paper", "Stickers"),
         left={"": (210,)},
         popularity=6,
     ),
@@ -174,6 +191,7 @@ FAMILIES = [
         "CANDLE",
         14_50,
         "Rapeseed wax in a glass, burns for forty hours.",
+        category=("Home", "Candles"),
         left={"": (25,)},
         popularity=3,
     ),
@@ -182,6 +200,7 @@ FAMILIES = [
         "GIFT-WRAPPING",
         3_00,
         "Recycled paper, a ribbon and a card with your words.",
+        category=("Services",),
         left={"": (None,)},
         popularity=2,
     ),
@@ -190,6 +209,7 @@ FAMILIES = [
         "GIFT-CARD",
         25_00,
         "Twenty-five dollars for somebody you like. Comes by e-mail.",
+        category=("Services",),
         left={"": (None,)},
         popularity=2,
         commodity_type="digital",
@@ -199,6 +219,7 @@ FAMILIES = [
         "PATTERN",
         7_00,
         "The shirt as a pattern to sew it yourself, all sizes, as a PDF.",
+        category=("Paper", "Patterns"),
         left={"": (None,)},
         commodity_type="digital",
         since_days_ago=33,
@@ -219,6 +240,8 @@ def _products() -> Iterator[DemoProduct]:
                     barcode=_barcode(position) if family.commodity_type == "physical" else "",
                     picture=slugify(f"{family.name} {colour}") + ".png",
                     left=left,
+                    colour=colour,
+                    size=size,
                     family=family,
                 )
 

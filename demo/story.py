@@ -18,8 +18,8 @@ from django.db import connection
 
 from api import store
 from api.actors import SYSTEM
-from demo import goods_in
-from demo.catalogue import PRODUCTS, DemoProduct
+from demo import assortment, goods_in
+from demo.catalogue import FAMILIES, PRODUCTS, DemoProduct
 from demo.drawings import FOLDER as PICTURES
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
@@ -95,6 +95,7 @@ def written(now: datetime) -> Story:
         _winter_prices,
         # Last, because deliveries depend on what all the other events take.
         _shirts_cost_more,
+        assortment.sorted_in,
         _openings_and_deliveries,
     ):
         happenings(story)
@@ -464,6 +465,8 @@ def _openings_and_deliveries(story: Story) -> None:
                 until = arrived_at
         units -= _change(events, product, opened_at, until)
         _opening(story, product, units, opened_at)
+    for place, family in enumerate(FAMILIES):
+        assortment.shared_by(story, place, family)
     for announced, lines in brought.items():
         goods_in.came_in(story, announced, lines)
     goods_in.under_way(story)
@@ -491,6 +494,7 @@ def _opening(story: Story, product: DemoProduct, units: int, at: datetime) -> No
         manage_stock=product.is_managed,
         initial_stock=units if product.is_managed else 0,
         cost=Money(CURRENCY, family.cost) if family.cost else None,
+        category_ids=[assortment.category_of(product)],
         actor=MARIA,
     )
     story.happens(at, do, {product.sku: units} if product.is_managed else None)

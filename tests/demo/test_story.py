@@ -14,8 +14,17 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
-from inventory.models import Delivery, Product, Sheet, Stock, Stocktake, StockTransaction
+from inventory.models import (
+    Delivery,
+    Parent,
+    Product,
+    Sheet,
+    Stock,
+    Stocktake,
+    StockTransaction,
+)
 from inventory.services import currencies, deliveries, images, picture_files, pictures
+from inventory.services.category_tree import Tree
 from orders.models import Cart, Order, OrderEvent, OrderItem
 from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
@@ -294,6 +303,27 @@ def test_a_stocktake_is_in_the_middle():
 
     assert stocktake.is_open
     assert 0 < stocktake.counted < stocktake.left
+
+
+@pytest.mark.usefixtures("demo")
+def test_goods_are_sorted_on_three_levels_and_a_file_has_made_gift_ideas_of_some():
+    levels = [level for _, level in Tree().walk()]
+    file = Sheet.objects.get(name="gift-ideas.csv")
+
+    assert max(levels) == 3
+    assert not Product.objects.filter(categories=None).exists()
+    assert (file.state, file.changed, file.refused) == ("applied", 5, 0)
+    assert Product.objects.filter(categories__name="Gifts").count() == 5
+
+
+@pytest.mark.usefixtures("demo")
+def test_colours_and_sizes_are_variants_of_one_parent():
+    shirt = Product.objects.get(sku="SHIRT-NAVY-M")
+    shared = Parent.objects.get(name="Shirt")
+
+    assert (shirt.parent, shirt.variant) == (shared, "Colour Navy, Size M")
+    assert shared.variants.count() == 12
+    assert not Parent.objects.filter(variants=None).exists()
 
 
 @pytest.mark.usefixtures("demo")
