@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from api import clock, store
@@ -44,6 +46,33 @@ def test_the_list_costs_the_same_for_one_product_and_for_a_page_of_them(
 
     with django_assert_num_queries(7):
         assert len(admin_client.get(PRODUCTS).context["cl"].result_list) == 25
+
+
+@pytest.mark.parametrize("order", ["", "o=5", "o=-5.2", "q=shirt&o=-2"])
+def test_the_pages_of_the_list_have_every_product_once_and_in_order(admin_client, order):
+    made = [product(number % 4, name=f"Shirt {number:02}") for number in range(77)]
+
+    everything = admin_client.get(f"{PRODUCTS}?{order}&all=").context["cl"].result_list
+    pages = [
+        list(admin_client.get(f"{PRODUCTS}?{order}&p={page}").context["cl"].result_list)
+        for page in (1, 2, 3, 4)
+    ]
+
+    assert [len(page) for page in pages] == [25, 25, 25, 2]
+    assert [each for page in pages for each in page] == list(everything)
+    assert {each.pk for each in everything} == {each.pk for each in made}
+
+
+def test_what_a_page_skips_is_not_read_whole(admin_client):
+    for _ in range(60):
+        product(1)
+
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(f"{PRODUCTS}?p=2")
+
+    [skipping] = [query["sql"] for query in captured if "OFFSET" in query["sql"]]
+    _, inner = skipping.split("IN (SELECT ", 1)
+    assert "description" not in inner
 
 
 def test_the_list_shows_the_price_as_people_write_it_and_the_numbers(admin_client):
