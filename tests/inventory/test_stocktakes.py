@@ -334,6 +334,41 @@ def test_a_product_of_which_units_went_between_two_of_its_scans_is_marked():
     assert sheet.marked == 1
 
 
+def test_a_line_knows_its_product_whatever_sku_that_has_by_now():
+    mug, gone = product(5, sku="MUG"), product(5, sku="GONE")
+    paid_order({mug: 3})
+    stocktake = begun()
+    scan(stocktake, "MUG", 1)
+    scan(stocktake, "GONE", 1)
+    # Three are held: the line is refused, and tried again later.
+    sheet = applied(stocktake)
+    products.update(mug.pk, sku="MUG-OLD", actor=MERCHANT)
+    products.archive(gone.pk, actor=MERCHANT)
+    others = [product(9, sku=sku) for sku in ("MUG", "GONE")]
+
+    again = processing.try_again(sheet.pk, actor=MERCHANT)
+    work_through(again)
+
+    [line] = again.lines
+    assert (line.product_id, line.sku) == (mug.pk, "MUG-OLD")
+    processing.apply(again.pk, actor=MERCHANT, looked_at=True)
+    work_through(again)
+    assert [stock_of(each).total for each in others] == [9, 9]
+
+
+def test_of_a_product_that_was_deleted_meanwhile_nothing_is_counted():
+    gone = product(5, sku="GONE")
+    stocktake = begun()
+    scan(stocktake, "GONE", 2)
+    products.archive(gone.pk, actor=MERCHANT)
+    other = product(9, sku="GONE")
+
+    sheet = applied(stocktake)
+
+    assert [line.error for line in sheet.lines] == ["This product was deleted."]
+    assert stock_of(other).total == 9
+
+
 def test_nothing_is_closed_that_nobody_has_counted_or_seen(monkeypatch):
     product(5, sku="MUG")
     stocktake = begun()

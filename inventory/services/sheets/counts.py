@@ -19,6 +19,7 @@ from inventory.models import (
     Action,
     CountLine,
     NewEntry,
+    Product,
     Sheet,
     Stock,
     StockCount,
@@ -39,7 +40,9 @@ def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     if sheet.source == Sheet.Source.FILE:
         count_lines.read(sheet, lines)
         lines = [line for line in lines if not line.left_out]
-    _find_products(lines)
+        _find_products(lines)
+    else:
+        _require_kept(lines)
     stocks = _stocks_of(lines)
     if sheet.kind == Sheet.Kind.CHANGES:
         _account_for_earlier_lines(sheet, stocks)
@@ -174,6 +177,19 @@ def _find_products(lines: Sequence[CountLine]) -> None:
         line.error = error
         if not error and line.counted_at and made_at and line.counted_at < made_at:
             line.error = str(CountedTooEarly())
+
+
+def _require_kept(lines: Sequence[CountLine]) -> None:
+    """Say of the lines of a stocktake whose product was deleted since.
+
+    They know their products: a sku may be another one's by now.
+    """
+    product_ids = [line.product_id for line in lines if line.product_id]
+    kept = dict(Product.objects.kept().filter(pk__in=product_ids).values_list("pk", "sku"))
+    for line in lines:
+        assert line.product_id
+        line.error = "" if line.product_id in kept else "This product was deleted."
+        line.sku = kept.get(line.product_id, line.sku)
 
 
 def _stocks_of(lines: Iterable[CountLine]) -> dict[uuid.UUID, Stock]:
