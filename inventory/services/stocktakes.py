@@ -266,7 +266,7 @@ def _written(units: int | None) -> str:
 def take_back_scan(
     stocktake_id: uuid.UUID, line_id: int, quantity: int, *, key: Key | None = None
 ) -> Scanned:
-    """Count so many units less. What was there by that scan alone was not counted then.
+    """Count so many units less. Of what nothing is left nobody knows: it was not counted then.
 
     Raises: StocktakeNotReady, also if fewer are there by now.
     """
@@ -276,8 +276,8 @@ def take_back_scan(
     left = (line.units or 0) - quantity
     if left < 0:
         raise StocktakeNotReady(f"Only {line.units or 0} of {line.product.sku} are counted by now.")
-    was_first = line.first_at == line.counted_at
-    _count(stocktake, line, None if not left and was_first else left, since=line.first_at)
+    # Perhaps a 0 was typed before; but one that nobody has typed would take all of it away.
+    _count(stocktake, line, left or None, since=line.first_at)
     _touch(stocktake, "products", "counted")
     return Scanned(stocktake, line, -quantity)
 
