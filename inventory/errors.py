@@ -146,6 +146,20 @@ class AwayThen(Refusal):
         )
 
 
+class BookedAnew(Refusal):
+    """A delivery was booked before the moment of the count, and undone and booked again since."""
+
+    kind = WRONG_STATE
+    code = "booked_anew"
+
+    def __init__(self, booked_at: datetime) -> None:
+        super().__init__(
+            "A delivery was booked before that, and was undone and booked again since, at "
+            f"{_told(booked_at)}: nobody can tell whether its units were on the shelf then. Count "
+            "again now."
+        )
+
+
 class CountedSinceShipped(Refusal):
     """Units were counted since they were shipped: a person must say whether they were there."""
 

@@ -204,6 +204,7 @@ UNSEEN = {
     "counted_since_shipped",
     "found_by_count",
     "away_then",
+    "booked_anew",
     "counted_too_early",
     "lines_marked",
     "selection_refused",

@@ -14,7 +14,13 @@ from typing import NamedTuple
 from django.db import connection
 
 from api.errors import Refusal
-from inventory.errors import AwayThen, CountedLater, StockNotFound, StockTransactionNotFound
+from inventory.errors import (
+    AwayThen,
+    BookedAnew,
+    CountedLater,
+    StockNotFound,
+    StockTransactionNotFound,
+)
 from inventory.models import BY_HAND, Action, Stock, StockTransaction
 
 
@@ -109,6 +115,8 @@ class Then(NamedTuple):
     counted_later_at: datetime | None = None
     # When units came back that had been sent away before the moment.
     came_back_at: datetime | None = None
+    # When a delivery was booked again that had been booked before the moment, too.
+    booked_anew_at: datetime | None = None
 
     @property
     def refusal(self) -> Refusal | None:
@@ -117,6 +125,8 @@ class Then(NamedTuple):
             return CountedLater(self.counted_later_at)
         if self.came_back_at:
             return AwayThen(self.came_back_at)
+        if self.booked_anew_at:
+            return BookedAnew(self.booked_anew_at)
         return None
 
 
@@ -191,7 +201,9 @@ ORDER BY asked.position
 """
 
 # Units of an order were away at the moment if they had been shipped, and are an entry of their own
-# again since. A shipment that was undone counts from when it happened, like the undoing.
+# again since. A shipment that was undone counts from when it happened, like the undoing. A delivery
+# that was undone and booked again counts from then: its number was corrected, or it had not come
+# yet.
 _TOTALS_AT = f"""
 SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
         + later.available + later.allocated,
@@ -204,7 +216,15 @@ SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
             SELECT gone.created_at FROM inventory_stocktransaction AS gone
             WHERE gone.order_id = back.order_id AND gone.stock_id = back.stock_id
                 AND gone.action = 'decrement' AND gone.sequence < back.sequence
-            ORDER BY gone.sequence DESC LIMIT 1))
+            ORDER BY gone.sequence DESC LIMIT 1)),
+    (SELECT max(again.created_at) FROM inventory_deliveryline AS line
+     JOIN inventory_stock AS stock ON stock.product_id = line.product_id
+     JOIN inventory_stocktransaction AS again
+        ON again.stock_id = stock.id AND again.sequence = line.entries[cardinality(line.entries)]
+     JOIN inventory_stocktransaction AS once
+        ON once.stock_id = stock.id AND once.sequence = line.entries[1]
+     WHERE stock.id = asked.stock_id AND mod(cardinality(line.entries), 2) = 1
+        AND again.created_at > asked.moment AND once.created_at <= asked.moment)
 {_PAST}
 ORDER BY asked.position
 """  # noqa: S608 - as above

@@ -130,7 +130,8 @@ def count(
     Raises: StockNotFound; StockMoved if the log has gone on since `seen`; CountedTooEarly for a
     moment before there was such a product; where the log does not agree, CountedLater if there is a
     count of a later moment, AwayThen if units came back since that had been shipped before,
-    CountTooLow if fewer units would be left than are allocated; TooManyUnits.
+    BookedAnew if a delivery was booked before and again since, CountTooLow if fewer units would be
+    left than are allocated; TooManyUnits.
     """
     claim(key, product_id)
     stock = lock_managed(product_id)

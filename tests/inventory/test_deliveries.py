@@ -4,7 +4,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from api import clock
 from api.errors import Moved
 from api.fields import UNITS_MAX
 from api.idempotency import Answered, Key
 from api.ids import uuid7
 from inventory.errors import (
+    BookedAnew,
     CodeAmbiguous,
     CodeUnknown,
     DeliveryNotReady,
@@ -333,6 +336,30 @@ def test_undone_as_if_it_never_had_been_and_booked_again():
     assert numbers(shirt) == (2, 2, 0)
     undo(made)
     assert numbers(shirt) == (1, 1, 0)
+
+
+def test_a_count_from_before_it_was_booked_again_is_taken_only_if_it_agrees():
+    with clock.replaced(lambda: timezone.now() - timedelta(hours=1)):
+        shirt, cap = product(5, sku="SHIRT"), product(5, sku="CAP")
+        before = clock.now()
+        made = delivery({shirt: 10, cap: 10})
+        received(made, shirt, cap, units=12)
+        book(made)
+        in_between = clock.now()
+        undo(made)
+        for line in made.lines.all():
+            deliveries.correct(made.pk, line.pk, received=10)
+        book(made)
+        counts = partial(inventory.count, actor=MERCHANT)
+
+        # What came stood on the shelf, or had not come yet.
+        with pytest.raises(BookedAnew, match="Count again now"):
+            counts(shirt.pk, 15, counted_at=in_between)
+        assert counts(cap.pk, 5, counted_at=in_between) == 0
+        assert counts(shirt.pk, 4, counted_at=before) == -1
+        assert counts(shirt.pk, 15) == 1
+
+    assert (numbers(shirt), numbers(cap)) == ((15, 15, 0), (15, 15, 0))
 
 
 def test_units_that_are_gone_and_counts_since_keep_all_of_it_booked():
