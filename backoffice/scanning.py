@@ -12,7 +12,9 @@ from django import forms
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
+from api.errors import Busy, Refusal
 from api.fields import UNITS_MAX
+from api.idempotency import KeyInUse
 from backoffice.forms import OnceForm, WholeNumberField
 from inventory.services import codes
 
@@ -95,6 +97,15 @@ class Told:
 def wants_answer_alone(request: HttpRequest) -> bool:
     """Tell whether scanning.js sent it, which draws the answer into the page that is there."""
     return request.headers.get("X-Scan") == "1"
+
+
+def require_answer(request: HttpRequest, refusal: Refusal) -> None:
+    """Let scanning.js send a scan again that was not looked at: nobody is to scan it once more.
+
+    Raises: the refusal.
+    """
+    if wants_answer_alone(request) and isinstance(refusal, Busy | KeyInUse):
+        raise refusal
 
 
 def refused(form: ScanForm, *, confirm: str = "") -> Told:

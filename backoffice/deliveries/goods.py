@@ -24,7 +24,7 @@ from backoffice.base import ServiceAdmin, is_number
 from backoffice.deliveries.actions import BOOK, UNDO, DeliveryCase
 from backoffice.deliveries.forms import GoodsForm, LineForm
 from backoffice.missing import missing
-from backoffice.scanning import ScanForm, Told, refused, wants_answer_alone
+from backoffice.scanning import ScanForm, Told, refused, require_answer, wants_answer_alone
 from inventory.errors import ManyUnits
 from inventory.models import Delivery, DeliveryLine, Stock
 from inventory.services import codes, deliveries
@@ -96,6 +96,7 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
             except KeyReused:
                 form.add_error(None, Case.sent_differently)
             except Refusal as refusal:
+                require_answer(request, refusal)
                 form.add_error(None, words(refusal))
                 if isinstance(refusal, ManyUnits):
                     confirm = f"Yes, count {typed['quantity']:,} units"
@@ -126,6 +127,7 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
         except Answered:
             left, told = line, _taken_back(line)
         except Refusal as refusal:
+            require_answer(request, refusal)
             left, told = line, Told("Not taken back", words=words(refusal), is_refused=True)
         gone = int(sent["line"]) if left is None else None
         return self._answered(request, delivery, told, line=left, gone=gone, expecting=expecting)

@@ -21,7 +21,7 @@ from api.idempotency import Answered, KeyReused
 from backoffice.actions import Action, ActionAdmin, Case, words
 from backoffice.base import PER_PAGE, ServiceAdmin, is_number
 from backoffice.missing import missing
-from backoffice.scanning import ScanForm, Told, refused, wants_answer_alone
+from backoffice.scanning import ScanForm, Told, refused, require_answer, wants_answer_alone
 from backoffice.stocktakes.actions import (
     CLOSE,
     COUNT_LINE,
@@ -98,6 +98,7 @@ class CountingPage(ActionAdmin, ServiceAdmin):
             except KeyReused:
                 form.add_error(None, Case.sent_differently)
             except Refusal as refusal:
+                require_answer(request, refusal)
                 form.add_error(None, words(refusal))
                 if isinstance(refusal, ManyUnits):
                     confirm = f"Yes, count {typed['quantity']:,} units"
@@ -124,6 +125,7 @@ class CountingPage(ActionAdmin, ServiceAdmin):
         except Answered:
             told = _taken_back(line)
         except Refusal as refusal:
+            require_answer(request, refusal)
             told = Told("Not taken back", words=words(refusal), is_refused=True)
         return self._answered(request, stocktake, told)
 

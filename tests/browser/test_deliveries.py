@@ -84,6 +84,12 @@ def test_scans_wait_while_the_network_is_away_and_count_once(browse, watch, mug)
     expect(page.locator("#scanned")).to_contain_text("2 of 5")
     expect(page.locator("#unsent")).to_be_hidden()
     assert received(mug) == 2
+
+    # What was scanned after the login has ended stays in sight, each of it.
+    page.context.clear_cookies()
+    for codes in (BARCODE, f"{BARCODE}, MUG-1"):
+        scan(page, codes.rpartition(", ")[2])
+        expect(page.get_by_text(f"Not counted: {codes}. You were logged out")).to_be_visible()
     watch.complaints.clear()
 
 

@@ -10,7 +10,12 @@
 
   const code = form.elements.code;
   const queue = [];
+  // What the server would not take stays in sight, whatever is scanned after it.
+  const lost = [];
   const AGAIN_MS = 2000;
+  const PATIENCE_MS = 30000;
+  // Said by the server, also of a scan that it is counting, or by what stands before it.
+  const BUSY = [409, 429, 502, 503, 504];
   let busy = false;
 
   const newKey = () =>
@@ -70,11 +75,14 @@
   }
 
   function wait(words) {
-    unsent.hidden = !words;
-    unsent.textContent = words;
+    const refused = lost.length
+      ? `Not counted: ${lost.join(", ")}. You were logged out, or may not do it: load the page anew, and scan these again.`
+      : "";
+    unsent.textContent = [refused, words].filter(Boolean).join(" ");
+    unsent.hidden = !unsent.textContent;
   }
 
-  const codes = () => queue.map((scan) => scan.get("code") || "one that is taken back").join(", ");
+  const codes = () => queue.map((scan) => scan.get("code") || "one that is taken back");
 
   // One at a time: what is in front leaves the line when its answer is here, and not before.
   async function send() {
@@ -83,11 +91,12 @@
     const answer = await asked(queue[0]);
     busy = false;
     if (!answer) {
-      wait(`The server does not answer. Not counted yet, and sent again by itself: ${codes()}`);
+      wait(`The server does not answer. Not counted yet, and sent again by itself: ${codes().join(", ")}`);
       setTimeout(send, AGAIN_MS);
     } else if (answer.isRefused) {
-      wait(`Not counted: ${codes()}. You were logged out, or may not do it: load the page anew.`);
+      lost.push(...codes());
       queue.length = 0;
+      wait("");
       sound(true);
     } else {
       queue.shift();
@@ -102,8 +111,10 @@
     try {
       const headers = { "X-Scan": "1" };
       const url = form.getAttribute("action");
-      const answer = await fetch(url, { method: "POST", body: scan, headers });
-      if (answer.status === 429 || answer.status === 503) return null;
+      // An answer that never comes holds up no others: a scan that is sent again counts once.
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const answer = await fetch(url, { method: "POST", body: scan, headers, signal });
+      if (BUSY.includes(answer.status)) return null;
       return { isRefused: !answer.ok || answer.redirected, text: await answer.text() };
     } catch {
       return null;

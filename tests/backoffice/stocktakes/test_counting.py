@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from api import store
+from api.idempotency import KeyInUse
 from inventory.models import Product, Sheet, Stocktake, StocktakeLine
 from inventory.services import categories, stocktakes
 from inventory.services.sheets import processing
@@ -135,6 +136,24 @@ def test_a_scan_that_is_sent_again_counts_once_and_is_told_again(admin_client, m
     assert "sent before" in scan(admin_client, made, "MUG", quantity="2", once="abc")
     for sent in ({"action": "burn"}, {"action": "back", "line": "x", "units": "1"}):
         assert admin_client.post(page(made), sent).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "sent", [{"action": "scan", "code": "MUG"}, {"action": "back", "line": "1", "units": "1"}]
+)
+def test_what_nobody_had_the_time_for_is_sent_again_by_the_page_alone(
+    admin_client, monkeypatch, mug, sent
+):
+    made = begun()
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise KeyInUse
+
+    monkeypatch.setattr(stocktakes, "scan", refuse)
+    monkeypatch.setattr(stocktakes, "take_back_scan", refuse)
+
+    assert admin_client.post(page(made), sent, headers={"X-Scan": "1"}).status_code == 409
+    assert "being done. Look again in a moment" in read(admin_client.post(page(made), sent))
 
 
 def test_a_product_that_came_later_is_counted_and_said_to_be_not_on_the_list(admin_client, mug):
