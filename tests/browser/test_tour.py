@@ -1,16 +1,19 @@
 """Every page, in the demo, as it is seen on a desk and on a phone, by day and at night."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from PIL import Image
 from playwright.sync_api import Page
 
 from tests.browser.accessibility import obstacles, wider_than_the_screen
-from tests.browser.tour import SIGHTS
+from tests.browser.tour import DOCUMENTED, SIGHTS
 
 # Where `make screenshots` wants its pictures.
 PICTURES = os.environ.get("SCREENSHOTS", "")
@@ -34,6 +37,12 @@ LOOKS = [
     Look("phone", 390, 844, "light"),
     Look("phone-dark", 390, 844, "dark"),
 ]
+# In which the documents show pages: each line of them takes a third of a screen.
+ON_PAPER = Look("paper", 1040, 660, "light")
+DOCUMENTS = settings.BASE_DIR / "docs"
+# A page of a document with all its pictures is there at once, also on a phone.
+PICTURE_BYTES_MAX = 120_000
+COLOURS = 64
 # Between them, the first and the last show each width and each set of colours.
 SEEN = LOOKS if PICTURES else [LOOKS[0], LOOKS[-1]]
 
@@ -59,6 +68,31 @@ def test_every_page_can_be_used_by_everybody(browse, subtests):
 
                 assert obstacles(page) == []
                 assert not wider_than_the_screen(page)
+    if PICTURES:
+        illustrate(browse)
+
+
+def test_documents_show_what_the_tour_takes_pictures_of():
+    pictures = {path.name: path.stat().st_size for path in (DOCUMENTS / "pictures").iterdir()}
+    texts = [settings.BASE_DIR / "README.md", *DOCUMENTS.glob("*.md")]
+    told = "".join(path.read_text() for path in texts)
+
+    assert pictures.keys() == DOCUMENTED.keys()
+    assert {*DOCUMENTED.values()} <= {sight.name for sight in SIGHTS}
+    assert [name for name in pictures if f"pictures/{name})" not in told] == []
+    assert max(pictures.values()) <= PICTURE_BYTES_MAX
+
+
+def illustrate(browse: Any) -> None:
+    """Take the pictures of the documents anew: small, and with few colours."""
+    named = {sight.name: sight for sight in SIGHTS}
+    for name, sight in DOCUMENTED.items():
+        page = browse(named[sight].role, **ON_PAPER.options)
+        named[sight].visit(page)
+        taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        palette = taken.quantize(COLOURS, dither=Image.Dither.NONE)
+        palette.save(DOCUMENTS / "pictures" / name, optimize=True)
+        page.context.close()
 
 
 def take_picture(page: Page, look: Look, name: str) -> None:

@@ -125,3 +125,22 @@ SIGHTS = [
     Sight("own-password", "/admin/password_change/"),
     Sight("forbidden", "/admin/auth/user/add/", role="viewer"),
 ]
+
+# What docs/pictures shows, and as which of these sights.
+DOCUMENTED = {
+    "shop.png": "shop",
+    "dashboard.png": "dashboard",
+    "inventory.png": "inventory",
+    "products.png": "products",
+    "products-by-file.png": "products-file",
+    "columns.png": "import-columns",
+    "prices.png": "products-many",
+    "product-pictures.png": "product-pictures",
+    "categories.png": "categories",
+    "delivery.png": "delivery",
+    "delivery-book.png": "delivery-book",
+    "stocktake.png": "stocktake",
+    "stock-sheet.png": "stock-sheet",
+    "labels.png": "labels",
+    "stock-value.png": "stock-value",
+}
