@@ -27,6 +27,10 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 _TAKEN = "JPEG, PNG, WebP, GIF or AVIF"
 _HEIC = {b"ftyp" + brand for brand in (b"hei", b"hev", b"mif", b"msf")}
 _QUALITY = 82
+# Each may cost as much as the whole picture, and take ten bytes of the file. Cameras and programs
+# write ten or so; what they put behind a picture may hold the two bytes by chance.
+_JPEG_SCANS_MAX = 500
+_JPEG, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 # How long a picture waits for its turn. Others than the next one are refused at once, since each
 # holds a thread that could serve the shop.
 TURN_SECONDS = 5.0
@@ -100,6 +104,8 @@ def _unknown_kind(content: bytes) -> str:
         return f"HEIC is not taken: save the picture as one of {_TAKEN}."
     if b"<svg" in content[:2_000].lower():
         return f"SVG is not taken, since it may hold programs: save the picture as one of {_TAKEN}."
+    if content.startswith(_JPEG) and content.count(_JPEG_SCAN) > _JPEG_SCANS_MAX:
+        return "This JPEG takes too long to draw: save the picture anew."
     return ""
 
 

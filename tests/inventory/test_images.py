@@ -52,6 +52,17 @@ def test_a_picture_becomes_files_of_three_sizes_and_is_never_enlarged():
     assert shown(drawn(size=(300, 1)), 480).size == (300, 1)
 
 
+def test_a_jpeg_that_is_drawn_over_and_over_is_refused_before_it_is_drawn():
+    file = BytesIO()
+    Image.new("RGB", (64, 64), RED).save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
+
+    assert is_red(shown(whole[:-2] + last_scan * 9 + whole[-2:]).getpixel((30, 30)))
+    with pytest.raises(PictureUnreadable, match="too long to draw"):
+        images.draw(whole[:-2] + last_scan * 501 + whole[-2:])
+
+
 def test_sixteen_bits_of_grey_become_eight():
     file = BytesIO()
     Image.new("I;16", (8, 8), 40_000).save(file, "PNG")
