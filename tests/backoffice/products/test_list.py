@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -73,6 +74,17 @@ def test_what_a_page_skips_is_not_read_whole(admin_client):
     [skipping] = [query["sql"] for query in captured if "OFFSET" in query["sql"]]
     _, inner = skipping.split("IN (SELECT ", 1)
     assert "description" not in inner
+
+
+@pytest.mark.parametrize("asked", ["cost__gt=1", "cost_currency=USD", "cost__isnull=0"])
+def test_nobody_finds_out_a_cost_by_asking_for_it_in_an_address(asked):
+    product(cost=products.Money("USD", 987))
+
+    viewer = client_with("view_product", "view_stock")
+    for page in ("", "export/", "export-products/"):
+        assert viewer.get(f"{PRODUCTS}{page}?{asked}").status_code == 400
+    User.objects.all().delete()
+    assert client_with("view_product", "view_cost").get(f"{PRODUCTS}?{asked}").status_code == 200
 
 
 def test_the_list_shows_the_price_as_people_write_it_and_the_numbers(admin_client):
