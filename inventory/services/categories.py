@@ -71,6 +71,7 @@ def create(
     Category.objects.lock_tree()
     tree = Tree()
     _require_room(tree, parent_id)
+    tree.require_free(category)
     _complete(category, tree)
     category.save(force_insert=True)
     changes.created(actor, category, _state(category.pk))
@@ -141,6 +142,7 @@ def update(
             _require_room_to_move(tree, category, fields["parent_id"])
             category.parent_id = fields["parent_id"]
             category.position = _last_position(tree, category.parent_id)
+        tree.require_free(category)
         if "slug" in fields:
             category.slug = fields["slug"] or _free_slug(category, tree)
         category.updated_at = clock.now()

@@ -8,6 +8,7 @@ from api.codes import fault_of, tidied
 from inventory.errors import (
     CategoryNameWrong,
     CategoryNotFound,
+    CategoryTaken,
     TooManyCategoriesOfProduct,
     TooManyLevels,
 )
@@ -90,6 +91,12 @@ class Tree:
             self._places[category.parent_id] = {each.pk: place for place, each in siblings}
         return self._places[category.parent_id][category.pk]
 
+    def require_free(self, category: Category) -> None:
+        """Let a path name one category alone. Raises: CategoryTaken."""
+        for each in self.children.get(category.parent_id, ()):
+            if each.pk != category.pk and compared(each.name) == compared(category.name):
+                raise CategoryTaken
+
     def by_names(self) -> dict[Names, uuid.UUID]:
         return {tuple(compared(each.name) for each in self.above(pk)): pk for pk in self.by_id}
 
@@ -149,7 +156,8 @@ def split(path: str) -> list[str]:
 
 
 def compared(name: str) -> str:
-    return " ".join(tidied(name).split()).casefold()
+    """Write it as names are compared: what PostgreSQL's upper() takes for the same is, here too."""
+    return " ".join(tidied(name).split()).upper().casefold()
 
 
 def joined(names: Iterable[str]) -> str:

@@ -128,6 +128,21 @@ def test_siblings_have_names_of_their_own_in_any_case_also_at_the_top():
         categories.update(shirts.pk, name="sale", parent_id=None, actor=MERCHANT)
 
 
+@pytest.mark.parametrize(
+    ("name", "alike"),
+    [("Straße", "STRASSE"), ("IRA", "\N{LATIN SMALL LETTER DOTLESS I}ra")],
+)
+def test_a_path_names_one_category_alone_in_any_language(name, alike):
+    made = category(f"Top > {name}")
+    other = categories.create("Other", parent_id=made.parent_id, actor=MERCHANT)
+
+    assert categories.make([f"Top > {alike}"], actor=MERCHANT) == {f"Top > {alike}": made.pk}
+    with pytest.raises(CategoryTaken):
+        categories.create(alike, parent_id=made.parent_id, actor=MERCHANT)
+    with pytest.raises(CategoryTaken):
+        categories.update(other.pk, name=alike, actor=MERCHANT)
+
+
 def test_slugs_are_made_of_names_then_of_paths_and_are_one_categorys():
     slugs = [category(path).slug for path in ("Shirts", "Sale > Shirts", "シャツ", "Sale")]
 
