@@ -79,6 +79,17 @@ def test_costs_on_the_page_are_for_those_who_may_see_them():
     assert "4.20" not in without
 
 
+@pytest.mark.parametrize("cell", ["4.2075", "4.20.75", "4.20 per dozen", "-4.20", "4.20 XYZ"])
+def test_a_cost_that_is_refused_is_not_told_in_the_error(cell):
+    product(sku="A")
+    sheet = worked(sheet_of_rows(["sku", "cost"], [["A", cell]]))
+    viewer = client_with("view_sheet", "view_product")
+
+    page = text(viewer.get(page_of(sheet)))
+
+    assert (sheet.refused, "4.20" in page) == (1, False)
+
+
 @pytest.mark.parametrize("missing", ["add_product", "change_product"])
 def test_whoever_may_not_make_and_change_products_does_neither_by_a_file(missing):
     product(sku="A", name="Shirt")

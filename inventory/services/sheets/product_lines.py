@@ -146,7 +146,7 @@ _MAY_BE_CLEARED: dict[str, tuple[str, Any]] = {
 }
 
 
-def _amount(text: str, code: str, *, decimal_comma: bool | None) -> int:
+def _amount(text: str, code: str, *, decimal_comma: bool | None, may_be_told: bool = True) -> int:
     """Read money in major units as an amount of the smallest unit."""
     currency = currencies.by_code()[code]
     if not currency.enabled:
@@ -156,14 +156,16 @@ def _amount(text: str, code: str, *, decimal_comma: bool | None) -> int:
     try:
         number = cells.number(text, decimal_comma=decimal_comma)
     except Wrong as wrong:
-        raise Wrong(f"{wrong} Write the amount alone, as in 1250.50.") from wrong
+        what = wrong if may_be_told else "This is no amount."
+        raise Wrong(f"{what} Write the amount alone, as in 1250.50.") from wrong
     amount = number.scaleb(currency.decimal_places)
     if amount < 0:
         raise Wrong("An amount cannot be negative.")
     if amount != amount.to_integral_value():
         digits = currency.decimal_places
         allowed = f"at most {digits} digits" if digits else "no digits"
-        raise Wrong(f"{code} has {allowed} after the decimal point, not {text[:LENGTH_TOLD]}.")
+        told = f", not {text[:LENGTH_TOLD]}" if may_be_told else ""
+        raise Wrong(f"{code} has {allowed} after the decimal point{told}.")
     if amount > AMOUNT_MAX:
         raise Wrong("The amount is too large.")
     return int(amount)
@@ -176,7 +178,8 @@ def _cost(text: str, *, decimal_comma: bool | None) -> list[Any]:
         text, code = before.strip(), code.upper()
     else:
         code = currencies.named("").code
-    return [_amount(text, code, decimal_comma=decimal_comma), code]
+    # Whoever sees an error may not see costs.
+    return [_amount(text, code, decimal_comma=decimal_comma, may_be_told=False), code]
 
 
 def _short(field: str, length: int) -> Callable[[str], tuple[str, Any]]:
