@@ -121,7 +121,7 @@ class EditForm(forms.BaseForm):
     def clean(self) -> dict[str, Any]:
         for name in self.cleaned_data.keys() - set(self.changed_data):
             # What was left alone stays as it is by now.
-            self.cleaned_data[name] = self[name].initial
+            self.cleaned_data[name] = self._as_it_is(name)
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if gone := self._gone():
             self.add_error(None, no_place_for(gone))
@@ -129,6 +129,13 @@ class EditForm(forms.BaseForm):
             if self._now(name) not in (self._opened_with(name), self._typed(name)):
                 self._tell(name)
         return cleaned
+
+    def _as_it_is(self, name: str) -> Any:
+        """Return what is there, as it would be typed: of one row not its key, but the row."""
+        field, value = self.fields[name], self[name].initial
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            return value
+        return field.to_python(value) if isinstance(field, forms.ModelChoiceField) else value
 
     def _gone(self) -> list[str]:
         """What was on the form when it was opened. A form that is whole looks for more itself."""

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -64,6 +64,9 @@ class CategoriesField(forms.ModelMultipleChoiceField):
     """Categories by their paths; whoever saves them reads the tree once."""
 
     widget = CategoryBoxes
+    default_error_messages: ClassVar = {
+        "invalid_choice": "A category that was ticked is not there any more.",
+    }
 
     def __init__(self, **options: Any) -> None:
         super().__init__(Category.objects.order_by("pk"), required=False, **options)
