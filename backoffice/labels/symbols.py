@@ -113,8 +113,12 @@ def qr(text: str) -> Symbol:
     """Draw a QR code of which a seventh may be dirty or torn.
 
     The pattern that is laid over it is not chosen among eight, which takes many times as long:
-    readers read each of them.
+    readers read each of them. Letters beyond ASCII are said to be UTF-8, or readers guess.
     """
-    made = segno.make_qr(text, error="m", boost_error=False, mask=2)
+    plain = text.isascii()
+    encoding = None if plain else "utf-8"
+    made = segno.make_qr(
+        text, error="m", boost_error=False, mask=2, encoding=encoding, eci=not plain
+    )
     rows = tuple("".join("1" if module else "0" for module in row) for row in made.matrix)
     return Symbol(rows, (4, 4))

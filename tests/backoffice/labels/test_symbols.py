@@ -70,7 +70,9 @@ def test_what_is_no_ean_is_known(written):
     assert not is_ean(written)
 
 
-@pytest.mark.parametrize("text", ["7", "SHIRT-NAVY-M", "Gr\xf6\xdfe 42", "\u03c9" * 100])
+@pytest.mark.parametrize(
+    "text", ["7", "SHIRT-NAVY-M", "Gr\xf6\xdfe 42", "\xc5\xc4\xd6-12", "\u03c9" * 100]
+)
 def test_a_qr_code_says_any_text(text):
     assert read(qr(text)) == (text, "QR Code")
 
