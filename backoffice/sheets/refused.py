@@ -7,10 +7,10 @@ from typing import Any
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from api.spreadsheets import unescaped
 from backoffice.exports import EXPORT_ROWS, exported
 from backoffice.sheets.told import PRIVATE
 from inventory.models import Sheet
+from inventory.services.sheets.cells import text_of
 from inventory.services.sheets.columns import WHY_REFUSED, WHY_REFUSED_NAME, WITH_REFUSED_COUNTS
 from inventory.services.sheets.kinds import normalised
 from inventory.services.sheets.registry import KINDS
@@ -58,7 +58,7 @@ def _of_file(sheet: Sheet, places: Sequence[int]) -> Iterator[Sequence[Any]]:
     }
     beside = [_moment(sheet)] if _beside(sheet) else []
     for cells, error in _refused(sheet, "cells", "error"):
-        row = [unescaped(cells[place]) if place < len(cells) else "" for place in places]
+        row = [text_of(cells[place]) if place < len(cells) else "" for place in places]
         yield [
             *(
                 int(cell) if place in numbers and _PLAIN_NUMBER.fullmatch(cell) else cell

@@ -23,6 +23,9 @@ _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?")
 _FRACTION = re.compile(r"[0-9]*\.[0-9]+")
 # Such a fraction is no group of three digits, whichever sign parts it.
 _SHORT_OR_LONG = re.compile(r"[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|0*\.[0-9]+")
+# However a program writes it that has no other way to keep the zeros of a code: ="0012".
+_KEPT = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _OTHER_WAY = str.maketrans(",.", ".,")
 # 4/5/2026 and 04.05.2026, each with a time.
 _DAY_AND_MONTH = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4})(?=[ T,])")
@@ -39,14 +42,18 @@ def by_name(sheet: Sheet, line: SheetLine) -> dict[str, str]:
     if any(cell.strip() for cell in row[len(sheet.columns) :]):
         raise Wrong("There are more cells than columns.")
     cells = {
-        name: unescaped(cell).strip()
-        for name, cell in zip(sheet.columns, row, strict=False)
-        if name
+        name: text_of(cell).strip() for name, cell in zip(sheet.columns, row, strict=False) if name
     }
     for cell in cells.values():
         if cell in _BROKEN:
             raise Wrong(f"{cell} stands there: a formula of the spreadsheet came to nothing.")
     return cells
+
+
+def text_of(cell: str) -> str:
+    """Return what a cell says, without what was put around it for spreadsheets."""
+    kept = _KEPT.fullmatch(cell)
+    return kept[1].replace('""', '"') if kept else unescaped(cell)
 
 
 def says_nothing(sheet: Sheet, line: SheetLine, names: Sequence[str]) -> bool:
@@ -86,6 +93,26 @@ def number(cell: str, *, decimal_comma: bool | None) -> Decimal:
     else:
         raise Wrong(f'"{cell[:LENGTH_TOLD]}" is no number.')
     return Decimal(sign + plain)
+
+
+def whole(cell: str, *, decimal_comma: bool | None, most: int) -> int:
+    """Read a whole number, as `number` reads one: 12.0 is 12.
+
+    One with more digits than anybody needs is told as one more than `most`. Raises: Wrong.
+    """
+    if _WHOLE_NUMBER.fullmatch(cell):
+        # The length is checked first: converting a very long number would take Python long.
+        return int(cell) if len(cell) <= LENGTH_TOLD else most + 1
+    no_whole_number = Wrong(f'"{cell[:LENGTH_TOLD]}" is no whole number.')
+    if len(cell) > LENGTH_TOLD:
+        raise no_whole_number
+    try:
+        read = number(cell, decimal_comma=decimal_comma)
+    except Wrong as wrong:
+        raise no_whole_number from wrong
+    if read != int(read):
+        raise no_whole_number
+    return int(read)
 
 
 def moment(cell: str, *, day_first: bool | None) -> datetime:

@@ -8,7 +8,7 @@ from api import codes
 from api.fields import UNITS_MAX
 from inventory.models import REASON_LENGTH_MAX, CountLine, Sheet
 from inventory.services.sheets import cells
-from inventory.services.sheets.cells import LENGTH_TOLD, Wrong
+from inventory.services.sheets.cells import Wrong
 from inventory.services.sheets.kinds import normalised
 
 # A row with none of these names only a product, which was not counted.
@@ -24,7 +24,6 @@ _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}")
 _GROUPS = re.compile(r"((?:[0-9]{2},)*[0-9]{3})(?:\.[0-9]*)?(?:,|\Z)")
 # So many cells may hold the rest of a number that is not too large.
 _REST_CELLS = 4
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 # As a number of three digits less it would look the same.
 _THREE_ZEROS = re.compile(r"([+-]?[1-9][0-9]{0,2})[.,]000")
 
@@ -92,7 +91,7 @@ def _read_units(sheet: Sheet, line: CountLine, said: Mapping[str, str]) -> None:
     cell = said.get(column, "")
     if not cell:
         raise Wrong(f"The {column} is missing.")
-    units = _whole(cell, sheet.decimal_comma)
+    units = cells.whole(cell, decimal_comma=sheet.decimal_comma, most=UNITS_MAX)
     if abs(units) > UNITS_MAX:
         raise Wrong("That is more than a product can hold.")
     if units < 0 and sheet.kind == Sheet.Kind.COUNTS:
@@ -101,22 +100,6 @@ def _read_units(sheet: Sheet, line: CountLine, said: Mapping[str, str]) -> None:
     grouped = _THREE_ZEROS.fullmatch(cell)
     if grouped and int(grouped[1]) == units:
         line.mark = f"{cell} is read as {units}: was it {units}000?"
-
-
-def _whole(cell: str, decimal_comma: bool | None) -> int:
-    if _WHOLE_NUMBER.fullmatch(cell):
-        # The length is checked first: converting a very long number would take Python long.
-        return int(cell) if len(cell) <= LENGTH_TOLD else UNITS_MAX + 1
-    no_whole_number = Wrong(f'"{cell[:LENGTH_TOLD]}" is no whole number.')
-    if len(cell) > LENGTH_TOLD:
-        raise no_whole_number
-    try:
-        number = cells.number(cell, decimal_comma=decimal_comma)
-    except Wrong as wrong:
-        raise no_whole_number from wrong
-    if number != int(number):
-        raise no_whole_number
-    return int(number)
 
 
 def _moment(sheet: Sheet, cell: str) -> datetime:

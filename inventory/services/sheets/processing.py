@@ -43,6 +43,8 @@ SECONDS_A_JOB = 2.0
 LEFT_ALONE = timedelta(seconds=60)
 # What is neither applied nor discarded is forgotten after this long.
 KEPT_WAITING = timedelta(days=90)
+# A worker that is silent for longer while it reads a file is taken for dead.
+_READING_MAX = timedelta(minutes=10)
 # How many files may wait to be applied, each with all its lines.
 WAITING_MAX = 50
 # The position from which reverting goes backwards through a file.
@@ -420,6 +422,7 @@ def take_a_batch(sheet_id: uuid.UUID) -> bool:
 
 def _read(sheet: Sheet) -> bool:
     """Read a file that was too large for the request. If a job dies meanwhile, another begins."""
+    _allow_idling(_READING_MAX)
     try:
         with transaction.atomic():
             reading.read(sheet, reading.content_of(sheet), KINDS)
@@ -430,6 +433,15 @@ def _read(sheet: Sheet) -> bool:
     sheet.updated_at = clock.now()
     sheet.save()
     return sheet.is_under_way
+
+
+def _allow_idling(period: timedelta) -> None:
+    """Have PostgreSQL wait for this transaction: a large workbook takes long to its first row."""
+    with connection.cursor() as cursor:
+        idling = f"{period.total_seconds():.0f}s"
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [idling]
+        )
 
 
 def _plan_anew() -> None:

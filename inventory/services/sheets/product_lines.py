@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from api.codes import fault_of, tidied
 from api.errors import Refusal
 from api.fields import AMOUNT_MAX, UNITS_MAX, storable
-from api.spreadsheets import unescaped
 from inventory.models import PICTURE_NAME_LENGTH, Currency, Product, Sheet, SheetLine
 from inventory.services import currencies
 from inventory.services.category_tree import read as read_categories
@@ -47,6 +46,8 @@ _ANSWERS = {
     **dict.fromkeys(("yes", "true", "1", "y"), True),
     **dict.fromkeys(("no", "false", "0", "n"), False),
 }
+# How spreadsheets show, and save, long numbers in narrow cells.
+_SHORTENED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/")
 
 
@@ -98,7 +99,7 @@ def said(sheet: Sheet, line: SheetLine) -> Said:
     sku = ""
     if SKU in sheet.columns[: len(line.cells)]:
         # As it is: a product of former days may have signs around its own.
-        sku = unescaped(line.cells[sheet.columns.index(SKU)])
+        sku = cells.text_of(line.cells[sheet.columns.index(SKU)])
     try:
         row = cells.by_name(sheet, line)
     except Wrong as wrong:
@@ -131,6 +132,8 @@ def value_of(column: str, text: str, *, decimal_comma: bool | None) -> tuple[str
     if is_cleared:
         field, nothing = _MAY_BE_CLEARED[column]
         return field, nothing
+    if column in _WHOLE_NUMBERS:
+        return _WHOLE_NUMBERS[column], _units(text, decimal_comma=decimal_comma)
     if _LIKE_CLEARED.fullmatch(text):
         text = text.removeprefix("'")
     return _READERS[column](text)
@@ -202,6 +205,11 @@ def code_of(text: str, name: str, length: int) -> str:
         raise Wrong(f"There is nothing in the {name} that can be seen.")
     if fault := fault_of(code):
         raise Wrong(fault)
+    if _SHORTENED.fullmatch(code):
+        raise Wrong(
+            f"A spreadsheet has shortened {code}. Have it show all digits there: format the column "
+            "as text or as a number without a fraction, and save the file again."
+        )
     if len(code) > length:
         raise Wrong(f"A {name} has at most {length} letters.")
     return code
@@ -233,16 +241,22 @@ def _manage_stock(text: str) -> tuple[str, Any]:
     return "manage_stock", answer
 
 
-def _units(field: str) -> Callable[[str], tuple[str, Any]]:
-    def read(text: str) -> tuple[str, Any]:
-        if not re.fullmatch(r"[0-9]+", text):
-            raise Wrong(f'"{text[:LENGTH_TOLD]}" is no whole number.')
-        # The length first: converting a very long number would take Python long.
-        if len(text) > LENGTH_TOLD or int(text) > UNITS_MAX:
-            raise Wrong("That is more than a product can hold.")
-        return field, int(text)
+# By column, the field.
+_WHOLE_NUMBERS = {"threshold": "low_stock_threshold", INITIAL_STOCK: INITIAL_STOCK}
 
-    return read
+
+_THREE_ZEROS = re.compile(r"[1-9][0-9]{0,2}[.,]000")
+
+
+def _units(text: str, *, decimal_comma: bool | None) -> int:
+    units = cells.whole(text, decimal_comma=decimal_comma, most=UNITS_MAX)
+    if units < 0:
+        raise Wrong("It cannot be below zero.")
+    if units > UNITS_MAX:
+        raise Wrong("That is more than a product can hold.")
+    if _THREE_ZEROS.fullmatch(text) and units < 1000:
+        raise Wrong(f"Is {text} {units} or {units}000? Write it without that sign.")
+    return units
 
 
 def _image(text: str) -> tuple[str, Any]:
@@ -266,13 +280,11 @@ _READERS: dict[str, Callable[[str], tuple[str, Any]]] = {
     "description": _short("description", DESCRIPTION_LENGTH_MAX),
     "status": _status,
     "barcode": _barcode,
-    "threshold": _units("low_stock_threshold"),
     "categories": _categories,
     "image": _image,
     "slug": _slug,
     "commodity_type": _commodity_type,
     "manage_stock": _manage_stock,
-    INITIAL_STOCK: _units(INITIAL_STOCK),
 }
 
 

@@ -415,7 +415,7 @@ def _take_back(
 ) -> None:
     was_archived = any(_archives(told) and not told.get("back") for told in line.fields)
     if whole.product.archived_at and not was_archived:
-        refuse(line, ["It stays: it is archived by now."])
+        line.error = "It stays: it is archived by now."
         return
     stays = []
     for told in sorted(line.fields, key=lambda told: (not _archives(told), told["field"] == STOCK)):
@@ -424,7 +424,7 @@ def _take_back(
         fault = _fault_of_going_back(told, line, whole, around, category_ids)
         if fault:
             stays.append(f"The {words_of(told['field'])} stays: {fault}")
-            if _archives(told):
+            if _archives(told) and whole.product.archived_at:
                 break
         else:
             _go_back(told, line, whole, movements, why)

@@ -48,6 +48,7 @@ _OTHERS = (
     (b"GIF8", f"This is a picture. {_SAVE_AS}"),
     (b"<!doctype html", f"This is a web page, whatever its name. Open it in Excel. {_SAVE_AS}"),
     (b"<html", f"This is a web page, whatever its name. Open it in Excel. {_SAVE_AS}"),
+    (b"<?xml", f"This is an XML file, whatever its name. Open it in Excel. {_SAVE_AS}"),
     (b"{\\rtf", f"This is a text document. {_SAVE_AS}"),
 )
 
@@ -78,7 +79,8 @@ def require_at_most(size: int) -> None:
 
 
 def is_workbook(content: bytes) -> bool:
-    return content.startswith(b"PK")
+    # With parts, or without any.
+    return content.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
 def read(content: bytes, known: Collection[str]) -> Table:
@@ -90,7 +92,12 @@ def read(content: bytes, known: Collection[str]) -> Table:
     require_at_most(len(content))
     note, delimiter = "", ""
     if is_workbook(content):
-        rows, note = workbooks.read(content, rows_max=ROWS_MAX, columns_max=COLUMNS_MAX)
+        rows, note = workbooks.read(
+            content,
+            rows_max=ROWS_MAX,
+            columns_max=COLUMNS_MAX,
+            is_header=lambda row: _has_names(row, known),
+        )
     else:
         rows, delimiter = _read_text(content, known)
     header, others = _header(_filled(rows), known)
@@ -108,15 +115,16 @@ def _filled(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _header(rows: Iterator[Row], known: Collection[str]) -> tuple[list[str], Iterator[Row]]:
-    first = list(islice(rows, 1))
+    first: list[Row] = []
+    for row in islice(rows, ROWS_BEFORE_HEADER_MAX):
+        first.append(row)
+        if _has_names(row[1], known):
+            break
     if not first:
         raise SheetUnreadable("The file is empty.")
-    while not _has_names(first[-1][1], known) and len(first) < ROWS_BEFORE_HEADER_MAX:
-        more = list(islice(rows, 1))
-        if not more:
-            break
-        first += more
-    at = len(first) - 1 if _has_names(first[-1][1], known) else 0
+    # Where no names are known, titles still have a row for themselves.
+    several = (place for place, (_, row) in enumerate(first) if _are_several(row))
+    at = len(first) - 1 if _has_names(first[-1][1], known) else next(several, 0)
     number, names = first[at]
     if len(names) > COLUMNS_MAX:
         raise SheetUnreadable(
@@ -129,6 +137,10 @@ def _header(rows: Iterator[Row], known: Collection[str]) -> tuple[list[str], Ite
 def _many(columns: int) -> str:
     # Of a workbook nobody has looked how many more there are.
     return "more" if columns == COLUMNS_MAX + 1 else f"{columns:,}"
+
+
+def _are_several(row: Sequence[str]) -> bool:
+    return sum(bool(cell.strip()) for cell in row) >= _NAMES_OF_A_HEADER
 
 
 def _has_names(row: Sequence[str], known: Collection[str]) -> bool:
@@ -241,7 +253,7 @@ def _delimiter(content: bytes, encoding: str, known: Collection[str]) -> tuple[s
     """Return the delimiter, and the number of the line that says so, if one does.
 
     It is the one that splits one of the first lines into the most known names or else, where none
-    is known, the first line into the most cells.
+    is known, the first line into the most cells or, if that is a title, all of them.
     """
     first = list(_first_lines(content, encoding))
     if not first:
@@ -250,10 +262,14 @@ def _delimiter(content: bytes, encoding: str, known: Collection[str]) -> tuple[s
     if line.lower().startswith("sep=") and line[4:] in DELIMITERS:
         return line[4:], number
 
-    def splits(delimiter: str) -> tuple[int, int]:
+    def splits(delimiter: str) -> tuple[int, int, int]:
         cells = [line.split(delimiter, 2 * COLUMNS_MAX) for _, line in first]
         names = [{normalised(cell) for cell in row} for row in cells]
-        return max(len(each.intersection(known)) for each in names), len(cells[0])
+        return (
+            max(len(each.intersection(known)) for each in names),
+            len(cells[0]),
+            sum(map(len, cells)),
+        )
 
     return max(DELIMITERS, key=splits), 0
 

@@ -7,14 +7,16 @@ between two rows as a tree. So all of it is looked at, as bytes, before openpyxl
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from openpyxl import load_workbook
 from openpyxl.styles.numbers import BUILTIN_FORMATS
+from openpyxl.utils.escape import unescape
 
 from inventory.errors import SheetUnreadable, listed
 
@@ -28,6 +30,11 @@ PART_MAX = 1_000_000
 TAGS_MAX = 20_000_000
 # As many rows as a spreadsheet has.
 ROWS_MAX = 1_048_576
+# To find the sheet that is meant, so many are looked at, and so much of each: a row of nothing
+# takes its time, too.
+_SHEETS_LOOKED_AT = 100
+_ROWS_LOOKED_AT = 1_000
+_ROWS_WITH_HEADER = 10
 # What may stand between one row and the next, and after the last one.
 _TAGS_BETWEEN_ROWS = 500_000
 _BYTES_BETWEEN_ROWS = 16_000_000
@@ -38,6 +45,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".emf", ".wmf", ".bin")
 # Excel shows 42 as 0042 then, and so people know it.
 _ZEROS = re.compile(r"0+")
 _FRACTION_OF_THREE = re.compile(r"-?[0-9]+\.[0-9]{3}")
+Row = tuple[int, list[str]]
 _NO_WORKBOOK = "This is no .xlsx file, whatever its name. Save it as .xlsx or as CSV (UTF-8)."
 _BROKEN = "This .xlsx file cannot be read. Open it in a spreadsheet and save it again, or as CSV."
 _TOO_LARGE = (
@@ -60,10 +68,15 @@ def unfolded_size(content: bytes) -> int:
 
 
 def read(
-    content: bytes, *, rows_max: int, columns_max: int
-) -> tuple[Iterator[tuple[int, list[str]]], str]:
-    """Read the first sheet that holds anything, and say which it is, if there are others.
+    content: bytes,
+    *,
+    rows_max: int,
+    columns_max: int,
+    is_header: Callable[[Sequence[str]], bool] = lambda row: True,
+) -> tuple[Iterator[Row], str]:
+    """Read a sheet, and say which it is, if there are others.
 
+    It is the first that has a header among its first rows, or else the first that holds anything.
     The rows have at most one cell more than `columns_max`. Raises: SheetUnreadable; so do the rows
     on the way.
     """
@@ -72,24 +85,24 @@ def read(
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         seen = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         sheets = seen or book.worksheets
-    for sheet in sheets:
-        rows = _rows(book, sheet, min(rows_max, ROWS_MAX), columns_max)
-        first = next(rows, None)
-        if first is not None:
-            others = [other.title for other in sheets if other is not sheet]
-            return _with(first, rows), _note(sheet.title, others)
-    raise SheetUnreadable("The file is empty.")
+        if not sheets:
+            raise SheetUnreadable("The file is empty.")
+    begin = {}
+    for place, sheet in enumerate(sheets[:_SHEETS_LOOKED_AT]):
+        rows = _rows(book, sheet, _ROWS_LOOKED_AT, columns_max)
+        if first := [row for _, row in islice(rows, _ROWS_WITH_HEADER)]:
+            begin[place] = any(map(is_header, first))
+    # Of equals, max takes the first.
+    chosen = sheets[max(begin, key=begin.__getitem__, default=0)]
+    others = [other.title for other in sheets if other is not chosen]
+    rows = _rows(book, chosen, min(rows_max, ROWS_MAX), columns_max)
+    return rows, _note(chosen.title, others)
 
 
 def _note(title: str, others: list[str]) -> str:
     if not others:
         return ""
     return f"The sheet {title[:100]} was read, and not {listed([other[:60] for other in others])}."
-
-
-def _with(first: Any, others: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from others
 
 
 @contextmanager
@@ -154,9 +167,7 @@ def _require_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
 # Its cells.
 
 
-def _rows(
-    book: Any, sheet: Any, rows_max: int, columns_max: int
-) -> Iterator[tuple[int, list[str]]]:
+def _rows(book: Any, sheet: Any, rows_max: int, columns_max: int) -> Iterator[Row]:
     """Yield the rows that hold anything, each with its number."""
     zeros = _Zeros(book)
     # Rows that are not there are this one row, and there may be very many of them.
@@ -198,7 +209,7 @@ def _text(cell: Any, zeros: _Zeros) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return unescape(value) if "_x" in value else value
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):

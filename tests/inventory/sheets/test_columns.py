@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from inventory.errors import ColumnsUnclear, SheetForbidden, SheetNotReady, SheetUnreadable
 from inventory.models import Sheet, SheetContent, SheetLayout
@@ -201,6 +202,24 @@ def test_reading_that_was_broken_off_begins_again(monkeypatch):
     sheet.refresh_from_db()
     assert (sheet.state, sheet.lines_total, sheet.changed) == ("checked", 5, 5)
     assert not SheetContent.objects.exists()
+
+
+def test_a_workbook_may_take_long_to_its_first_row(monkeypatch):
+    monkeypatch.setattr(reading, "SMALL", 0)
+    sheet = uploaded("sku,change\nA,1\n")
+    shown = []
+    read = reading.read
+
+    def looked_at(*args: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            shown.append(cursor.fetchone())
+        read(*args)
+
+    monkeypatch.setattr(reading, "read", looked_at)
+    processing.work_on(sheet.pk)
+
+    assert shown == [("10min",)]
 
 
 def test_a_large_file_that_is_none_at_its_beginning_is_refused_at_once(monkeypatch):

@@ -84,7 +84,9 @@ def test_empty_cells_leave_and_a_word_clears():
         ("price_usd", "90071992547409.92", "too large"),
         ("price_jpy", "12.5", "JPY has no digits"),
         ("threshold", "1.5", "no whole number"),
-        ("threshold", "-1", "no whole number"),
+        ("threshold", "-1", "below zero"),
+        ("threshold", "12.000", "12 or 12000"),
+        ("barcode", "4.00638E+12", "has shortened"),
         ("threshold", "2147483648", "more than a product can hold"),
         ("status", "sold", "none of live, draft and archived"),
         ("name", "x" * 201, "At most 200 letters"),
@@ -113,6 +115,29 @@ def test_a_cell_that_breaks_a_rule_refuses_its_line_and_says_why(column, cell, s
 
     assert said in line.error
     assert line.error.startswith(f"{column}: ") or cell == "#N/A"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "after"),
+    [
+        ("threshold", "12.0", 12),
+        ("threshold", "1 000", 1000),
+        ("threshold", "1,234", 1234),
+        ("barcode", '="0012"', "0012"),
+    ],
+)
+def test_t06_what_can_be_read_in_one_way_only_is_read(column, cell, after):
+    product(sku="A")
+
+    [(_, read)] = told(the_line(checked(f"sku | {column}\nA | {cell}"))).values()
+
+    assert read == after
+
+
+def test_a_sku_that_a_spreadsheet_has_shortened_makes_no_product():
+    line = the_line(worked(sheet_of_rows(["sku", "name"], [["1.23457E+12", "Shirt"]])))
+
+    assert "sku: A spreadsheet has shortened 1.23457E+12" in line.error
 
 
 def test_a_comma_is_the_decimal_point_where_people_said_so():
@@ -550,3 +575,15 @@ def test_a_price_is_not_taken_back_into_a_currency_that_is_another_by_now():
 
     assert reverted(sheet).not_reverted == 1
     assert "The price in EUR stays: EUR has more or fewer digits" in the_line(sheet).error
+
+
+def test_a_line_that_could_not_be_taken_back_is_looked_at_anew_the_next_time():
+    made = product(sku="A", slug="before")
+    sheet = applied("sku | slug\nA | after")
+    products.archive(made.pk, actor=MERCHANT)
+    assert the_line(reverted(sheet)).what == "change"
+    products.restore(made.pk, sku="A", slug="after", actor=MERCHANT)
+    product(slug="before")
+
+    assert reverted(sheet).not_reverted == 1
+    assert "another product has the one before" in the_line(sheet).error

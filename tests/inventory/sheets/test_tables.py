@@ -10,6 +10,7 @@ from inventory.models import Sheet
 from inventory.services.sheets import processing, tables
 from inventory.services.sheets.tables import Row
 from tests.factories import MERCHANT
+from tests.inventory.sheets.test_workbooks import workbook
 
 KNOWN = {"sku", "count", "reason"}
 
@@ -30,6 +31,7 @@ def read(content: bytes) -> list[Row]:
         (b"sku,count\nA,\x00\x01\xff\xfe\xfd", "no CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"old Excel file \(.xls\)"),
         (b"%PDF-1.7", "is a PDF"),
+        (b'<?xml version="1.0"?>\n<Workbook/>', "is an XML file"),
         (b"\x89PNG\r\n", "is a picture"),
         (b"  <!DOCTYPE html><table>", "is a web page"),
     ],
@@ -136,6 +138,26 @@ def test_a_first_row_without_a_known_name_is_the_header_and_split_by_what_splits
     table = tables.read(b"Artikel;Lager, in Stk;Ort\n007;12;B4\n", KNOWN)
 
     assert (table.delimiter, table.header) == (";", ["Artikel", "Lager, in Stk", "Ort"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Price list\r\n\r\nArt;VK\r\nA;12,50\r\n",
+        b"Price list;;\r\n26 November;;\r\nArt;VK;\r\nA;12,50;\r\n",
+        workbook(["Price list"], [], ["Art", "VK"], ["A", "12,50"]),
+    ],
+    ids=["alone", "wide", "workbook"],
+)
+def test_a_title_is_no_header_where_no_name_is_known_either(content):
+    table = tables.read(content, KNOWN)
+
+    assert table.header == ["Art", "VK"]
+    assert [cells for _, cells in table.rows] == [["A", "12,50"]]
+
+
+def test_what_only_begins_like_a_workbook_is_text():
+    assert tables.read(b"PK,count\nA,1\n", KNOWN).header == ["PK", "count"]
 
 
 def test_of_cells_beyond_the_columns_few_are_kept_and_one_that_says_something():

@@ -100,6 +100,35 @@ def test_the_first_visible_sheet_with_rows_is_read_and_the_others_are_named():
     assert table.note == "The sheet Stock was read, and not Cover, Prices."
 
 
+def test_a_cover_with_words_on_it_is_passed_over():
+    book = Workbook()
+    book.active.append(["Our catalogue", 2026])
+    book.create_sheet("Stock").append(["sku", "count"])
+    book["Stock"].append(["A", 1])
+
+    assert read(saved(book)) == [["sku", "count"], ["A", "1"]]
+
+
+def test_signs_that_a_workbook_spells_out_are_read():
+    assert read(workbook(["sku", "count"], ["A_x000D_\nB_x005F_x0041_", 1]))[1][0] == (
+        "A\r\nB_x0041_"
+    )
+
+
+def test_t08_sheets_of_nothing_are_not_looked_through_to_their_last_row():
+    book = Workbook()
+    for _ in range(40):
+        # A cell with a look, and nothing in it.
+        book.create_sheet().cell(1_048_576, 1).number_format = "0.00"
+    content = saved(book)
+    began = time.process_time()
+
+    with pytest.raises(SheetUnreadable, match="empty"):
+        read(content)
+
+    assert time.process_time() - began < 3
+
+
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
