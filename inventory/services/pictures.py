@@ -156,7 +156,7 @@ def attach(
     claim(key, product_id)
     product = _lock(product_id)
     shown = of_products([product_id])[product_id]
-    show({product: [*shown, *(each for each in picture_ids if each not in shown)]}, actor)
+    _show(product, [*shown, *(each for each in picture_ids if each not in shown)], actor)
 
 
 @in_transaction
@@ -176,7 +176,7 @@ def arrange(
     product = _lock(product_id)
     if of_products([product_id])[product_id] != list(seen) or not {*picture_ids} <= {*seen}:
         raise PicturesMoved
-    show({product: picture_ids}, actor)
+    _show(product, picture_ids, actor)
 
 
 def _lock(product_id: uuid.UUID) -> Product:
@@ -187,9 +187,16 @@ def _lock(product_id: uuid.UUID) -> Product:
     return product
 
 
-def show(wanted: Mapping[Product, Sequence[uuid.UUID]], actor: Actor) -> None:
-    """Write which pictures the locked products show, and put it on record.
+def _show(product: Product, picture_ids: Sequence[uuid.UUID], actor: Actor) -> None:
+    if show({product: picture_ids}, actor):
+        product.updated_at = clock.now()
+        product.save(update_fields=["updated_at"])
 
+
+def show(wanted: Mapping[Product, Sequence[uuid.UUID]], actor: Actor) -> set[Product]:
+    """Write which pictures the locked products show, on record; return those that showed others.
+
+    That they were changed is for the caller to write, who may be making them.
     Raises: PictureNotFound, TooManyPictures.
     """
     assert_in_transaction()
@@ -212,6 +219,7 @@ def show(wanted: Mapping[Product, Sequence[uuid.UUID]], actor: Actor) -> None:
 
     states = [(each, state(before[each.pk]), state(ids)) for each, ids in changed.items()]
     changes.record(changes.entries(actor, Change.What.CHANGED, states))
+    return set(changed)
 
 
 def _lock_pictures(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:

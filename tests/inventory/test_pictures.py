@@ -104,6 +104,25 @@ def test_pictures_are_shown_in_the_order_in_which_they_came_and_rearranged():
     ]
 
 
+def test_a_product_that_shows_other_pictures_was_changed_then():
+    shirt = product()
+    front, back = rows(2)
+
+    def changed_at() -> str:
+        return str(Product.objects.get(pk=shirt.pk).updated_at)
+
+    moments = [changed_at()]
+    attach(shirt, front, back)
+    moments.append(changed_at())
+    seen = shown_by(shirt)
+    pictures.arrange(shirt.pk, seen[::-1], seen=seen, actor=MERCHANT)
+    moments.append(changed_at())
+    assert sorted({*moments}) == moments
+
+    attach(shirt, back)
+    assert changed_at() == moments[-1]
+
+
 def test_what_changed_since_somebody_looked_is_not_rearranged():
     shirt, (a, b) = product(), rows(2)
     attach(shirt, a, b)
