@@ -18,6 +18,9 @@ from api.fields import storable
 from inventory.errors import CodeAmbiguous, CodeUnknown
 from inventory.models import Product
 
+# So many zeros before a number are thought of.
+ZEROS_MAX = 5
+
 
 class Named(NamedTuple):
     """The product that is meant, and what is wrong with how it is named."""
@@ -99,6 +102,16 @@ def ids_by_sku(skus: Collection[str]) -> dict[str, uuid.UUID]:
     known = dict(Product.objects.kept().filter(sku__in=asked).values_list("sku", "pk"))
     ids = {sku: known.get(sku) or known.get(tidied[sku]) for sku in skus}
     return {sku: product_id for sku, product_id in ids.items() if product_id}
+
+
+def with_zeros(skus: Collection[str]) -> dict[str, str]:
+    """Return for numbers the skus that some product has, and that have zeros before them."""
+    numbers = [sku for sku in skus if sku.isascii() and sku.isdecimal()]
+    padded = {"0" * zeros + sku: sku for sku in numbers for zeros in range(1, ZEROS_MAX + 1)}
+    if not padded:
+        return {}
+    known = Product.objects.kept().filter(sku__in=padded).values_list("sku", flat=True)
+    return {padded[sku]: sku for sku in known}
 
 
 def look_alikes(written: Collection[str], *, besides: uuid.UUID | None = None) -> list[Spelled]:

@@ -81,6 +81,8 @@ class Around:
     stocks: Mapping[uuid.UUID, Stock] = field(default_factory=dict)
     # Who has a code that reads like one that is new.
     alike: Mapping[str, Sequence[Spelled]] = field(default_factory=dict)
+    # By new skus that are numbers, the skus that have zeros before them.
+    with_zeros: Mapping[str, str] = field(default_factory=dict)
 
 
 def wanted_of(lines: Iterable[ProductLine], name: str) -> set[Any]:
@@ -216,8 +218,9 @@ def _look_further(
     """Read what only people are told of."""
     if wanted_of(lines, "categories"):
         around.places = Places(Tree())
-    new_codes = wanted_of(lines, "barcode")
-    new_codes |= {line.sku for line in lines if not line.error and not line.product_id}
+    new_skus = {line.sku for line in lines if not line.error and not line.product_id}
+    around.with_zeros = codes.with_zeros(new_skus)
+    new_codes = wanted_of(lines, "barcode") | new_skus
     around.alike = codes.alike(new_codes) if new_codes else {}
     ending = [
         whole.product.pk
@@ -247,6 +250,11 @@ def _decide(line: ProductLine, whole: Whole | None, around: Around) -> None:
         line.fields = _differences(line, whole, around)
         line.what = What.CHANGE if line.fields else What.LEAVE
     errors = faults(line, whole, around) if line.fields or INITIAL_STOCK in line.wanted else []
+    if whole and (others := _others_with(line.wanted.get("barcode"), whole, around)):
+        # The zeros of the sku may have been lost: then another product is meant.
+        errors.append(
+            f"barcode: it is the code of {_named(others)}, and the sku of {whole.product}."
+        )
     refuse(line, errors)
     if not errors:
         line.mark = " ".join(_marks(line, whole, around))[:MARK_LENGTH]
@@ -373,13 +381,23 @@ def _marks(line: ProductLine, whole: Whole | None, around: Around) -> list[str]:
             marks.append(f"{before:,} unit{'s are' if before != 1 else ' is'} written off.")
     if whole is None and not any(name.startswith(PRICE) for name in line.wanted):
         marks.append("It has no price, so nobody can buy it.")
-    own = whole.product.pk if whole else None
-    for code in (None if whole else line.sku, line.wanted.get("barcode")):
-        others = [each for each in around.alike.get(code or "", ()) if each.id != own]
-        if others:
-            named = listed([f"{each.name} ({each.sku})" for each in others])
-            marks.append(f"To people and scanners {code} is the code of {named}, too.")
+    if whole is None and line.sku in around.with_zeros:
+        meant = around.with_zeros[line.sku]
+        marks.append(f"There is a product {meant}: has a spreadsheet taken the zeros away?")
+    for code in (line.sku, line.wanted.get("barcode")) if whole is None else ():
+        if others := _others_with(code, whole, around):
+            marks.append(f"To people and scanners {code} is the code of {_named(others)}, too.")
     return marks
+
+
+def _others_with(code: str | None, whole: Whole | None, around: Around) -> list[Spelled]:
+    """Return the products, but the line's own, that have a code which reads or scans the same."""
+    own = whole.product.pk if whole else None
+    return [each for each in around.alike.get(code or "", ()) if each.id != own]
+
+
+def _named(products: Iterable[Spelled]) -> str:
+    return listed([f"{each.name} ({each.sku})" for each in products])
 
 
 def is_great(before: int | None, after: int | None) -> bool:

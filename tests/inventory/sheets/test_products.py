@@ -193,6 +193,28 @@ def test_codes_that_read_like_another_products_are_marked():
         processing.apply(sheet.pk, actor=MERCHANT)
 
 
+def test_t04_a_new_sku_that_may_have_lost_its_zeros_is_marked():
+    product(sku="0042")
+
+    sheet = checked("sku | name | price_usd\n42 | Mug | 5\n43 | Mug | 5")
+
+    assert [line.mark for line in lines_of(sheet)] == [
+        "There is a product 0042: has a spreadsheet taken the zeros away?",
+        "",
+    ]
+
+
+def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
+    product(sku="0042", name="Mug", barcode="4006381333931")
+    product(sku="42", name="Shirt", price=1250)
+
+    sheet = checked("sku | barcode | price_usd\n42 | 4006381333931 | 9.00")
+
+    assert the_line(sheet).error == (
+        "barcode: it is the code of Mug (0042), and the sku of Shirt (42)."
+    )
+
+
 def test_a_new_category_is_marked_once_and_made_when_it_is_applied():
     categories.create("Clothes", actor=MERCHANT)
     product(sku="A")
