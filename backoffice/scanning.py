@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
@@ -25,6 +26,17 @@ BARCODE_LENGTH_MIN = 8
 _SO_MANY = re.compile(r"(?P<quantity>[0-9]{1,10})\s*\*\s*(?P<code>.+)")
 
 
+class QuantityField(WholeNumberField):
+    """A number of units, and not a product's code, which a scanner types wherever the cursor is."""
+
+    def clean(self, value: Any) -> int | None:
+        written = str(value or "").strip()[:CODE_LENGTH_MAX]
+        if len(written) >= BARCODE_LENGTH_MIN and codes.product_scanned(written):
+            raise ValidationError(f"{written} is the code of a product, and no quantity.")
+        quantity: int | None = super().clean(value)
+        return quantity
+
+
 class ScanForm(OnceForm):
     """A code, and how many units of it: one, unless a number was typed."""
 
@@ -38,7 +50,7 @@ class ScanForm(OnceForm):
         ),
         error_messages={"required": "Scan or type the code of a product."},
     )
-    quantity = WholeNumberField(
+    quantity = QuantityField(
         label="Units",
         required=False,
         initial=1,
@@ -51,11 +63,6 @@ class ScanForm(OnceForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        written = self.data.get("quantity", "").strip()[:CODE_LENGTH_MAX]
-        if len(written) >= BARCODE_LENGTH_MIN and codes.product_scanned(written):
-            self.errors.pop("quantity", None)
-            self.add_error("quantity", f"{written} is the code of a product, and no quantity.")
-            return cleaned
         code = cleaned.get("code", "")
         so_many = _SO_MANY.fullmatch(code)
         if so_many and not codes.product_scanned(code):

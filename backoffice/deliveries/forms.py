@@ -9,9 +9,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanWidget
 from api.codes import fault_of, tidied
 from api.fields import UNITS_MAX
 from backoffice.actions import ActionForm
-from backoffice.forms import WholeNumberField
 from backoffice.products.forms import DayField
-from backoffice.scanning import ScanForm
+from backoffice.scanning import QuantityField, ScanForm
 from inventory.errors import DeliveryNumberTaken
 from inventory.models import Delivery
 from inventory.services import deliveries
@@ -53,13 +52,13 @@ class GoodsForm(ScanForm):
 class LineForm(ActionForm):
     """What is expected and was received of one product, typed by hand."""
 
-    expected = WholeNumberField(
+    expected = QuantityField(
         label="Expected",
         min_value=0,
         max_value=UNITS_MAX,
         widget=UnfoldAdminIntegerFieldWidget({"min": 0, "autocomplete": "off"}),
     )
-    received = WholeNumberField(
+    received = QuantityField(
         label="Received",
         min_value=0,
         max_value=UNITS_MAX,

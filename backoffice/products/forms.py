@@ -23,6 +23,7 @@ from backoffice.actions import UNSEEN, ActionForm, Case
 from backoffice.forms import OnceForm, WholeForm, WholeNumberField
 from backoffice.products.categories import CategoriesField
 from backoffice.products.money import CostField, price_field
+from backoffice.scanning import QuantityField
 from inventory.models import Action, Currency, Product
 from inventory.services import codes, pictures
 from inventory.services.category_tree import Tree
@@ -219,7 +220,7 @@ class OperationForm(OnceForm):
     action = forms.ChoiceField(
         choices=[*Action.choices, (COUNT, "Count")], widget=forms.HiddenInput
     )
-    quantity = WholeNumberField(
+    quantity = QuantityField(
         min_value=0,
         max_value=UNITS_MAX,
         widget=UnfoldAdminIntegerFieldWidget(
@@ -288,7 +289,7 @@ class OperationForm(OnceForm):
 class StartManagingForm(ActionForm):
     beside = ("action",)
 
-    quantity = WholeNumberField(
+    quantity = QuantityField(
         label="Units that are there now",
         min_value=0,
         max_value=UNITS_MAX,

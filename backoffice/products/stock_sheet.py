@@ -30,10 +30,11 @@ from api.fields import UNITS_MAX
 from api.idempotency import Answered, Key, KeyReused, require_new
 from backoffice.actions import UNSEEN, Case, words
 from backoffice.base import actor_of, is_number, units, uuid_of
-from backoffice.forms import OnceForm, WholeNumberField
+from backoffice.forms import OnceForm
 from backoffice.products.forms import COUNT
 from backoffice.products.inventory_tab import DONE, MAY_CHANGE, operations, told_of_count
 from backoffice.products.page import ProductPage
+from backoffice.scanning import QuantityField
 from backoffice.sent_pictures import thumbnails
 from inventory.errors import StockMoved, StockNotFound
 from inventory.models import BY_HAND, DEFAULT_LOCATION_ID, EFFECTS, Action, Product, Stock
@@ -166,7 +167,7 @@ class RowForm(OnceForm):
 
     beside = ("action", "reason")
 
-    units = WholeNumberField(required=False, min_value=0, max_value=UNITS_MAX)
+    units = QuantityField(required=False, min_value=0, max_value=UNITS_MAX)
     seen = forms.CharField(max_length=100, required=False)
     asked = forms.CharField(max_length=100, required=False)
     sure = forms.BooleanField(required=False)

@@ -17,7 +17,8 @@ from api.errors import Standing
 from api.fields import UNITS_MAX
 from backoffice.actions import Action, ActionForm, Case
 from backoffice.base import is_number
-from backoffice.forms import OnceForm, WholeNumberField
+from backoffice.forms import OnceForm
+from backoffice.scanning import QuantityField
 from inventory.models import Stocktake, StocktakeLine
 from inventory.services import category_tree, stocktakes
 
@@ -190,7 +191,7 @@ class LineCase(Case[StocktakeLine]):
 
 
 class LineForm(ActionForm):
-    units = WholeNumberField(
+    units = QuantityField(
         label="Units that are there in all, counted now",
         required=False,
         min_value=0,

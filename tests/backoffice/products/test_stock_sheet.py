@@ -151,6 +151,20 @@ def test_a_refused_row_keeps_its_number_and_holds_up_no_other(admin_client):
     assert [stock_of(each).total for each in (few, many)] == [0, 6]
 
 
+@pytest.mark.parametrize("action", ["count", "increment"])
+def test_a_code_that_was_scanned_into_a_row_is_no_quantity(admin_client, action):
+    made = product(5, sku="A", barcode="96385074")
+    # Shorter than a barcode, it may be either.
+    product(5, sku="7654321")
+
+    shown = admin_client.post(SHEET, typed(opened(admin_client), action, A="96385074"))
+
+    assert rows_of(shown)["A"].error == "96385074 is the code of a product, and no quantity."
+    assert numbers(made)[0] == 5
+    admin_client.post(SHEET, typed(opened(admin_client), "increment", A="7654321"))
+    assert numbers(made)[0] == 7_654_326
+
+
 def test_a_movement_wants_a_reason_before_anything_is_done(admin_client):
     shirt = product(5, sku="SHIRT")
     form = {**typed(opened(admin_client), "increment", SHIRT=2), "reason": ""}
