@@ -169,7 +169,10 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
         """Draw what a scan has changed or, where the page was sent as a whole, all of it."""
         if not wants_answer_alone(request):
             return self._goods_page(request, delivery, form=form, told=told, expecting=expecting)
-        delivery.refresh_from_db()
+        try:
+            delivery.refresh_from_db()
+        except Delivery.DoesNotExist:
+            return missing(self, request, delivery.pk)
         totals = deliveries.totals(delivery)
         context = {
             "delivery": delivery,

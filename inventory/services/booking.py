@@ -109,7 +109,13 @@ def require_bookable(delivery: Delivery) -> None:
 
 def _require_managed(unmanaged: Iterable[DeliveryLine]) -> None:
     """Raises: LinesNotBookable."""
-    if lines := list(unmanaged):
+    lines = list(unmanaged)
+    if deleted := [line for line in lines if line.product.archived_at]:
+        raise LinesNotBookable(
+            f"{_skus(deleted)}: deleted from the store. Take it off the delivery, or bring the "
+            "product back and start managing its stock."
+        )
+    if lines:
         raise LinesNotBookable(
             f"The stock of {_skus(lines)} is not managed. Start managing it on the product's "
             "Inventory tab, or take it off the delivery."

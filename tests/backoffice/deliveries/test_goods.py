@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 
 from api import store
+from backoffice.products.page import archived_url
+from inventory.errors import LinesNotBookable
 from inventory.models import Delivery, DeliveryLine, Product
 from inventory.services import booking, deliveries, products
 from tests.backoffice.pages import client_with, send, text
@@ -186,6 +188,36 @@ def test_what_cannot_be_booked_is_said_before_anybody_tries(admin_client, mug):
 
     assert "The stock of MUG is not managed." in text(admin_client.get(page(made, "book")))
     assert "it cannot be booked" in text(admin_client.get(page(made)))
+
+
+def test_of_a_product_that_was_deleted_it_is_said_and_where_it_is(admin_client, mug):
+    made = delivery({mug: 2})
+    scan(admin_client, made, "MUG")
+    products.archive(mug.pk, actor=MERCHANT)
+
+    goods = admin_client.get(page(made))
+
+    assert "It was deleted from the store, so it cannot be booked." in text(goods)
+    assert archived_url(mug.pk) in goods.content.decode()
+    assert "MUG: deleted from the store. Take it off" in text(admin_client.get(page(made, "book")))
+    with pytest.raises(LinesNotBookable, match="MUG: deleted"):
+        booking.book(made.pk, actor=MERCHANT)
+
+
+def test_a_scan_into_a_delivery_that_is_deleted_at_that_moment_is_no_fault(
+    admin_client, monkeypatch, mug
+):
+    made = delivery({mug: 2})
+    scan_it = deliveries.scan
+
+    def scan_after_the_deletion(*args: Any, **options: Any) -> None:
+        deliveries.delete(made.pk, actor=MERCHANT)
+        scan_it(*args, **options)
+
+    monkeypatch.setattr(deliveries, "scan", scan_after_the_deletion)
+    sent = {"action": "scan", "code": "MUG", "quantity": "1"}
+
+    assert admin_client.post(page(made), sent, headers={"X-Scan": "1"}).status_code == 302
 
 
 def test_a_booking_is_undone_on_the_page(admin_client, mug):
