@@ -229,6 +229,7 @@ class SheetAdmin(ReadOnlyAdmin):
             "sheet": sheet,
             "form": form,
             "lines": f"{sheet.lines_total:,}",
+            "may_discard": shown.may_apply(request, sheet),
             "title": sheet.name,
             "original": sheet,
         }

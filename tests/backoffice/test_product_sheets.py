@@ -6,6 +6,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -204,6 +205,21 @@ def test_of_a_file_that_is_asked_about_costs_are_neither_shown_nor_offered():
     assert "Select a valid choice" in text(refused)
     sheet.refresh_from_db()
     assert (sheet.state, sheet.columns) == ("checked", ["sku", "name", ""])
+
+
+@pytest.mark.parametrize("may", ["add_product", "change_product", "change_stock"])
+def test_whoever_may_do_half_of_it_is_offered_what_they_may(may):
+    send(client_with(*CLERK), "sku,title\nA,Blue shirt\n")
+    User.objects.all().delete()
+    client = client_with("view_product", "view_sheet", may)
+
+    is_offered = "sheet/add/" in text(client.get("/admin/inventory/product/"))
+    may_upload = client.get("/admin/inventory/sheet/add/").status_code == 200
+    asked = text(client.get(page_of(the_sheet())))
+    discarded = client.post(page_of(the_sheet(), "discard"), {"seen": ""})
+
+    assert is_offered == may_upload == (may == "change_stock")
+    assert ("Discard" in asked) == (discarded.status_code == 302)
 
 
 def test_what_became_of_costs_is_told_without_them():
