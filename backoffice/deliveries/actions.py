@@ -10,8 +10,9 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from api.errors import Refusal, Standing
 from backoffice.actions import Action, ActionForm, Case
-from backoffice.base import units
-from inventory.models import Delivery, DeliveryLine
+from backoffice.base import moment, units
+from inventory.errors import listed
+from inventory.models import Delivery, DeliveryLine, StockCount
 from inventory.services import booking, deliveries
 
 MAY_MOVE = "inventory.change_stock"
@@ -73,7 +74,17 @@ def _what_booking_does(case: DeliveryCase) -> list[str]:
         effects.append(f"{units(totals.short).capitalize()} of what was expected did not come.")
     if totals.over:
         effects.append(f"{units(totals.over).capitalize()} came that nobody expected.")
+    if found := booking.found_already(case.subject):
+        effects.append(
+            f"Counted since this delivery was made: {listed(list(map(_in_words, found)))}. If that "
+            "is what it brought, the stock has it already: take it off the delivery first."
+        )
     return effects
+
+
+def _in_words(count: StockCount) -> str:
+    more = f"{count.change:,} more than the books said"
+    return f"{count.stock.product.sku}, {more}, at {moment(count.counted_at)}"
 
 
 def _units_of_products(totals: deliveries.Totals) -> str:

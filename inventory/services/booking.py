@@ -32,6 +32,7 @@ from inventory.models import (
     DeliveryLine,
     NewEntry,
     Stock,
+    StockCount,
 )
 from inventory.services.deliveries import NUMBER_LENGTH_MAX, lock, lock_open, make, touch
 from inventory.services.log import taking_back
@@ -105,6 +106,21 @@ def require_bookable(delivery: Delivery) -> None:
         raise DeliveryNotReady(_NOTHING_RECEIVED)
     managed = Stock.objects.filter(product_id=OuterRef("product_id"), managed=True)
     _require_managed(received.filter(~Exists(managed)).select_related("product").order_by("pk"))
+
+
+def found_already(delivery: Delivery) -> list[StockCount]:
+    """Find the counts since the delivery was made that found more of its products than was booked.
+
+    That may be what the delivery has brought: it stood on the shelf before it was booked.
+    """
+    received = delivery.lines.filter(received__gt=0).values("product_id")
+    counts = StockCount.objects.filter(
+        stock__product__in=received,
+        change__gt=0,
+        withdrawn_at=None,
+        counted_at__gte=delivery.created_at,
+    )
+    return list(counts.select_related("stock__product").order_by("counted_at", "pk"))
 
 
 def _require_managed(unmanaged: Iterable[DeliveryLine]) -> None:

@@ -10,8 +10,9 @@ from backoffice.products.page import archived_url
 from inventory.errors import LinesNotBookable
 from inventory.models import Delivery, DeliveryLine, Product
 from inventory.services import booking, deliveries, products
+from inventory.services import stock as inventory
 from tests.backoffice.pages import client_with, send, text
-from tests.factories import MERCHANT, delivery, product
+from tests.factories import MERCHANT, delivery, product, stock_of
 from tests.http import statements
 from tests.stock import entries, numbers
 
@@ -165,6 +166,24 @@ def test_booking_says_beforehand_what_it_will_do_and_does_it_once(admin_client, 
 def sent_hidden(client: Client, made: Delivery) -> dict[str, Any]:
     form = client.get(page(made, "book")).context["form"]
     return {field.html_name: field.value() for field in form.hidden_fields()}
+
+
+def test_what_a_count_found_before_it_was_booked_is_said_before_it_is_booked_too(admin_client, mug):
+    cap = product(3, sku="CAP")
+    inventory.count(mug.pk, 7, actor=MERCHANT)
+    made = delivery({mug: 2, cap: 1})
+    scan(admin_client, made, "MUG", quantity="2")
+    scan(admin_client, made, "CAP")
+    inventory.count(cap.pk, 3, actor=MERCHANT)
+    assert "Counted since" not in text(admin_client.get(page(made, "book")))
+
+    inventory.count(mug.pk, 9, actor=MERCHANT)
+
+    said = " ".join(text(admin_client.get(page(made, "book"))).split())
+    assert "Counted since this delivery was made: MUG, 2 more than the books said, at 20" in said
+    assert "CAP, " not in said
+    inventory.undo(mug.pk, stock_of(mug).sequence, actor=MERCHANT)
+    assert "Counted since" not in text(admin_client.get(page(made, "book")))
 
 
 def test_what_somebody_scanned_meanwhile_is_looked_at_before_it_is_booked(admin_client, mug):
