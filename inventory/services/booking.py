@@ -6,7 +6,9 @@ The delivery is locked first, then the stock of its products in key order.
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
+from django.db import connection
 from django.db.models import Exists, OuterRef
 
 from api import changes, clock
@@ -26,6 +28,7 @@ from inventory.errors import (
 )
 from inventory.models import (
     BY_HAND,
+    DEFAULT_LOCATION_ID,
     REASON_LENGTH_MAX,
     Action,
     Delivery,
@@ -121,6 +124,28 @@ def found_already(delivery: Delivery) -> list[StockCount]:
         counted_at__gte=delivery.created_at,
     )
     return list(counts.select_related("stock__product").order_by("counted_at", "pk"))
+
+
+def booked_since(moments: Mapping[uuid.UUID, datetime]) -> set[uuid.UUID]:
+    """Tell of which products a delivery was booked after the moment beside each."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BOOKED_SINCE, [list(moments), list(moments.values()), DEFAULT_LOCATION_ID])
+        return {product_id for (product_id,) in cursor.fetchall()}
+
+
+_BOOKED_SINCE = """
+SELECT asked.product_id
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS asked (product_id, moment)
+JOIN inventory_stock AS stock
+    ON stock.product_id = asked.product_id AND stock.location_id = %s
+WHERE EXISTS (
+    SELECT FROM inventory_deliveryline AS line
+    JOIN inventory_stocktransaction AS entry
+        ON entry.stock_id = stock.id AND entry.sequence = line.entries[cardinality(line.entries)]
+    WHERE line.product_id = asked.product_id AND entry.action = 'increment'
+        AND entry.created_at > asked.moment
+)
+"""
 
 
 def _require_managed(unmanaged: Iterable[DeliveryLine]) -> None:

@@ -36,12 +36,13 @@ from inventory.models import (
     StocktakeQuerySet,
     StockTransaction,
 )
-from inventory.services import categories, products, stocktakes
+from inventory.services import booking, categories, deliveries, products, stocktakes
 from inventory.services import stock as inventory
 from inventory.services.sheets import processing
+from inventory.services.sheets.counts import DELIVERED_SINCE
 from inventory.services.stocktakes import IN_BETWEEN, NOT_COUNTED
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
+from tests.factories import MERCHANT, delivery, paid_order, product, shipped_order, stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -362,6 +363,31 @@ def test_of_a_product_that_was_deleted_meanwhile_nothing_is_counted():
 
     assert [line.error for line in sheet.lines] == ["This product was deleted."]
     assert stock_of(other).total == 9
+
+
+def test_what_was_counted_before_its_delivery_was_booked_is_marked():
+    delivered = [product(5, sku=sku) for sku in ("MORE", "FEWER", "UNDONE", "BEFORE")]
+    before, goods = delivery({}, number="before"), delivery({}, number="since")
+    deliveries.scan(before.pk, "BEFORE", 10)
+    booking.book(before.pk, actor=MERCHANT)
+    stocktake = begun()
+    for sku, units in (("MORE", 15), ("FEWER", 4), ("UNDONE", 15), ("BEFORE", 16)):
+        scan(stocktake, sku, units)
+    undone = delivery({}, number="undone")
+    deliveries.scan(undone.pk, "UNDONE", 10)
+    booking.book(undone.pk, actor=MERCHANT)
+    booking.undo(undone.pk, actor=MERCHANT)
+    for each in delivered[:2]:
+        deliveries.scan(goods.pk, each.sku, 10)
+    booking.book(goods.pk, actor=MERCHANT)
+
+    sheet = stocktakes.close(stocktake.pk, actor=MERCHANT)
+    work_through(sheet)
+
+    marked = CountLine.objects.exclude(mark="").values_list("sku", "mark")
+    assert list(marked) == [("MORE", DELIVERED_SINCE)]
+    with pytest.raises(LinesMarked):
+        processing.apply(sheet.pk, actor=MERCHANT)
 
 
 def test_nothing_is_closed_that_nobody_has_counted_or_seen(monkeypatch):

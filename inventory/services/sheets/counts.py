@@ -24,7 +24,7 @@ from inventory.models import (
     Stock,
     StockCount,
 )
-from inventory.services import codes, evidence
+from inventory.services import booking, codes, evidence
 from inventory.services.log import TakingBack, Then, taking_back, totals_at
 from inventory.services.sheets import count_lines
 from inventory.services.sheets.kinds import Column, Kind
@@ -33,6 +33,8 @@ from inventory.services.writing import Cause, write
 
 # Of the lines that count one product, so many are named.
 LINES_NAMED = 5
+# It stood on the shelf, perhaps, before it was booked.
+DELIVERED_SINCE = "More than the books said, and a delivery was booked since: is it in this count?"
 
 
 def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
@@ -47,8 +49,16 @@ def _check(sheet: Sheet, lines: Sequence[CountLine]) -> None:
     if sheet.kind == Sheet.Kind.CHANGES:
         _account_for_earlier_lines(sheet, stocks)
     _work_out(sheet, lines, stocks)
+    delivered = booking.booked_since(
+        {
+            line.product_id: line.counted_at
+            for line in lines
+            if line.product_id and line.counted_at and not line.error and (line.change or 0) > 0
+        }
+    )
     for line in lines:
-        line.mark = " ".join(filter(None, [line.mark, _words_of_drop(line, stocks)]))
+        since = DELIVERED_SINCE if line.product_id in delivered else ""
+        line.mark = " ".join(filter(None, [line.mark, since, _words_of_drop(line, stocks)]))
         sheet.marked += bool(line.mark and not line.error)
 
 
