@@ -257,14 +257,23 @@ def _change(
         if value is None and name.startswith(PRICE):
             # As much as an amount says of a price, unless it is gone.
             told["includes_tax"] = whole.prices[name.removeprefix(PRICE)].includes_tax
-        if name == "picture" and all(picture.name != value for picture in whole.pictures):
-            whole.pictures.append(around.pictures[value])
-            told["added"] = True
+        if name == "picture":
+            _show(told, whole, around)
         if name != STOCK:
             whole.set(name, value)
     if whole.stock and whole.managed != whole.stock.managed:
         why = f"{NO_LONGER_MANAGED} ({_source(sheet, line)})"
         line.sequence = _follow(whole, whole.stock, movements, why)
+
+
+def _show(told: dict[str, Any], whole: Whole, around: Around) -> None:
+    """Have a picture among the product's own, and note where it stood, or that it did not."""
+    names = [picture.name for picture in whole.pictures]
+    if told["after"] in names:
+        told["place"] = names.index(told["after"])
+    else:
+        whole.pictures.append(around.pictures[told["after"]])
+        told["added"] = True
 
 
 def _follow(whole: Whole, stock: Stock, movements: _Movements, why: str) -> int | None:
@@ -479,6 +488,10 @@ def _go_back(
         movements.move(stock, Action.INCREMENT, before, why)
         return
     whole.set(name, "" if told.get("added") else before)
+    if "place" in told:
+        names = [picture.name for picture in whole.pictures]
+        shown = whole.pictures.pop(names.index(told["after"]))
+        whole.pictures.insert(told["place"], shown)
     if "includes_tax" in told:
         whole.prices[name.removeprefix(PRICE)].includes_tax = told["includes_tax"]
     if name == "manage_stock" and stock and whole.managed != stock.managed:

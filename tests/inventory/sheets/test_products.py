@@ -7,11 +7,12 @@ from django.test.utils import CaptureQueriesContext
 from api.models import Change
 from inventory.errors import LinesMarked
 from inventory.models import Action, Price, Product, StockTransaction
-from inventory.services import categories, category_tree, currencies, products
+from inventory.services import categories, category_tree, currencies, pictures, products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
 from inventory.services.sheets import processing
 from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.inventory.test_pictures import attach, rows
 from tests.product_sheets import (
     applied,
     apply,
@@ -609,3 +610,20 @@ def test_a_line_that_could_not_be_taken_back_is_looked_at_anew_the_next_time():
 
     assert reverted(sheet).not_reverted == 1
     assert "another product has the one before" in the_line(sheet).error
+
+
+def test_pictures_are_shown_by_their_names_and_go_back_to_their_places():
+    a, b, c, d = rows(4)
+    shirt, mug = product(sku="SHIRT"), product(sku="MUG")
+    attach(shirt, a, b, c)
+
+    def shown() -> list[list[str]]:
+        ids = [pictures.of_products([each.pk])[each.pk] for each in (shirt, mug)]
+        return [[{each.pk: each.name for each in (a, b, c, d)}[pk] for pk in of] for of in ids]
+
+    sheet = applied("sku | image | name\nSHIRT | 2.png |\nMUG | 3.png |\nNEW | 3.png | New")
+
+    assert shown() == [["2.png", "0.png", "1.png"], ["3.png"]]
+    assert pictures.of_products([named("NEW").pk])[named("NEW").pk] == [d.pk]
+    assert reverted(sheet).not_reverted == 0
+    assert shown() == [["0.png", "1.png", "2.png"], []]
