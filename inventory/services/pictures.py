@@ -29,7 +29,7 @@ from inventory.models import PICTURE_NAME_LENGTH, Picture, Product, ProductPictu
 from inventory.services import images, picture_files
 
 PICTURES_MAX = 20
-_DELETED_AT_ONCE = 500
+_DELETED_AT_ONCE = 200
 
 
 # Keeping pictures.
@@ -104,10 +104,15 @@ def delete(picture_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> No
 
 
 def delete_unused(until: uuid.UUID, *, actor: Actor) -> int:
-    """Delete all pictures that no product shows, up to the newest that somebody has seen."""
+    """Delete all pictures that no product shows, up to the newest that somebody has seen.
+
+    The files of the first of them go at once, and those of the others with `picture_files.purge`:
+    a bucket is asked for each of them, and somebody waits.
+    """
     deleted = 0
     while some := _delete_unused(until, actor):
-        picture_files.delete(some)
+        if not deleted:
+            picture_files.delete(some)
         deleted += len(some)
     return deleted
 

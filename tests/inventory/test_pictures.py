@@ -185,12 +185,16 @@ def test_an_archived_product_keeps_its_pictures():
 
 
 def test_unused_pictures_go_together_and_newer_ones_stay(monkeypatch):
-    shirt, (_, b, c, d) = product(), rows(4)
+    shirt, (a, b, c, d) = product(), rows(4)
     attach(shirt, b)
     monkeypatch.setattr(pictures, "_DELETED_AT_ONCE", 1)
+    asked: list[uuid.UUID] = []
+    monkeypatch.setattr(picture_files, "delete", asked.extend)
 
     assert pictures.delete_unused(c.pk, actor=MERCHANT) == 2
     assert set(Picture.objects.values_list("pk", flat=True)) == {b.pk, d.pk}
+    # The files of the others wait for the purge, and nobody for them.
+    assert asked == [a.pk]
 
 
 def test_pictures_are_found_by_name_in_any_case_and_the_newest_of_several():
