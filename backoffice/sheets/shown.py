@@ -116,11 +116,15 @@ def may_apply(request: HttpRequest, sheet: Sheet) -> bool:
     if not request.user.has_perms(permissions) or {*hidden_from(request)} & {*sheet.columns}:
         return False
     # All lines are looked at only for who may not do what one of them might.
-    return request.user.has_perm(_ARCHIVES_PRODUCTS) or not _archives(sheet)
+    return all(
+        request.user.has_perm(permission) or not sheet.lines.filter(does, error="").exists()
+        for permission, does in _ALSO.items()
+    )
 
 
-_CHANGES_PRODUCTS, _ARCHIVES_PRODUCTS = "inventory.change_product", "inventory.delete_product"
-
-
-def _archives(sheet: Sheet) -> bool:
-    return bool(sheet.lines.filter(error="", wanted__status=ARCHIVED).exists())
+_CHANGES_PRODUCTS = "inventory.change_product"
+# What else it takes, if a line does such a thing, as on the product's own pages.
+_ALSO = {
+    "inventory.delete_product": Q(wanted__status=ARCHIVED),
+    "inventory.change_stock": Q(what=What.CHANGE, wanted__has_key="manage_stock"),
+}

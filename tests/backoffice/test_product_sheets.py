@@ -17,7 +17,7 @@ from inventory.services.products import Money
 from tests.backoffice.pages import client_with, hidden
 from tests.backoffice.products.test_export import exported
 from tests.backoffice.test_sheets import page_of, press, send, text
-from tests.factories import MERCHANT, product
+from tests.factories import MERCHANT, product, stock_of
 from tests.product_sheets import apply, named, prices_of, sheet_of_rows, worked
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +120,15 @@ def test_whoever_may_not_delete_products_archives_none_by_a_file(also):
     assert (answer.status_code, made.archived_at is not None) == (
         (302, True) if also else (403, False)
     )
+
+
+def test_whoever_may_not_change_stock_ends_no_managing_by_a_file():
+    made = product(5, sku="A", name="Shirt")
+    sheet = worked(sheet_of_rows(["sku", "manage_stock"], [["A", "no"]]))
+    clerk = client_with(*[each for each in CLERK if each != "change_stock"])
+
+    assert press(clerk, sheet, "apply").status_code == 403
+    assert stock_of(made).managed
 
 
 def test_a_workbook_of_the_exported_list_changes_nothing():
