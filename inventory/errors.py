@@ -227,7 +227,7 @@ class SlugTaken(Refusal):
 class CategoryNotFound(NotFound):
     code = "category_not_found"
     thing = "Category"
-    detail = "There is no such category any more."
+    detail = "The requested category could not be found"
 
 
 class CategoryTaken(Refusal):
@@ -287,7 +287,7 @@ class TooManyCategoriesOfProduct(Refusal):
 class ParentNotFound(NotFound):
     code = "parent_not_found"
     thing = "Parent"
-    detail = "There is no such parent any more."
+    detail = "The requested parent could not be found"
 
 
 class OptionsWrong(Refusal):

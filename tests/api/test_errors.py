@@ -95,7 +95,10 @@ def test_what_is_not_found_is_named_as_the_contract_names_it():
 
     assert {refusal.title: refusal.detail for refusal in missing} == {
         f"{thing} not found": f"The requested {thing.lower()} could not be found"
-        for thing in ("Product", "Stock transaction", "Currency", "Gateway", "Transaction")
+        for thing in (
+            *("Product", "Stock transaction", "Currency", "Gateway", "Transaction", "File"),
+            *("Category", "Parent"),
+        )
     }
 
 

@@ -101,4 +101,5 @@ def test_f43_a_page_of_a_stock_state_touches_as_many_rows_of_more_products(admin
     more_products()
 
     assert touched() == among_few
-    assert max(among_few) < MANY / 50
+    # Each of a page of 25 with its stock and its parent: found by their keys, and then read.
+    assert max(among_few) < MANY / 40
