@@ -249,6 +249,9 @@ def _decide(line: ProductLine, whole: Whole | None, around: Around) -> None:
             line.sku = whole.product.sku
         line.fields = _differences(line, whole, around)
         line.what = What.CHANGE if line.fields else What.LEAVE
+    for told in line.fields:
+        if told["field"] == "categories" and around.places:
+            told["makes"] = around.places.missing(told["after"])
     errors = faults(line, whole, around) if line.fields or INITIAL_STOCK in line.wanted else []
     if whole and (others := _others_with(line.wanted.get("barcode"), whole, around)):
         # The zeros of the sku may have been lost: then another product is meant.
@@ -296,7 +299,11 @@ def faults(line: ProductLine, whole: Whole | None, around: Around) -> list[str]:
     """Say why a line cannot be applied, by what is known around it."""
     wanted, found = line.wanted, []
     for told in line.fields:
-        if fault := fault_of_money(told, told["after"]):
+        code = _currency_of(told["field"], told["after"])
+        fault = fault_of_money(told, told["after"])
+        if not fault and code and not currencies.by_code()[code].enabled:
+            fault = f"{code} is not enabled any more."
+        if fault:
             found.append(f"{words_of(told['field'])}: {fault}")
     owner = around.slugs.get(wanted.get("slug", ""))
     if owner and (whole is None or owner != whole.product.pk):

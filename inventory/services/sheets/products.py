@@ -157,6 +157,10 @@ def _lock_places(lines: Sequence[ProductLine], actor: Actor) -> Places | None:
     are_missing = any(places.missing(line.wanted["categories"]) for line in naming)
     Category.objects.lock_tree(shared=not are_missing)
     places = Places(Tree())
+    for line in naming:
+        if gone := {*places.missing(line.wanted["categories"])} - _to_be_made(line):
+            refuse(line, [f"categories: there is no {min(gone)} any more."])
+    naming = [line for line in naming if not line.error]
     missing = {path for line in naming for path in places.missing(line.wanted["categories"])}
     if missing and not are_missing:
         raise Stale
@@ -166,6 +170,11 @@ def _lock_places(lines: Sequence[ProductLine], actor: Actor) -> Places | None:
         if not line.error:
             _write_as_there(line, places)
     return places
+
+
+def _to_be_made(line: ProductLine) -> set[str]:
+    """Return the categories that people were told of as new."""
+    return {path for told in line.fields for path in told.get("makes", ())}
 
 
 def _made(

@@ -6,12 +6,12 @@ from django.test.utils import CaptureQueriesContext
 
 from api.models import Change
 from inventory.errors import LinesMarked
-from inventory.models import Action, Price, Product, StockTransaction
+from inventory.models import Action, Category, Price, Product, StockTransaction
 from inventory.services import categories, category_tree, currencies, pictures, products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
 from inventory.services.sheets import processing
-from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.factories import MERCHANT, category, paid_order, product, stock_of
 from tests.inventory.test_pictures import attach, rows
 from tests.product_sheets import (
     applied,
@@ -570,8 +570,12 @@ def test_a_price_without_tax_that_was_taken_away_comes_back_without_it():
             lambda currency: currencies.change(currency.pk, actor=MERCHANT, decimal_places=0),
             "more or fewer digits",
         ),
+        (
+            lambda currency: currencies.change(currency.pk, actor=MERCHANT, enabled=False),
+            "EUR is not enabled any more",
+        ),
     ],
-    ids=["deleted", "digits"],
+    ids=["deleted", "digits", "disabled"],
 )
 def test_an_amount_in_a_currency_that_is_another_by_now_is_refused(meanwhile, said):
     made = product(sku="A")
@@ -627,3 +631,16 @@ def test_pictures_are_shown_by_their_names_and_go_back_to_their_places():
     assert pictures.of_products([named("NEW").pk])[named("NEW").pk] == [d.pk]
     assert reverted(sheet).not_reverted == 0
     assert shown() == [["0.png", "1.png", "2.png"], []]
+
+
+def test_a_category_that_is_gone_since_the_check_is_not_made_anew_unasked():
+    made = product(sku="A")
+    gone = category("Clothes > Shirts")
+    sheet = checked("sku | categories\nA | Clothes > Shirts; Sale\nB | Sale")
+
+    categories.delete(gone.pk, actor=MERCHANT)
+    apply(sheet)
+
+    assert lines_of(sheet)[0].error == "categories: there is no Clothes > Shirts any more."
+    assert categories.of([made.pk])[made.pk] == set()
+    assert not Category.objects.filter(name="Shirts").exists()
