@@ -33,18 +33,23 @@ CALM_SECONDS = 15
 CLIENT_ID = "bench"
 
 
-def bench() -> None:
+def open_store(products: int) -> list[str]:
+    """Make a store with so many products, and return the ids of those that shoppers buy."""
     call_command("migrate", verbosity=0)
     api.create_client(CLIENT_ID, "Benchmark", storefront=True, actor=SYSTEM)
     payments.set_gateway("manual", enabled=True, actor=SYSTEM)
-    print(f"Making {LINES:,} products ...")
+    print(f"Making {products:,} products ...")
     fill_orders.fill(
-        products=LINES, entries=2 * LINES, orders=0, now=clock.now(), tell=lambda what: None
+        products=products, entries=2 * products, orders=0, now=clock.now(), tell=lambda what: None
     )
     connection.cursor().execute("ANALYZE")
     # Bestsellers, which do not run out: every tenth.
-    products = Product.objects.filter(sku__startswith=SKU, sku__endswith="1")
-    for_sale = [str(pk) for pk in products.values_list("pk", flat=True)]
+    bestsellers = Product.objects.filter(sku__startswith=SKU, sku__endswith="1")
+    return [str(pk) for pk in bestsellers.values_list("pk", flat=True)]
+
+
+def bench() -> None:
+    for_sale = open_store(LINES)
     with run.web_server() as (port, _), worker():
         crowd = [Shopper(port, CLIENT_ID) for _ in range(SHOPPERS)]
         with buying(crowd, for_sale) as warming_up:

@@ -9,10 +9,7 @@ import random
 import time
 
 from django.core.management import call_command
-from django.db import connection
 
-from api import clock
-from api import services as api
 from api.actors import SYSTEM
 from benchmarks import run
 from benchmarks.counts import (
@@ -21,16 +18,14 @@ from benchmarks.counts import (
     LINES,
     SHOPPERS,
     buying,
+    open_store,
     tell,
     wait_for,
     worker,
 )
 from benchmarks.flow import Shopper
-from demo import fill_orders
-from demo.fill_stock import SKU
 from inventory.models import Price, Product, Sheet
 from inventory.services.sheets import processing
-from payments.services import payments
 
 # What a merchant's catalogue has, and what is in the store before.
 CATEGORIES = 200
@@ -38,16 +33,7 @@ BEFORE = LINES // 2
 
 
 def bench() -> None:
-    call_command("migrate", verbosity=0)
-    api.create_client(CLIENT_ID, "Benchmark", storefront=True, actor=SYSTEM)
-    payments.set_gateway("manual", enabled=True, actor=SYSTEM)
-    print(f"Making {BEFORE:,} products ...")
-    fill_orders.fill(
-        products=BEFORE, entries=2 * BEFORE, orders=0, now=clock.now(), tell=lambda what: None
-    )
-    connection.cursor().execute("ANALYZE")
-    products = Product.objects.filter(sku__startswith=SKU, sku__endswith="1")
-    for_sale = [str(pk) for pk in products.values_list("pk", flat=True)]
+    for_sale = open_store(BEFORE)
     with run.web_server() as (port, _), worker():
         crowd = [Shopper(port, CLIENT_ID) for _ in range(SHOPPERS)]
         with buying(crowd, for_sale) as warming_up:
