@@ -119,7 +119,11 @@ class CountingPage(ActionAdmin, ServiceAdmin):
         line = _lines(stocktake).filter(pk=int(sent["line"])).first()
         try:
             line = stocktakes.take_back_scan(
-                stocktake.pk, int(sent["line"]), int(sent["units"]), key=form.key(request)
+                stocktake.pk,
+                int(sent["line"]),
+                int(sent["units"]),
+                since=request.POST.get("since", ""),
+                key=form.key(request),
             ).line
             told = _taken_back(line)
         except Answered:
@@ -267,6 +271,7 @@ def _told(stocktake: Stocktake, line: StocktakeLine, units: int) -> Told:
             ("action", "back"),
             ("line", str(line.pk)),
             ("units", str(units)),
+            ("since", str(line.first_at)),
             ("once", ScanForm().once_more()),
         ),
         button="Undo this scan",

@@ -264,15 +264,26 @@ def _written(units: int | None) -> str:
 
 @in_transaction
 def take_back_scan(
-    stocktake_id: uuid.UUID, line_id: int, quantity: int, *, key: Key | None = None
+    stocktake_id: uuid.UUID,
+    line_id: int,
+    quantity: int,
+    *,
+    since: str = "",
+    key: Key | None = None,
 ) -> Scanned:
     """Count so many units less. Of what nothing is left nobody knows: it was not counted then.
+
+    `since` is the moment of the line's first scan, as the scan has found it: a number that somebody
+    typed since then has no part of that scan.
 
     Raises: StocktakeNotReady, also if fewer are there by now.
     """
     claim(key, stocktake_id)
     stocktake = _open(stocktake_id)
     line = _line(stocktake, line_id)
+    if since and since != str(line.first_at):
+        now = _written(line.units)
+        raise StocktakeNotReady(f"Somebody counted {line.product.sku} anew meanwhile: {now}.")
     left = (line.units or 0) - quantity
     if left < 0:
         raise StocktakeNotReady(f"Only {line.units or 0} of {line.product.sku} are counted by now.")

@@ -209,6 +209,21 @@ def test_the_last_scan_is_taken_back_and_none_beyond_what_there_is():
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
 
 
+def test_a_scan_is_not_taken_out_of_a_number_that_was_typed_after_it():
+    product(1, sku="MUG")
+    stocktake = begun()
+    scan(stocktake, "MUG")
+    line = scan(stocktake, "MUG", 3)
+    since = str(line.first_at)
+    stocktakes.take_back_scan(stocktake.pk, line.pk, 1, since=since)
+    stocktakes.count(stocktake.pk, line.pk, 10, seen=3)
+
+    with pytest.raises(StocktakeNotReady, match="MUG anew meanwhile: 10"):
+        stocktakes.take_back_scan(stocktake.pk, line.pk, 3, since=since)
+
+    assert counted(stocktake) == {"MUG": 10}
+
+
 def test_units_are_set_by_hand_also_to_none_by_whoever_saw_what_was_there():
     product(1, sku="MUG")
     stocktake = begun()

@@ -98,6 +98,9 @@ def test_a_scan_is_counted_and_told_large_with_a_way_back(admin_client, mug, alo
     assert units_of(made, mug) == 12
     line = made.lines.get()
     sent = {"action": "back", "line": line.pk, "units": "5", "once": "abc"}
+    assert f'name="since" value="{line.first_at}"' in told
+    assert "anew meanwhile" in read(admin_client.post(page(made), {**sent, "since": "x"}))
+    sent["since"] = str(line.first_at)
     for _ in range(2):
         admin_client.post(page(made), sent)
     assert units_of(made, mug) == 7
