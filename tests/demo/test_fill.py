@@ -8,6 +8,7 @@ from django.db.models import Count, Max, Min
 
 from api.actors import SYSTEM
 from api.models import Change
+from inventory.errors import DeliveryNotUndoable
 from inventory.models import (
     Delivery,
     DeliveryLine,
@@ -127,11 +128,20 @@ def test_deliveries_brought_what_the_log_says():
 
 def test_a_booking_is_undone_as_one_that_people_made():
     fill()
-    [delivery, *_] = Delivery.objects.filter(state="booked")
 
-    booking.undo(delivery.pk, actor=SYSTEM)
+    undone = [each for each in Delivery.objects.filter(state="booked") if is_undone(each)]
 
+    assert undone
     assert audit.differences() == []
+
+
+def is_undone(delivery: Delivery) -> bool:
+    """Units that went since then, as the dice had it, cannot be taken back."""
+    try:
+        booking.undo(delivery.pk, actor=SYSTEM)
+    except DeliveryNotUndoable:
+        return False
+    return True
 
 
 def test_stocktakes_are_in_the_middle():
