@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from api.errors import Busy, Refusal
 from api.fields import UNITS_MAX
 from api.idempotency import KeyInUse
+from backoffice.actions import words
+from backoffice.base import is_number
 from backoffice.forms import OnceForm, WholeNumberField
+from inventory.errors import ManyUnits
 from inventory.services import codes
 
 CODE_LENGTH_MAX = 200
@@ -113,6 +116,35 @@ def require_answer(request: HttpRequest, refusal: Refusal) -> None:
     """
     if wants_answer_alone(request) and isinstance(refusal, Busy | KeyInUse):
         raise refusal
+
+
+def add_refusal(request: HttpRequest, form: ScanForm, refusal: Refusal) -> str:
+    """Say on the form why a scan was refused; return the button that counts it all the same, or "".
+
+    Raises: the refusal, where scanning.js is to send the scan again.
+    """
+    require_answer(request, refusal)
+    form.add_error(None, words(refusal))
+    if isinstance(refusal, ManyUnits):
+        return f"Yes, count {form.cleaned_data['quantity']:,} units"
+    return ""
+
+
+def scan_to_take_back(request: HttpRequest) -> tuple[int, int]:
+    """Return the key of a scan's line, and of how many units it was.
+
+    Raises: SuspiciousOperation.
+    """
+    line, units = (request.POST.get(name, "") for name in ("line", "units"))
+    if not is_number(line) or not is_number(units) or not int(units):
+        raise SuspiciousOperation("no such scan")
+    return int(line), int(units)
+
+
+def not_taken_back(request: HttpRequest, refusal: Refusal) -> Told:
+    """Raises: the refusal, where scanning.js is to send it again."""
+    require_answer(request, refusal)
+    return Told("Not taken back", words=words(refusal), is_refused=True)
 
 
 def refused(form: ScanForm, *, confirm: str = "") -> Told:

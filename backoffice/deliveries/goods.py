@@ -19,13 +19,20 @@ from django.utils.http import urlencode
 
 from api.errors import Refusal, Standing
 from api.idempotency import Answered, KeyReused
-from backoffice.actions import Action, ActionAdmin, Case, words
+from backoffice.actions import Action, ActionAdmin, Case
 from backoffice.base import ServiceAdmin, is_number
 from backoffice.deliveries.actions import BOOK, UNDO, DeliveryCase
 from backoffice.deliveries.forms import GoodsForm, LineForm
 from backoffice.missing import missing
-from backoffice.scanning import ScanForm, Told, refused, require_answer, wants_answer_alone
-from inventory.errors import ManyUnits
+from backoffice.scanning import (
+    ScanForm,
+    Told,
+    add_refusal,
+    not_taken_back,
+    refused,
+    scan_to_take_back,
+    wants_answer_alone,
+)
 from inventory.models import Delivery, DeliveryLine, Stock
 from inventory.services import codes, deliveries
 
@@ -96,10 +103,7 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
             except KeyReused:
                 form.add_error(None, Case.sent_differently)
             except Refusal as refusal:
-                require_answer(request, refusal)
-                form.add_error(None, words(refusal))
-                if isinstance(refusal, ManyUnits):
-                    confirm = f"Yes, count {typed['quantity']:,} units"
+                confirm = add_refusal(request, form, refusal)
         expecting = form.cleaned_data.get("expecting", False)
         if form.errors:
             told = refused(form, confirm=confirm)
@@ -110,16 +114,14 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
 
     def _take_back(self, request: HttpRequest, delivery: Delivery) -> HttpResponse:
         form = ScanForm(request.POST)
-        sent = {name: request.POST.get(name, "") for name in ("line", "units")}
-        if not all(map(is_number, sent.values())) or not int(sent["units"]):
-            raise SuspiciousOperation("no such scan")
+        line_id, units = scan_to_take_back(request)
         expecting = request.POST.get("expecting") == "on"
-        line = delivery.lines.filter(pk=int(sent["line"])).select_related("product").first()
+        line = delivery.lines.filter(pk=line_id).select_related("product").first()
         try:
             left = deliveries.take_back_scan(
                 delivery.pk,
-                int(sent["line"]),
-                int(sent["units"]),
+                line_id,
+                units,
                 expecting=expecting,
                 key=form.key(request),
             )
@@ -127,9 +129,8 @@ class GoodsPage(ActionAdmin, ServiceAdmin):
         except Answered:
             left, told = line, _taken_back(line)
         except Refusal as refusal:
-            require_answer(request, refusal)
-            left, told = line, Told("Not taken back", words=words(refusal), is_refused=True)
-        gone = int(sent["line"]) if left is None else None
+            left, told = line, not_taken_back(request, refusal)
+        gone = line_id if left is None else None
         return self._answered(request, delivery, told, line=left, gone=gone, expecting=expecting)
 
     def _counted(

@@ -18,10 +18,18 @@ from django.utils.http import urlencode
 
 from api.errors import Refusal
 from api.idempotency import Answered, KeyReused
-from backoffice.actions import Action, ActionAdmin, Case, words
+from backoffice.actions import Action, ActionAdmin, Case
 from backoffice.base import PER_PAGE, ServiceAdmin, is_number
 from backoffice.missing import missing
-from backoffice.scanning import ScanForm, Told, refused, require_answer, wants_answer_alone
+from backoffice.scanning import (
+    ScanForm,
+    Told,
+    add_refusal,
+    not_taken_back,
+    refused,
+    scan_to_take_back,
+    wants_answer_alone,
+)
 from backoffice.stocktakes.actions import (
     CLOSE,
     COUNT_LINE,
@@ -32,7 +40,6 @@ from backoffice.stocktakes.actions import (
     LineCase,
     StocktakeCase,
 )
-from inventory.errors import ManyUnits
 from inventory.models import DEFAULT_LOCATION_ID, Stock, Stocktake, StocktakeLine
 from inventory.services import codes, stocktakes
 
@@ -98,10 +105,7 @@ class CountingPage(ActionAdmin, ServiceAdmin):
             except KeyReused:
                 form.add_error(None, Case.sent_differently)
             except Refusal as refusal:
-                require_answer(request, refusal)
-                form.add_error(None, words(refusal))
-                if isinstance(refusal, ManyUnits):
-                    confirm = f"Yes, count {typed['quantity']:,} units"
+                confirm = add_refusal(request, form, refusal)
         if form.errors:
             return self._answered(request, stocktake, refused(form, confirm=confirm), form=form)
         units = form.cleaned_data["quantity"]
@@ -113,15 +117,13 @@ class CountingPage(ActionAdmin, ServiceAdmin):
 
     def _take_back(self, request: HttpRequest, stocktake: Stocktake) -> HttpResponse:
         form = ScanForm(request.POST)
-        sent = {name: request.POST.get(name, "") for name in ("line", "units")}
-        if not all(map(is_number, sent.values())) or not int(sent["units"]):
-            raise SuspiciousOperation("no such scan")
-        line = _lines(stocktake).filter(pk=int(sent["line"])).first()
+        line_id, units = scan_to_take_back(request)
+        line = _lines(stocktake).filter(pk=line_id).first()
         try:
             line = stocktakes.take_back_scan(
                 stocktake.pk,
-                int(sent["line"]),
-                int(sent["units"]),
+                line_id,
+                units,
                 since=request.POST.get("since", ""),
                 key=form.key(request),
             ).line
@@ -129,8 +131,7 @@ class CountingPage(ActionAdmin, ServiceAdmin):
         except Answered:
             told = _taken_back(line)
         except Refusal as refusal:
-            require_answer(request, refusal)
-            told = Told("Not taken back", words=words(refusal), is_refused=True)
+            told = not_taken_back(request, refusal)
         return self._answered(request, stocktake, told)
 
     # How it looks.
