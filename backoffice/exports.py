@@ -56,7 +56,7 @@ class ExportingAdmin(ModelAdmin):
     export_name: ClassVar[str]
     export_columns: ClassVar[Sequence[str]]
     # Besides the permission to see the list.
-    export_permission: ClassVar[str]
+    export_permissions: ClassVar[Sequence[str]]
 
     def export_rows(self, listed: models.QuerySet[Any]) -> Iterable[Sequence[Any]]:
         raise NotImplementedError
@@ -67,8 +67,8 @@ class ExportingAdmin(ModelAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        if not self.has_view_permission(request) or not request.user.has_perm(
-            self.export_permission
+        if not self.has_view_permission(request) or not request.user.has_perms(
+            self.export_permissions
         ):
             raise PermissionDenied
         try:

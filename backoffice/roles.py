@@ -71,6 +71,8 @@ MAY: dict[str, tuple[str, ...]] = {
 } | {
     # What products cost the store, and so what its stock is worth.
     "inventory.view_cost": CLERKS,
+    # To take them out of the house. To see them on one page after the other is view_order.
+    "orders.export_customers": SELLERS,
     "orders.undo_ship_order": SELLERS,
     "payments.refund_payment": SELLERS,
     # By hand, against what a gateway says or in its silence.

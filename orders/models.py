@@ -358,7 +358,10 @@ class Order(models.Model):
                 fields=["order_number"], condition=~Q(order_number=""), name="orders_client_number"
             ),
         ]
-        permissions = [("undo_ship_order", "Can undo the shipping of an order")]
+        permissions = [
+            ("export_customers", "Can export customers' names, addresses and e-mails"),
+            ("undo_ship_order", "Can undo the shipping of an order"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.number}"

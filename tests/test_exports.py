@@ -201,10 +201,15 @@ def test_who_may_see_products_and_stock_may_have_the_file():
     assert exported(client, STOCK) == []
 
 
-def test_who_may_see_orders_and_their_items_may_have_the_file():
-    client = client_with("view_order", "view_orderitem")
+def test_t27_to_see_orders_and_customers_is_not_to_take_them_out_of_the_house():
+    may_look = client_with("view_order", "view_orderitem")
+    may_export = client_with("view_order", "view_orderitem", "export_customers")
+    orders = "/admin/orders/order/"
 
-    assert exported(client, ORDERS) == []
+    assert may_look.get(ORDERS).status_code == 403
+    assert "Orders as CSV" not in may_look.get(orders).content.decode()
+    assert exported(may_export, ORDERS) == []
+    assert "Orders as CSV" in may_export.get(orders).content.decode()
 
 
 def test_t40_only_so_many_files_are_fetched_at_a_time(admin_client, monkeypatch):

@@ -51,7 +51,7 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
 
     export_name = "orders"
     export_columns = order_export.COLUMNS
-    export_permission = "orders.view_orderitem"
+    export_permissions = ("orders.view_orderitem", "orders.export_customers")
     export_rows = staticmethod(order_export.rows)
 
     # The list.

@@ -190,7 +190,7 @@ class ProductAdmin(
     export_columns: ClassVar = [
         *("sku", "barcode", "name", "total", "available", "allocated", "count", "counted_at"),
     ]
-    export_permission = "inventory.view_stock"
+    export_permissions = ("inventory.view_stock",)
 
     # The list.
 
