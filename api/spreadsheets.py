@@ -3,10 +3,12 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 
 # What begins a formula, in full width and small too: East Asian spreadsheets run those as well. The
 # apostrophe that prevents that is escaped itself, so that a file read again says what was written.
@@ -49,10 +51,21 @@ def csv_response(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> StreamingHttpResponse:
     """Answer with a file, written while it is sent, however long it is."""
-    response = StreamingHttpResponse(_lines(columns, rows), content_type="text/csv; charset=utf-8")
+    lines = _in_zone(_lines(columns, rows), timezone.get_current_timezone())
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _in_zone(lines: Iterator[str], zone: tzinfo) -> Iterator[str]:
+    """Make each line in the time zone of the request, which has ended when most of them are."""
+    while True:
+        with timezone.override(zone):
+            line = next(lines, None)
+        if line is None:
+            return
+        yield line
 
 
 def _lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

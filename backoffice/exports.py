@@ -1,7 +1,7 @@
 """Lists as CSV files: only so many are fetched at a time, since each holds a thread."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -67,6 +67,16 @@ class ExportingAdmin(ModelAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        return self.export_as(request, self.export_name, self.export_columns, self.export_rows)
+
+    def export_as(
+        self,
+        request: HttpRequest,
+        name: str,
+        columns: Sequence[str],
+        rows: Callable[[models.QuerySet[Any]], Iterable[Sequence[Any]]],
+    ) -> HttpResponseBase:
+        """Answer with the list, made into rows. Raises: PermissionDenied, Busy."""
         if not self.has_view_permission(request) or not request.user.has_perms(
             self.export_permissions
         ):
@@ -76,5 +86,4 @@ class ExportingAdmin(ModelAdmin):
         except IncorrectLookupParameters:
             return redirect("../")
         day = timezone.localtime(clock.now()).date()
-        name = f"{self.export_name}-{day}.csv"
-        return exported(name, self.export_columns, self.export_rows(listed))
+        return exported(f"{name}-{day}.csv", columns, rows(listed))

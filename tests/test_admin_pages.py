@@ -95,6 +95,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_export": ("inventory.view_stock", None),
     "inventory_product_export_products": ("inventory.view_product", None),
     "orders_order_export": ("orders.export_customers", None),
+    "orders_order_export_lines": ("orders.export_customers", None),
     "inventory_product_archived": ("inventory.view_product", None),
     "inventory_product_archived_product": ("inventory.view_product", None),
     "inventory_product_many_publish": ("inventory.change_product", "inventory.change_product"),

@@ -2,23 +2,36 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
-from api.spreadsheets import _lines, escaped, unescaped
+from api import clock, store
+from api.spreadsheets import _lines, csv_response, escaped, unescaped
 from backoffice.exports import EXPORTS_MAX
 from inventory.models import Sheet
 from inventory.services.sheets import processing
-from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
+from orders.services.orders import Buyer
+from tests.factories import (
+    MERCHANT,
+    paid_order,
+    product,
+    shipped_order,
+    stock_of,
+    unpaid_order,
+)
 
 pytestmark = pytest.mark.django_db
 
 STOCK = "/admin/inventory/product/export/"
 ORDERS = "/admin/orders/order/export/"
+LINES = "/admin/orders/order/export-lines/"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def client_with(*permissions: str) -> Client:
@@ -162,26 +175,83 @@ def test_orders_are_lines_with_plain_money(admin_client):
     assert row["email"] == "ada@example.com"
 
 
-def test_orders_are_filtered_as_the_list_is(admin_client):
+def test_t23_lines_are_rows_of_their_own_with_what_each_comes_to(admin_client):
+    shirt, mug = product(10, sku="SHIRT", price=123456), product(10, sku="MUG", price=5)
+    order = shipped_order({shirt: 2, mug: 3})
+
+    rows = exported(admin_client, LINES, list="all")
+
+    assert [(row["number"], row["line"], row["sku"], row["quantity"]) for row in rows] == [
+        (str(order.number), "1", "SHIRT", "2"),
+        (str(order.number), "2", "MUG", "3"),
+    ]
+    assert [(row["unit price"], row["value"]) for row in rows] == [
+        ("1234.56", "2469.12"),
+        ("0.05", "0.15"),
+    ]
+    assert [row["units shipped"] for row in rows] == ["2", "3"]
+
+
+@pytest.mark.parametrize("path", [ORDERS, LINES])
+def test_t23_both_addresses_stand_in_columns(admin_client, path):
+    billing = {"first_name": "Ada", "line_1": "1 Quay", "postcode": "0123", "country": "IE"}
+    shipping = {**billing, "line_1": "2 Pier", "phone_number": "+353 1", "instructions": "Ring"}
+    unpaid_order({product(10): 1}, buyer=Buyer("Ada", "ada@example.com", billing, shipping))
+
+    [row] = exported(admin_client, path, list="all")
+
+    assert (row["billing line 1"], row["shipping line 1"]) == ("1 Quay", "2 Pier")
+    assert (row["billing postcode"], row["shipping country"]) == ("0123", "IE")
+    # What begins like a formula is escaped here as everywhere.
+    assert (row["billing phone"], row["shipping phone"]) == ("", "'+353 1")
+    assert (row["shipping instructions"], row["shipping city"]) == ("Ring", "")
+
+
+@pytest.mark.parametrize("path", [ORDERS, LINES])
+def test_orders_are_filtered_as_the_list_is(admin_client, path):
     shirt = product(10)
     paid = paid_order({shirt: 1})
     unpaid_order({shirt: 1})
 
-    found = exported(admin_client, ORDERS, payment__exact="paid")
+    found = exported(admin_client, path, payment__exact="paid")
 
     assert [row["number"] for row in found] == [str(paid.number)]
 
 
-def test_statements_do_not_grow_with_the_rows(admin_client, django_assert_num_queries):
+def test_t20_whatever_is_computed_while_a_file_is_sent_is_in_the_stores_zone(admin_client):
+    store.change(time_zone="America/New_York", actor=MERCHANT)
+    shirt = product(10)
+    history = f"/admin/inventory/product/{shirt.pk}/stock-history/export/"
+    with clock.replaced(lambda: datetime(2026, 11, 27, 7, 10, tzinfo=UTC)):
+        shipped_order({shirt: 1})
+    placed = "2026-11-27 02:10:00-05:00"
+
+    [order] = exported(admin_client, ORDERS, list="all")
+    [line] = exported(admin_client, LINES, list="all")
+
+    assert {order["placed"], order["shipped"], line["placed"], line["shipped"]} == {placed}
+    entry = exported(admin_client, history)[-1]
+    assert entry["when"] == placed.replace(" ", "T")
+
+
+def test_t20_a_files_rows_are_made_in_the_zone_of_its_request_and_nothing_else_is():
+    with timezone.override("America/New_York"):
+        response = csv_response("x", ["at"], ([timezone.localtime(NOON)] for _ in range(1)))
+    assert '"2026-01-01 07:00:00-05:00"' in _text(response)
+    assert timezone.get_current_timezone_name() == "UTC"
+
+
+@pytest.mark.parametrize("path", [ORDERS, LINES])
+def test_statements_do_not_grow_with_the_rows(admin_client, django_assert_num_queries, path):
     shirt = product(10)
     for _ in range(5):
         paid_order({shirt: 1})
 
     with django_assert_num_queries(6):
-        exported(admin_client, ORDERS)
+        exported(admin_client, path)
 
 
-@pytest.mark.parametrize("path", [STOCK, ORDERS])
+@pytest.mark.parametrize("path", [STOCK, ORDERS, LINES])
 def test_a_filter_that_makes_no_sense_leads_back_to_the_list(admin_client, path):
     response = admin_client.get(path, {"nonsense__exact": "1"})
 

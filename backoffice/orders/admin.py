@@ -20,13 +20,12 @@ from unfold.paginator import InfinitePaginator
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ReadOnlyAdmin, moment, uuid_of
-from backoffice.exports import ExportingAdmin
 from backoffice.missing import missing
-from backoffice.orders import export as order_export
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
 from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
+from backoffice.orders.export import OrderExports
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
@@ -35,7 +34,7 @@ from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
-class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
+class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     list_filter = ["status", "payment", "shipping"]
     search_fields = ["number"]
@@ -48,11 +47,6 @@ class OrderAdmin(ActionAdmin, ExportingAdmin, ReadOnlyAdmin):
     sortable_by = ()
     list_before_template = "admin/orders/order/list.html"
     actions = ["ship_selected", "print_selected"]
-
-    export_name = "orders"
-    export_columns = order_export.COLUMNS
-    export_permissions = ("orders.view_orderitem", "orders.export_customers")
-    export_rows = staticmethod(order_export.rows)
 
     # The list.
 

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -84,8 +84,7 @@ class HistoryTab(ProductPage):
             return missing(self, request, product_id)
         _require_log_permission(request)
         entries = self._found_entries(_stock(product), _asked(request))
-        # What is written while it is sent is written when the request, and its time zone, ended.
-        rows = self._rows(request, entries, timezone.get_current_timezone())
+        rows = self._rows(request, entries)
         return exported(f"stock-history-{product.slug}.csv", COLUMNS, rows)
 
     def _found_entries(self, stock: Stock, form: HistoryForm) -> "QuerySet[StockTransaction]":
@@ -111,14 +110,14 @@ class HistoryTab(ProductPage):
         return stock.log.filter(conditions)
 
     def _rows(
-        self, request: HttpRequest, entries: "QuerySet[StockTransaction]", zone: tzinfo
+        self, request: HttpRequest, entries: "QuerySet[StockTransaction]"
     ) -> Iterator[list[object]]:
         """Read in batches, each beginning after the one before: no transaction stays open."""
         last = 0
         while True:
             batch = list(entries.filter(sequence__gt=last).order_by("sequence")[:BATCH])
             for entry, order, _ in named(request, batch):
-                at = entry.created_at.astimezone(zone).isoformat(timespec="seconds")
+                at = timezone.localtime(entry.created_at).isoformat(timespec="seconds")
                 yield [
                     *(entry.sequence, at, entry.action, entry.quantity),
                     *(entry.actor_name, entry.reason, order, entry.order_id),
