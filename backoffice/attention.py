@@ -6,6 +6,7 @@ An order needs attention while
   (`ATTENTION_PENDING_MINUTES`), or its gateway was asked and has not said what became of it;
 - a void or refund of it failed, and the money is still where it should not be;
 - money that came too late for it is on its way back;
+- more was paid outside of Holdfast than was owed, and was not given back;
 - it is cancelled and money of its buyer is still held;
 - only a part of it is paid, for longer than `ATTENTION_PARTLY_PAID_HOURS`.
 
@@ -36,11 +37,13 @@ from orders.models import Order
 from orders.services import orders
 from payments.errors import NothingToLeaveBe
 from payments.models import Attempt, Payment
+from payments.services.payments import EXCESS
 
 PENDING = "Money has been on its way for long"
 UNKNOWN = "A gateway has not said what became of a payment"
 FAILED = "A void or refund failed"
 LATE = "Money that came late is on its way back"
+OVERPAID = "Paid more than was owed"
 HELD = "Cancelled, and money is still held"
 PARTLY_PAID = "Only a part has been paid, for long"
 
@@ -110,7 +113,9 @@ def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
     yield PENDING, "payment__order_id", open_attempts.filter(created_at__lt=long_ago)
     failed = _failed(attempts).filter(payment__order__left_be_at=None)
     yield FAILED, "payment__order_id", failed
-    yield LATE, "order_id", payments.filter(_MONEY_IS_HERE, late=True, order__left_be_at=None)
+    late = payments.filter(_MONEY_IS_HERE, late=True, order__left_be_at=None)
+    yield LATE, "order_id", late.exclude(EXCESS)
+    yield OVERPAID, "order_id", late.filter(EXCESS)
     orders_minded = Order.objects.filter(left_be_at=None)
     yield HELD, "pk", orders_minded.cancelled_with_money()
     hours = timedelta(hours=settings.ATTENTION_PARTLY_PAID_HOURS)

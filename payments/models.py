@@ -53,7 +53,8 @@ class Payment(ActedBy):
     refunded_amount = models.BigIntegerField(default=0)
     # How much refunds that are still on their way would add to the refunded amount.
     refunding_amount = models.BigIntegerField(default=0)
-    # Money that came when the order could no longer take it: it never counts, and goes back.
+    # Money that came when the order could no longer take it, or beyond what it could take: it never
+    # counts, and goes back.
     late = models.BooleanField(default=False)
     # What the frontend sent for the gateway to charge.
     token = models.CharField(max_length=500, blank=True)

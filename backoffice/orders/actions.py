@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -216,20 +217,38 @@ class PaymentForm(ActionForm):
         widget=UnfoldAdminTextInputWidget({"placeholder": "Bank transfer of 3 May"}),
         help_text="By which it is found in your books.",
     )
+    # What is more than owed, once its sender was told what becomes of it.
+    beyond = forms.CharField(max_length=20, required=False, widget=forms.HiddenInput)
+    asked_of: int | None = None
 
     def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
         initial = case.order.payable or payments.left_to_pay(case.order)
-        self.fields["amount"] = MoneyField(case.order.currency, initial=initial)
+        self.fields["amount"] = MoneyField(
+            case.order.currency,
+            initial=initial,
+            help_text="If it was more than is owed, type what you received.",
+        )
         self.order_fields(["amount", "reference"])
 
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]
         left = payments.left_to_pay(self.case.order)
-        if left > 0 and not 0 < amount <= left:
-            formatted = self.case.money(left)
-            raise forms.ValidationError(f"Between 0 and {formatted}, which is left to pay.")
+        if left > 0 and amount <= 0:
+            raise forms.ValidationError(f"More than 0. {self.case.money(left)} is left to pay.")
+        beyond = amount - left
+        if beyond > 0 and self.data.get("beyond") != str(beyond):
+            self.asked_of = beyond
+            raise forms.ValidationError(
+                f"{self.case.money(beyond)} more than is owed. Send it again, and it is recorded "
+                "as money to give back."
+            )
         return amount
+
+    def is_to_be_seen_again(self, request: HttpRequest, **now: str) -> None:
+        _ = self.errors
+        asked_of = "" if self.asked_of is None else str(self.asked_of)
+        super().is_to_be_seen_again(request, beyond=asked_of, **now)
 
 
 def _require_payable(case: OrderCase) -> None:
@@ -265,12 +284,15 @@ def _record_payment(case: OrderCase, form: PaymentForm) -> str:
             "manual",
             amount=form.cleaned_data["amount"],
             custom_reference=form.cleaned_data["reference"],
+            takes_excess=True,
         ),
         actor=case.actor,
         seen=form.saw,
         key=form.key(case.request),
     )
-    return f"{case.money(payment.amount)} recorded for order {case.order}."
+    said = f"{case.money(payment.amount)} recorded for order {case.order}"
+    beyond = form.cleaned_data["amount"] - payment.amount
+    return f"{said}, and {case.money(beyond)} to give back." if beyond else f"{said}."
 
 
 RECORD_PAYMENT = Action(

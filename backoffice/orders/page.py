@@ -11,6 +11,7 @@ from inventory.models import Action, StockTransaction
 from orders.models import Order
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
+from payments.services.payments import is_excess
 
 STATUS_COLOURS = {
     Order.Status.INCOMPLETE: None,
@@ -101,8 +102,15 @@ def payment_rows(
 
 
 def _payment_notes(payment: Payment) -> str:
-    late = "Came too late for the order" if payment.late else ""
-    return _notes(payment.custom_reference, payment.reference, payment.failure, late)
+    return _notes(
+        payment.custom_reference, payment.reference, payment.failure, _why_not_counted(payment)
+    )
+
+
+def _why_not_counted(payment: Payment) -> str:
+    if is_excess(payment):
+        return "More than was owed: to be given back"
+    return "Came too late for the order" if payment.late else ""
 
 
 def _notes(*notes: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import OperationalError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from procrastinate.contrib.django import app
 
 from api import changes, clock, compiled
@@ -75,12 +75,18 @@ PAYMENTS_MAX = 50
 GIVEN_UP_FOR_ANOTHER = "Given up while it waited for its buyer, who paid otherwise."
 GIVEN_UP_BY_SHOP = "Given up while it waited for its buyer."
 GIVEN_UP_TO_CANCEL = "Given up while it waited for its buyer: the order was cancelled."
+# Payments that people recorded as more than was owed: no gateway is late that nobody asks.
+EXCESS = Q(late=True, gateway__in=gateways.ASKING_NOBODY)
 UNREACHABLE = "The payment gateway could not be reached. Nothing was charged."
 
 
 @dataclass(frozen=True)
 class PaymentRequest:
-    """A request to pay. `amount` None means all that is left to pay."""
+    """A request to pay. `amount` None means all that is left to pay.
+
+    With `takes_excess`, what is beyond that is put on record, too, as money to give back: only
+    where nobody is asked, since the money is here.
+    """
 
     gateway: str
     method: Payment.Method = Payment.Method.PURCHASE
@@ -88,6 +94,7 @@ class PaymentRequest:
     token: str = ""
     name: str = ""
     custom_reference: str = ""
+    takes_excess: bool = False
 
 
 # Paying.
@@ -175,7 +182,7 @@ def begin(
         _require_few_payments(order)
     for given_up in in_place_of:
         make_way(order, given_up.payment, given_up.answer, actor)
-    amount = _payable_amount(order, request.amount, request.gateway)
+    amount = _payable_amount(order, request)
     payment = _made(order, request, amount)
     payment.id = payment_id
     payment.actor = actor
@@ -186,9 +193,22 @@ def begin(
         payment.charging_until = lease()
         order.pending += amount
         order.attempts_open += 1
-    compiled.insert([payment])
+    compiled.insert([payment, *_excess(order, request, amount, actor)])
     save_and_allocate(order, actor)
     return payment
+
+
+def _excess(order: Order, request: PaymentRequest, counts: int, actor: Actor) -> list[Payment]:
+    """Make the payment of what came beyond what `counts`, if any did: it is to be given back."""
+    beyond = (request.amount or 0) - counts
+    if beyond <= 0:
+        return []
+    payment = _made(order, request, beyond)
+    payment.actor = actor
+    payment.late = True
+    payment.status = Payment.Status.COMPLETE
+    payment.captured_amount = beyond
+    return [payment]
 
 
 def _made(order: Order, request: PaymentRequest, amount: int) -> Payment:
@@ -218,7 +238,10 @@ def _require_chargeable(payment: Payment) -> None:
 def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> Sequence[Payment]:
     """Take up whom to give up for a payment, and refuse one that would come to nothing then."""
     order = Order.objects.lock(order_id)
-    chosen = waiting.in_the_way(order, request.amount)
+    wanted = request.amount
+    if wanted is not None and request.takes_excess:
+        wanted = min(wanted, left_to_pay(order))
+    chosen = waiting.in_the_way(order, wanted)
     if chosen and request.gateway not in gateways.ASKING_NOBODY:
         amount = request.amount or sum(payment.amount for payment in chosen)
         _require_chargeable(_made(order, request, amount))
@@ -242,14 +265,24 @@ def _require_few_payments(order: Order) -> None:
         raise TooManyPayments
 
 
-def _payable_amount(order: Order, request_amount: int | None, gateway: str) -> int:
+def is_excess(payment: Payment) -> bool:
+    return payment.late and asks_nobody(payment)
+
+
+def _payable_amount(order: Order, request: PaymentRequest) -> int:
     if order.is_cancelled or order.fully_paid_at or (order.total and not order.balance_owing):
         raise OrderNotPayable
     if not order.payable and order.attempts_open:
         raise RestIsPending
-    if not order.total and gateway != "manual":
+    if not order.total and request.gateway != "manual":
         raise AmountRefused(source="data.gateway")
-    amount = order.payable if request_amount is None else request_amount
+    amount = order.payable if request.amount is None else request.amount
+    if amount > order.payable and request.takes_excess:
+        assert request.gateway in gateways.ASKING_NOBODY
+        if order.attempts_open:
+            # What is beyond is known when it is known what counts.
+            raise RestIsPending
+        amount = order.payable
     if amount > order.payable or (amount <= 0 < order.total) or amount < 0:
         raise AmountRefused(source="data.amount")
     return amount
