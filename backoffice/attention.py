@@ -47,10 +47,24 @@ OVERPAID = "Paid more than was owed"
 HELD = "Cancelled, and money is still held"
 PARTLY_PAID = "Only a part has been paid, for long"
 
+# Each reason in the address of its own list.
+SLUGS = {
+    PENDING: "on-its-way",
+    UNKNOWN: "unknown",
+    FAILED: "failed",
+    LATE: "late",
+    HELD: "held",
+    PARTLY_PAID: "partly-paid",
+}
 
-def orders_needing_it() -> "QuerySet[Order]":
-    """Every order that needs attention, once."""
-    ids = [rows.values_list(order, flat=True) for _, order, rows in _found(clock.now())]
+
+def orders_needing_it(reason: str = "") -> "QuerySet[Order]":
+    """Every order that needs attention, once: for any reason, or for this one."""
+    ids = [
+        rows.values_list(order, flat=True)
+        for why, order, rows in _found(clock.now())
+        if reason in ("", why)
+    ]
     return Order.objects.filter(pk__in=ids[0].union(*ids[1:], all=True))
 
 

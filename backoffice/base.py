@@ -20,6 +20,8 @@ from backoffice.forms import EditForm
 from backoffice.history import HistoryAdmin
 
 PER_PAGE = 25
+# Beyond this many, "1000+" says enough.
+COUNTED = 1_000
 
 
 class _NoTransactionOfItsOwn(admin.ModelAdmin):
@@ -118,6 +120,10 @@ class ReadOnlyAdmin(ModelAdmin):
 def moment(at: datetime) -> str:
     """Write a time as people read it: in the store's time zone, which it names."""
     return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def counted(number: int) -> str:
+    return f"{COUNTED}+" if number >= COUNTED else str(number)
 
 
 def units(quantity: int) -> str:

@@ -18,13 +18,12 @@ from django.utils.timesince import timesince
 
 from api import clock, store
 from backoffice import attention
+from backoffice.base import COUNTED, counted
 from inventory.models import Product, Stock
 from inventory.services import currencies, deliveries
 from orders.models import AuditResult, Order, OrderItem
 
 ROWS = 6
-# Beyond this many, "1000+" says enough.
-COUNTED = 1_000
 # The worker compares every hour.
 AUDIT_OVERDUE = timedelta(hours=2)
 
@@ -50,10 +49,6 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if may("inventory.view_delivery"):
         context["due"] = deliveries.due(timezone.localtime(clock.now()).date())[:ROWS]
     return context
-
-
-def counted(number: int) -> str:
-    return f"{COUNTED}+" if number >= COUNTED else str(number)
 
 
 @dataclass(frozen=True)

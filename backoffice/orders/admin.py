@@ -67,9 +67,8 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        name = order_lists.named(request)
         context = {
-            "title": f"Orders: {LISTS[name].title.lower()}",
+            "title": f"Orders: {order_lists.title(request).lower()}",
             "lists": order_lists.tabs(request),
         }
         return super().changelist_view(request, {**(extra_context or {}), **context})

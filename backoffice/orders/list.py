@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
-from django.db.models import Prefetch, Q, QuerySet, Subquery
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.db import connection
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -20,7 +22,7 @@ from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, Key, require_new
 from backoffice import attention
 from backoffice.actions import read_standing, words, written_standing
-from backoffice.base import is_number, uuid_of
+from backoffice.base import COUNTED, counted, is_number, uuid_of
 from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
@@ -31,6 +33,8 @@ from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import orders
 
 LIST_VAR = "list"
+# Of what needs attention: for which reason. See `attention.SLUGS`.
+WHY_VAR = "why"
 # Parts of a name are looked for among the newest orders only: however many there are.
 RECENT = 10_000
 # What one sku was sold with, the newest first.
@@ -44,6 +48,13 @@ class WorkList(NamedTuple):
     ordering: str
     # What its page says when there is nothing to do.
     empty: str
+    # Whether it is work, and its tab says how much there is of it.
+    is_counted: bool = True
+
+
+def _holding(found: OrderQuerySet) -> QuerySet[Order]:
+    held = OrderItem.objects.filter(order=OuterRef("pk"), allocated__gt=0)
+    return found.holding_units().filter(Exists(held))
 
 
 TO_SHIP, ATTENTION, ALL = "to-ship", "attention", "all"
@@ -60,9 +71,22 @@ LISTS = {
     "unpaid": WorkList(
         "Unpaid", OrderQuerySet.unpaid, "-created_at", "Nobody owes anything for an order."
     ),
-    "shipped": WorkList("Shipped", OrderQuerySet.shipped, "-shipped_at", "None was shipped yet."),
-    "cancelled": WorkList("Cancelled", OrderQuerySet.cancelled, "-cancelled_at", "None was."),
-    ALL: WorkList("All", lambda found: found, "-created_at", "There are no orders yet."),
+    "holding": WorkList("Holding units", _holding, "allocated_at", "No order holds any units."),
+    "money-held": WorkList(
+        "Money held",
+        OrderQuerySet.cancelled_with_money,
+        "cancelled_at",
+        "What was paid for cancelled orders was given back.",
+    ),
+    "shipped": WorkList(
+        "Shipped", OrderQuerySet.shipped, "-shipped_at", "None was shipped yet.", is_counted=False
+    ),
+    "cancelled": WorkList(
+        "Cancelled", OrderQuerySet.cancelled, "-cancelled_at", "None was.", is_counted=False
+    ),
+    ALL: WorkList(
+        "All", lambda found: found, "-created_at", "There are no orders yet.", is_counted=False
+    ),
 }
 
 
@@ -76,6 +100,23 @@ def named(request: HttpRequest) -> str:
     return TO_SHIP if set(request.GET) <= {LIST_VAR, SEARCH_VAR, PAGE_VAR, ORDER_VAR} else ALL
 
 
+def reason(request: HttpRequest) -> str:
+    """Tell for which one reason orders that need attention are asked for; empty for any.
+
+    Raises: IncorrectLookupParameters.
+    """
+    asked = request.GET.get(WHY_VAR, "") if named(request) == ATTENTION else ""
+    slugs = {slug: why for why, slug in attention.SLUGS.items()}
+    if asked and asked not in slugs:
+        raise IncorrectLookupParameters
+    return slugs[asked] if asked else ""
+
+
+def title(request: HttpRequest) -> str:
+    slugs = {slug: why for why, slug in attention.SLUGS.items()}
+    return slugs.get(request.GET.get(WHY_VAR, ""), LISTS[named(request)].title)
+
+
 class WorkListPage(ChangeList):
     """Django's page of rows, of the list that is asked for."""
 
@@ -83,11 +124,16 @@ class WorkListPage(ChangeList):
         return {
             name: value
             for name, value in super().get_filters_params(params).items()
-            if name != LIST_VAR
+            if name not in (LIST_VAR, WHY_VAR)
         }
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        if ERROR_FLAG in request.GET:
+            # So that whoever asked for what is not there is told so, and not shown everything.
+            raise IncorrectLookupParameters
         found = LISTS[named(request)].of(super().get_queryset(request, exclude_parameters))
+        if why := reason(request):
+            found = found.filter(pk__in=attention.orders_needing_it(why).values("pk"))
         return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
 
     def get_results(self, request: HttpRequest) -> None:
@@ -107,14 +153,33 @@ class ListTab(NamedTuple):
     title: str
     link: str
     is_open: bool
+    # Empty where nobody counts.
+    how_many: str
 
 
 def tabs(request: HttpRequest) -> list[ListTab]:
-    active = named(request)
+    active, counts = named(request), _counts()
     return [
-        ListTab(each.title, f"?{urlencode({LIST_VAR: name})}", name == active)
+        ListTab(
+            each.title,
+            f"?{urlencode({LIST_VAR: name})}",
+            name == active,
+            counted(counts[name]) if name in counts else "",
+        )
         for name, each in LISTS.items()
     ]
+
+
+def _counts() -> dict[str, int]:
+    """Count each list of work, as far as people are told: by its own index, in one query."""
+    names = [name for name, each in LISTS.items() if each.is_counted]
+    found = [LISTS[name].of(OrderQuerySet(Order)).order_by().values("pk") for name in names]
+    queries = [each[:COUNTED].query.sql_with_params() for each in found]
+    counts = [f"(SELECT count(*) FROM ({sql}) AS listed)" for sql, _ in queries]  # noqa: S608
+    values = [value for _, values in queries for value in values]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(counts)}", values)
+        return dict(zip(names, cursor.fetchone(), strict=True))
 
 
 def search(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:

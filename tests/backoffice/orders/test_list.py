@@ -5,6 +5,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 
+from backoffice import attention, base
 from backoffice.orders import list as order_lists
 from backoffice.orders.case import OrderCase
 from orders.models import Order
@@ -18,6 +19,7 @@ from tests.factories import (
     MERCHANT,
     cancelled_order,
     filled_cart,
+    holding_order,
     paid_order,
     product,
     shipped_order,
@@ -81,6 +83,62 @@ def test_an_order_whose_ship_was_undone_is_to_be_shipped_again(admin_client):
     assert found(admin_client, list="shipped") == []
 
 
+def test_t22_money_that_is_left_be_is_still_on_a_list_of_its_own(admin_client):
+    shirt = product(9)
+    held, returned = paid_order({shirt: 1}), paid_order({shirt: 1})
+    payments.cancel(held.pk, actor=MERCHANT)
+    payments.cancel(returned.pk, actor=MERCHANT)
+    payments.refund(returned.pk, returned.payments.get().pk, None, actor=MERCHANT)
+    attention.leave_be(held.pk, actor=MERCHANT, reason="the fee")
+
+    assert found(admin_client, list="money-held") == [held.number]
+    assert found(admin_client, list="attention") == []
+
+
+def test_t22_what_holds_units_is_listed_the_longest_first_and_nothing_that_holds_none(admin_client):
+    shirt = product(9)
+    second, first = unpaid_order({shirt: 1}), holding_order({shirt: 1})
+    payments.pay(second.pk, PaymentRequest("manual"), actor=MERCHANT)
+    paid_order({product(managed=False): 1})
+
+    assert found(admin_client, list="holding") == [first.number, second.number]
+
+
+def test_t22_each_reason_has_a_list_of_its_own(admin_client):
+    order = paid_order({product(9): 1})
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    for why, slug in attention.SLUGS.items():
+        listed = [order.number] if why == attention.HELD else []
+        assert found(admin_client, list="attention", why=slug) == listed, slug
+    refused = admin_client.get(ORDERS, {"list": "attention", "why": "nonsense"}, follow=True)
+    assert "No such filter" in text(refused)
+
+
+def test_t22_a_tab_says_how_much_work_is_on_its_list(admin_client, monkeypatch):
+    shirt = product(9)
+    for _ in range(2):
+        paid_order({shirt: 1})
+    unpaid_order({shirt: 1})
+
+    def counts() -> dict[str, str]:
+        return {tab.title: tab.how_many for tab in admin_client.get(ORDERS).context["lists"]}
+
+    assert counts() == {
+        "To ship": "2",
+        "Needs attention": "0",
+        "Unpaid": "1",
+        "Holding units": "2",
+        "Money held": "0",
+        "Shipped": "",
+        "Cancelled": "",
+        "All": "",
+    }
+    monkeypatch.setattr(order_lists, "COUNTED", 2)
+    monkeypatch.setattr(base, "COUNTED", 2)
+    assert counts()["To ship"] == "2+"
+
+
 def test_an_empty_list_says_what_that_means(admin_client):
     assert "Every paid order is on its way." in text(admin_client.get(ORDERS))
 
@@ -103,7 +161,7 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
         found_by = []
         for query in queries:
             looks_further = query == {"list": "attention"} or "q" in query
-            with django_assert_num_queries(5 if looks_further else 4):
+            with django_assert_num_queries(6 if looks_further else 5):
                 found_by.append(len(found(admin_client, **query)))
         return set(found_by)
 
