@@ -29,7 +29,6 @@ from backoffice.products.page import (
     may_see_log,
     may_see_orders,
     named,
-    titles,
 )
 from inventory.errors import CountTooLow, StockMoved
 from inventory.models import BY_HAND, EFFECTS, Action, Product, Stock, StockTransaction
@@ -190,7 +189,9 @@ class InventoryTab(ProductPage):
             STOP_MANAGING,
             ProductCase(request, product),
             back=inventory_url(product_id),
-            **titles(request, product, "Inventory"),
+            tab="Inventory",
+            title=product.name,
+            subtitle="Inventory",
         )
 
     # How it looks.

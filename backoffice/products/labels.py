@@ -25,7 +25,7 @@ from backoffice.base import uuid_of
 from backoffice.forms import WholeNumberField
 from backoffice.labels.drawing import BARCODE, QR_CODE, SKU, Code, code_for
 from backoffice.labels.papers import PAPERS, Paper
-from backoffice.products.page import ProductPage
+from backoffice.products.page import ProductPage, titles
 from backoffice.products.prices_tab import price_fields
 from inventory.models import Currency, Delivery, DeliveryLine
 
@@ -50,6 +50,11 @@ class Chosen:
     back: str
     # What names them in an address.
     named: list[tuple[str, str]]
+
+    @property
+    def is_one(self) -> bool:
+        """Tell whether a product was named: then this is one of its pages."""
+        return len(self.products) == 1 and [name for name, _ in self.named] == ["ids"]
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,9 @@ class LabelsPage(ProductPage):
             "changed": [label for label in labels if label.notes],
             "sample": next((label for label in labels if label.copies), None),
         }
+        if chosen.is_one:
+            [product] = chosen.products
+            context |= {"original": product, **titles(request, product, "Labels")}
         return TemplateResponse(request, "admin/inventory/product/labels.html", context)
 
     def print_labels_view(self, request: HttpRequest) -> HttpResponse:

@@ -20,7 +20,7 @@ from unfold.views import ChangeList
 from api import clock
 from api.codes import tidied
 from api.fields import storable
-from backoffice.base import actor_of, uuid_of
+from backoffice.base import actor_of
 from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.history import NOTHING
 from backoffice.missing import missing
@@ -33,7 +33,7 @@ from backoffice.products.history_tab import HistoryTab
 from backoffice.products.inventory_tab import InventoryTab
 from backoffice.products.labels import LabelsPage
 from backoffice.products.many import ManyPages
-from backoffice.products.page import inventory_url, tabs
+from backoffice.products.page import inventory_url, tab_url, tabs
 from backoffice.products.pictures_tab import PicturesTab
 from backoffice.products.prices_tab import PricesTab, cost_field, may_see_cost, price_fields
 from backoffice.products.stock_sheet import SheetRows, StockSheet, is_stock_sheet
@@ -203,9 +203,11 @@ class ProductAdmin(
         """Go straight to the product whose whole sku or barcode was typed, or scanned."""
         asked = request.GET.copy()
         operation = asked.pop("do", [""])[-1]
+        tab = asked.pop("tab", ["Inventory"])[-1]
         named = codes.product_scanned(asked.get("q", ""))
         if named and self.has_view_or_change_permission(request):
-            return redirect(inventory_url(named, operation))
+            is_stock = operation or tab == "Inventory"
+            return redirect(inventory_url(named, operation) if is_stock else tab_url(named, tab))
         # The list itself knows no operations.
         request.GET = asked  # type: ignore[assignment]
         return super().changelist_view(request, extra_context)
@@ -362,17 +364,11 @@ class ProductAdmin(
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The service has put it into its categories."""
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        product_id = uuid_of(object_id)
-        tab_list = tabs(request, product_id, "Product") if product_id else []
-        context = {**(extra_context or {}), "tab_list": tab_list}
-        return super().change_view(request, object_id, form_url, context)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> HttpResponse:
+        context["tab_list"] = tabs(request, context["original"], "General")
+        return super().render_change_form(request, context, *args, **options)
 
     # Deleting, which is archiving.
 

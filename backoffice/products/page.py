@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from backoffice.actions import ActionAdmin
+from backoffice.actions import Action, ActionAdmin, C
 from backoffice.base import ServiceAdmin
 from inventory.models import Delivery, Product, StockTransaction
 from inventory.services import booking
@@ -57,8 +57,17 @@ class ProductPage(ActionAdmin, ServiceAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         product = self.get_object(request, object_id)
-        shown = titles(request, product, "Changes") if product else {}
+        shown = titles(request, product, "History") if product else {}
+        if shown:
+            shown["subtitle"] = "Changes"
         return super().history_view(request, object_id, {**shown, **(extra_context or {})})
+
+    def confirm(self, action: Action[C], case: C, **context: Any) -> HttpResponse:
+        """Ask on a page of the product, if it is asked of one."""
+        product = case.subject
+        tab = "Archived" if product.archived_at else context.pop("tab", "General")
+        shown = {"tab_list": tabs(case.request, product, tab)}
+        return super().confirm(action, case, **{**shown, **context})
 
     def drawn(
         self,
@@ -143,32 +152,59 @@ def page_of(product: Product) -> str:
 
 
 def titles(request: HttpRequest, product: Product, tab: str) -> dict[str, Any]:
-    return {
-        "title": product.name,
-        "subtitle": tab,
-        "tab_list": tabs(request, product.pk, tab, is_archived=product.archived_at is not None),
-    }
+    return {"title": product.name, "subtitle": tab, "tab_list": tabs(request, product, tab)}
 
 
-def tabs(
-    request: HttpRequest, product_id: uuid.UUID, active: str, *, is_archived: bool = False
-) -> list[dict[str, Any]]:
-    """Make the product page's tabs, in the form that Unfold's templates draw."""
-    links = {
-        "Product": ("change", not is_archived),
-        "Prices": ("prices", not is_archived),
-        "Pictures": ("pictures", not is_archived),
-        "Inventory": ("inventory", not is_archived),
-        "Archived": ("archived_product", is_archived),
-        "History": ("stock_history", may_see_log(request)),
-    }
-    items = [
-        {
-            "title": title,
-            "link": reverse(f"admin:inventory_product_{name}", args=[quote(product_id)]),
-            "active": title == active,
-            "has_permission": permitted,
-        }
-        for title, (name, permitted) in links.items()
+class Tab(NamedTuple):
+    title: str
+    link: str
+    exists: bool = True
+    # Whoever sees products sees the tabs that need nothing else.
+    permission: str = ""
+
+
+def _tabs(product: Product) -> list[Tab]:
+    """Name all pages of a product, in the order in which every one of them shows the others."""
+
+    def link(name: str) -> str:
+        return reverse(f"admin:inventory_product_{name}", args=[quote(product.pk)])
+
+    kept, parent = not product.archived_at, product.parent_id
+    grid = reverse("admin:inventory_parent_change", args=[parent]) if parent else ""
+    return [
+        Tab("General", link("change"), kept),
+        Tab("Archived", link("archived_product"), not kept),
+        Tab("Inventory", link("inventory"), kept),
+        Tab("Prices", link("prices"), kept),
+        Tab("Pictures", link("pictures"), kept),
+        Tab("Variants", f"{grid}?of={product.pk}", kept and bool(parent), "inventory.view_parent"),
+        Tab("Labels", f"{reverse('admin:inventory_labels')}?ids={product.pk}", kept),
+        Tab("History", link("stock_history"), permission="inventory.view_stocktransaction"),
     ]
-    return [{"models": [{"name": "inventory.product", "detail": True}], "items": items}]
+
+
+def tab_url(product_id: uuid.UUID, title: str) -> str:
+    """Where a product has this tab, or else its first one."""
+    shown = [tab for tab in _tabs(Product.objects.get(pk=product_id)) if tab.exists]
+    return next((tab.link for tab in shown if tab.title == title), shown[0].link)
+
+
+def tabs(request: HttpRequest, product: Product | None, active: str) -> list[dict[str, Any]]:
+    """Make the tabs of all pages of a product, in the form that Unfold's templates draw.
+
+    The first of them says which of its tabs the next product is opened at: see tab_list.html.
+    """
+    new = Tab("General", reverse("admin:inventory_product_add"))
+    items: list[dict[str, Any]] = [
+        {
+            "title": tab.title,
+            "link": tab.link,
+            "active": tab.title == active,
+            "has_permission": not tab.permission or request.user.has_perm(tab.permission),
+        }
+        for tab in (_tabs(product) if product else [new])
+        if tab.exists
+    ]
+    items[0]["next_at"] = active
+    models = [{"name": f"inventory.{name}", "detail": True} for name in ("product", "parent")]
+    return [{"models": models, "items": items}]

@@ -29,6 +29,7 @@ from backoffice.actions import (
 )
 from backoffice.base import ServiceAdmin, is_number
 from backoffice.missing import missing
+from backoffice.products.page import tabs
 from backoffice.variants.forms import AddValueForm, NewParentForm, PutInForm, RenameForm
 from inventory.errors import ParentInUse
 from inventory.models import DEFAULT_LOCATION_ID, Parent, Product
@@ -309,6 +310,10 @@ class ParentAdmin(ActionAdmin, ServiceAdmin):
             "may_make": request.user.has_perm(MAKES_PRODUCTS),
             "may_delete": self.has_delete_permission(request) and not found,
         }
+        of = next((each for each in found if str(each.pk) == request.GET.get("of")), None)
+        if of and request.user.has_perm("inventory.view_product"):
+            # Whoever came from a product goes on to its other pages.
+            context["tab_list"] = tabs(request, of, "Variants")
         return self._page(request, "parent.html", parent.name, context)
 
     def _view_of(self, action: Action[ParentCase]) -> Callable[..., HttpResponse]:

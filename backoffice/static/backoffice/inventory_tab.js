@@ -92,7 +92,7 @@
   }
 
   function remember() {
-    document.getElementById("scan-do").value = chosen().value;
+    document.getElementById("next-do").value = chosen().value;
   }
 
   // The total at another moment is another one. Until it is here, nothing is worked out from it.
