@@ -2,6 +2,7 @@
 
 from backoffice import (  # noqa: F401
     api_clients,
+    audit,
     carts,
     categories,
     changes,

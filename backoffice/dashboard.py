@@ -7,25 +7,21 @@ grows with the log. A part is read only for those who may see what it tells of.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum, Window
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Window
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.timesince import timesince
 
-from api import clock, store
-from backoffice import attention
+from api import clock
+from backoffice import attention, audit
 from backoffice.base import COUNTED, counted
-from inventory.models import Product, Stock
+from inventory.models import Delivery, Product, Stock
 from inventory.services import currencies, deliveries
-from orders.models import AuditResult, Order, OrderItem
+from inventory.services.low_stock import is_low
+from orders.models import Order, OrderItem
 
 ROWS = 6
-# The worker compares every hour.
-AUDIT_OVERDUE = timedelta(hours=2)
 
 
 def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +29,7 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["title"] = "Dashboard"
     may = request.user.has_perm
     if may("orders.view_auditresult"):
-        context["audit"] = audit()
+        context["audit"] = audit.last()
     if may("orders.view_order"):
         to_ship = Order.objects.to_ship()
         context["to_ship"] = {
@@ -47,45 +43,31 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if may("inventory.view_product") and may("inventory.view_stock"):
         context["low_stock"] = low_stock()
     if may("inventory.view_delivery"):
-        context["due"] = deliveries.due(timezone.localtime(clock.now()).date())[:ROWS]
+        context["due"] = due()
     return context
 
 
-@dataclass(frozen=True)
-class Audit:
-    result: AuditResult
-    age: timedelta
-
-    @property
-    def is_overdue(self) -> bool:
-        return self.age > AUDIT_OVERDUE
-
-    @property
-    def ago(self) -> str:
-        checked_at = self.result.checked_at
-        is_new = self.age < timedelta(minutes=1)
-        return "just now" if is_new else f"{timesince(checked_at, checked_at + self.age)} ago"
-
-
-def audit() -> Audit | None:
-    """What the last comparison of log, stock and orders found; None before the first."""
-    result = AuditResult.objects.first()
-    if result is None:
-        return None
-    return Audit(result, clock.now() - result.checked_at)
+class Reason(NamedTuple):
+    words: str
+    # What its list is called.
+    slug: str
+    # One order may have several reasons.
+    orders: int
 
 
 @dataclass(frozen=True)
 class Attention:
     count: str
-    # Each reason and how many orders have it; one may have several.
-    reasons: dict[str, int]
+    reasons: list[Reason]
 
 
 def needing_attention() -> Attention:
     pairs = set(attention.reasons(limit=COUNTED))
-    reasons = Counter(reason for _, reason in pairs)
-    return Attention(counted(len({order_id for order_id, _ in pairs})), dict(reasons))
+    reasons = [
+        Reason(reason, attention.SLUGS[reason], orders)
+        for reason, orders in Counter(reason for _, reason in pairs).items()
+    ]
+    return Attention(counted(len({order_id for order_id, _ in pairs})), reasons)
 
 
 @dataclass(frozen=True)
@@ -108,12 +90,20 @@ def money_held() -> list[MoneyHeld]:
     ]
 
 
-def held_longest() -> list[Order]:
-    """The orders that have held their units longest, each with how many: `units`."""
+@dataclass(frozen=True)
+class Holding:
+    # Each with how many units it holds: `units`.
+    orders: Sequence[Order]
+    count: str
+
+
+def held_longest() -> Holding:
+    """The orders that have held their units longest."""
     items = OrderItem.objects.filter(order=OuterRef("pk"), allocated__gt=0)
     units = items.order_by().values("order").annotate(units=Sum("allocated")).values("units")
     holding = Order.objects.holding_units().filter(Exists(items))
-    return list(holding.annotate(units=Subquery(units))[:ROWS])
+    longest = list(holding.annotate(units=Subquery(units))[:ROWS])
+    return Holding(longest, counted(holding[:COUNTED].count()))
 
 
 @dataclass(frozen=True)
@@ -125,11 +115,11 @@ class LowStock:
 
 
 def low_stock() -> LowStock:
-    """Stock of live products at or below its threshold, the emptiest first."""
-    threshold = store.current().low_stock_threshold
-    highest = Product.objects.aggregate(highest=Max("low_stock_threshold"))["highest"]
+    """Stock of live products that is low, the emptiest first."""
+    live = Stock.objects.filter(product__status=Product.Status.LIVE, product__archived_at=None)
     stocks = list(
-        _at_or_below(threshold, highest or 0)
+        live.filter(is_low())
+        .select_related("product")
         .annotate(low=Window(Count("*")), out=Window(Count("pk", filter=Q(available=0))))
         .order_by("available", "product__name", "pk")[:ROWS]
     )
@@ -137,12 +127,14 @@ def low_stock() -> LowStock:
     return LowStock(stocks, first.low if first else 0, first.out if first else 0)
 
 
-def _at_or_below(threshold: int, highest: int) -> QuerySet[Stock]:
-    """`highest` of the products' own thresholds spares looking up the product of what is not low.
+@dataclass(frozen=True)
+class Due:
+    deliveries: Sequence[Delivery]
+    # Of all, not only of those that are shown.
+    count: str
 
-    Stock rows have no index on what a sale changes, so all of them are looked at.
-    """
-    own = Coalesce(F("product__low_stock_threshold"), threshold)
-    low = Stock.objects.filter(managed=True, available__lte=max(threshold, highest))
-    live = low.filter(product__status=Product.Status.LIVE, product__archived_at=None)
-    return live.filter(available__lte=own).select_related("product")
+
+def due() -> Due:
+    """Open deliveries that are expected by today, those first that are late."""
+    found = deliveries.due(timezone.localtime(clock.now()).date())
+    return Due(list(found[:ROWS]), counted(found[:COUNTED].count()))

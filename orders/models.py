@@ -599,8 +599,12 @@ class AuditResult(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     checked_at = models.DateTimeField()
     differences = models.PositiveIntegerField()
-    # The first difference, in words.
+    # The first difference, in words; and each, as far as the comparison names them.
     example = models.TextField(blank=True)
+    found = models.JSONField(default=list)
+    # How much was compared: rows of stock, and entries of their logs.
+    stocks = models.BigIntegerField(default=0)
+    entries = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_result_one_row")]

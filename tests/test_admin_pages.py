@@ -24,7 +24,7 @@ from inventory.models import Product
 from inventory.services import stocktakes
 from inventory.services.sheets import processing
 from inventory.services.variants import Option
-from orders.models import Order
+from orders.models import AuditResult, Order
 from payments.models import GatewayEvent
 from tests.drawn import picture
 from tests.factories import (
@@ -94,6 +94,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_stocktake_reopen": ("inventory.change_stocktake", "inventory.change_stocktake"),
     "inventory_product_export": ("inventory.view_stock", None),
     "inventory_product_export_products": ("inventory.view_product", None),
+    "orders_auditresult_compare_now": ("orders.view_auditresult", "orders.view_auditresult"),
     "orders_order_export": ("orders.export_customers", None),
     "orders_order_export_lines": ("orders.export_customers", None),
     "inventory_product_archived": ("inventory.view_product", None),
@@ -247,6 +248,7 @@ def shop(books_agree: None) -> None:
     processing.take_a_batch(sheet.pk)
     stocktakes.begin("Yearly count", actor=MERCHANT)
     picture()
+    AuditResult.objects.create(checked_at=clock.now(), differences=0)
     User.objects.create(username="somebody")
     Group.objects.create(name="Some of them")
 

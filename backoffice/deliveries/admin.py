@@ -32,11 +32,25 @@ def _sum_of_lines(aggregate: Any) -> Coalesce:
     return Coalesce(Subquery(summed), 0, output_field=IntegerField())
 
 
+class DueFilter(admin.SimpleListFilter):
+    title = "expected"
+    parameter_name = "expected"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("by-today", "By today, and not booked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        if self.value() != "by-today":
+            return queryset
+        due = deliveries.due(timezone.localtime(clock.now()).date())
+        return queryset.filter(pk__in=due.order_by().values("pk"))
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(GoodsPage):
     list_display = ["goods", "supplier_name", "expected", "status", "lines", "units"]
     list_display_links = None
-    list_filter = ["state"]
+    list_filter = ["state", DueFilter]
     search_fields = ["number", "supplier"]
     search_help_text = "Number, supplier, or the SKU or barcode of a product on it"
     when_empty = "Add one when goods are on their way, or have come: then scan them and book them."

@@ -42,6 +42,7 @@ from backoffice.sent_pictures import thumbnail
 from inventory.errors import SkuTaken, SlugTaken
 from inventory.models import DEFAULT_LOCATION_ID, Product, ProductPicture, StockCount
 from inventory.services import codes, products
+from inventory.services.low_stock import is_low
 from inventory.services.products import Money
 
 
@@ -64,11 +65,13 @@ class StockStateFilter(admin.SimpleListFilter):
     parameter_name = "stock_state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("in", "In stock"), ("out", "Out of stock")]
+        return [("in", "In stock"), ("low", "Low, or out of stock"), ("out", "Out of stock")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
         if self.value() == "in":
             return queryset.filter(Q(stock__managed=False) | Q(stock__any_available=True))
+        if self.value() == "low":
+            return queryset.filter(is_low(stock="stock__", product=""))
         if self.value() == "out":
             return queryset.filter(Q(stock__managed=True, stock__any_available=False))
         return queryset

@@ -1,5 +1,6 @@
 """The admin's first page."""
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.factories import MERCHANT, delivery, filled_cart, paid_order, product
 pytestmark = pytest.mark.django_db
 
 HOME = "/admin/"
+# To ship, holding units, needing attention, for what reason, due, low, and out of stock.
+FIGURES = sorted([2, 2, 1, 1, 1, 4, 2])
 
 
 def home(client: Client) -> str:
@@ -120,7 +123,10 @@ def test_what_needs_attention_is_counted_by_its_reason():
         found = dashboard.needing_attention()
 
     assert found.count == "3"
-    assert found.reasons == {attention.HELD: 2, attention.PARTLY_PAID: 1}
+    assert {reason.words: reason.orders for reason in found.reasons} == {
+        attention.HELD: 2,
+        attention.PARTLY_PAID: 1,
+    }
 
 
 def test_the_orders_that_hold_units_longest_come_first():
@@ -131,10 +137,11 @@ def test_the_orders_that_hold_units_longest_come_first():
 
     found: Any = dashboard.held_longest()
 
-    assert [(order.number, order.units) for order in found] == [
+    assert [(order.number, order.units) for order in found.orders] == [
         (first.number, 2),
         (second.number, 3),
     ]
+    assert found.count == "2"
 
 
 # The audit's last result.
@@ -174,8 +181,36 @@ def test_deliveries_that_are_late_or_due_are_named(admin_client):
 
     due = admin_client.get(HOME).context["due"]
 
-    assert [each.number for each in due] == ["D-1"]
+    assert ([each.number for each in due.deliveries], due.count) == (["D-1"], "1")
     assert "Harbour Mills" in home(admin_client)
+
+
+# Each figure leads to its list.
+
+FIGURE = re.compile(r'href="([^"?]+\?[^"]+)"[^>]*>(\d+)')
+
+
+def test_t22_every_figure_is_a_link_to_a_list_of_as_many(admin_client):
+    store.change(low_stock_threshold=5, actor=MERCHANT)
+    shirt = product(20)
+    for units in (0, 0, 3):
+        product(units)
+    product(0, status="draft")
+    product(0, managed=False)
+    product(8, low_stock_threshold=9)
+    paid_order({shirt: 1})
+    paid_order({shirt: 1})
+    payments.cancel(paid_order({shirt: 1}).pk, actor=MERCHANT)
+    delivery(number="D-1", expected_on=clock.now().date())
+    delivery(number="D-2", expected_on=clock.now().date() + timedelta(days=9))
+
+    figures = FIGURE.findall(text(admin_client.get(HOME)))
+
+    lists = {link: admin_client.get(link).context["cl"] for link, _ in figures}
+    assert {link: int(figure) for link, figure in figures} == {
+        link: len(found.result_list) for link, found in lists.items()
+    }
+    assert sorted(int(figure) for _, figure in figures) == FIGURES
 
 
 # Who sees what, and what it costs.
@@ -211,9 +246,9 @@ def test_the_dashboard_costs_the_same_however_much_there_is(
     audited(minutes_ago=2)
     admin_client.get(HOME)
     fill(1)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         admin_client.get(HOME)
 
     fill(10)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         admin_client.get(HOME)

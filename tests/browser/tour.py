@@ -92,6 +92,8 @@ SIGHTS = [
     Sight("variants-parent", "/admin/inventory/parent/", ("Shirt",)),
     Sight("category", "/admin/inventory/category/", ("Shirts",)),
     Sight("category-new", "/admin/inventory/category/add/"),
+    Sight("audit", "/admin/orders/auditresult/"),
+    Sight("products-low", f"{PRODUCTS}?stock_state=low&status__exact=live"),
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
     Sight("orders-shipped", f"{ORDERS}?list=shipped"),
