@@ -16,6 +16,7 @@ from django.utils import timezone
 from api import clock
 from backoffice import attention, audit
 from backoffice.base import COUNTED, counted
+from backoffice.order_states import payment_words
 from inventory.models import Delivery, Product, Stock
 from inventory.services import currencies, deliveries
 from inventory.services.low_stock import is_low
@@ -92,8 +93,8 @@ def money_held() -> list[MoneyHeld]:
 
 @dataclass(frozen=True)
 class Holding:
-    # Each with how many units it holds: `units`.
-    orders: Sequence[Order]
+    # Each with how many units it holds, and how it is paid.
+    orders: Sequence[Any]
     count: str
 
 
@@ -102,7 +103,9 @@ def held_longest() -> Holding:
     items = OrderItem.objects.filter(order=OuterRef("pk"), allocated__gt=0)
     units = items.order_by().values("order").annotate(units=Sum("allocated")).values("units")
     holding = Order.objects.holding_units().filter(Exists(items))
-    longest = list(holding.annotate(units=Subquery(units))[:ROWS])
+    longest: list[Any] = list(holding.annotate(units=Subquery(units))[:ROWS])
+    for order in longest:
+        order.paid = payment_words(order)
     return Holding(longest, counted(holding[:COUNTED].count()))
 
 

@@ -21,13 +21,13 @@ from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ReadOnlyAdmin, moment, uuid_of
 from backoffice.missing import missing
+from backoffice.order_states import COLOURS, state_of
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
 from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
 from backoffice.orders.export import OrderExports
 from backoffice.orders.list import ATTENTION, LISTS
-from backoffice.orders.page import PAYMENT_COLOURS, SHIPPING_COLOURS, STATUS_COLOURS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
 from orders.models import PRICED_BY_REQUEST, Order
 from payments.models import Attempt, Gateway, Payment
@@ -58,8 +58,8 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         if order_lists.named(request) == ATTENTION:
-            return ["__str__", "why", "customer", "contents", "sum", "state", "paid", "placed"]
-        return ["__str__", "customer", "contents", "sum", "state", "paid", "shipped", "placed"]
+            return ["__str__", "why", "customer", "contents", "sum", "state", "placed"]
+        return ["__str__", "customer", "contents", "sum", "state", "placed"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         return super().get_queryset(request).select_related("currency")
@@ -99,17 +99,10 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
     def sum(self, order: Order) -> str:
         return order.currency.formatted(order.total)
 
-    @display(description="status", label=STATUS_COLOURS)
-    def state(self, order: Order) -> str:
-        return order.status
-
-    @display(description="payment", label=PAYMENT_COLOURS)
-    def paid(self, order: Order) -> tuple[str, str]:
-        return order.payment, order.get_payment_display()
-
-    @display(description="shipping", label=SHIPPING_COLOURS)
-    def shipped(self, order: Order) -> str:
-        return order.shipping
+    @display(description="state", label=COLOURS)
+    def state(self, order: Order) -> tuple[str, str]:
+        state = state_of(order)
+        return state.colour, state.words
 
     @display(description="placed")
     def placed(self, order: Order) -> str:
@@ -205,6 +198,7 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
             raise PermissionDenied
         payments = list(_with_attempts(order).order_by("created_at", "pk"))
         names = dict(Gateway.objects.values_list("slug", "name"))
+        order_pages.read_items(order)
         case = OrderCase(request, order)
         items = order_pages.item_rows(order)
         context = {
@@ -223,11 +217,7 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
             ],
             "addresses": order_pages.addresses(order),
             "timeline": order_pages.timeline(order, payments, names),
-            "colours": {
-                "status": STATUS_COLOURS[order.status],
-                "payment": PAYMENT_COLOURS[order.payment],
-                "shipping": SHIPPING_COLOURS[order.shipping],
-            },
+            "state": state_of(order),
             "actions": _offered(ORDER_ACTIONS, case),
         }
         shared = {

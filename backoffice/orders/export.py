@@ -15,6 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from backoffice.exports import EXPORT_ROWS, ExportingAdmin
+from backoffice.order_states import payment_words, state_of
 from inventory.models import Currency
 from orders.models import Order, OrderItem
 
@@ -38,7 +39,7 @@ _ADDRESSES = [
     *(f"shipping {name}" for name in _ADDRESS.values()),
     "shipping instructions",
 ]
-_ORDER = ["number", "placed", "status", "payment", "shipping", "currency"]
+_ORDER = ["number", "placed", "state", "status", "payment", "shipping", "currency"]
 _CUSTOMER = ["customer", "email"]
 _SENT = ["shipped", "reference"]
 COLUMNS = [
@@ -107,8 +108,9 @@ def _of_order(order: Order) -> Sequence[Any]:
     return [
         order.number,
         _moment(order.created_at),
+        state_of(order).words,
         order.status,
-        order.payment,
+        payment_words(order).lower(),
         order.shipping,
         order.currency_id,
     ]

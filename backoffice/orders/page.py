@@ -5,29 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Prefetch, prefetch_related_objects
+
 from backoffice.base import units
 from backoffice.sent_pictures import thumbnails
 from inventory.models import Action, StockTransaction
-from orders.models import Order
+from orders.models import Order, OrderItem
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
 from payments.services.payments import is_excess
 
-STATUS_COLOURS = {
-    Order.Status.INCOMPLETE: None,
-    Order.Status.PROCESSING: "info",
-    Order.Status.COMPLETE: "success",
-    Order.Status.CANCELLED: "danger",
-}
-PAYMENT_COLOURS = {
-    Order.Payment.UNPAID: None,
-    Order.Payment.PARTIALLY_AUTHORIZED: "warning",
-    Order.Payment.AUTHORIZED: "info",
-    Order.Payment.PARTIALLY_PAID: "warning",
-    Order.Payment.PAID: "success",
-    Order.Payment.REFUNDED: "danger",
-}
-SHIPPING_COLOURS = {Order.Shipping.UNFULFILLED: None, Order.Shipping.FULFILLED: "success"}
 # Of payments and of their attempts.
 OUTCOME_COLOURS: Mapping[str, str | None] = {
     Payment.Status.PENDING: "warning",
@@ -40,9 +27,13 @@ OUTCOME_COLOURS: Mapping[str, str | None] = {
 }
 
 
+def read_items(order: Order) -> None:
+    prefetch_related_objects([order], Prefetch("items", OrderItem.objects.order_by("position")))
+
+
 def item_rows(order: Order) -> list[dict[str, Any]]:
     money = order.currency.formatted
-    items = list(order.items.order_by("position"))
+    items = list(order.items.all())
     shown = thumbnails(item.product_id for item in items)
     return [
         {

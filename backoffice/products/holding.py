@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from backoffice.order_states import payment_words
 from inventory.models import Product, Stock
 from orders.services import holders
 from orders.services.holders import Holder
@@ -61,5 +62,5 @@ def _shown(holder: Holder, gateways: Sequence[str]) -> HoldingOrder:
     money = ", ".join(f"payment under way through {gateway}" for gateway in gateways)
     if holder.payment_in_flight and not money:
         money = "payment under way"
-    state = ", ".join(filter(None, [order.get_payment_display().lower(), money]))
+    state = ", ".join(filter(None, [payment_words(order).lower(), money]))
     return HoldingOrder(order.pk, str(order), holder.units, state, order.allocated_at)
