@@ -1,13 +1,16 @@
 """What every page for people shares."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.options import csrf_protect_m
+from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup, DisallowedModelAdminToField
+from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
@@ -48,7 +51,42 @@ class _NoTransactionOfItsOwn(admin.ModelAdmin):
         return self._delete_view(request, object_id, extra_context)
 
 
-class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
+class ListedAdmin(ModelAdmin):
+    """A list that is filtered by what its page offers, and by nothing else in its address.
+
+    Django answers whatever names a field: one letter after another, of a secret too.
+    """
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        return lookup in set(self._lookups(request))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Treat a filter that is not offered as one that there is not: nothing is told of it."""
+        try:
+            return super().get_changelist_instance(request)
+        except (DisallowedModelAdminLookup, DisallowedModelAdminToField) as disallowed:
+            raise IncorrectLookupParameters from disallowed
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        if ERROR_FLAG in request.GET:
+            messages.warning(request, "This list has no such filter. Here is all of it.")
+        return super().changelist_view(request, extra_context)
+
+    def _lookups(self, request: HttpRequest) -> Iterator[str]:
+        filters: Iterable[Any] = self.get_list_filter(request)
+        for offered in filters:
+            name = offered[0] if isinstance(offered, tuple) else offered
+            if not isinstance(name, str):
+                yield name.parameter_name
+                continue
+            field = get_fields_from_path(self.model, name)[-1]
+            exactly = f"{name}__id" if field.is_relation else name
+            yield from (exactly, f"{exactly}__exact", f"{exactly}__in", f"{name}__isnull")
+
+
+class ServiceAdmin(ListedAdmin, HistoryAdmin, _NoTransactionOfItsOwn):
     """A page whose `save_model` calls a service; what the service refuses stands on the form."""
 
     list_per_page = PER_PAGE
@@ -99,7 +137,7 @@ class ServiceAdmin(HistoryAdmin, _NoTransactionOfItsOwn):
         return Refused
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ListedAdmin):
     """Pages to look at: whoever may view may do nothing else, a superuser included."""
 
     list_per_page = PER_PAGE

@@ -252,7 +252,7 @@ def test_statements_do_not_grow_with_the_rows(admin_client, django_assert_num_qu
 
 
 @pytest.mark.parametrize("path", [STOCK, ORDERS, LINES])
-def test_a_filter_that_makes_no_sense_leads_back_to_the_list(admin_client, path):
+def test_a_filter_that_no_list_offers_leads_back_to_the_list(admin_client, path):
     response = admin_client.get(path, {"nonsense__exact": "1"})
 
     assert response.status_code == 302
