@@ -256,6 +256,7 @@ class _Year:
             currency=self.currency,
             amount=order.total,
             captured_amount=order.total,
+            captured_at=order.created_at,
             created_at=order.created_at,
             updated_at=order.created_at,
         )

@@ -335,6 +335,12 @@ class Order(models.Model):
                 condition=Q(fully_paid_at=None, cancelled_at=None) & ~Q(placed_from=""),
                 name="orders_unpaid_from",
             ),
+            # What was sold on a day.
+            models.Index(
+                fields=["fully_paid_at"],
+                condition=Q(fully_paid_at__isnull=False),
+                name="orders_paid",
+            ),
             models.Index(
                 fields=["shipped_at"], condition=Q(shipped_at__isnull=False), name="orders_shipped"
             ),

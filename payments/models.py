@@ -50,6 +50,8 @@ class Payment(ActedBy):
     currency = models.CharField(max_length=3)
     amount = models.BigIntegerField()
     captured_amount = models.BigIntegerField(default=0)
+    # When it was captured, which happens once: it stays also when all of it is refunded.
+    captured_at = models.DateTimeField(null=True)
     refunded_amount = models.BigIntegerField(default=0)
     # How much refunds that are still on their way would add to the refunded amount.
     refunding_amount = models.BigIntegerField(default=0)
@@ -80,6 +82,10 @@ class Payment(ActedBy):
                 name="payment_captured_within_amount",
             ),
             models.CheckConstraint(
+                condition=Q(captured_amount=0) | Q(captured_at__isnull=False),
+                name="payment_captured_some_time",
+            ),
+            models.CheckConstraint(
                 condition=Q(
                     refunded_amount__gte=0,
                     refunding_amount__gte=0,
@@ -93,6 +99,12 @@ class Payment(ActedBy):
                 fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
             ),
             models.Index(fields=["created_at"], condition=Q(late=True), name="payments_late"),
+            # What was taken on a day.
+            models.Index(
+                fields=["captured_at"],
+                condition=Q(captured_at__isnull=False),
+                name="payments_captured",
+            ),
         ]
         permissions = [
             ("refund_payment", "Can give captured money back"),
@@ -165,7 +177,7 @@ class Payment(ActedBy):
 
 
 _LIFE = (
-    *("status", "captured_amount", "refunded_amount", "refunding_amount", "late"),
+    *("status", "captured_amount", "captured_at", "refunded_amount", "refunding_amount", "late"),
     *("reference", "failure", "charging_until", "queued_until", "action", "updated_at"),
 )
 
@@ -213,6 +225,12 @@ class Attempt(ActedBy):
                 fields=["created_at"],
                 condition=Q(status="failed", kind__in=["void", "refund"]),
                 name="attempts_failed",
+            ),
+            # What was refunded on a day.
+            models.Index(
+                fields=["updated_at"],
+                condition=Q(status="succeeded", kind="refund"),
+                name="attempts_refunded",
             ),
         ]
 

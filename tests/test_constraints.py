@@ -163,6 +163,7 @@ UNREACHABLE = {
     "orders_orderitem.order_item_returned_within_shipped",
     "orders_orderitem.order_item_without_product_holds_none",
     "payments_attempt.attempt_one_capture_or_void_at_a_time",
+    "payments_payment.payment_captured_some_time",
     "payments_payment.payment_captured_within_amount",
     "payments_payment.payment_refunds_within_captured",
     # Nothing deletes the row referred to: orders and their payments are kept for good.

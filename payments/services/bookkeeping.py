@@ -137,6 +137,7 @@ def take_money(order: Order, payment: Payment, answer: Answer) -> None:
     else:
         order.captured += payment.amount
         payment.captured_amount = payment.amount
+        payment.captured_at = payment.updated_at
     if not order.total:
         order.fully_paid_at = payment.updated_at
     restate(order)
@@ -193,6 +194,7 @@ def _conclude_capture(order: Order, payment: Payment, amount: int, succeeded: bo
     order.attempts_open -= 1
     if succeeded:
         payment.captured_amount = amount
+        payment.captured_at = payment.updated_at
         # Whatever was not captured of it is let go.
         order.authorized -= 0 if payment.late else payment.amount
         order.captured += 0 if payment.late else amount

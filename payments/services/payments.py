@@ -208,6 +208,7 @@ def _excess(order: Order, request: PaymentRequest, counts: int, actor: Actor) ->
     payment.late = True
     payment.status = Payment.Status.COMPLETE
     payment.captured_amount = beyond
+    payment.captured_at = payment.updated_at
     return [payment]
 
 

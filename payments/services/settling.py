@@ -180,6 +180,7 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
     else:
         amount = payment.amount if answer.captured is None else answer.captured
         payment.captured_amount = amount
+        payment.captured_at = payment.updated_at
         _send_back(Attempt.Kind.REFUND, order, payment, amount, actor)
     orders.save_and_mind(order)
     _note(order, OrderEvent.Kind.MONEY_CAME_LATE, payment, actor)

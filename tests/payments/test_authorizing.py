@@ -15,6 +15,7 @@ from payments.errors import (
     PaymentNotFound,
 )
 from payments.gateways.base import UNKNOWN
+from payments.models import Payment
 from payments.services import payments, recovery
 from tests.factories import MERCHANT, unpaid_order
 from tests.fake_gateway import DECLINED, OK
@@ -203,3 +204,17 @@ def test_a_refused_void_leaves_money_and_units(gateway, shirt, order):
     assert states(order) == ("processing", "authorized")
     assert money(order) == {"authorized": 1000}
     assert numbers(shirt) == (10, 9, 1)
+
+
+def test_when_money_was_captured_stays_also_when_it_is_given_back(gateway, order):
+    authorized = pay(order, method=AUTHORIZE)
+    asked = authorized.captured_at
+    with in_a_minute():
+        payments.capture(order.pk, authorized.pk, actor=MERCHANT)
+        captured = Payment.objects.get(pk=authorized.pk)
+    payments.refund(order.pk, authorized.pk, None, actor=MERCHANT)
+    refunded = Payment.objects.get(pk=authorized.pk)
+
+    assert asked is None
+    assert captured.captured_at == captured.updated_at > authorized.created_at
+    assert refunded.captured_at == captured.captured_at
