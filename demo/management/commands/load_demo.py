@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from api import clock
+from backoffice.figures import days
 from demo import logins, story
 from inventory.models import Product
 from orders.models import Order
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         # Last, with a commit that waits for the disk, which brings every earlier commit there too.
         logins.create()
         audit.run()
+        days.add_up()
         self.stdout.write(
             f"  {Product.objects.count()} products and {Order.objects.count()} orders of the last "
             f"{story.DAYS} days, in {time.monotonic() - began:.0f} s"
