@@ -49,6 +49,13 @@ class CartExists(Refusal):
     detail = "There is a cart with this id already."
 
 
+class CartGone(NotFound):
+    """A cart that people fill together, and that one of them has checked out or discarded."""
+
+    code = "cart_gone"
+    detail = "Somebody has checked this out or discarded it meanwhile."
+
+
 class CartIntoItself(Refusal):
     kind = BAD_REQUEST
     code = "cart_into_itself"

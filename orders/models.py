@@ -404,6 +404,7 @@ class Order(models.Model):
             "status": self.status,
             "payment": self.payment,
             "shipping": self.shipping,
+            "total": self.total,
             "captured": self.captured,
             "authorized": self.authorized,
             "pending": self.pending,
@@ -576,6 +577,7 @@ class OrderEvent(ActedBy):
     """
 
     class Kind(models.TextChoices):
+        PLACED_AT_THE_DESK = "placed_at_the_desk", "Placed at the desk"
         SHIPPED = "shipped"
         SHIP_UNDONE = "ship_undone", "Ship undone"
         CANCELLED = "cancelled"

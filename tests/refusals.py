@@ -102,6 +102,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "file_not_found": GONE,
     "file_in_use": MERCHANT,
     "gateway_not_found": GONE,
+    "cart_gone": SHOW_CART,
     "item_not_in_cart": SHOW_CART,
     "not_found": ("There is nothing at this address.", "Correct the address."),
     "order_not_found": "Check the id; a shopper finds its orders through their cart.",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from api import clock, store
+from api.errors import Standing
 from orders.models import Cart, CartItem
 from orders.services.offers import Offer, custom_offer, offers, offers_in
 
@@ -83,6 +84,17 @@ def lines_at(
     items: Collection[CartItem], offered: Mapping[uuid.UUID, Offer], currency: str
 ) -> list[CartLine]:
     return [CartLine(item, offer_of(item, offered, currency)) for item in items]
+
+
+def standing(lines: Collection[CartLine]) -> Standing:
+    """What people decide by when they make an order of it: how many of what, at which price."""
+    units: dict[str, list[str]] = {}
+    prices: dict[str, int] = {}
+    for line in lines:
+        name = line.offer.sku or line.offer.name
+        units.setdefault(name, []).append(str(line.item.quantity))
+        prices[f"price of {name}"] = line.offer.value_of(1)
+    return {f"units of {name}": " + ".join(each) for name, each in units.items()} | prices
 
 
 def offer_of(item: CartItem, offered: Mapping[uuid.UUID, Offer], currency: str) -> Offer:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeGuard
 
 from api import clock, limits, purging, store
-from api.errors import Refusal
+from api.errors import Refusal, Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from inventory.models import Location
@@ -14,6 +14,7 @@ from inventory.services import codes
 from orders.errors import (
     CartCurrencyDiffers,
     CartExists,
+    CartGone,
     CartIntoItself,
     CartItemNotFound,
     ItemNotInCart,
@@ -77,9 +78,14 @@ def add_one(
     currency: str,
     by_shopper: bool = False,
     opened_from: str = "",
+    only_if_there: bool = False,
+    named: str = "",
     key: Key | None = None,
 ) -> CartContents:
-    """Put one entry into the cart. Raises: what `Filling.add` does; TooManyRequests, as `add`."""
+    """Put one entry into the cart.
+
+    Raises: what `Filling.add` does; TooManyRequests, CartGone, as `add`.
+    """
     try:
         added = add(
             cart_id,
@@ -87,6 +93,8 @@ def add_one(
             currency=currency,
             by_shopper=by_shopper,
             opened_from=opened_from,
+            only_if_there=only_if_there,
+            named=named,
             key=key,
         )
         return added.contents
@@ -103,6 +111,8 @@ def add(
     currency: str,
     by_shopper: bool = False,
     opened_from: str = "",
+    only_if_there: bool = False,
+    named: str = "",
     key: Key | None = None,
 ) -> Changed:
     """Put several entries into the cart, in as many statements as one.
@@ -110,16 +120,20 @@ def add(
     Each entry's units of a product are checked together with those of earlier entries in the same
     call. The contents of other carts are copied; those carts stay as they are. What names its own
     price is added for a shopper only where the store allows it, wherever it comes from. A shopper's
-    address is `opened_from`, by which new carts are counted.
+    address is `opened_from`, by which new carts are counted. A new cart is `named` so.
 
     Raises: SeveralRefused, if any entry cannot be added and `all_or_nothing` is set, or if none
-    can; TooManyRequests.
+    can; TooManyRequests; CartGone, if there is none though it is to be there.
     """
     claim(key, cart_id)
     first_currency, additions, refused = _spread(cart_id, entries, currency)
     if not additions and not refused:
         return Changed(cart_contents.contents(cart_id))
     cart = _open(cart_id, first_currency, opened_from=opened_from)
+    if only_if_there and _is_new(cart):
+        raise CartGone
+    if named and _is_new(cart):
+        _change(cart_id, {"name": named})
     cart_currency = cart.currency_id or first_currency
     items = {item.line_key: item for item in CartItem.of_cart(cart_id)}
     additions = _with_products(additions)
@@ -261,6 +275,7 @@ def change_items(
     *,
     all_or_nothing: bool = True,
     by_shopper: bool = False,
+    seen: Standing | None = None,
     key: Key | None = None,
 ) -> Sequence[RefusedEntry]:
     """Change several lines, in as many statements as one.
@@ -270,11 +285,14 @@ def change_items(
     gets more of a custom item only where one may be added.
 
     Returns the entries that were refused. Raises: SeveralRefused, as `add` does; TooManyInALine,
-    TotalTooLarge where joined lines are too much together.
+    TotalTooLarge where joined lines are too much together; Moved, if a line that is named does not
+    have the quantity that was `seen` under its id.
     """
     claim(key, cart_id)
     cart = _open(cart_id)
     items = {item.pk: item for item in CartItem.of_cart(cart_id)} if cart.currency_id else {}
+    named = {entry.item_id for entry in entries if isinstance(entry, LineChange)}
+    require_as_seen(seen, lambda: {str(pk): items[pk].quantity for pk in named if pk in items})
     items_to_change = [
         items[entry.item_id]
         for entry in entries
@@ -334,8 +352,7 @@ def create(cart_id: str, *, opened_from: str = "", key: Key | None = None, **fie
     """Raises: CartExists, TooManyRequests."""
     claim(key, cart_id)
     cart = _open(cart_id, opened_from=opened_from)
-    # A cart that existed, and had not expired, was created before now.
-    if cart.created_at != cart.updated_at:
+    if not _is_new(cart):
         raise CartExists
     _change(cart_id, fields)
 
@@ -371,9 +388,14 @@ def _open(cart_id: str, currency: str | None = None, *, opened_from: str = "") -
     )
     if revived:
         CartItem.objects.filter(cart_id=cart_id, created_at__lt=now).delete()
-    elif opened_from and cart.created_at == cart.updated_at:
+    elif opened_from and _is_new(cart):
         limits.count_cart(opened_from)
     return cart
+
+
+def _is_new(cart: Cart) -> bool:
+    """Tell of a cart that was opened whether it is new: any other was created before now."""
+    return cart.created_at == cart.updated_at
 
 
 def purge() -> int:

@@ -80,10 +80,40 @@ def checkout(
     """
     order_id = order_id or uuid7()
     claim(key, order_id)
+    return place(
+        cart_id,
+        buyer,
+        order_id=order_id,
+        expected_total=expected_total,
+        currency=currency,
+        order_number=order_number,
+        external_ref=external_ref,
+        placed_from=placed_from,
+    )
+
+
+def place(
+    cart_id: str,
+    buyer: Buyer,
+    *,
+    order_id: uuid.UUID,
+    seen: Standing | None = None,
+    expected_total: int | None = None,
+    currency: str = "",
+    order_number: str = "",
+    external_ref: str = "",
+    placed_from: str = "",
+) -> tuple[Order, list[OrderItem]]:
+    """Do what `checkout` does, in the transaction of the caller.
+
+    Raises: Moved, if the cart's lines are not as they were `seen`; whatever `checkout` raises.
+    """
+    assert_in_transaction()
     now = clock.now()
     placed_from = placed_from and _digest(placed_from)
     cart = Cart.objects.lock(cart_id, now=now)
     lines = cart_contents.lines_of(cart) if cart else []
+    require_as_seen(seen, lambda: cart_contents.standing(lines))
     if cart is None or not lines or cart.currency_id is None:
         raise CartEmpty
     if currency and currency != cart.currency_id:
