@@ -5,12 +5,16 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from api import clock
 from backoffice.base import ReadOnlyAdmin, moment
+from backoffice.desk.drafts import MAY_MAKE, DraftPages, desk_url
+from backoffice.history import NOTHING
 from orders.models import PRICED_BY_REQUEST, Cart, CartItem
+from orders.services import desk
 
 
 class CartItemInline(TabularInline):
@@ -42,11 +46,11 @@ class CartItemInline(TabularInline):
 
 
 @admin.register(Cart)
-class CartAdmin(ReadOnlyAdmin):
-    list_display = ["id", "lines", "units", "currency", "updated", "expires", "state"]
-    search_fields = ["id"]
-    search_help_text = "The cart's id"
-    when_empty = "Shoppers fill them through a storefront."
+class CartAdmin(DraftPages, ReadOnlyAdmin):
+    list_display = ["id", "made", "lines", "units", "currency", "updated", "expires", "state"]
+    search_fields = ["id", "name"]
+    search_help_text = "The cart's id, or a part of its name"
+    when_empty = "Shoppers fill them through a storefront, and you with New order."
     ordering = ["-updated_at"]
     list_select_related = ["currency"]
     fields = ["id", "name", "description", "currency", "created", "updated", "expires"]
@@ -55,6 +59,19 @@ class CartAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
         carts = super().get_queryset(request)
         return carts.annotate(lines=Count("items"), units=Sum("items__quantity", default=0))
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        may_make = request.user.has_perm(MAY_MAKE)
+        return [name for name in self.list_display if may_make or name != "made"]
+
+    @display(description="made here")
+    def made(self, cart: Cart) -> str:
+        """Lead to the drafts of orders. Shoppers' carts are theirs."""
+        if not desk.is_draft(cart.pk) or cart.expires_at <= clock.now():
+            return NOTHING
+        return format_html(
+            '{}<br><a class="hf-link" href="{}">Go on</a>', cart.name, desk_url(cart.pk)
+        )
 
     @display(description="items")
     def lines(self, cart: Any) -> str:

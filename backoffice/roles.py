@@ -52,7 +52,8 @@ _ROWS = {
     "orders.auditresult":        (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cart":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cartitem":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
-    "orders.order":              (EVERYBODY, NOBODY,  SELLERS, NOBODY),
+    # To add one is to make it for a customer.
+    "orders.order":              (EVERYBODY, SELLERS, SELLERS, NOBODY),
     "orders.orderevent":         (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.orderitem":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "payments.attempt":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
@@ -82,13 +83,15 @@ MAY: dict[str, tuple[str, ...]] = {
 APPS = ("api", "auth", "inventory", "orders", "payments")
 
 
-def grant() -> None:
+def grant(*also: str) -> None:
     """Make the roles, and give them what this database has not known before.
+
+    `also` names what it has known, but nobody had, because there was nothing to do with it.
 
     Django makes permissions only when a whole `migrate` is done, so this makes them where it is
     called.
     """
-    known = set(_permissions())
+    known = set(_permissions()) - set(also)
     for label in APPS:
         create_permissions(apps.get_app_config(label), verbosity=0)
     permissions = _permissions()

@@ -510,7 +510,10 @@ structlog.configure(
 
 # The look of the admin.
 # What it takes to see the pages of the sidebar that are not the list of a model.
-_OWN_PAGES = {"inventory.product.stock-value": "inventory.view_cost"}
+_OWN_PAGES = {
+    "inventory.product.stock-value": "inventory.view_cost",
+    "orders.order.add": "orders.add_order",
+}
 
 
 def _address(page: str) -> str:
@@ -592,6 +595,7 @@ UNFOLD: dict[str, Any] = {
                         ],
                         "Sales": [
                             ("Orders", "orders", "orders.order"),
+                            ("New order", "add_shopping_cart", "orders.order.add"),
                             ("Carts", "shopping_cart", "orders.cart"),
                         ],
                         "Settings": [

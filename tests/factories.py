@@ -17,7 +17,8 @@ from inventory.services import categories, deliveries, products, variants
 from inventory.services.products import Money
 from inventory.services.variants import Option, Pattern, Shared
 from orders.models import Order
-from orders.services import carts, orders
+from orders.services import carts, desk, orders
+from orders.services.cart_lines import ProductWanted
 from orders.services.orders import Buyer
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -117,6 +118,14 @@ def filled_cart(lines: Mapping[Product, int], *, cart_id: str = "", currency: st
     cart_id = cart_id or f"cart-{next(_cart_numbers)}"
     for line, quantity in lines.items():
         carts.add_item(cart_id, product_id=line.pk, quantity=quantity, currency=currency)
+    return cart_id
+
+
+def drafted(*wanted: Product) -> str:
+    """Begin an order at the desk, with a unit of each, and return its cart's id."""
+    cart_id = desk.new_draft()
+    for each in wanted:
+        desk.add(cart_id, ProductWanted(1, each.pk), currency="USD", actor=MERCHANT)
     return cart_id
 
 

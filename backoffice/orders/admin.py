@@ -20,6 +20,7 @@ from unfold.paginator import InfinitePaginator
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ReadOnlyAdmin, moment, uuid_of
+from backoffice.desk.drafts import desk_url
 from backoffice.missing import missing
 from backoffice.order_states import COLOURS, state_of
 from backoffice.orders import list as order_lists
@@ -30,6 +31,7 @@ from backoffice.orders.export import OrderExports
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
 from orders.models import PRICED_BY_REQUEST, Order
+from orders.services import desk
 from payments.models import Attempt, Gateway, Payment
 
 
@@ -156,6 +158,18 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
             "back": reverse("admin:orders_order_changelist"),
         }
         return TemplateResponse(request, "admin/orders/order/print.html", context)
+
+    # Orders that are made here: see backoffice.desk.
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.add_order")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return redirect(desk_url(desk.new_draft()))
 
     # The page, and what can be done on it.
 

@@ -10,7 +10,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from backoffice.base import units
 from backoffice.sent_pictures import thumbnails
 from inventory.models import Action, StockTransaction
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderEvent, OrderItem
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
 from payments.services.payments import is_excess
@@ -139,6 +139,8 @@ def address(address: Mapping[str, Any]) -> list[str]:
 
 # The timeline.
 
+PLACED = OrderEvent.Kind.PLACED_AT_THE_DESK
+
 
 @dataclass(frozen=True)
 class TimelineEntry:
@@ -154,9 +156,10 @@ def timeline(
     """What happened to an order, oldest first: the order, its money and its stock in one list."""
     entries = StockTransaction.objects.filter(order_id=order.pk).select_related("stock__product")
     moved = list(entries.order_by("created_at", "pk"))
-    told = order.events.order_by("created_at", "pk")
+    told = list(order.events.order_by("created_at", "pk"))
+    placed = [TimelineEntry(order.created_at, "Order placed", order.customer_name)]
     happened = [
-        TimelineEntry(order.created_at, "Order placed", order.customer_name),
+        *([] if any(each.kind == PLACED for each in told) else placed),
         *_of_money(order, payments, names),
         *(
             TimelineEntry(each.created_at, each.get_kind_display(), each.actor_name, each.text)

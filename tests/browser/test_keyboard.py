@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import obstacles
-from tests.factories import api_client, delivery, paid_order, product
+from tests.factories import api_client, delivery, drafted, paid_order, product
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,6 +81,8 @@ def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
         (desk, f"{PRODUCTS}labels/?ids={shirt.pk}"),
         (desk, f"/admin/inventory/delivery/{expected.pk}/goods/"),
         (desk, ORDERS),
+        (desk, f"/admin/orders/cart/{drafted(shirt)}/desk/"),
+        (desk, f"/admin/orders/cart/{drafted(shirt)}/check-out/"),
         (desk, f"{the_order}change/"),
         (desk, f"{the_order}cancel/"),
         (desk, "/admin/auth/user/add/"),

@@ -100,6 +100,7 @@ SIGHTS = [
     Sight("order-note", PAID, ("#", "Add note")),
     Sight("order-undo-ship", f"{ORDERS}?list=shipped", ("#", "Undo ship")),
     Sight("orders-none", f"{ORDERS}?q=no+such+order"),
+    Sight("order-new", f"{ORDERS}add/"),
     Sight("order-unpaid", UNPAID, ("#",)),
     Sight("order-paid", PAID, ("#",)),
     Sight("order-ship", PAID, ("#", "Ship")),
