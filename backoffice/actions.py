@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from django import forms
@@ -178,6 +179,12 @@ class Action(Generic[C]):
     def is_offered(self, case: C) -> bool:
         return case.may(self.permission) and not self.refusal(case)
 
+    @property
+    def is_short(self) -> bool:
+        """Tell whether it asks for one thing or none: then it is asked on the page one is on."""
+        fields = self.form.base_fields.values()
+        return sum(not field.widget.is_hidden for field in fields) <= 1
+
     def carry_out(self, case: C, form: OnceForm) -> bool:
         return carry_out(case, lambda: self.perform(case, form))
 
@@ -258,6 +265,22 @@ def only_if(
     return guard
 
 
+# What dialog.js asks with, and what tells it that the answer belongs into the dialog, or that it is
+# done and where to go on.
+DIALOG, DIALOG_THEN = "X-Dialog", "X-Dialog-Then"
+
+
+def _is_for_dialog(request: HttpRequest) -> bool:
+    return request.headers.get(DIALOG) == "1"
+
+
+def _gone_on(request: HttpRequest, url: str) -> HttpResponse:
+    if _is_for_dialog(request):
+        # What was said is for the page that comes, which a script would have read in its place.
+        return HttpResponse(headers={DIALOG_THEN: url})
+    return redirect(url)
+
+
 class ActionAdmin(ModelAdmin):
     """Pages with actions that are confirmed."""
 
@@ -275,10 +298,10 @@ class ActionAdmin(ModelAdmin):
         if request.method == "POST":
             form = action.form(request.POST, case=case)
             if was_done_before(case, form):
-                return redirect(then or back)
+                return _gone_on(request, then or back)
             if form.is_valid():
                 if action.carry_out(case, form):
-                    return redirect(then or back)
+                    return _gone_on(request, then or back)
                 case = case.again()
                 form = action.form(request.POST, case=case)
             form.is_to_be_seen_again(request)
@@ -289,7 +312,14 @@ class ActionAdmin(ModelAdmin):
             "title": str(case.subject),
             **action.confirmation(case, form, back),
         }
-        return TemplateResponse(request, "admin/confirm.html", {**shared, **context})
+        shared |= context
+        if not _is_for_dialog(request):
+            return TemplateResponse(request, "admin/confirm.html", shared)
+        is_long = len(form.visible_fields()) > 1
+        if is_long or shared.get("details") or shared.get("other_button"):
+            # Too much for it: dialog.js opens the page.
+            return HttpResponse(status=HTTPStatus.NO_CONTENT)
+        return TemplateResponse(request, "admin/dialog.html", shared, headers={DIALOG: "1"})
 
     def _page_of(self, row: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
@@ -338,4 +368,10 @@ def row_action(action: Action[Any], *, icon: str) -> Any:
         return self.row_action_view(request, object_id, action)
 
     view.__name__ = action.name
-    return unfold_action(view, description=action.title, permissions=["row_action"], icon=icon)
+    return unfold_action(
+        view,
+        description=action.title,
+        permissions=["row_action"],
+        icon=icon,
+        attrs={"data-dialog": action.is_short},
+    )

@@ -542,7 +542,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
     "STYLES": [lambda request: f"{STATIC_URL}backoffice/admin.css"],
-    "SCRIPTS": [lambda request: f"{STATIC_URL}backoffice/admin.js"],
+    "SCRIPTS": [
+        lambda request: f"{STATIC_URL}backoffice/admin.js",
+        lambda request: f"{STATIC_URL}backoffice/dialog.js",
+    ],
     # A teal whose 600 is dark enough for white letters.
     "COLORS": {
         "primary": {

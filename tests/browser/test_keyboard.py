@@ -20,7 +20,9 @@ _IN_SIGHT = """() => {
         && element.getClientRects().length > 0;
     const hand = (element) => getComputedStyle(element).cursor === "pointer";
     const is_other_radio = (element) => element.type === "radio" && !element.checked;
-    const found = [...document.body.querySelectorAll("*")].filter((element) => {
+    // Behind an open dialog nothing can be used.
+    const place = document.querySelector("dialog[open]") ?? document.body;
+    const found = [...place.querySelectorAll("*")].filter((element) => {
         if (!sees(element) || element.disabled || is_other_radio(element)) return false;
         if (element.matches(FIELDS)) return element.tabIndex >= 0;
         if (element.closest(FIELDS) || element.closest("label")) return false;

@@ -212,7 +212,7 @@ def test_a_note_stands_in_the_timeline(browse):
     open_order(page, order)
     follow(page, "Add note")
     assert obstacles(page) == []
-    page.get_by_label("Note").fill("Rings twice.")
+    page.get_by_label("Note", exact=True).fill("Rings twice.")
     press(page, "Add note")
 
     expect(page.get_by_role("region", name="Timeline")).to_contain_text("Rings twice.")
