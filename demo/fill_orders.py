@@ -22,6 +22,7 @@ from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
 from inventory.services import currencies, products
 from orders.models import Order, OrderItem
+from orders.services import finding
 from payments.models import Payment
 
 DAYS = 365
@@ -242,6 +243,7 @@ class _Year:
             for line, number in enumerate(positions)
         ]
         order.total = sum(item.value for item in items)
+        finding.note(order)
         return _Sale(order, items, [self.stocks[number] for number in positions])
 
     def _pay(self, sale: _Sale) -> None:

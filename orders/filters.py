@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import CharField, Exists, Expression, OuterRef, Q, Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Concat, Lower
 
 from api.filtering import (
     COMPARISONS,
@@ -45,6 +45,11 @@ def _either_number(lookup: str, value: Any) -> Condition:
     return Q(**{f"order_number__{lookup}": value}) | our_number
 
 
+def _email(lookup: str, value: Any) -> Condition:
+    """Match an address in any capitals, by the index."""
+    return compared(Lower("customer_email", output_field=CharField()), lookup, value.lower())
+
+
 class CartFilters(ListFilters):
     takes = {
         "id": Text("id", EQ, IN),
@@ -79,7 +84,7 @@ class OrderFilters(ListFilters):
         "product_id": Id(_has_item("product_id"), EQ),
         "product_sku": Text(_has_item("sku"), EQ),
         "name": Text("customer_name", EQ, LIKE),
-        "email": Text("customer_email", EQ, LIKE),
+        "email": Text(_email, EQ, LIKE),
         "shipping_postcode": Text("shipping_address__postcode", EQ, LIKE),
         "billing_postcode": Text("billing_address__postcode", EQ, LIKE),
         "shipping_name": Text(_full_name("shipping_address"), EQ, LIKE),

@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import connection, models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from api import compiled
@@ -281,7 +284,7 @@ class Order(models.Model):
     left_be_at = models.DateTimeField(null=True)
 
     customer_name = models.CharField(max_length=200)
-    customer_email = models.CharField(max_length=254, db_index=True)
+    customer_email = models.CharField(max_length=254)
     billing_address = models.JSONField(default=dict)
     shipping_address = models.JSONField(default=dict)
     # The client's own number, if it gave one; ours is `number`.
@@ -291,6 +294,8 @@ class Order(models.Model):
     custom_attributes = models.JSONField(null=True)
     # Stands for the address of the shopper who checked out; empty if that was an administrator.
     placed_from = models.CharField(max_length=64, blank=True, db_default="", editable=False)
+    # What a search finds the order by. See services.finding.
+    found_by = SearchVectorField(default="", db_default="", editable=False)
     created_at = models.DateTimeField(db_index=True)
     updated_at = models.DateTimeField()
 
@@ -362,6 +367,16 @@ class Order(models.Model):
             models.Index(fields=["created_at"], condition=PARTLY_PAID, name="orders_partly_paid"),
             models.Index(
                 fields=["order_number"], condition=~Q(order_number=""), name="orders_client_number"
+            ),
+            # In any capitals.
+            models.Index(Lower("customer_email"), name="orders_by_email"),
+            # What it has not sorted in yet, every search looks through: so that is kept short.
+            GinIndex(fields=["found_by"], gin_pending_list_limit=512, name="orders_found_by"),
+            models.Index(fields=["currency", "total"], name="orders_by_total"),
+            models.Index(
+                fields=["payment", "created_at"],
+                condition=~Q(payment="paid"),
+                name="orders_by_payment",
             ),
         ]
         permissions = [

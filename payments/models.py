@@ -105,6 +105,15 @@ class Payment(ActedBy):
                 condition=Q(captured_at__isnull=False),
                 name="payments_captured",
             ),
+            # By what the gateway calls it, and the client.
+            models.Index(
+                fields=["reference"], condition=~Q(reference=""), name="payments_reference"
+            ),
+            models.Index(
+                fields=["custom_reference"],
+                condition=~Q(custom_reference=""),
+                name="payments_custom_reference",
+            ),
         ]
         permissions = [
             ("refund_payment", "Can give captured money back"),
@@ -231,6 +240,9 @@ class Attempt(ActedBy):
                 fields=["updated_at"],
                 condition=Q(status="succeeded", kind="refund"),
                 name="attempts_refunded",
+            ),
+            models.Index(
+                fields=["reference"], condition=~Q(reference=""), name="attempts_reference"
             ),
         ]
 

@@ -266,6 +266,7 @@ ORDERS = Listed(
         ("eq(name,ada buyer)", NONE),
         ("like(name,*o'hara)", SECOND),
         ("eq(email,ada@example.com)", FIRST),
+        ("eq(email,Ada@EXAMPLE.com)", FIRST),
         ("like(email,*@EXAMPLE.*)", BOTH),
         ("like(email,ADA@example.com)", FIRST),
         ("eq(shipping_postcode,20002)", SECOND),
@@ -315,6 +316,7 @@ ORDERS = Listed(
     plain=[
         ({"payment": "paid"}, FIRST),
         ({"email": "ben@example.org"}, SECOND),
+        ({"email": "BEN@example.org"}, SECOND),
         ({"with_tax__gt": "1500"}, FIRST),
         ({"status__in": "complete,cancelled"}, FIRST),
         ({"payment": "paid", "filter": "lt(with_tax,1500)"}, NONE),

@@ -4,16 +4,14 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.db import connection
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
@@ -22,23 +20,19 @@ from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, Key, require_new
 from backoffice import attention
 from backoffice.actions import read_standing, words, written_standing
-from backoffice.base import COUNTED, counted, is_number, uuid_of
+from backoffice.base import COUNTED, counted, uuid_of
 from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.page import address
+from backoffice.orders.search import search
 from backoffice.sent_pictures import thumbnails
 from inventory.models import Product
-from inventory.services import codes
 from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import orders
 
 LIST_VAR = "list"
 # Of what needs attention: for which reason. See `attention.SLUGS`.
 WHY_VAR = "why"
-# Parts of a name are looked for among the newest orders only: however many there are.
-RECENT = 10_000
-# What one sku was sold with, the newest first.
-OF_A_SKU = 1_000
 
 
 class WorkList(NamedTuple):
@@ -128,12 +122,11 @@ class WorkListPage(ChangeList):
         }
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
-        if ERROR_FLAG in request.GET:
-            # So that whoever asked for what is not there is told so, and not shown everything.
-            raise IncorrectLookupParameters
         found = LISTS[named(request)].of(super().get_queryset(request, exclude_parameters))
         if why := reason(request):
             found = found.filter(pk__in=attention.orders_needing_it(why).values("pk"))
+        if term := self.query.strip():
+            found = search(found, term)
         return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
 
     def get_results(self, request: HttpRequest) -> None:
@@ -180,36 +173,6 @@ def _counts() -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", values)
         return dict(zip(names, cursor.fetchone(), strict=True))
-
-
-def search(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
-    """Find by what is indexed: the number, the client's number, the e-mail address, a sku.
-
-    A product's code is found as everywhere, by what reads or scans the same. A part of a name or
-    address is found among the newest orders. Two queries, whatever is typed.
-    """
-    number = term.removeprefix("#")
-    cases = {term, term.lower(), term.upper()}
-    skus = cases | {product.sku for product in codes.look_alikes([term])}
-    everything = Order.objects.order_by()
-    found = [
-        everything.filter(order_number=term),
-        everything.filter(customer_email__in=cases),
-        OrderItem.objects.filter(sku__in=skus).order_by("sku", "-order")[:OF_A_SKU],
-        _recent(term),
-    ]
-    if is_number(number):
-        found.append(everything.filter(number=int(number)))
-    ids = [rows.values("order_id" if rows.model is OrderItem else "pk") for rows in found]
-    return queryset.filter(pk__in=ids[0].union(*ids[1:], all=True))
-
-
-def _recent(term: str) -> QuerySet[Order]:
-    named_so = Q(customer_name__icontains=term) | Q(customer_email__icontains=term)
-    # By a moment and not by a list of ids, which the planner may go through once for every order.
-    oldest = Order.objects.order_by("-created_at").values("created_at")[RECENT - 1 : RECENT]
-    since = Coalesce(Subquery(oldest), datetime.min.replace(tzinfo=UTC))
-    return Order.objects.order_by().filter(named_so, created_at__gte=since)
 
 
 # Several orders at once.

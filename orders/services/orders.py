@@ -40,7 +40,7 @@ from orders.models import (
     next_order_number,
     summed,
 )
-from orders.services import cart_contents, cart_lines
+from orders.services import cart_contents, cart_lines, finding
 from orders.services.cart_contents import CartLine
 
 # Over which time unpaid orders from one address are counted.
@@ -142,6 +142,7 @@ def place(
         created_at=now,
         updated_at=now,
     )
+    finding.note(order)
     items = _snapshots(order, lines)
     compiled.insert([order])
     compiled.insert(items)
@@ -424,8 +425,9 @@ def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **field
     changed = _changes(order, fields)
     for name, value in fields.items():
         setattr(order, name, value)
+    finding.note(order)
     order.updated_at = clock.now()
-    order.save(update_fields=[*fields, "updated_at"])
+    order.save(update_fields=[*fields, "found_by", "updated_at"])
     if changed:
         note_event(order, OrderEvent.Kind.CHANGED, actor=actor, text=changed)
 
