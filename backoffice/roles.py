@@ -56,6 +56,11 @@ _ROWS = {
     "orders.order":              (EVERYBODY, SELLERS, SELLERS, NOBODY),
     "orders.orderevent":         (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.orderitem":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    # Changed through their order only: see orders.services.
+    "orders.return":             (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.returnline":         (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.shipment":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "orders.shipmentline":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "payments.attempt":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "payments.gateway":          (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
     "payments.gatewayevent":     (EVERYBODY, NOBODY,  NOBODY,  NOBODY),

@@ -21,7 +21,7 @@ from demo.fill_goods_in import Deliveries
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
 from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
 from inventory.services import currencies, products
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, Shipment, ShipmentLine
 from orders.services import finding
 from payments.models import Payment
 
@@ -94,6 +94,8 @@ class _Sale:
     items: list[OrderItem]
     stocks: list[Stock]
     payment: Payment | None = None
+    shipment: Shipment | None = None
+    shipped: list[ShipmentLine] = field(default_factory=list)
 
 
 @dataclass
@@ -205,10 +207,12 @@ class _Year:
         if position % 20 == 1:
             sale.order.status = Order.Status.CANCELLED
             sale.order.cancelled_at = sale.order.created_at
+            for item in sale.items:
+                item.cancelled = item.quantity
             return
         self._pay(sale)
         for item, stock in zip(sale.items, sale.stocks, strict=True):
-            item.allocated = item.quantity
+            item.stocked, item.allocated = True, item.quantity
             yield self._moved(stock, Action.ALLOCATE, item.quantity, "payment started", sale.order)
         if position % 20 > 3:
             self.to_ship.append(sale)
@@ -271,10 +275,21 @@ class _Year:
         order = sale.order
         order.shipping = Order.Shipping.FULFILLED
         order.shipped_at = order.updated_at = self._time()
-        order.allocated_at = None
+        order.allocated_at, order.shipments_made = None, 1
+        at = order.shipped_at
+        sale.shipment = Shipment(id=id_at(at, self.dice), order=order, number=1, created_at=at)
+        sale.shipment.actor = CLERK
         self.owed -= 2 * len(sale.items)
         for item, stock in zip(sale.items, sale.stocks, strict=True):
-            item.allocated, item.shipped = 0, item.quantity
+            item.ship(item.quantity)
+            sale.shipped.append(
+                ShipmentLine(
+                    id=id_at(at, self.dice),
+                    shipment=sale.shipment,
+                    item=item,
+                    quantity=item.quantity,
+                )
+            )
             for action in (Action.DEALLOCATE, Action.DECREMENT):
                 yield self._moved(stock, action, item.quantity, "shipped", order)
 
@@ -283,3 +298,18 @@ class _Year:
         Order.objects.bulk_create([sale.order for sale in sales], size)
         OrderItem.objects.bulk_create([item for sale in sales for item in sale.items], size)
         Payment.objects.bulk_create([sale.payment for sale in sales if sale.payment], size)
+        Shipment.objects.bulk_create([sale.shipment for sale in sales if sale.shipment], size)
+        ShipmentLine.objects.bulk_create([line for sale in sales for line in sale.shipped], size)
+        with connection.cursor() as cursor:
+            cursor.execute(_NAME_ENTRIES)
+
+
+# By which entry of the log each line of a shipment left. The log was written by itself, for speed.
+_NAME_ENTRIES = """
+UPDATE orders_shipmentline AS line SET entry_id = gone.id
+FROM orders_shipment AS shipment, orders_orderitem AS item, inventory_stock AS stock,
+    inventory_stocktransaction AS gone
+WHERE line.entry_id IS NULL AND shipment.id = line.shipment_id AND item.id = line.item_id
+    AND item.stocked AND stock.product_id = item.product_id AND gone.stock_id = stock.id
+    AND gone.order_id = shipment.order_id AND gone.action = 'decrement'
+"""

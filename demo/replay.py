@@ -17,7 +17,7 @@ from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
 from inventory.services import stock as inventory
 from orders.models import Order
-from orders.services import carts, orders
+from orders.services import carts, orders, shipments
 from payments.errors import PaymentDeclined
 from payments.models import Payment
 from payments.services import gateway_calls, payments
@@ -153,7 +153,7 @@ class Purchase:
     def shipped(self, at: datetime) -> None:
         self._later(at)
         assert self.holds_units
-        self.story.happens(at, partial(orders.ship, self.order_id, actor=JONAS))
+        self.story.happens(at, partial(shipments.ship, self.order_id, actor=JONAS))
 
     def cancelled(self, at: datetime) -> None:
         self._later(at)

@@ -243,13 +243,43 @@ class OrderNotShippable(Refusal):
     code = "order_not_shippable"
 
 
+class OrderItemNotFound(NotFound):
+    code = "order_item_not_found"
+    detail = "The order has no such item."
+
+
+class NoUnits(Refusal):
+    """A call that moves units of an order names none."""
+
+    kind = INVALID
+    code = "no_units"
+    detail = "Say of which items how many units: at least one."
+
+
+class UnitsNotLeft(Refusal):
+    """More units of a line than are neither shipped nor cancelled."""
+
+    kind = WRONG_STATE
+    code = "units_not_left"
+
+
+class ShipmentNotFound(NotFound):
+    code = "shipment_not_found"
+    detail = "The order has no such shipment."
+
+
 class ShipNotUndoable(Refusal):
     kind = WRONG_STATE
     code = "ship_not_undoable"
 
 
+class ReturnNotFound(NotFound):
+    code = "return_not_found"
+    detail = "The order has no such return."
+
+
 class NotPutBack(Refusal):
-    """More units came back than were shipped, or units of an order that was not shipped."""
+    """More units than are away, units without stock to put them into, or inspected already."""
 
     kind = WRONG_STATE
     code = "not_put_back"

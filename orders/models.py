@@ -282,6 +282,9 @@ class Order(models.Model):
     cancelled_at = models.DateTimeField(null=True)
     # Since when people leave the order be, though it needs attention. See `write`.
     left_be_at = models.DateTimeField(null=True)
+    # How many shipments there were, which numbers them, and how many of those were undone.
+    shipments_made = models.IntegerField(default=0, db_default=0)
+    shipments_undone = models.IntegerField(default=0, db_default=0)
 
     customer_name = models.CharField(max_length=200)
     customer_email = models.CharField(max_length=254)
@@ -322,6 +325,12 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="cancelled", shipping="fulfilled"),
                 name="order_never_cancelled_and_shipped",
+            ),
+            models.CheckConstraint(
+                condition=Q(shipments_undone__gte=0, shipments_undone__lte=F("shipments_made"))
+                & (~Q(status="cancelled") | Q(shipments_undone=F("shipments_made")))
+                & (~Q(shipping="fulfilled") | Q(shipments_undone__lt=F("shipments_made"))),
+                name="order_shipped_by_shipments",
             ),
         ]
         indexes = [
@@ -397,7 +406,13 @@ class Order(models.Model):
 
     @property
     def is_shipped(self) -> bool:
+        """Tell whether all of it is, but for what was cancelled."""
         return self.shipping == self.Shipping.FULFILLED
+
+    @property
+    def is_partly_shipped(self) -> bool:
+        """Tell whether something is shipped, and something is left."""
+        return not self.is_shipped and self.shipments_made > self.shipments_undone
 
     @property
     def payable(self) -> int:
@@ -413,7 +428,10 @@ class Order(models.Model):
         units: dict[str, Counter[str]] = defaultdict(Counter)
         for item in self.items.all():
             units[item.sku].update(
-                allocated=item.allocated, shipped=item.shipped, returned=item.returned
+                allocated=item.allocated,
+                shipped=item.shipped,
+                cancelled=item.cancelled,
+                returned=item.returned,
             )
         return {
             "status": self.status,
@@ -434,6 +452,7 @@ class Order(models.Model):
                 if of.total()
             },
             # Shipped, undone and shipped again is another shipment.
+            **({"shipments": str(self.shipments_made)} if self.shipments_made else {}),
             **(
                 {"shipped at": f"{timezone.localtime(self.shipped_at):%Y-%m-%d %H:%M:%S %Z}"}
                 if self.shipped_at
@@ -451,26 +470,43 @@ class Order(models.Model):
         if self.payment != self.Payment.PAID:
             raise OrderNotShippable("Only a paid order can be shipped.")
 
-    def require_ship_undoable(self, lines: "Iterable[OrderItem]") -> None:
-        """Raises: ShipNotUndoable."""
-        if not self.is_shipped:
-            raise ShipNotUndoable("The order is not shipped.")
-        if any(line.returned for line in lines):
-            raise ShipNotUndoable("Units of the order were put back already.")
-
-    def require_cancellable(self) -> None:
+    def require_items_cancellable(self) -> None:
         """Raises: OrderNotCancellable, PaymentUnderWay."""
         if self.is_cancelled or self.is_shipped:
             state = "cancelled" if self.is_cancelled else "shipped"
             raise OrderNotCancellable(f"The order is {state} already.")
         if self.attempts_open:
             raise PaymentUnderWay
+        if not self.fully_paid_at:
+            raise OrderNotCancellable("The order is not paid. Cancel it as a whole.")
+
+    def require_cancellable(self) -> None:
+        """Raises: OrderNotCancellable, PaymentUnderWay."""
+        if self.is_cancelled or self.is_shipped:
+            state = "cancelled" if self.is_cancelled else "shipped"
+            raise OrderNotCancellable(f"The order is {state} already.")
+        if self.is_partly_shipped:
+            raise OrderNotCancellable("A part of the order is shipped. Cancel the rest instead.")
+        if self.attempts_open:
+            raise PaymentUnderWay
+
+    def restate_shipping(self, items: "Iterable[OrderItem]", now: datetime) -> None:
+        """Set the order's shipping anew, after units of these, all its lines, moved."""
+        self.updated_at = now
+        if self.shipments_made > self.shipments_undone and not any(item.left for item in items):
+            self.shipping, self.shipped_at = self.Shipping.FULFILLED, now
+            self.allocated_at = None
+        else:
+            self.shipping, self.shipped_at = self.Shipping.UNFULFILLED, None
+            # Set even where no line holds units: it says since when the order waits to be shipped.
+            self.allocated_at = self.allocated_at or now
 
 
 _LIFE = (
     *("status", "payment", "shipping"),
     *("captured", "authorized", "pending", "refunded", "attempts_open", "refunds_open"),
     *("allocated_at", "fully_paid_at", "shipped_at", "cancelled_at", "left_be_at", "updated_at"),
+    *("shipments_made", "shipments_undone"),
 )
 
 
@@ -495,11 +531,15 @@ class OrderItem(models.Model):
     location = models.ForeignKey(
         Location, models.PROTECT, null=True, to_field="slug", db_column="location", db_index=False
     )
-    # Units that this line holds now, and units that left the warehouse. Both stay 0 where stock was
-    # not managed when the order first took its units.
+    # Whether its units come from stock: decided when the order first takes its units, and no more
+    # so once some of them went back to a product whose stock is not managed any more.
+    stocked = models.BooleanField(default=False, db_default=False)
+    # Units that this line holds now, which stays 0 where it is not stocked.
     allocated = models.IntegerField(default=0)
+    # Units that left the warehouse, and units that nobody is to send any more.
     shipped = models.IntegerField(default=0)
-    # How many of the shipped units came back and were made available again.
+    cancelled = models.IntegerField(default=0, db_default=0)
+    # How many of the shipped units were taken back, whatever became of them.
     returned = models.IntegerField(default=0)
 
     class Meta:
@@ -510,16 +550,24 @@ class OrderItem(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    allocated__gte=0, shipped__gte=0, quantity__gte=F("allocated") + F("shipped")
+                    allocated__gte=0,
+                    shipped__gte=0,
+                    cancelled__gte=0,
+                    quantity__gte=F("allocated") + F("shipped") + F("cancelled"),
                 ),
                 name="order_item_holds_at_most_its_quantity",
+            ),
+            models.CheckConstraint(
+                condition=Q(stocked=False, allocated=0)
+                | Q(stocked=True, quantity=F("allocated") + F("shipped") + F("cancelled")),
+                name="order_item_stocked_adds_up",
             ),
             models.CheckConstraint(
                 condition=Q(returned__gte=0, returned__lte=F("shipped")),
                 name="order_item_returned_within_shipped",
             ),
             models.CheckConstraint(
-                condition=Q(product__isnull=False) | Q(allocated=0, shipped=0),
+                condition=Q(product__isnull=False) | Q(stocked=False),
                 name="order_item_without_product_holds_none",
             ),
         ]
@@ -544,6 +592,35 @@ class OrderItem(models.Model):
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM_UNITS, [Product.Status.LIVE.value, DEFAULT_LOCATION_ID, order.pk])
             return [ClaimedLine(*row) for row in cursor.fetchall()]
+
+    @staticmethod
+    def write_units(items: "Collection[OrderItem]") -> None:
+        """Write the units of lines of a locked order, in one statement."""
+        columns = [
+            (item.pk, item.stocked, item.allocated, item.shipped, item.cancelled, item.returned)
+            for item in items
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_UNITS, [*map(list, zip(*columns, strict=True))])
+
+    @property
+    def left(self) -> int:
+        """Return how many units may still be shipped or cancelled."""
+        return self.quantity - self.shipped - self.cancelled
+
+    def ship(self, units: int) -> None:
+        self.shipped += units
+        self.allocated -= units if self.stocked else 0
+
+    def undo_ship(self, units: int, *, into_stock: bool) -> None:
+        """Let the line hold these units again. What cannot go back into stock is not stocked."""
+        self.shipped -= units
+        self.stocked = self.stocked and into_stock
+        self.allocated += units if self.stocked else 0
+
+    def cancel(self, units: int) -> None:
+        self.cancelled += units
+        self.allocated -= units if self.stocked else 0
 
     @property
     def value(self) -> int:
@@ -570,7 +647,7 @@ class ClaimedLine(NamedTuple):
 
 
 _CLAIM_UNITS = """
-UPDATE orders_orderitem AS item SET allocated = item.quantity
+UPDATE orders_orderitem AS item SET stocked = true, allocated = item.quantity
 FROM (
     SELECT product.id, stock.managed,
         product.status = %s AND product.archived_at IS NULL AS is_live
@@ -582,6 +659,145 @@ WHERE item.order_id = %s AND offered.id = item.product_id
     AND (offered.managed OR NOT offered.is_live)
 RETURNING item.product_id, item.quantity, item.name, item.sku, offered.is_live
 """
+
+_WRITE_UNITS = """
+UPDATE orders_orderitem AS item
+SET stocked = new.stocked, allocated = new.allocated, shipped = new.shipped,
+    cancelled = new.cancelled, returned = new.returned
+FROM unnest(%s::uuid[], %s::bool[], %s::int[], %s::int[], %s::int[], %s::int[])
+    AS new (id, stocked, allocated, shipped, cancelled, returned)
+WHERE item.id = new.id
+"""
+
+
+class Shipment(ActedBy):
+    """A parcel, or what else left the warehouse at once. Only whether it was undone changes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="shipments", db_index=False)
+    # Within the order, from 1.
+    number = models.IntegerField()
+    carrier = models.CharField(max_length=100, blank=True)
+    tracking = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "number"], name="shipment_numbered"),
+            models.CheckConstraint(condition=Q(number__gt=0), name="shipment_number_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Shipment {self.number}"
+
+    def require_undoable(self, lines: "Iterable[ShipmentLine]") -> None:
+        """Raises: ShipNotUndoable."""
+        if self.undone_at:
+            raise ShipNotUndoable(f"{self} was undone already.")
+        for line in lines:
+            if line.item.shipped - line.quantity < line.item.returned:
+                raise ShipNotUndoable(
+                    f"Of {line.item.sku}, {line.item.returned} of the {line.item.shipped} shipped "
+                    "were taken back already."
+                )
+
+
+class ShipmentLine(models.Model):
+    """How many units of an order's line left with a shipment. Written once, never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    shipment = models.ForeignKey(Shipment, models.PROTECT, related_name="lines", db_index=False)
+    item = models.ForeignKey(OrderItem, models.PROTECT, related_name="+")
+    quantity = models.IntegerField()
+    # The log's entry by which they left the total, with those of other lines of the product; None
+    # for a line that was not stocked. No foreign key, as nothing is deleted there.
+    entry_id = models.UUIDField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["shipment", "item"], name="shipment_line_once"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="shipment_line_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.item_id}"
+
+
+class Return(ActedBy):
+    """What was taken back of an order at once. Its money is a refund, which may come with it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="returns", db_index=False)
+    # Within the order, from 1.
+    number = models.IntegerField()
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    # The refund that was made with it, as payments names it.
+    attempt_id = models.UUIDField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "number"], name="return_numbered"),
+            models.CheckConstraint(condition=Q(number__gt=0), name="return_number_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"R-{self.number}"
+
+
+class ReturnLine(models.Model):
+    """Units of an order's line that were taken back, and what became of them."""
+
+    class Disposition(models.TextChoices):
+        # Available again.
+        RESTOCKED = "restocked"
+        # Here, but set aside until somebody has looked at them: see `settled_as`.
+        INSPECTION = "inspection"
+        # Here, and not to be sold; or never arrived. Neither is in stock.
+        DISCARDED = "discarded"
+        MISSING = "missing"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    of_return = models.ForeignKey(Return, models.PROTECT, related_name="lines")
+    item = models.ForeignKey(OrderItem, models.PROTECT, related_name="+")
+    quantity = models.IntegerField()
+    disposition = models.CharField(max_length=10, choices=Disposition)
+    # What was found when units under inspection were looked at: restocked or discarded.
+    settled_as = models.CharField(max_length=10, choices=Disposition, blank=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="return_line_positive"),
+            models.CheckConstraint(
+                condition=Q(disposition__in=["restocked", "inspection", "discarded", "missing"]),
+                name="return_line_known_disposition",
+            ),
+            models.CheckConstraint(
+                condition=Q(settled_as="", settled_at=None)
+                | Q(
+                    disposition="inspection",
+                    settled_as__in=["restocked", "discarded"],
+                    settled_at__isnull=False,
+                ),
+                name="return_line_settled_after_inspection",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["of_return"],
+                condition=Q(disposition="inspection", settled_at=None),
+                name="return_lines_to_inspect",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.item_id} {self.disposition}"
+
+    @property
+    def is_to_inspect(self) -> bool:
+        return self.disposition == self.Disposition.INSPECTION and self.settled_at is None
 
 
 class OrderEvent(ActedBy):
@@ -595,6 +811,9 @@ class OrderEvent(ActedBy):
         PLACED_AT_THE_DESK = "placed_at_the_desk", "Placed at the desk"
         SHIPPED = "shipped"
         SHIP_UNDONE = "ship_undone", "Ship undone"
+        ITEMS_CANCELLED = "items_cancelled", "Items cancelled"
+        TAKEN_BACK = "taken_back", "Taken back"
+        INSPECTED = "inspected"
         CANCELLED = "cancelled"
         CHANGED = "changed"
         NOTE = "note"

@@ -13,7 +13,7 @@ from inventory.services import currencies
 from orders.filters import BuyersOrderFilters
 from orders.models import Order
 from orders.serializers import OrderChanges
-from orders.services import orders
+from orders.services import orders, shipments
 from orders.views import OfCart, order_and_items, order_answer
 from payments import answers, serializers
 from payments.filters import GatewayFilters
@@ -171,7 +171,11 @@ class OrderView(ApiView):
         order, items = order_and_items(uuid.UUID(str(order_id)))
         return order_answer(order, items, included(self.request))
 
-    @once(again=answered)
+    def answered_again(self, _: str) -> Response:
+        """What a call shipped is a shipment; its answer is the order all the same."""
+        return self.answered(self.kwargs["order_id"])
+
+    @once(again=answered_again)
     def put(self, request: Request, key: Key | None, order_id: uuid.UUID) -> Response:
         """One call does one thing: ship, cancel, or change what is written on the order.
 
@@ -185,7 +189,7 @@ class OrderView(ApiView):
             fields = self.understood(serializers.OrderMove, parameters={"include"})
             fields.pop("type", None)
         if "shipping" in fields:
-            orders.ship(order_id, actor=actor, key=key)
+            shipments.ship(order_id, actor=actor, key=key)
         elif "status" in fields:
             payments.cancel(order_id, actor=actor, key=key)
         else:

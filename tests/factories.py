@@ -17,7 +17,7 @@ from inventory.services import categories, deliveries, products, variants
 from inventory.services.products import Money
 from inventory.services.variants import Option, Pattern, Shared
 from orders.models import Order
-from orders.services import carts, desk, orders
+from orders.services import carts, desk, orders, shipments
 from orders.services.cart_lines import ProductWanted
 from orders.services.orders import Buyer
 from payments.services import payments
@@ -157,7 +157,7 @@ def paid_order(lines: Mapping[Product, int]) -> Order:
 
 def shipped_order(lines: Mapping[Product, int]) -> Order:
     order = paid_order(lines)
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     order.refresh_from_db()
     return order
 
@@ -168,3 +168,9 @@ def cancelled_order(lines: Mapping[Product, int]) -> Order:
     payments.cancel(order.pk, actor=MERCHANT)
     order.refresh_from_db()
     return order
+
+
+def undo_ship(order: Order, *, reason: str = "mistake", **how: Any) -> None:
+    """Undo the order's last shipment, whether or not that can be."""
+    last = order.shipments.latest("number")
+    shipments.undo(order.pk, last.pk, actor=MERCHANT, reason=reason, **how)

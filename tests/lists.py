@@ -17,7 +17,7 @@ from inventory.filters import ProductFilters
 from inventory.models import Product
 from orders.filters import OrderFilters
 from orders.models import Order
-from orders.services import orders
+from orders.services import orders, shipments
 from orders.services.orders import Buyer
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -232,7 +232,7 @@ def adas_and_bens_orders() -> tuple[Order, Order]:
             filled_cart({shirt: 2}), ada, order_number="WEB-7", external_ref="ERP_1"
         )
         payments.pay(adas.pk, PaymentRequest("manual"), actor=MERCHANT)
-        orders.ship(adas.pk, actor=MERCHANT)
+        shipments.ship(adas.pk, actor=MERCHANT)
     billing = {**ADDRESS, "first_name": "Ben", "last_name": "O'Hara", "postcode": "10001"}
     shipping = {**billing, "first_name": "Cleo", "last_name": "Ray", "postcode": "20002"}
     ben = Buyer("Ben O'Hara", "ben@example.org", billing, shipping)

@@ -105,6 +105,13 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "cart_gone": SHOW_CART,
     "item_not_in_cart": SHOW_CART,
     "not_found": ("There is nothing at this address.", "Correct the address."),
+    "order_item_not_found": "Read the order with its items again.",
+    "shipment_not_found": GONE,
+    "return_not_found": GONE,
+    "no_units": "Name items of the order, each with a quantity of 1 or more.",
+    "units_not_left": "Read the order again: `meta` says how many are left.",
+    "ship_not_undoable": "Read the order and its shipments again.",
+    "not_put_back": "Read the order again: `detail` says what can come back.",
     "order_not_found": "Check the id; a shopper finds its orders through their cart.",
     "product_not_found": GONE,
     "promotion_not_found": "Say that the code is unknown.",
@@ -233,9 +240,7 @@ UNSEEN = {
     "no_message",
     "moved",
     "stock_moved",
-    "not_put_back",
     "nothing_to_leave_be",
-    "ship_not_undoable",
     "not_acceptable",
 }
 

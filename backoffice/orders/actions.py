@@ -19,8 +19,9 @@ from backoffice.base import moment, units
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.money import MoneyField
 from inventory.services.stock import Whereabouts
-from orders.models import OrderItem
-from orders.services import orders
+from orders.errors import ShipNotUndoable
+from orders.models import OrderItem, Shipment
+from orders.services import orders, shipments
 from payments.errors import OrderNotPayable, RestIsPending
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -46,7 +47,7 @@ def _what_ship_does(case: OrderCase) -> list[str]:
 
 def _ship(case: OrderCase, form: ShipForm) -> str:
     tracking = form.cleaned_data["tracking"]
-    orders.ship(
+    shipments.ship(
         case.order.pk,
         actor=case.actor,
         tracking=tracking,
@@ -68,7 +69,9 @@ SHIP = Action(
 
 
 def _what_undoing_does(case: OrderCase) -> list[str]:
-    shipped = sum(case.order.items.values_list("shipped", flat=True))
+    shipment = _last_shipment(case)
+    lines = shipments.lines_in(shipment) if shipment else []
+    shipped = sum(line.quantity for line in lines if line.item.stocked)
     stock = (
         f"Brings {units(shipped)} back into the total, as if they had never left, and lets this "
         "order hold them again; available stays as it is, but for what was counted since and has "
@@ -96,7 +99,8 @@ class UndoShipForm(ActionForm):
 
     def __init__(self, data: Any, *, case: OrderCase) -> None:
         super().__init__(data, case=case)
-        counted = orders.counted_since_shipped(case.order)
+        self.shipment = _last_shipment(case)
+        counted = shipments.counted_since(self.shipment) if self.shipment else []
         if not counted:
             del self.fields["whereabouts"]
             return
@@ -104,13 +108,30 @@ class UndoShipForm(ActionForm):
         self.fields["whereabouts"].help_text = f"Counted since the order was shipped: {told}."
 
     def sees(self) -> Standing:
-        return orders.standing_to_undo_ship(self.case.order)
+        shipment = _last_shipment(self.case)
+        order = self.case.order
+        return shipments.standing_to_undo(order, shipment) if shipment else order.standing()
+
+
+def _last_shipment(case: OrderCase) -> Shipment | None:
+    return case.order.shipments.filter(undone_at=None).order_by("number").last()
+
+
+def _require_undoable(case: OrderCase) -> None:
+    shipment = _last_shipment(case)
+    if shipment is None:
+        raise ShipNotUndoable("The order is not shipped.")
+    shipment.require_undoable(shipments.lines_in(shipment))
 
 
 def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
     typed = form.cleaned_data
-    orders.undo_ship(
+    shipment = _last_shipment(case)
+    if shipment is None:
+        raise ShipNotUndoable("The order is not shipped.")
+    shipments.undo(
         case.order.pk,
+        shipment.pk,
         actor=case.actor,
         reason=typed["reason"],
         whereabouts=typed.get("whereabouts"),
@@ -126,7 +147,7 @@ UNDO_SHIP = Action(
     "orders.undo_ship_order",
     _undo_ship,
     effects=_what_undoing_does,
-    guard=lambda case: case.order.require_ship_undoable(case.order.items.all()),
+    guard=_require_undoable,
     form=UndoShipForm,
     dangerous=True,
 )

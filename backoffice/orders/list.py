@@ -28,7 +28,7 @@ from backoffice.orders.search import search
 from backoffice.sent_pictures import thumbnails
 from inventory.models import Product
 from orders.models import Order, OrderItem, OrderQuerySet
-from orders.services import orders
+from orders.services import shipments
 
 LIST_VAR = "list"
 # Of what needs attention: for which reason. See `attention.SLUGS`.
@@ -224,7 +224,7 @@ def _ship(case: OrderCase, form: SeveralForm) -> str:
     try:
         require_new(key)
         case.order.require_shippable()
-        orders.ship(case.order.pk, actor=case.actor, seen=saw, key=key)
+        shipments.ship(case.order.pk, actor=case.actor, seen=saw, key=key)
     except Answered:
         # A second click, or the results loaded anew: should it have been undone meanwhile, that
         # does not ship it once more.

@@ -1,6 +1,5 @@
 """Capture, let go, refund, and settle what hangs: what people do with one payment of an order."""
 
-import uuid
 from typing import Any
 
 from django import forms
@@ -17,7 +16,8 @@ from backoffice.base import units
 from backoffice.forms import WholeNumberField
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.money import MoneyField
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, ReturnLine
+from orders.services.returns import TakenBack
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
 from payments.services import gateway_calls, payments, recovery
@@ -176,15 +176,15 @@ class RefundForm(ActionForm):
                 return f'"Put back of {item.sku}"'
         return super().label_of(name)
 
-    def put_back(self) -> dict[uuid.UUID, int]:
-        """How many units of which line came back."""
+    def taken_back(self) -> list[TakenBack]:
         typed = {item.pk: self.cleaned_data.get(name) or 0 for name, item in self.lines.items()}
-        return {line_id: quantity for line_id, quantity in typed.items() if quantity}
+        restocked = ReturnLine.Disposition.RESTOCKED
+        return [TakenBack(item_id, units, restocked) for item_id, units in typed.items() if units]
 
 
 def _gone(order: Order) -> list[OrderItem]:
     """The lines of which units left and could still come back."""
-    lines = order.items.filter(shipped__gt=0).order_by("position")
+    lines = order.items.filter(shipped__gt=0, stocked=True).order_by("position")
     return [line for line in lines if line.shipped > line.returned]
 
 
@@ -217,12 +217,12 @@ def _refund(case: OrderCase, form: RefundForm) -> str:
         None if typed["elsewhere"] else typed["amount"],
         actor=case.actor,
         reason=typed["reason"],
-        put_back=form.put_back(),
+        taken_back=form.taken_back(),
         seen=form.saw,
         key=form.key(case.request),
     )
     done = f"{case.money(attempt.amount)} {became(attempt)}."
-    back = sum(form.put_back().values())
+    back = sum(line.quantity for line in form.taken_back())
     return f"{done} {units(back)} put back." if back else done
 
 

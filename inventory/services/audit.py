@@ -54,14 +54,15 @@ ORDER BY 1 LIMIT %s
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in the log or the stock that does not agree, in words, and the stock concerned."""
+    """Something that does not agree, in words, and the stock concerned, or another row."""
 
-    stock_id: uuid.UUID
+    row_id: uuid.UUID
     sku: str
     what: str
+    row: str = "stock"
 
     def __str__(self) -> str:
-        return f"{self.sku}: {self.what} (stock {self.stock_id})"
+        return f"{self.sku}: {self.what} ({self.row} {self.row_id})"
 
 
 def differences(limit: int = 100) -> list[Difference]:

@@ -7,7 +7,7 @@ moment are those that the log had then, and what later entries say of that momen
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -154,7 +154,7 @@ def taking_back(entries: Sequence[tuple[Stock, int]]) -> list[TakingBack]:
 
 
 class Shipment(NamedTuple):
-    """When an order's units of a stock left the total, and what was counted since."""
+    """When units of a stock left the total for an order, and what was counted since."""
 
     # None where the log knows of none.
     shipped_at: datetime | None
@@ -165,10 +165,10 @@ class Shipment(NamedTuple):
     found: int
 
 
-def shipments(order_id: uuid.UUID) -> dict[uuid.UUID, Shipment]:
-    """Return the latest shipment of an order, by product."""
+def shipments(entry_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Shipment]:
+    """Return what these entries took out of the total, by product: of several, the first."""
     with connection.cursor() as cursor:
-        cursor.execute(_SHIPMENTS, [order_id])
+        cursor.execute(_SHIPMENTS, [list(entry_ids)])
         return {product_id: Shipment(*row) for product_id, *row in cursor.fetchall()}
 
 
@@ -200,10 +200,10 @@ SELECT coalesce(entry.available, 0) + later.available,
 ORDER BY asked.position
 """
 
-# Units of an order were away at the moment if they had been shipped, and are an entry of their own
-# again since. A shipment that was undone counts from when it happened, like the undoing. A delivery
-# that was undone and booked again counts from then: its number was corrected, or it had not come
-# yet.
+# Units of an order were away at the moment if any had been shipped, and are an entry of their own
+# again since: which of several shipments they left with is not known. A shipment that was undone
+# counts from when it happened, like the undoing. A delivery that was undone and booked again counts
+# from then: its number was corrected, or it had not come yet.
 _TOTALS_AT = f"""
 SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
         + later.available + later.allocated,
@@ -212,11 +212,17 @@ SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
     (SELECT max(back.created_at) FROM inventory_stocktransaction AS back
      WHERE back.stock_id = asked.stock_id AND back.by_order AND back.action = 'increment'
         AND back.effective_at IS NULL AND back.created_at > asked.moment
-        AND asked.moment >= (
-            SELECT gone.created_at FROM inventory_stocktransaction AS gone
+        AND EXISTS (
+            SELECT FROM inventory_stocktransaction AS gone
             WHERE gone.order_id = back.order_id AND gone.stock_id = back.stock_id
-                AND gone.action = 'decrement' AND gone.sequence < back.sequence
-            ORDER BY gone.sequence DESC LIMIT 1)),
+                AND gone.by_order AND gone.action = 'decrement' AND gone.sequence < back.sequence
+                AND gone.created_at <= asked.moment
+                AND NOT EXISTS (
+                    SELECT FROM inventory_stocktransaction AS undone
+                    WHERE undone.order_id = gone.order_id AND undone.stock_id = gone.stock_id
+                        AND undone.by_order AND undone.action = 'increment'
+                        AND undone.sequence > gone.sequence
+                        AND undone.effective_at = gone.created_at))),
     (SELECT max(again.created_at) FROM inventory_deliveryline AS line
      JOIN inventory_stock AS stock ON stock.product_id = line.product_id
      JOIN inventory_stocktransaction AS again
@@ -258,6 +264,6 @@ CROSS JOIN LATERAL (
         WHERE stock_id = gone.stock_id AND withdrawn_at IS NULL AND counted_at >= gone.created_at
     ) AS counts
 ) AS seen
-WHERE gone.order_id = %s AND gone.by_order AND gone.action = 'decrement'
-ORDER BY gone.stock_id, gone.sequence DESC
+WHERE gone.id = ANY(%s)
+ORDER BY gone.stock_id, gone.sequence
 """

@@ -5,7 +5,7 @@ transaction; as late as possible. A service that changes a product locks it just
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -51,6 +51,7 @@ def move(
     *,
     by_order: bool,
     first_id: uuid.UUID | None = None,
+    ids: Sequence[uuid.UUID] | None = None,
     effective_at: datetime | None = None,
 ) -> None:
     """Apply the actions, each with the product's quantity, to locked rows: all of them or none.
@@ -63,7 +64,7 @@ def move(
         for action in actions
     ]
     moments = [effective_at] * len(entries) if effective_at else None
-    write(entries, cause, first_id=first_id, effective_at=moments)
+    write(entries, cause, first_id=first_id, ids=ids, effective_at=moments)
 
 
 # By hand: in the admin and at /v2/inventories.
@@ -200,6 +201,8 @@ def undo(product_id: uuid.UUID, sequence: int, *, actor: Actor) -> StockTransact
 
 def made_by(product_id: uuid.UUID, entry: StockTransaction) -> str:
     """Say what wrote the entry, or took one back by it, if that is what has to be undone."""
+    if entry.order_id:
+        return "A return wrote this entry: settle it on the page of its order."
     of_delivery = DeliveryLine.objects.filter(product_id=product_id)
     if of_delivery.filter(entries__contains=[entry.sequence]).exists():
         return "A delivery wrote this entry: undo its booking on its own page."
@@ -247,14 +250,37 @@ def deallocate(
     move(stocks, [Action.DEALLOCATE], quantities, cause, by_order=FOR_ORDER)
 
 
-def ship(quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor) -> None:
-    """Take the units that an order holds out of the total.
+def ship(
+    quantities: Mapping[uuid.UUID, int],
+    *,
+    order_id: uuid.UUID,
+    actor: Actor,
+    entry_ids: Mapping[uuid.UUID, tuple[uuid.UUID, uuid.UUID]],
+) -> None:
+    """Take units that an order holds out of the total.
 
-    Each product gets two entries, so that the log replays by its public meaning alone.
+    Each product gets two entries, so that the log replays by its public meaning alone, with the ids
+    that `entry_ids` has for it: the second one says that the units left.
     """
     stocks = _lock_for_order(quantities)
-    cause = Cause(actor, "shipped", order_id)
-    move(stocks, [Action.DEALLOCATE, Action.DECREMENT], quantities, cause, by_order=FOR_ORDER)
+    cause, out = Cause(actor, "shipped", order_id), [Action.DEALLOCATE, Action.DECREMENT]
+    ids = [entry_id for stock in stocks for entry_id in entry_ids[stock.product_id]]
+    move(stocks, out, quantities, cause, by_order=FOR_ORDER, ids=ids)
+
+
+def write_off(
+    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+) -> None:
+    """Take units that an order holds out of the total, because nobody can have them any more."""
+    stocks = _lock_for_order(quantities)
+    cause, out = Cause(actor, reason, order_id), [Action.DEALLOCATE, Action.DECREMENT]
+    move(stocks, out, quantities, cause, by_order=FOR_ORDER)
+
+
+def managed_among(product_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Tell of which products the stock is managed. Without a lock, it may change meanwhile."""
+    found = Stock.objects.filter(product_id__in=product_ids, managed=True)
+    return set(found.values_list("product_id", flat=True))
 
 
 class Whereabouts(StrEnum):
@@ -270,21 +296,26 @@ def undo_ship(
     order_id: uuid.UUID,
     actor: Actor,
     reason: str,
+    entry_ids: Collection[uuid.UUID],
     whereabouts: Whereabouts | None = None,
 ) -> None:
-    """Bring back the units that an order took out of the total, and let it hold them again.
+    """Bring back units that a shipment took out of the total, and let its order hold them again.
+
+    `entry_ids` name the log's entries by which they left.
 
     They count from when they were shipped, as if they never had been. Where the product was counted
     since, that count has them already if they were on the shelf then. Units that came back were
-    away, and count from now: all of the order's, whether or not their product was counted.
+    away, and count from now: all of the shipment's, whether or not their product was counted.
 
-    Raises: StockNotFound if one of the products is no longer managed; CountedSinceShipped if one
-    was counted and nobody says where the units were; FoundByCount if they are said to have come
+    Raises: Stale if a product stopped being managed since the caller looked; CountedSinceShipped if
+    one was counted and nobody says where the units were; FoundByCount if they are said to have come
     back, and the counts may have found them before; StockTooLow if the count has them and others
     have taken them since; TooManyUnits.
     """
-    stocks = _lock_managed_for_order(quantities)
-    shipped = shipments(order_id)
+    stocks = _lock_for_order(quantities)
+    if not all(stock.managed for stock in stocks):
+        raise Stale
+    shipped = shipments(entry_ids)
     entries: list[NewEntry] = []
     moments: list[datetime | None] = []
     confirmed = []
@@ -320,21 +351,58 @@ _UNKNOWN = Shipment(shipped_at=None, counted_at=None, found=0)
 
 
 def put_back(
-    quantities: Mapping[uuid.UUID, int], *, order_id: uuid.UUID, actor: Actor, reason: str
+    quantities: Mapping[uuid.UUID, int],
+    *,
+    order_id: uuid.UUID,
+    actor: Actor,
+    reason: str,
+    entry_ids: Collection[uuid.UUID],
+    to_inspect: Mapping[uuid.UUID, int],
+    inspected_as: str,
 ) -> None:
-    """Make units that came back from a shipped order available again.
+    """Bring back units that had been shipped, of which some are set aside by hand `to_inspect`.
 
     The parcel was away and has come back, so this counts from now, unlike what undoes a shipment.
+    `entry_ids` name the log's entries by which the order's units left. What is set aside gets the
+    reason `inspected_as`.
     Raises: StockNotFound if one of the products is no longer managed; FoundByCount if the counts
     since the shipment found more than there should be; TooManyUnits.
     """
-    stocks = _lock_managed_for_order(quantities)
-    shipped = shipments(order_id)
+    stocks = _lock_for_order(quantities)
+    for stock in stocks:
+        if not stock.managed:
+            raise StockNotFound(f"The stock of {_sku_of(stock)} is not managed.")
+    shipped = shipments(entry_ids)
+    entries, reasons = [], []
     for stock in stocks:
         shipment = shipped.get(stock.product_id, _UNKNOWN)
-        _require_not_found(stock, shipment, "Refund without putting them back, and count.")
+        _require_not_found(stock, shipment, "Do not put them into stock, and count.")
+        came = quantities[stock.product_id]
+        entries.append(stock.move(Action.INCREMENT, came, by_order=FOR_ORDER))
+        reasons.append(reason)
+        if inspected := to_inspect.get(stock.product_id):
+            entries.append(stock.move(Action.ALLOCATE, inspected, by_order=BY_HAND))
+            reasons.append(inspected_as)
+    write(entries, Cause(actor, order_id=order_id), reasons=reasons)
+
+
+def settle_inspected(
+    product_id: uuid.UUID,
+    quantity: int,
+    *,
+    order_id: uuid.UUID,
+    actor: Actor,
+    reason: str,
+    write_off: bool,
+) -> None:
+    """Let go of units that were set aside to be inspected, and write them off if they are no good.
+
+    Raises: StockTooLow, if so many are not set aside any more.
+    """
+    stocks = _lock_for_order({product_id: quantity})
+    actions = [Action.DEALLOCATE, *([Action.DECREMENT] if write_off else [])]
     cause = Cause(actor, reason, order_id)
-    move(stocks, [Action.INCREMENT], quantities, cause, by_order=FOR_ORDER)
+    move(stocks, actions, {product_id: quantity}, cause, by_order=BY_HAND)
 
 
 def _require_not_found(stock: Stock, shipment: Shipment, way_out: str) -> None:
@@ -345,13 +413,6 @@ def _require_not_found(stock: Stock, shipment: Shipment, way_out: str) -> None:
 
 def _sku_of(stock: Stock) -> str:
     return Product.objects.values_list("sku", flat=True).get(pk=stock.product_id)
-
-
-def _lock_managed_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:
-    stocks = _lock_for_order(quantities)
-    if not all(stock.managed for stock in stocks):
-        raise StockNotFound("The stock of one of these products is no longer managed.")
-    return stocks
 
 
 def _lock_for_order(quantities: Mapping[uuid.UUID, int]) -> list[Stock]:

@@ -60,12 +60,14 @@ def write(
     cause: Cause,
     *,
     first_id: uuid.UUID | None = None,
+    ids: Sequence[uuid.UUID] | None = None,
     reasons: list[str] | None = None,
     effective_at: Sequence[datetime | None] | None = None,
 ) -> None:
     """Write locked rows, as their entries left them, and their log entries, in one statement.
 
-    `first_id` becomes the id of the first entry; `reasons`, one per entry, override the cause's;
+    `first_id` becomes the id of the first entry, unless `ids` has one per entry, as `reasons` has,
+    which override the cause's;
     `effective_at`, one per entry, is from when it counts, if not from when it is written.
     Raises: RowMoved, when the caller must roll back.
     """
@@ -84,7 +86,7 @@ def write(
         cause.actor.name,
         cause.reason,
         cause.order_id,
-        _array(islice(_ids(first_id), len(entries))),
+        _array(ids or islice(_ids(first_id), len(entries))),
         _array(entry.stock.pk for entry in entries),
         _array(entry.sequence for entry in entries),
         _array(entry.action.value for entry in entries),

@@ -17,16 +17,15 @@ from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory.errors import CurrencyUnknown, StockTooLow
-from inventory.services import codes, currencies, log
+from inventory.models import REASON_LENGTH_MAX
+from inventory.services import codes, currencies
 from inventory.services import stock as inventory
-from inventory.services.stock import Whereabouts
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
     CustomItemIsAProduct,
     InsufficientStock,
     NotForSale,
-    NotPutBack,
     OrderNotChangeable,
     TooManyUnpaidOrders,
     TotalChanged,
@@ -227,8 +226,7 @@ def save_and_mind(order: Order) -> None:
     order.write()
 
 
-# The units of an order. All but `ship` and `undo_ship` work inside the transaction of the caller,
-# which has locked the order.
+# The units of an order, inside the transaction of the caller, which has locked it.
 
 
 def allocate_and_save(order: Order, *, actor: Actor) -> None:
@@ -261,148 +259,44 @@ def release_and_save(order: Order, *, actor: Actor, reason: str) -> None:
     assert_in_transaction()
     held = _held(order)
     if order.allocated_at is not None:
-        OrderItem.objects.filter(order=order).update(allocated=0)
+        OrderItem.objects.filter(order=order).update(allocated=0, stocked=False)
         order.allocated_at = None
     save_and_mind(order)
     if held:
         inventory.deallocate(held, order_id=order.pk, actor=actor, reason=reason)
 
 
-def cancel_and_save(order: Order, *, actor: Actor, reason: str = "") -> None:
+def cancel_and_save(order: Order, *, actor: Actor, reason: str = "", restock: bool = True) -> None:
     """Cancel the locked order and give back what it holds. The caller checked that it may be."""
     assert not order.is_cancelled
     assert not order.is_shipped
+    held = _held(order)
     order.status = Order.Status.CANCELLED
     order.cancelled_at = order.updated_at = clock.now()
-    note_event(order, OrderEvent.Kind.CANCELLED, actor=actor, text=reason)
-    release_and_save(order, actor=actor, reason="order cancelled")
-
-
-@in_transaction
-def ship(
-    order_id: uuid.UUID,
-    *,
-    actor: Actor,
-    tracking: str = "",
-    seen: Standing | None = None,
-    key: Key | None = None,
-) -> None:
-    """Take the units of a paid order out of the total. `tracking` is kept with the event.
-
-    Raises: OrderNotFound, OrderNotShippable, PaymentUnderWay; Moved.
-    """
-    claim(key, order_id)
-    order = Order.objects.lock(order_id, seen=seen)
-    order.require_shippable()
-    held = _held(order)
-    order.shipping = Order.Shipping.FULFILLED
-    order.shipped_at = order.updated_at = clock.now()
     order.allocated_at = None
-    OrderItem.objects.filter(order=order).update(shipped=F("allocated"), allocated=0)
+    items = OrderItem.objects.filter(order=order)
+    items.update(allocated=0, stocked=False, cancelled=F("quantity"))
     save_and_mind(order)
-    note_event(order, OrderEvent.Kind.SHIPPED, actor=actor, text=tracking)
+    note_event(order, OrderEvent.Kind.CANCELLED, actor=actor, text=reason)
     if held:
-        inventory.ship(held, order_id=order_id, actor=actor)
+        give_up(order, held, actor=actor, what="order cancelled", reason=reason, restock=restock)
 
 
-@in_transaction
-def undo_ship(
-    order_id: uuid.UUID,
+def give_up(
+    order: Order,
+    held: Mapping[uuid.UUID, int],
     *,
     actor: Actor,
+    what: str,
     reason: str,
-    whereabouts: Whereabouts | None = None,
-    seen: Standing | None = None,
-    key: Key | None = None,
+    restock: bool,
 ) -> None:
-    """Let a shipped order, whose goods are still there after all, hold its units again.
-
-    `whereabouts` tells of the products that were counted since: see `counted_since_shipped`.
-    Raises: OrderNotFound; ShipNotUndoable, also where some of its units were put back already;
-    CountedSinceShipped, if `whereabouts` is missing; FoundByCount, if it contradicts a count;
-    StockTooLow, if others have taken what was counted; StockNotFound, if a product's stock is no
-    longer managed; Moved, also where a product was counted again since `standing_to_undo_ship` was
-    seen.
-    """
-    claim(key, order_id)
-    order = Order.objects.lock(order_id)
-    lines = list(OrderItem.objects.filter(order=order, shipped__gt=0))
-    was = order.standing() if seen is not None else {}
-    skus = {line.product_id: line.sku for line in lines}
-
-    def now() -> Standing:
-        return {**was, **_counts_seen(_counted(order, skus))}
-
-    require_as_seen(seen, now)
-    order.require_ship_undoable(lines)
-    order.shipping = Order.Shipping.UNFULFILLED
-    order.shipped_at = None
-    # Set even where no line holds units: it says since when the order waits to be shipped.
-    order.allocated_at = order.updated_at = clock.now()
-    OrderItem.objects.filter(order=order).update(allocated=F("shipped"), shipped=0)
-    save_and_mind(order)
-    note_event(order, OrderEvent.Kind.SHIP_UNDONE, actor=actor, text=reason)
-    if lines:
-        back = summed([(line.product_id, line.shipped) for line in lines if line.product_id])
-        inventory.undo_ship(
-            back,
-            order_id=order_id,
-            actor=actor,
-            reason=f"ship undone: {reason}",
-            whereabouts=whereabouts,
-        )
-        # Until its stock was locked, a product may have been counted once more.
-        require_as_seen(seen, now)
-
-
-def counted_since_shipped(order: Order) -> list[tuple[str, datetime]]:
-    """Name the products of a shipped order that were counted since, each with the last moment."""
-    return _counted(order, _skus_shipped(order))
-
-
-def standing_to_undo_ship(order: Order) -> Standing:
-    """What people decide by: where the units were can only be said of counts that one knows of."""
-    return {**order.standing(), **_counts_seen(counted_since_shipped(order))}
-
-
-def _counts_seen(counted: Sequence[tuple[str, datetime]]) -> Standing:
-    return {f"count of {sku}": at.isoformat(sep=" ") for sku, at in counted}
-
-
-def _skus_shipped(order: Order) -> dict[uuid.UUID | None, str]:
-    lines = OrderItem.objects.filter(order=order, shipped__gt=0, product_id__isnull=False)
-    return dict(lines.order_by("position").values_list("product_id", "sku"))
-
-
-def _counted(order: Order, skus: Mapping[uuid.UUID | None, str]) -> list[tuple[str, datetime]]:
-    shipped = log.shipments(order.pk)
-    return [
-        (sku, at)
-        for product_id, sku in skus.items()
-        if product_id in shipped and (at := shipped[product_id].counted_at)
-    ]
-
-
-def put_back(order: Order, units: Mapping[uuid.UUID, int], *, actor: Actor, reason: str) -> None:
-    """Make units of the locked, shipped order, by the id of their line, available again.
-
-    This comes last in its transaction, since it locks stock. Raises: NotPutBack; FoundByCount, if
-    the units may have been counted already; StockNotFound, if a product's stock is no longer
-    managed.
-    """
-    assert_in_transaction()
-    lines = {line.pk: line for line in OrderItem.objects.filter(order=order, pk__in=units)}
-    for line_id, quantity in units.items():
-        assert quantity > 0
-        line = lines.get(line_id)
-        left = line.shipped - line.returned if line else 0
-        if quantity > left:
-            raise NotPutBack(f"Only {left} of {line.sku if line else line_id} can come back.")
-    for line in lines.values():
-        line.returned += units[line.pk]
-    OrderItem.objects.bulk_update(lines.values(), ["returned"])
-    back = summed([(line.product_id, units[line.pk]) for line in lines.values() if line.product_id])
-    inventory.put_back(back, order_id=order.pk, actor=actor, reason=reason)
+    """Move the units that the locked order does not hold any more: to available, or away."""
+    if restock:
+        inventory.deallocate(held, order_id=order.pk, actor=actor, reason=what)
+    else:
+        why = f"{what}, written off: {reason}"[:REASON_LENGTH_MAX]
+        inventory.write_off(held, order_id=order.pk, actor=actor, reason=why)
 
 
 def _held(order: Order) -> dict[uuid.UUID, int]:

@@ -26,7 +26,8 @@ from api.ids import uuid7
 from api.transactions import in_transaction
 from orders.errors import OrderNotCancellable, OrderNotFound, PaymentUnderWay
 from orders.models import Order
-from orders.services import orders
+from orders.services import orders, returns
+from orders.services.returns import TakenBack
 from payments import gateways
 from payments.errors import (
     AmountRefused,
@@ -460,16 +461,16 @@ def refund(
     *,
     actor: Actor,
     reason: str = "",
-    put_back: Mapping[uuid.UUID, int] | None = None,
+    taken_back: Sequence[TakenBack] = (),
     seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
     """Give captured money back through the gateway. Without an amount, mark all as refunded.
 
-    Marking moves no money: it was given back elsewhere. Stock stays where it is, except for units
-    of a shipped order that came back: `put_back` says how many of which line. They are available
-    again as soon as the refund is on record, whatever its gateway answers then.
-    Raises: OrderNotFound, PaymentNotFound, NotRefundable, NotPutBack, StockNotFound, Moved;
+    Marking moves no money: it was given back elsewhere. Stock stays where it is, except for shipped
+    units that are `taken_back` with it: as soon as the refund is on record, whatever its gateway
+    answers then.
+    Raises: OrderNotFound, PaymentNotFound, NotRefundable, Moved, what `returns.record` does;
     GatewayRefused.
     """
     attempt = begin_refund(
@@ -478,7 +479,7 @@ def refund(
         amount,
         actor=actor,
         reason=reason,
-        put_back=put_back,
+        taken_back=taken_back,
         seen=seen,
         key=key,
     )
@@ -493,7 +494,7 @@ def begin_refund(
     *,
     actor: Actor,
     reason: str = "",
-    put_back: Mapping[uuid.UUID, int] | None = None,
+    taken_back: Sequence[TakenBack] = (),
     seen: Standing | None = None,
     key: Key | None = None,
 ) -> Attempt:
@@ -517,8 +518,8 @@ def begin_refund(
         at_once=SUCCEEDED if is_marking else None,
     )
     orders.save_and_mind(order)
-    if put_back:
-        orders.put_back(order, put_back, actor=actor, reason=reason or "came back")
+    if taken_back:
+        returns.record(order, taken_back, actor=actor, reason=reason, attempt_id=attempt.pk)
     return attempt
 
 
@@ -655,27 +656,33 @@ def look_after_refunds(payment: Payment) -> bool:
 
 
 def cancel(
-    order_id: uuid.UUID, *, actor: Actor, seen: Standing | None = None, key: Key | None = None
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str = "",
+    restock: bool = True,
+    seen: Standing | None = None,
+    key: Key | None = None,
 ) -> None:
     """Cancel an order, give its units back and void its authorizations. Captured money stays.
 
+    Without `restock` its units are written off instead: they are damaged, or not to be found.
     The voids are on record with the cancellation; their gateways are asked after it is committed.
     Payments that only wait for their buyer are given up first. One that turns out to have succeeded
     counts, and the order is cancelled as a paid one.
     Raises: OrderNotFound, OrderNotCancellable, PaymentUnderWay, Moved.
     """
+    begin_it = partial(
+        begin_cancel, order_id, actor=actor, reason=reason, restock=restock, seen=seen, key=key
+    )
     try:
-        voids = begin_cancel(order_id, actor=actor, seen=seen, key=key)
+        voids = begin_it()
     except PaymentUnderWay:
         given_up = waiting.give_up(_all_that_is_open(order_id), why=GIVEN_UP_TO_CANCEL, actor=actor)
         if not given_up:
             raise
         voids = waiting.in_their_place(
-            given_up,
-            lambda answers: begin_cancel(
-                order_id, actor=actor, given_up=answers, seen=seen, key=key
-            ),
-            actor=actor,
+            given_up, lambda answers: begin_it(given_up=answers), actor=actor
         )
     _perform_voids(voids)
 
@@ -731,6 +738,7 @@ def begin_cancel(
     actor: Actor,
     while_payment: str = "",
     reason: str = "",
+    restock: bool = True,
     seen: Standing | None = None,
     given_up: Sequence[GivenUp] = (),
     key: Key | None = None,
@@ -756,7 +764,7 @@ def begin_cancel(
         record_attempt(Attempt.Kind.VOID, order, payment, payment.amount, actor, "order cancelled")
         for payment in authorizations
     ]
-    orders.cancel_and_save(order, actor=actor, reason=reason)
+    orders.cancel_and_save(order, actor=actor, reason=reason, restock=restock)
     return voids
 
 

@@ -14,7 +14,7 @@ from backoffice import attention, dashboard
 from inventory.models import Currency
 from inventory.services.products import Money
 from orders.models import AuditResult
-from orders.services import orders
+from orders.services import orders, shipments
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import text
@@ -78,7 +78,7 @@ def test_more_products_are_low_than_there_is_room_for():
 def test_orders_to_ship_are_counted_and_the_longest_waiting_named(admin_client):
     shirt = product(20)
     made = [paid_order({shirt: 1}) for _ in range(dashboard.ROWS + 1)]
-    orders.ship(made[0].pk, actor=MERCHANT)
+    shipments.ship(made[0].pk, actor=MERCHANT)
 
     to_ship = admin_client.get(HOME).context["to_ship"]
 
@@ -133,7 +133,7 @@ def test_the_orders_that_hold_units_longest_come_first():
     shirt, download = product(20), product(managed=False)
     paid_order({download: 1})
     first, second = paid_order({shirt: 2}), paid_order({shirt: 3})
-    orders.ship(paid_order({shirt: 1}).pk, actor=MERCHANT)
+    shipments.ship(paid_order({shirt: 1}).pk, actor=MERCHANT)
 
     found: Any = dashboard.held_longest()
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from api.actors import Actor
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import stock as inventory
-from orders.services import orders
+from orders.services import shipments
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
@@ -195,7 +195,7 @@ def test_a_count_begun_before_the_stock_moved_asks_first(at_the_tab, mug):
     choose(page, "Count")
     page.keyboard.type("49")
     order = paid_order({mug: 3})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     press(page, "Count")
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from orders.models import Order
-from orders.services import orders
+from orders.services import shipments
 from orders.services.orders import Buyer
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -128,7 +128,7 @@ def test_an_order_that_is_as_it_should_be_is_left_be(browse):
 def test_a_part_is_refunded_and_what_came_back_is_put_back(browse):
     shirt = product(10, price=1250, sku="SHIRT")
     order = paid_by_card({shirt: 3})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     page = browse("order manager", **PHONE)
 
     open_order(page, order)
@@ -158,7 +158,7 @@ def test_several_are_shipped_at_once_and_each_has_its_result(browse):
     expect(page.get_by_text("Ship 2 orders")).to_be_visible()
     assert obstacles(page) == []
     # Somebody else is faster with one of them.
-    orders.ship(second.pk, actor=MERCHANT)
+    shipments.ship(second.pk, actor=MERCHANT)
     press(page, "Ship")
 
     results = page.locator("#results")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import transaction
 
+from api.ids import uuid7
 from inventory.models import Action, Product, Stock, StockTransaction
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, stock_of
@@ -62,4 +63,5 @@ def deallocate(lines: dict[Product, int], order_id: uuid.UUID) -> None:
 
 def ship(lines: dict[Product, int], order_id: uuid.UUID) -> None:
     with transaction.atomic():
-        inventory.ship(_quantities(lines), order_id=order_id, actor=MERCHANT)
+        entry_ids = {product.pk: (uuid7(), uuid7()) for product in lines}
+        inventory.ship(_quantities(lines), order_id=order_id, actor=MERCHANT, entry_ids=entry_ids)

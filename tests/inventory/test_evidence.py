@@ -24,8 +24,10 @@ from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
 from orders.models import Order
-from orders.services import orders
+from orders.services import shipments
+from orders.services.returns import TakenBack
 from payments.services import payments
+from tests import factories
 from tests.factories import MERCHANT, holding_order, paid_order, product, shipped_order, stock_of
 from tests.inventory.test_log import (
     LATER,
@@ -56,7 +58,7 @@ def shipped(made: Product, units: int) -> Order:
 
 
 def undo_ship(order: Order, whereabouts: Whereabouts | None = None) -> None:
-    orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake", whereabouts=whereabouts)
+    factories.undo_ship(order, whereabouts=whereabouts)
 
 
 def put_back(order: Order, units: int) -> None:
@@ -65,7 +67,7 @@ def put_back(order: Order, units: int) -> None:
         order.payments.get().pk,
         1,
         actor=MERCHANT,
-        put_back={order.items.get().pk: units},
+        taken_back=[TakenBack(order.items.get().pk, units, "restocked")],
     )
 
 
@@ -327,7 +329,7 @@ def test_t01_undo_ship_asks_where_the_units_were(count, found, whereabouts, expe
 
     with pytest.raises(CountedSinceShipped, match=rf"{shirt.sku} was counted .* 2026-05-04 12:0"):
         undo_ship(order)
-    assert orders.counted_since_shipped(order)[0][0] == shirt.sku
+    assert shipments.counted_since(order.shipments.latest("number"))[0][0] == shirt.sku
     undo_ship(order, whereabouts)
 
     assert numbers(shirt) == (expected, expected - 3, 3)
@@ -424,7 +426,7 @@ def test_without_a_count_since_the_shipment_nobody_is_asked():
     order = shipped(shirt, 3)
     by_hand(shirt, 19, before)
 
-    assert orders.counted_since_shipped(order) == []
+    assert shipments.counted_since(order.shipments.latest("number")) == []
     undo_ship(order)
 
     assert numbers(shirt) == (19, 16, 3)
@@ -435,7 +437,7 @@ def test_the_second_shipment_is_undone_as_of_the_second_one():
     order = shipped(shirt, 3)
     undo_ship(order)
     by_hand(shirt, 20, clock.now())
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     in_between = clock.now()
 
     undo_ship(order)

@@ -18,7 +18,7 @@ from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
 from inventory.services.sheets import processing
-from orders.services import orders
+from orders.services import shipments
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, stock_of
 from tests.inventory.movements import record
@@ -257,7 +257,7 @@ def test_what_was_corrected_by_a_count_that_is_taken_back_itself_can_be_reverted
 def test_what_orders_moved_since_stays_moved_however_often_it_is_counted(count):
     shirt = product(10)
     moment = clock.now()
-    orders.ship(paid_order({shirt: 3}).pk, actor=MERCHANT)
+    shipments.ship(paid_order({shirt: 3}).pk, actor=MERCHANT)
 
     for _ in range(3):
         count(shirt, 8, moment)

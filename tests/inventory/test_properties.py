@@ -83,7 +83,8 @@ def _perform(made: Product, action: Action | str, by_order: bool, quantity: int)
         elif action == Action.DEALLOCATE:
             inventory.deallocate(lines, order_id=order_id, actor=MERCHANT, reason="cancelled")
         else:
-            inventory.ship(lines, order_id=order_id, actor=MERCHANT)
+            entry_ids = {made.pk: (uuid7(), uuid7())}
+            inventory.ship(lines, order_id=order_id, actor=MERCHANT, entry_ids=entry_ids)
 
 
 def _assert_the_log_replays(stock: Stock) -> None:

@@ -60,7 +60,8 @@ def _deallocate(quantities: Quantities) -> None:
 
 @in_transaction
 def _ship(quantities: Quantities) -> None:
-    inventory.ship(quantities, order_id=uuid7(), actor=MERCHANT)
+    entry_ids = {product_id: (uuid7(), uuid7()) for product_id in quantities}
+    inventory.ship(quantities, order_id=uuid7(), actor=MERCHANT, entry_ids=entry_ids)
 
 
 def _record(made: Product, action: Action, quantity: int) -> uuid.UUID:

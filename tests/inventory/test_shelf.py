@@ -21,9 +21,10 @@ from inventory.services import stock as inventory
 from inventory.services.sheets import processing
 from inventory.services.stock import Whereabouts
 from orders.models import Order
-from orders.services import orders
+from orders.services import shipments
+from orders.services.returns import TakenBack
 from payments.services import payments
-from tests.factories import MERCHANT, delivery, paid_order, product, stock_of
+from tests.factories import MERCHANT, delivery, paid_order, product, stock_of, undo_ship
 
 pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
 
@@ -129,7 +130,7 @@ class Shop:
     def send(self, units: int) -> None:
         units = min(units, self.shelf)
         if order := self._paid(units):
-            orders.ship(order.pk, actor=MERCHANT)
+            shipments.ship(order.pk, actor=MERCHANT)
             self.shelf -= units
             self.parcels.append((order, units))
 
@@ -142,11 +143,17 @@ class Shop:
         payment, line = order.payments.get(), order.items.get()
         back = Whereabouts.CAME_BACK
         try:
-            if which % 2 and orders.counted_since_shipped(order):
-                orders.undo_ship(order.pk, actor=MERCHANT, reason="back", whereabouts=back)
+            if which % 2 and shipments.counted_since(order.shipments.latest("number")):
+                undo_ship(order, reason="back", whereabouts=back)
                 payments.cancel(order.pk, actor=MERCHANT)
             else:
-                payments.refund(order.pk, payment.pk, 1, actor=MERCHANT, put_back={line.pk: units})
+                payments.refund(
+                    order.pk,
+                    payment.pk,
+                    1,
+                    actor=MERCHANT,
+                    taken_back=[TakenBack(line.pk, units, "restocked")],
+                )
         except FoundByCount:
             # The next count finds them.
             self.unwritten.append(Difference(at, units))
@@ -245,14 +252,14 @@ class Shop:
         order = self._paid(units)
         if order is None:
             return
-        orders.ship(order.pk, actor=MERCHANT)
+        shipments.ship(order.pk, actor=MERCHANT)
 
         def undo() -> bool:
             try:
-                orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+                undo_ship(order, reason="never left")
             except CountedSinceShipped:
                 there = Whereabouts.ON_THE_SHELF
-                orders.undo_ship(order.pk, actor=MERCHANT, reason="there", whereabouts=there)
+                undo_ship(order, reason="there", whereabouts=there)
             payments.cancel(order.pk, actor=MERCHANT)
             return True
 
@@ -353,13 +360,13 @@ def _told(kind: str, happenings: Sequence[Happening]) -> list[object]:
                 case "do" if kind == "delivery":
                     goods = _booked(made, 3)
                 case "do":
-                    orders.ship(order.pk, actor=MERCHANT)
+                    shipments.ship(order.pk, actor=MERCHANT)
                 case "take back" if kind == "file":
                     assert _reverted(file)
                 case "take back" if kind == "delivery":
                     booking.undo(goods.pk, actor=MERCHANT)
                 case "take back":
-                    orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+                    undo_ship(order, reason="never left")
                 case "count":
                     told.append(_counted(made, *how))
         stock = stock_of(made)

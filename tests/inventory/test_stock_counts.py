@@ -24,7 +24,7 @@ from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
 from inventory.services.writing import RowMoved
-from orders.services import orders
+from orders.services import shipments
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import administrator, shopper, statements
@@ -97,7 +97,7 @@ def test_what_moved_since_the_count_stays_moved(from_nine):
     shirt = product(50)
     order = paid_order({shirt: 3})
     counted_at = clock.now()
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     move(shirt, Action.INCREMENT, 20)
 
     difference = inventory.count(

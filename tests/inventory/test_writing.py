@@ -27,6 +27,7 @@ def write_plainly(
     cause: Cause,
     *,
     first_id: uuid.UUID | None = None,
+    ids: Sequence[uuid.UUID] | None = None,
     reasons: list[str] | None = None,
     effective_at: Sequence[datetime | None] | None = None,
 ) -> None:
@@ -49,7 +50,7 @@ def write_plainly(
             raise RowMoved
     each_reason = reasons or [cause.reason] * len(entries)
     each_moment = effective_at or [None] * len(entries)
-    ids = [first_id or uuid7(), *(uuid7() for _ in entries[1:])]
+    ids = ids or [first_id or uuid7(), *(uuid7() for _ in entries[1:])]
     written = zip(ids, entries, each_reason, each_moment, strict=True)
     for entry_id, entry, reason, moment in written:
         row = StockTransaction(
@@ -100,7 +101,12 @@ def _a_cancelled_order(products: Sequence[Product]) -> None:
 def _a_shipped_order(products: Sequence[Product]) -> None:
     _an_order(products)
     with transaction.atomic():
-        inventory.ship(_quantities(products), order_id=ORDER_ID, actor=GRACE)
+        inventory.ship(
+            _quantities(products),
+            order_id=ORDER_ID,
+            actor=GRACE,
+            entry_ids={product.pk: (uuid7(), uuid7()) for product in products},
+        )
 
 
 def _a_clock_set_back(products: Sequence[Product]) -> None:

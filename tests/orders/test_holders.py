@@ -8,7 +8,7 @@ import pytest
 from inventory.errors import StockNotFound
 from inventory.models import Action, Product
 from inventory.services import stock as inventory
-from orders.services import holders, orders
+from orders.services import holders, shipments
 from payments.models import Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -129,7 +129,7 @@ def test_two_lines_of_one_order_are_one_holder():
 
 def test_what_is_shipped_or_cancelled_holds_nothing():
     shirt = product(100)
-    orders.ship(paid_order({shirt: 2}).pk, actor=MERCHANT)
+    shipments.ship(paid_order({shirt: 2}).pk, actor=MERCHANT)
     payments.cancel(paid_order({shirt: 3}).pk, actor=MERCHANT)
     unpaid_order({shirt: 4})
 

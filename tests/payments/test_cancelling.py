@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
-from orders.services import orders
+from orders.services import shipments
 from payments.gateways.base import UNKNOWN
 from payments.services import payments, recovery
 from tests.factories import MERCHANT, paid_order, unpaid_order
@@ -51,7 +51,7 @@ def test_f29_cancelling_after_a_decline_moves_nothing_more(gateway, shirt, order
 
 def test_a_shipped_order_cannot_be_cancelled(shirt):
     order = paid_order({shirt: 1})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     with pytest.raises(OrderNotCancellable):
         payments.cancel(order.pk, actor=MERCHANT)
@@ -73,7 +73,7 @@ def test_an_order_is_not_cancelled_while_its_money_is_on_its_way(gateway, shirt,
     with pytest.raises(PaymentUnderWay):
         payments.cancel(order.pk, actor=MERCHANT)
     with pytest.raises(PaymentUnderWay):
-        orders.ship(order.pk, actor=MERCHANT)
+        shipments.ship(order.pk, actor=MERCHANT)
 
     assert numbers(shirt) == (10, 9, 1)
 
@@ -113,7 +113,7 @@ def test_cancelling_voids_the_authorization(gateway, shirt, order, slug):
     assert money(order) == {}
     assert entries(shirt)[1:] == [("deallocate", 1, "order cancelled")]
     with pytest.raises(OrderNotShippable):
-        orders.ship(order.pk, actor=MERCHANT)
+        shipments.ship(order.pk, actor=MERCHANT)
 
 
 @pytest.mark.parametrize("answer", [DECLINED, UNKNOWN])

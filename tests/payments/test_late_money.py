@@ -6,7 +6,7 @@ import pytest
 
 from inventory.models import Product
 from orders.models import Order
-from orders.services import orders
+from orders.services import shipments
 from payments.errors import NotCapturable, PaymentReturned
 from payments.gateways.base import Answer
 from payments.models import Payment
@@ -59,7 +59,7 @@ def sell_the_stock(order: Order, wanted: Product) -> None:
 
 def ship_it(order: Order, wanted: Product) -> None:
     pay(order, gateway="manual")
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
 
 TOO_LATE = [make_it_paid, make_it_cancelled, sell_the_stock, ship_it]

@@ -12,7 +12,7 @@ from inventory.models import Product, StockTransaction
 from inventory.services import products
 from orders.errors import InsufficientStock, NotForSale, OrderNotFound
 from orders.models import Order, OrderItem
-from orders.services import carts, orders
+from orders.services import carts, orders, shipments
 from payments.errors import (
     AmountRefused,
     GatewayNotEnabled,
@@ -288,7 +288,7 @@ def test_a_free_order_is_paid_with_nothing_by_hand(gateway, settings):
     assert numbers(poster) == (3, 2, 1)
     with pytest.raises(OrderNotPayable):
         pay(order, gateway="manual")
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     assert numbers(poster) == (2, 2, 0)
 
 
@@ -751,7 +751,7 @@ def test_lines_hold_units_only_while_the_order_does(gateway, shirt, order):
         lambda: pay(order, method=AUTHORIZE),
         lambda: payments.void(order.pk, order.payments.get().pk, actor=MERCHANT),
         lambda: pay(order),
-        lambda: orders.ship(order.pk, actor=MERCHANT),
+        lambda: shipments.ship(order.pk, actor=MERCHANT),
     ):
         act()
         held.append(OrderItem.objects.values_list("allocated", "shipped").get())

@@ -25,7 +25,7 @@ from inventory.services import stock as inventory
 from inventory.services.sheets import processing
 from orders.errors import InsufficientStock, NotForSale, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order, OrderItem, OrderQuerySet
-from orders.services import audit, carts, orders
+from orders.services import audit, carts, orders, shipments
 from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
@@ -268,7 +268,7 @@ def test_f06_payments_decrements_cancellations_and_shipments_leave_a_true_count(
     outcomes = run_together(
         *map(paying, to_pay),
         *map(cancelling, to_cancel),
-        *[partial(orders.ship, order.pk, actor=MERCHANT) for order in to_ship],
+        *[partial(shipments.ship, order.pk, actor=MERCHANT) for order in to_ship],
         *[lambda: inventory.record(shirt.pk, Action.DECREMENT, 3, actor=MERCHANT)] * 6,
     )
 
@@ -502,7 +502,7 @@ def test_f12_a_slow_gateway_keeps_no_other_buyer_waiting(gateway):
     def buy_meanwhile() -> tuple[int, int, int]:
         assert charging.wait(PATIENCE_SECONDS)
         paying(quick, gateway="manual")()
-        orders.ship(quick.pk, actor=MERCHANT)
+        shipments.ship(quick.pk, actor=MERCHANT)
         inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
         seen = numbers(shirt)
         others_are_done.set()
@@ -982,11 +982,11 @@ def test_f19_a_shipment_whose_commit_got_no_answer_happens_once(monkeypatch, com
     order = paid_order({shirt: 4})
     lose_the_connection(monkeypatch, committed=committed)
     with pytest.raises(OperationalError):
-        orders.ship(order.pk, actor=MERCHANT, key=key())
+        shipments.ship(order.pk, actor=MERCHANT, key=key())
     connection.close()
 
     with contextlib.suppress(Answered):
-        orders.ship(order.pk, actor=MERCHANT, key=key())
+        shipments.ship(order.pk, actor=MERCHANT, key=key())
 
     assert moved(order) == ["allocate", "deallocate", "decrement"]
     assert numbers(shirt) == (6, 6, 0)

@@ -8,12 +8,13 @@ import pytest
 from inventory.models import Product
 from orders.errors import NotPutBack, ShipNotUndoable
 from orders.models import Order, OrderItem
-from orders.services import orders
+from orders.services import shipments
+from orders.services.returns import TakenBack
 from payments.errors import GatewayRefused, NotRefundable
 from payments.gateways.base import UNKNOWN
 from payments.models import Attempt
 from payments.services import payments, recovery
-from tests.factories import MERCHANT, paid_order, unpaid_order
+from tests.factories import MERCHANT, paid_order, undo_ship, unpaid_order
 from tests.fake_gateway import DECLINED, OK
 from tests.payments.paying import AUTHORIZE, declined, in_a_minute, money, pay, states
 from tests.stock import entries, numbers
@@ -148,7 +149,7 @@ def test_the_captured_part_of_a_cancelled_order_can_be_refunded(gateway, order):
 
 def test_a_shipped_order_can_be_refunded_and_its_goods_stay_gone(gateway, shirt, order):
     payment = pay(order)
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
 
@@ -158,7 +159,7 @@ def test_a_shipped_order_can_be_refunded_and_its_goods_stay_gone(gateway, shirt,
 
 def shipped_order(shirt: Product, units: int) -> tuple[Order, OrderItem]:
     order = paid_order({shirt: units})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     return order, order.items.get()
 
 
@@ -169,7 +170,7 @@ def refund_and_put_back(order: Order, line: OrderItem, units: int) -> Attempt:
         1,
         actor=MERCHANT,
         reason="did not fit",
-        put_back={line.pk: units},
+        taken_back=[TakenBack(line.pk, units, "restocked")],
     )
 
 
@@ -209,13 +210,17 @@ def test_nothing_comes_back_of_what_is_still_here(shirt):
 
 def test_what_came_back_stays_back_when_the_gateway_refuses_the_refund(gateway, shirt, order):
     payment = pay(order)
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
     before = numbers(shirt)
     gateway.on_perform = lambda attempt: DECLINED
 
     with pytest.raises(GatewayRefused):
         payments.refund(
-            order.pk, payment.pk, 100, actor=MERCHANT, put_back={order.items.get().pk: 1}
+            order.pk,
+            payment.pk,
+            100,
+            actor=MERCHANT,
+            taken_back=[TakenBack(order.items.get().pk, 1, "restocked")],
         )
 
     assert numbers(shirt) == (before[0] + 1, before[1] + 1, before[2])
@@ -228,6 +233,6 @@ def test_f31_ship_is_not_undone_once_units_came_back(shirt):
     before = numbers(shirt)
 
     with pytest.raises(ShipNotUndoable):
-        orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake")
+        undo_ship(order, reason="mistake")
 
     assert numbers(shirt) == before

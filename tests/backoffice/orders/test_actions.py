@@ -16,13 +16,22 @@ from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
 from orders.models import Order
-from orders.services import orders
+from orders.services import shipments
+from orders.services.returns import TakenBack
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import client_with, hidden, send, text
-from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, unpaid_order
+from tests.factories import (
+    MERCHANT,
+    paid_order,
+    product,
+    shipped_order,
+    stock_of,
+    undo_ship,
+    unpaid_order,
+)
 from tests.fake_gateway import OK
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +85,7 @@ def test_the_parcels_number_is_kept_with_the_order(admin_client):
 
     send(admin_client, action(order, "ship"), {"tracking": "00340434161094042557"})
 
-    assert ("Shipped", "admin", "00340434161094042557") in told(admin_client, order)
+    assert ("Shipped", "admin", "Shipment 1: 00340434161094042557") in told(admin_client, order)
 
 
 def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
@@ -91,18 +100,20 @@ def test_undo_ship_says_what_it_does_and_keeps_why(admin_client):
     assert numbers(shirt) == (10, 7, 3)
     order.refresh_from_db()
     assert order.shipping == "unfulfilled"
-    assert ("Ship undone", "admin", "Still on the shelf") in told(admin_client, order)
+    assert ("Ship undone", "admin", "Shipment 1: Still on the shelf") in told(admin_client, order)
 
 
 def test_undo_ship_is_not_offered_once_units_were_put_back(admin_client):
     order = shipped_order({product(10): 3})
     offered = action(order, "undo-ship") in text(admin_client.get(page(order)))
     line, payment = order.items.get(), order.payments.get()
-    payments.refund(order.pk, payment.pk, 100, actor=MERCHANT, put_back={line.pk: 1})
+    payments.refund(
+        order.pk, payment.pk, 100, actor=MERCHANT, taken_back=[TakenBack(line.pk, 1, "restocked")]
+    )
 
     assert offered
     assert action(order, "undo-ship") not in text(admin_client.get(page(order)))
-    assert "put back already" in text(admin_client.get(action(order, "undo-ship")))
+    assert "taken back already" in text(admin_client.get(action(order, "undo-ship")))
 
 
 def test_undo_ship_asks_where_the_units_were_if_they_were_counted_since(admin_client):
@@ -132,9 +143,8 @@ def test_t11_where_the_units_were_is_said_of_the_counts_that_were_seen(admin_cli
     answer = {"reason": "Back", "whereabouts": "back", "seen": seen}
     told_of = send(admin_client, action(order, "undo-ship"), answer)
     with pytest.raises(Moved):
-        orders.undo_ship(
-            order.pk,
-            actor=MERCHANT,
+        undo_ship(
+            order,
             reason="Back",
             whereabouts=Whereabouts.CAME_BACK,
             seen=read_standing(seen),
@@ -521,8 +531,8 @@ def test_t11_a_shipment_is_not_undone_by_a_form_that_saw_an_earlier_one(admin_cl
     order = shipped_order({product(10): 3})
     Order.objects.update(shipped_at=clock.now() - timedelta(days=1))
     form = opened(admin_client, order, "undo-ship")
-    orders.undo_ship(order.pk, actor=MERCHANT, reason="Wrong parcel")
-    orders.ship(order.pk, actor=MERCHANT)
+    undo_ship(order, reason="Wrong parcel")
+    shipments.ship(order.pk, actor=MERCHANT)
 
     assert "Shipped at: was " in text(form.send(reason="Oh"))
     order.refresh_from_db()
@@ -587,13 +597,13 @@ def test_t11_what_is_decided_under_the_lock_is_decided_on_what_was_seen(admin_cl
 @pytest.mark.parametrize(
     "decide",
     [
-        lambda order, seen: orders.ship(order.pk, actor=MERCHANT, seen=seen),
+        lambda order, seen: shipments.ship(order.pk, actor=MERCHANT, seen=seen),
         lambda order, seen: payments.cancel(order.pk, actor=MERCHANT, seen=seen),
         lambda order, seen: payments.pay(
             order.pk, PaymentRequest("manual", amount=100), actor=MERCHANT, seen=seen
         ),
         lambda order, seen: attention.leave_be(order.pk, actor=MERCHANT, reason="x", seen=seen),
-        lambda order, seen: orders.undo_ship(order.pk, actor=MERCHANT, reason="x", seen=seen),
+        lambda order, seen: undo_ship(shipped_order({product(10): 1}), reason="x", seen=seen),
     ],
     ids=["ship", "cancel", "pay", "leave-be", "undo-ship"],
 )
@@ -610,7 +620,7 @@ def test_t11_the_second_of_two_clicks_says_what_becomes_of_the_first(admin_clien
     def still_running(*about: Any, **how: Any) -> None:
         raise KeyInUse
 
-    monkeypatch.setattr(orders, "ship", still_running)
+    monkeypatch.setattr(shipments, "ship", still_running)
 
     assert "is being done. Look again" in text(send(admin_client, action(order, "ship")))
 
@@ -787,7 +797,7 @@ def test_the_page_costs_the_same_for_one_payment_and_for_several(
     admin_client.get(page(few))
 
     for order in (few, many):
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(13):
             admin_client.get(page(order))
 
 
@@ -942,7 +952,7 @@ def test_cancel_is_not_offered_while_a_gateway_is_silent(admin_client, impatient
 def test_a_shipped_order_is_not_cancelled(admin_client):
     shirt = product(10)
     order = paid_order({shirt: 2})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     response = send(admin_client, action(order, "cancel"), {"refund": "on"}, follow=True)
 

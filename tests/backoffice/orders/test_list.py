@@ -22,6 +22,7 @@ from tests.factories import (
     product,
     shipped_order,
     stock_of,
+    undo_ship,
     unpaid_order,
 )
 
@@ -75,7 +76,7 @@ def test_what_was_refunded_as_a_whole_is_not_to_be_shipped(admin_client):
 
 def test_an_order_whose_ship_was_undone_is_to_be_shipped_again(admin_client):
     order = shipped_order({product(9): 1})
-    orders.undo_ship(order.pk, actor=MERCHANT, reason="mistake")
+    undo_ship(order, reason="mistake")
 
     assert found(admin_client) == [order.number]
     assert found(admin_client, list="shipped") == []
@@ -278,7 +279,7 @@ def test_t11_several_are_shipped_once_however_often_the_button_is_pressed(admin_
     page = chosen(admin_client, "ship_selected", order, back)
     sent = hidden(admin_client, page)
     admin_client.post(page, sent)
-    orders.undo_ship(back.pk, actor=MERCHANT, reason="still here")
+    undo_ship(back, reason="still here")
 
     again = admin_client.post(page, sent).context["results"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orders.models import Order
-from orders.services import orders
+from orders.services import orders, shipments
 from payments.errors import PaymentDeclined
 from payments.models import Payment
 from payments.services import payments
@@ -42,7 +42,7 @@ def test_the_page_shows_items_payments_addresses_and_what_happened(admin_client)
         pay(order, token="decline")
     authorized = pay(order, method=Payment.Method.AUTHORIZE)
     payments.capture(order.pk, authorized.pk, actor=MERCHANT)
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     response = admin_client.get(page(order))
 

@@ -16,7 +16,7 @@ from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import booking, deliveries, products
 from inventory.services import stock as inventory
 from inventory.services.sheets import processing
-from orders.services import orders
+from orders.services import shipments
 from tests.backoffice.pages import client_with, send
 from tests.factories import MERCHANT, delivery, holding_order, paid_order, product, stock_of
 from tests.http import statements
@@ -324,7 +324,7 @@ def test_f37_a_count_begun_before_a_sale_says_so_first_and_is_confirmed(owner):
     shirt = product(50)
     form = owner.get(tab(shirt)).context["form"]
     order = paid_order({shirt: 3})
-    orders.ship(order.pk, actor=MERCHANT)
+    shipments.ship(order.pk, actor=MERCHANT)
 
     asked = owner.post(tab(shirt), sent(form, action="count", quantity=50))
 

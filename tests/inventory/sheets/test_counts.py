@@ -29,9 +29,8 @@ from inventory.models import (
 from inventory.services import products
 from inventory.services import stock as inventory
 from inventory.services.sheets import processing
-from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
+from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, undo_ship
 
 CLERK = Actor("user", "9", "jonas")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -448,7 +447,7 @@ def test_a_past_moment_at_which_there_were_more_units_than_can_be_is_no_obstacle
     inventory.record(made.pk, Action.INCREMENT, UNITS_MAX, actor=MERCHANT)
     moment = clock.now()
     inventory.record(made.pk, Action.DECREMENT, UNITS_MAX, actor=MERCHANT)
-    orders.undo_ship(order.pk, actor=MERCHANT, reason="never left")
+    undo_ship(order, reason="never left")
 
     sheet = checked(f"sku,count,counted_at\nA,5,{moment.isoformat()}\n")
 
