@@ -1,7 +1,8 @@
 """The page at `/`: a shop, as an example of what can be built on the public API.
 
-The server only delivers the page. Whatever it shows or does is a call with a shopper's token, made
-by the scripts in static/shop, which frontend developers may read and copy.
+The server only delivers the page, with the store's name on it. Whatever it shows or does is a call
+with a shopper's token, made by the scripts in static/shop, which frontend developers may read and
+copy.
 """
 
 from csp.decorators import csp
@@ -10,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from api import store
 from api.policies import PAGE
 
 
@@ -18,4 +20,5 @@ from api.policies import PAGE
 def page(request: HttpRequest) -> HttpResponse:
     if not settings.SHOP_WINDOW_CLIENT:
         raise Http404
-    return render(request, "shop/window.html", {"client_id": settings.SHOP_WINDOW_CLIENT})
+    shown = {"client_id": settings.SHOP_WINDOW_CLIENT, "store": store.title(request)}
+    return render(request, "shop/window.html", shown)

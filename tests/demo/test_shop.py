@@ -4,9 +4,25 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
+from api import store
+from api.models import StoreSettings
+
 SCRIPTS = project.BASE_DIR / "demo" / "static" / "shop"
 
 
+@pytest.mark.django_db
+def test_the_shop_is_called_what_its_store_is_called(settings):
+    settings.SHOP_WINDOW_CLIENT = "our-storefront"
+    assert "<title>Holdfast: the shop window</title>" in Client().get("/").text
+
+    StoreSettings.objects.update_or_create(defaults={"name": "Tea & <b>Tin</b>"})
+    store.forget()
+    page = Client().get("/").text
+    assert "<title>Tea &amp; &lt;b&gt;Tin&lt;/b&gt;: the shop window</title>" in page
+    assert "<h1>Tea &amp; &lt;b&gt;Tin&lt;/b&gt; <small>" in page
+
+
+@pytest.mark.django_db
 def test_the_page_names_its_client_and_may_load_its_own_files_only(settings):
     settings.SHOP_WINDOW_CLIENT = "our-storefront"
 
