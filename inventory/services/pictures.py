@@ -4,6 +4,7 @@ Locks: products, then pictures. A picture that a product shows is never deleted.
 """
 
 import hashlib
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -267,12 +268,18 @@ def unused() -> "QuerySet[Picture]":
 # Pictures from elsewhere.
 
 
+# With a host, and without what ends an address in a page or in a mail.
+_ELSEWHERE = re.compile(r"https://[^\s/?#@\\:]+(:[0-9]{1,5})?([/?#][^\s\\]*)?", re.IGNORECASE)
+
+
 def fault_of_address(address: str) -> str:
     """Say why a picture is not shown from such an address; "" if it is.
 
     Pages are sent over https, and browsers show nothing in them that came another way.
     """
     is_own = address.startswith("/") and not address.startswith(("//", "/\\"))
-    if not address or is_own or address.lower().startswith("https://"):
+    if not address or is_own:
         return ""
-    return "The address of a picture begins with https://."
+    if not address.lower().startswith("https://"):
+        return "The address of a picture begins with https://."
+    return "" if _ELSEWHERE.fullmatch(address) else "This address names no server, or has a gap."

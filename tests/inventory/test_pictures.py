@@ -217,6 +217,14 @@ def test_pictures_are_found_by_name_in_any_case_and_the_newest_of_several():
         ("javascript:alert(1)", False),
         ("data:image/png;base64,AAAA", False),
         ("a.png", False),
+        ("https://cdn.example.com:8443/a.png?size=2#top", True),
+        ("https://cdn.example.com", True),
+        ("https://", False),
+        ("https:///a.png", False),
+        ("https://?a.png", False),
+        ("https://cdn.example.com/a b.png", False),
+        ("https://shop:secret@cdn.example.com/a.png", False),
+        ("https://cdn.example.com\\@evil.example/a.png", False),
     ],
 )
 def test_a_picture_from_elsewhere_comes_over_https(address, is_good):
