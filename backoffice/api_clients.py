@@ -14,7 +14,8 @@ from api.errors import Standing
 from api.models import ApiClient
 from api.services import ClientIdTaken
 from backoffice.actions import Action, ActionForm, Case, RowActionAdmin, only_if, row_action
-from backoffice.base import ServiceAdmin, actor_of, moment
+from backoffice.base import ServiceAdmin, actor_of
+from backoffice.dates import moment
 
 MAY_CHANGE = "api.change_apiclient"
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -13,7 +12,6 @@ from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import models
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from api.actors import Actor
@@ -153,11 +151,6 @@ class ReadOnlyAdmin(ListedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-def moment(at: datetime) -> str:
-    """Write a time as people read it: in the store's time zone, which it names."""
-    return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def counted(number: int) -> str:

@@ -10,7 +10,8 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from api import clock
-from backoffice.base import ReadOnlyAdmin, moment
+from backoffice.base import ReadOnlyAdmin
+from backoffice.dates import moment
 from backoffice.desk.drafts import MAY_MAKE, DraftPages, desk_url
 from backoffice.history import NOTHING
 from orders.models import PRICED_BY_REQUEST, Cart, CartItem

@@ -7,7 +7,8 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from api.models import Change
-from backoffice.base import ReadOnlyAdmin, moment
+from backoffice.base import ReadOnlyAdmin
+from backoffice.dates import moment
 from backoffice.history import lines_of
 
 

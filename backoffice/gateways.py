@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from backoffice.base import ReadOnlyAdmin, ServiceAdmin, actor_of, moment
+from backoffice.base import ReadOnlyAdmin, ServiceAdmin, actor_of
+from backoffice.dates import moment
 from payments.models import Gateway, GatewayEvent
 from payments.services import payments
 

@@ -19,7 +19,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from backoffice import logins, rights, roles
 from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
-from backoffice.base import ServiceAdmin, actor_of, moment
+from backoffice.base import ServiceAdmin, actor_of
+from backoffice.dates import moment
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

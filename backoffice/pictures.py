@@ -12,12 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
 
 from api.errors import Refusal, Standing
 from backoffice import sent_pictures
 from backoffice.actions import Action, ActionAdmin, ActionForm, Case
-from backoffice.base import ReadOnlyAdmin, moment, uuid_of
+from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.dates import moment
 from backoffice.missing import missing
 from backoffice.products.page import page_of
 from inventory.errors import PictureInUse
@@ -219,7 +221,7 @@ class PictureAdmin(ActionAdmin, ReadOnlyAdmin):
             "picture": picture,
             "address": picture_files.address(picture.pk, images.LARGE),
             "size": f"{picture.size / 1000:,.0f} kB",
-            "uploaded": f"{moment(picture.created_at)}, {picture.actor_name}",
+            "uploaded": format_html("{}, {}", moment(picture.created_at), picture.actor_name),
             "products": [(product, page_of(product)) for product in named],
             "is_used": bool(case.products),
             "more": may_see_products and len(case.products) > NAMED,

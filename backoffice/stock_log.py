@@ -12,19 +12,26 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from api import clock
-from backoffice.base import ReadOnlyAdmin, moment
+from backoffice import movements
+from backoffice.base import ReadOnlyAdmin
+from backoffice.dates import moment
 from backoffice.history import NOTHING
 from backoffice.products.page import may_see_orders, page_of
-from inventory.models import Action, StockTransaction
+from inventory.models import StockTransaction
 from inventory.services import codes
 from orders.models import Order
 
-ACTION_COLOURS = {
-    Action.INCREMENT.value: "success",
-    Action.DECREMENT.value: "danger",
-    Action.ALLOCATE.value: "warning",
-    Action.DEALLOCATE.value: "info",
-}
+
+class MovementFilter(admin.SimpleListFilter):
+    title = "movement"
+    parameter_name = "movement"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(word, word) for word in movements.WORDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        return queryset.filter(movements.called(asked)) if asked else queryset
 
 
 class SinceFilter(admin.SimpleListFilter):
@@ -45,9 +52,9 @@ class SinceFilter(admin.SimpleListFilter):
 class StockTransactionAdmin(ReadOnlyAdmin):
     """The whole log, newest first. Never counted, and found by what is indexed only."""
 
-    list_display = ["when", "product", "move", "numbers", "who", "reason", "order"]
+    list_display = ["when", "product", "move", "quantity", "numbers", "who", "reason", "order"]
     list_display_links = ["when"]
-    list_filter = ["action", SinceFilter]
+    list_filter = [MovementFilter, SinceFilter]
     list_select_related = ["stock__product"]
     search_fields = ["stock__product__sku__exact"]
     search_help_text = "The whole SKU or barcode"
@@ -58,7 +65,7 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
     sortable_by = ()
     fields = [
-        *("when", "product", "action", "quantity", "numbers", "who", "reason", "order"),
+        *("when", "product", "move", "quantity", "numbers", "who", "reason", "order"),
         "sequence",
     ]
 
@@ -102,9 +109,9 @@ class StockTransactionAdmin(ReadOnlyAdmin):
         url = reverse("admin:orders_order_change", args=[entry.order_id])
         return format_html('<a class="hf-link" href="{}">#{}</a>', url, entry.order_number)
 
-    @display(description="movement", label=ACTION_COLOURS)
-    def move(self, entry: StockTransaction) -> tuple[str, str]:
-        return entry.action, f"{entry.action} {entry.quantity}"
+    @display(description="movement")
+    def move(self, entry: StockTransaction) -> str:
+        return movements.shown(entry)
 
     @display(description="numbers after it")
     def numbers(self, entry: StockTransaction) -> str:

@@ -645,6 +645,10 @@ class StockTransaction(ActedBy):
                 condition=Q(by_order=False),
                 name="stock_moved_by_hand",
             ),
+            # The same of all stock together, the newest first.
+            models.Index(
+                fields=["id"], condition=Q(by_order=False), name="stock_moved_by_hand_last"
+            ),
             # What was found out later about a moment, among however many entries.
             models.Index(
                 fields=["stock", "created_at"],

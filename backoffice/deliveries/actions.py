@@ -10,7 +10,8 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from api.errors import Refusal, Standing
 from backoffice.actions import Action, ActionForm, Case
-from backoffice.base import moment, units
+from backoffice.base import units
+from backoffice.dates import exact
 from inventory.errors import listed
 from inventory.models import Delivery, DeliveryLine, StockCount
 from inventory.services import booking, deliveries
@@ -84,7 +85,7 @@ def _what_booking_does(case: DeliveryCase) -> list[str]:
 
 def _in_words(count: StockCount) -> str:
     more = f"{count.change:,} more than the books said"
-    return f"{count.stock.product.sku}, {more}, at {moment(count.counted_at)}"
+    return f"{count.stock.product.sku}, {more}, at {exact(count.counted_at)}"
 
 
 def _units_of_products(totals: deliveries.Totals) -> str:

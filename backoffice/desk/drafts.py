@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, KeyReused
 from backoffice.actions import Action, ActionAdmin, ActionForm, Case, carry_out, was_done_before
-from backoffice.base import moment, units
+from backoffice.base import units
+from backoffice.dates import said
 from backoffice.desk.finding import Found, in_stock, look_for, product_of
 from backoffice.desk.forms import CheckOutForm, CustomForm, DeskScanForm, DraftLineForm
 from backoffice.missing import missing
@@ -199,7 +200,7 @@ class DraftPages(ActionAdmin):
             "currencies": in_order(currencies.by_code()),
             "currency": draft.currency(),
             "made_by": cart.name if cart else "",
-            "kept_until": moment(cart.expires_at) if cart else "",
+            "kept_until": said(cart.expires_at) if cart else "",
         }
 
     # Making an order of it.

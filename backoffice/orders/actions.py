@@ -15,7 +15,8 @@ from unfold.widgets import (
 from api.errors import Refusal, Standing
 from backoffice import attention
 from backoffice.actions import Action, ActionForm
-from backoffice.base import moment, units
+from backoffice.base import units
+from backoffice.dates import exact
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.money import MoneyField
 from inventory.services.stock import Whereabouts
@@ -104,7 +105,7 @@ class UndoShipForm(ActionForm):
         if not counted:
             del self.fields["whereabouts"]
             return
-        told = ", ".join(f"{sku} at {moment(at)}" for sku, at in counted)
+        told = ", ".join(f"{sku} at {exact(at)}" for sku, at in counted)
         self.fields["whereabouts"].help_text = f"Counted since the order was shipped: {told}."
 
     def sees(self) -> Standing:

@@ -19,7 +19,8 @@ from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Action, ActionAdmin
-from backoffice.base import ReadOnlyAdmin, moment, uuid_of
+from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.dates import moment
 from backoffice.desk.drafts import desk_url
 from backoffice.missing import missing
 from backoffice.order_states import COLOURS, state_of

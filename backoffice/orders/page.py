@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db.models import Prefetch, prefetch_related_objects
 
+from backoffice import movements
 from backoffice.base import units
 from backoffice.sent_pictures import thumbnails
-from inventory.models import Action, StockTransaction
+from inventory.models import StockTransaction
 from orders.models import Order, OrderEvent, OrderItem
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
@@ -208,26 +209,20 @@ def _of_disputes(payments: Sequence[Payment], names: Mapping[str, str]) -> Itera
         yield TimelineEntry(told.received_at, what, note=_notes(*dispute.notes))
 
 
-_MOVED = {
-    Action.ALLOCATE: "allocated",
-    Action.DEALLOCATE: "deallocated",
-    Action.INCREMENT: "incremented",
-    Action.DECREMENT: "decremented",
-}
-
-
 def _of_stock(moved: Iterable[StockTransaction]) -> Iterable[TimelineEntry]:
     """One entry for what was moved together, however many products it was."""
     for entries in _together(moved):
-        actions = {Action(entry.action): 0 for entry in entries}
+        words = {movements.word(entry): 0 for entry in entries}
         for entry in entries:
-            actions[Action(entry.action)] += entry.quantity
-        sums = [f"{units(quantity)} {_MOVED[action]}" for action, quantity in actions.items()]
-        first = next(iter(actions))
+            words[movements.word(entry)] += entry.quantity
+        if movements.SHIPPED in words:
+            words.pop(movements.TAKEN_TO_SHIP, None)
+        sums = [f"{units(quantity)} {word.lower()}" for word, quantity in words.items()]
+        first = next(iter(words))
         products = [
             f"{entry.quantity} of {entry.stock.product.sku}"
             for entry in entries
-            if entry.action == first
+            if movements.word(entry) == first
         ]
         what = f"Stock: {', '.join(sums)}"
         begun = entries[0]

@@ -21,7 +21,8 @@ from api.codes import fault_of, tidied
 from api.errors import Refusal, Standing
 from api.models import Change
 from backoffice.actions import Action, ActionForm, Case
-from backoffice.base import ReadOnlyAdmin, moment, uuid_of
+from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.dates import moment
 from backoffice.history import NOTHING, history_of
 from backoffice.missing import missing
 from backoffice.products.many import RESTORE as RESTORE_MANY

@@ -19,6 +19,7 @@ from unfold.widgets import (
 from api import clock, store
 from api.codes import fault_of, tidied
 from api.fields import UNITS_MAX
+from backoffice import movements
 from backoffice.actions import UNSEEN, ActionForm, Case
 from backoffice.forms import OnceForm, WholeForm, WholeNumberField
 from backoffice.products.categories import CategoriesField
@@ -305,8 +306,10 @@ class StartManagingForm(ActionForm):
 class HistoryForm(forms.Form):
     """What of a product's log is asked for."""
 
-    action = forms.ChoiceField(
-        choices=[("", "Any"), *Action.choices], required=False, widget=UnfoldAdminSelectWidget
+    movement = forms.ChoiceField(
+        choices=[("", "Any"), *((word, word) for word in movements.WORDS)],
+        required=False,
+        widget=UnfoldAdminSelectWidget,
     )
     who = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
     order = forms.CharField(

@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from api import clock
-from backoffice.base import PER_PAGE, is_number, moment, uuid_of
+from backoffice import movements
+from backoffice.base import PER_PAGE, is_number, uuid_of
+from backoffice.dates import exact
 from backoffice.exports import exported
 from backoffice.history import history_of
 from backoffice.missing import missing
@@ -39,7 +41,7 @@ CHANGES_SHOWN = 5
 # How many orders may go by one number.
 ORDERS_NAMED_MAX = 25
 COLUMNS = [
-    *("number", "when", "action", "quantity", "who", "why", "order", "order id"),
+    *("number", "when", "action", "what", "quantity", "who", "why", "order", "order id"),
     *("total", "available", "allocated", "set aside"),
 ]
 
@@ -92,8 +94,8 @@ class HistoryTab(ProductPage):
         form.is_valid()
         asked = form.cleaned_data
         conditions = Q()
-        if asked.get("action"):
-            conditions &= Q(action=asked["action"])
+        if asked.get("movement"):
+            conditions &= movements.called(asked["movement"])
         if asked.get("who"):
             conditions &= Q(actor_name__icontains=asked["who"])
         if asked.get("order"):
@@ -119,7 +121,7 @@ class HistoryTab(ProductPage):
             for entry, order, _ in named(request, batch):
                 at = timezone.localtime(entry.created_at).isoformat(timespec="seconds")
                 yield [
-                    *(entry.sequence, at, entry.action, entry.quantity),
+                    *(entry.sequence, at, entry.action, movements.word(entry), entry.quantity),
                     *(entry.actor_name, entry.reason, order, entry.order_id),
                     *(entry.total, entry.available, entry.allocated, entry.held),
                 ]
@@ -198,9 +200,9 @@ def past(stock: Stock, form: MomentForm) -> str:
     at: datetime = form.cleaned_data["at"]
     [then] = stock_log.at_moments(stock, [at])
     if then.moved_at is None and not then.total:
-        return f"{moment(at)}: nothing had moved yet."
+        return f"{exact(at)}: nothing had moved yet."
     return (
-        f"{moment(at)}: Total {then.total} = Available {then.available} + Allocated "
+        f"{exact(at)}: Total {then.total} = Available {then.available} + Allocated "
         f"{then.allocated} (orders {then.allocated - then.held}, set aside {then.held})"
     )
 

@@ -108,8 +108,6 @@ class CostFilter(admin.SimpleListFilter):
     parameter_name = "cost"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        if not may_see_cost(request):
-            return []
         return [
             ("known", "Known"),
             ("none", "None"),
@@ -199,6 +197,10 @@ class ProductAdmin(
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         return SheetRows if is_stock_sheet(request) else ProductList
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        hidden = [] if may_see_cost(request) else [CostFilter]
+        return [each for each in super().get_list_filter(request) if each not in hidden]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

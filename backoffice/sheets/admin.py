@@ -13,12 +13,14 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from api.errors import Refusal
 from backoffice.actions import Action, Case, SeeingForm, carry_out, written_standing
-from backoffice.base import ReadOnlyAdmin, actor_of, moment
+from backoffice.base import ReadOnlyAdmin, actor_of
+from backoffice.dates import moment, said
 from backoffice.history import NOTHING
 from backoffice.missing import missing
 from backoffice.sheets import lines, mapping, shown
@@ -115,7 +117,7 @@ class SheetAdmin(ReadOnlyAdmin):
 
     @display(description="made")
     def uploaded(self, sheet: Sheet) -> str:
-        return f"{moment(sheet.created_at)}, {sheet.uploaded_by}"
+        return format_html("{}, {}", moment(sheet.created_at), sheet.uploaded_by)
 
     # The pages.
 
@@ -334,7 +336,7 @@ ACTIONS = (APPLY, REVERT, DISCARD, CHANGE_COLUMNS, AGAIN)
 
 def _known_before(sheet: Sheet) -> str:
     return (
-        f"This very file was uploaded before, on {moment(sheet.created_at)} by "
+        f"This very file was uploaded before, {said(sheet.created_at)}, by "
         f"{sheet.uploaded_by}. Nothing was changed now: here is what became of it."
     )
 

@@ -17,7 +17,8 @@ from unfold.decorators import display
 from api import clock
 from api.idempotency import Answered
 from backoffice.actions import Case, carry_out
-from backoffice.base import actor_of, moment, uuid_of
+from backoffice.base import actor_of, uuid_of
+from backoffice.dates import moment
 from backoffice.missing import missing
 from backoffice.stocktakes.actions import BeginForm
 from backoffice.stocktakes.counting import CountingPage, counting_url
@@ -63,7 +64,7 @@ class StocktakeAdmin(CountingPage):
 
     @display(description="opened")
     def opened(self, stocktake: Stocktake) -> str:
-        return f"{moment(stocktake.created_at)}, {stocktake.opened_by}"
+        return format_html("{}, {}", moment(stocktake.created_at), stocktake.opened_by)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -28,7 +28,7 @@ OFFERED = {
     "inventory.product": {"status", "category", "managed", "stock_state", "counted", "cost"},
     "inventory.sheet": {"kind", "source", "state"},
     "inventory.stocktake": {"state"},
-    "inventory.stocktransaction": {"action", "since"},
+    "inventory.stocktransaction": {"movement", "since"},
     "orders.order": {"status", "payment", "shipping"},
     "payments.gatewayevent": {"known", "gateway"},
 }

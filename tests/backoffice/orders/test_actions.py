@@ -347,7 +347,7 @@ def test_units_of_a_shipped_order_are_put_back_with_its_refund(admin_client):
     assert "Put back of SHIRT" in asked
     assert "$25.00 is refunded. 2 units put back." in text(response)
     assert numbers(shirt) == (9, 9, 0)
-    assert ("Stock: 2 units incremented", "admin", "Did not fit · 2 of SHIRT") in told(
+    assert ("Stock: 2 units put back", "admin", "Did not fit · 2 of SHIRT") in told(
         admin_client, order
     )
 
@@ -362,7 +362,7 @@ def test_what_came_back_twice_for_one_reason_is_told_twice(admin_client):
     with clock.replaced(lambda: tomorrow):
         send(admin_client, action(payment, "refund"), sent)
 
-    back = ("Stock: 1 unit incremented", "admin", "Did not fit · 1 of SHIRT")
+    back = ("Stock: 1 unit put back", "admin", "Did not fit · 1 of SHIRT")
     assert told(admin_client, order).count(back) == 2
 
 

@@ -53,13 +53,13 @@ def test_the_page_shows_items_payments_addresses_and_what_happened(admin_client)
         ("Order placed", "Ada"),
         ("Purchase of $25.00 through Test: failed", "clerk"),
         ("Stock: 2 units allocated", "clerk"),
-        ("Stock: 2 units deallocated", "clerk"),
+        ("Stock: 2 units released", "clerk"),
         ("Authorize of $25.00 through Test: complete", "clerk"),
         ("Stock: 2 units allocated", "clerk"),
         ("Capture of $25.00 through Test: succeeded", "clerk"),
         ("Fully paid", ""),
         ("Shipped", "clerk"),
-        ("Stock: 2 units deallocated, 2 units decremented", "clerk"),
+        ("Stock: 2 units shipped", "clerk"),
     ]
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from api import clock, store
 from api.actors import Actor
+from backoffice import dates
 from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import booking, deliveries, products
 from inventory.services import stock as inventory
@@ -205,7 +206,10 @@ def test_what_is_expected_stands_beside_the_numbers_and_leads_to_the_deliveries(
 
     answer = owner.get(tab(shirt))
 
-    told = "Expected: 30 (10 on 2026-12-01 by D-7 , 20 by D-8 ), not available before it is booked."
+    told = (
+        f"Expected: 30 (10 {dates.said(date(2026, 12, 1))} by D-7 , 20 by D-8 ), "
+        "not available before it is booked."
+    )
     assert told in text(answer)
     assert f"/admin/inventory/delivery/{soon.pk}/goods/" in answer.content.decode()
     assert "Total 4 = Available 4" in text(answer)
@@ -298,7 +302,7 @@ def test_t02_the_tab_says_when_who_counted_last_and_what_was_found(owner, counte
 
     at = StockCount.objects.get().counted_at
     assert "Never counted." in never
-    assert f"Last counted: {at:%Y-%m-%d %H:%M:%S} (UTC) by owner, {counted} found, {said}." in page
+    assert f"Last counted {dates.said(at)} by owner, {counted} found, {said}." in page
 
 
 def test_an_entry_that_was_counted_since_is_not_undone_on_the_tab(owner):

@@ -1,0 +1,28 @@
+"""How pages for people write times and movements: known to every template.
+
+Unfold draws templates while models are being loaded, so this imports none.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from django import template
+
+from backoffice.dates import day, moment, said
+
+register = template.Library()
+register.filter(day)
+register.filter(moment)
+register.filter(said)
+
+
+@register.filter
+def movement(entry: Any) -> str:
+    drawn: str = import_module("backoffice.movements").shown(entry)
+    return drawn
+
+
+@register.filter
+def word(entry: Any) -> str:
+    said: str = import_module("backoffice.movements").word(entry)
+    return said
