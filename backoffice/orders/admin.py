@@ -39,7 +39,6 @@ from payments.models import Attempt, Gateway, Payment
 @admin.register(Order)
 class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
     list_display_links = ["__str__"]
-    list_filter = ["status", "payment", "shipping"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, tracking, reference, product"
     # Never counted: a list goes on for as long as there is another page.
@@ -73,6 +72,7 @@ class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
         context = {
             "title": f"Orders: {order_lists.title(request).lower()}",
             "lists": order_lists.tabs(request),
+            "without_filters": order_lists.without_filters(request),
         }
         return super().changelist_view(request, {**(extra_context or {}), **context})
 

@@ -23,6 +23,7 @@ from backoffice.actions import read_standing, words, written_standing
 from backoffice.base import COUNTED, counted, uuid_of
 from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
+from backoffice.orders.filters import NAMES, OrderFilter
 from backoffice.orders.page import address
 from backoffice.orders.search import search
 from backoffice.sent_pictures import thumbnails
@@ -118,15 +119,19 @@ class WorkListPage(ChangeList):
         return {
             name: value
             for name, value in super().get_filters_params(params).items()
-            if name not in (LIST_VAR, WHY_VAR)
+            if name not in (LIST_VAR, WHY_VAR, *NAMES)
         }
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
-        found = LISTS[named(request)].of(super().get_queryset(request, exclude_parameters))
+        work_list = LISTS[named(request)]
+        self.filter_form = OrderFilter(request.GET)
+        found = work_list.of(self.filter_form.of(super().get_queryset(request, exclude_parameters)))
+        self.has_active_filters = bool(self.filter_form.filled)
         if why := reason(request):
             found = found.filter(pk__in=attention.orders_needing_it(why).values("pk"))
         if term := self.query.strip():
             found = search(found, term)
+        found = found.order_by(work_list.ordering, "-pk")
         return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
 
     def get_results(self, request: HttpRequest) -> None:
@@ -151,16 +156,23 @@ class ListTab(NamedTuple):
 
 
 def tabs(request: HttpRequest) -> list[ListTab]:
-    active, counts = named(request), _counts()
+    """Each list, of what is filtered; then nobody counts, since that may be a walk through all."""
+    active, kept = named(request), OrderFilter(request.GET).filled
+    counts = {} if kept else _counts()
     return [
         ListTab(
             each.title,
-            f"?{urlencode({LIST_VAR: name})}",
+            f"?{urlencode({LIST_VAR: name, **kept})}",
             name == active,
             counted(counts[name]) if name in counts else "",
         )
         for name, each in LISTS.items()
     ]
+
+
+def without_filters(request: HttpRequest) -> str:
+    kept = {LIST_VAR: named(request), SEARCH_VAR: request.GET.get(SEARCH_VAR, "").strip()}
+    return f"?{urlencode({name: value for name, value in kept.items() if value})}"
 
 
 def _counts() -> dict[str, int]:

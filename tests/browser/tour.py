@@ -11,8 +11,8 @@ PRODUCTS = "/admin/inventory/product/"
 DELIVERIES = "/admin/inventory/delivery/"
 PICTURES = "/admin/inventory/picture/"
 ORDERS = "/admin/orders/order/"
-PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
-UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
+PAID = f"{ORDERS}?list=to-ship"
+UNPAID = f"{ORDERS}?list=unpaid&payment=unpaid"
 STOCKTAKES = "/admin/inventory/stocktake/"
 COUNTED_HALF = "Autumn stocktake"
 SHIRT = "Shirt, navy, M"
@@ -96,6 +96,7 @@ SIGHTS = [
     Sight("products-low", f"{PRODUCTS}?stock_state=low&status__exact=live"),
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
+    Sight("orders-filtered", f"{ORDERS}?placed=this-month&at_most=nothing", ("Filter",)),
     Sight("orders-shipped", f"{ORDERS}?list=shipped"),
     Sight("order-note", PAID, ("#", "Add note")),
     Sight("order-undo-ship", f"{ORDERS}?list=shipped", ("#", "Undo ship")),
