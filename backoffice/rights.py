@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import OperationalError, transaction
 from django.db.models import Q
@@ -267,7 +268,9 @@ def _somebody_stays(actor: Actor) -> Iterator[None]:
 
 def _owners() -> set[str]:
     """Whoever may keep people and roles, by whichever right: their ids, as an actor has them."""
-    people = User.objects.filter(is_staff=True)
+    # Whoever has no password opens no door, such as whom `createsuperuser --noinput` made.
+    no_password = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    people = User.objects.filter(is_staff=True).exclude(no_password)
     for permission in _KEEPS_PEOPLE:
         has_it = User.objects.with_perm(
             permission, backend="django.contrib.auth.backends.ModelBackend"

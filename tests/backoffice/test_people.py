@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from api.actors import COMMAND_LINE, Actor
-from api.errors import Moved
+from api.errors import Moved, Refusal
 from api.models import Change
 from backoffice import logins, rights
 from backoffice.rights import RoleTaken, UsernameTaken
@@ -350,6 +350,24 @@ def test_t21_the_last_owner_is_not_shut_out_by_anybody(change):
     assert (last.is_active, last.is_staff, last.groups.count()) == (True, True, 1)
 
 
+def test_who_has_no_password_is_nobody_who_stays(monkeypatch):
+    last = staff("last", "owner")
+    monkeypatch.delenv("DJANGO_SUPERUSER_PASSWORD", raising=False)
+    call_command("createsuperuser", username="boss", email="b@example.com", interactive=False)
+
+    with pytest.raises(rights.NobodyLeft):
+        rights.change_person(last.pk, actor=COMMAND_LINE, is_active=False)
+
+
+def test_the_role_of_the_last_owner_is_not_emptied_by_anybody():
+    staff("last", "owner")
+
+    with pytest.raises(rights.NobodyLeft):
+        rights.change_role(role("owner").pk, [], actor=COMMAND_LINE)
+
+    assert role("owner").permissions.exists()
+
+
 def test_no_role_loses_what_its_last_owner_needs(owner):
     page = f"/admin/auth/group/{role('owner').pk}/change/"
     kept = role("owner").permissions.exclude(codename="change_user")
@@ -422,6 +440,21 @@ def test_without_the_lock_both_of_them_would_go(monkeypatch):
     outcomes, left = two_owners_demote_each_other()
 
     assert (outcomes, left) == ([None, None], set())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_take_each_others_rights_by_role_and_by_person_one_stays():
+    keepers = Group.objects.create(name="keepers")
+    keepers.permissions.set(Permission.objects.filter(codename__in=["change_user", "change_group"]))
+    one, two = staff("one", "owner"), staff("two", "keepers")
+
+    outcomes = run_together(
+        lambda: rights.change_role(keepers.pk, [], actor=Actor.person(one)),
+        lambda: rights.change_person(one.pk, [], actor=Actor.person(two)),
+    )
+
+    assert len(rights._owners()) == 1
+    assert sum(isinstance(outcome, Refusal) for outcome in outcomes) == 1
 
 
 def both_are_there(monkeypatch: pytest.MonkeyPatch, name: str, *, before: bool) -> None:
@@ -533,14 +566,16 @@ def test_t11_of_two_changes_at_once_none_is_lost_to_the_other():
     maria, viewer = staff("maria"), role("viewer")
     permissions = list(viewer.permissions.all())
 
-    rights.change_person(maria.pk, [viewer], actor=MERCHANT, seen={"groups": []}, email="a@b.se")
+    rights.change_person(
+        maria.pk, [viewer], actor=COMMAND_LINE, seen={"groups": []}, email="a@b.se"
+    )
     with pytest.raises(Moved):
-        rights.change_person(maria.pk, [role("owner")], actor=MERCHANT, seen={"groups": []})
+        rights.change_person(maria.pk, [role("owner")], actor=COMMAND_LINE, seen={"groups": []})
     with pytest.raises(Moved):
-        rights.change_person(maria.pk, actor=MERCHANT, seen={"email": ""}, email="c@d.se")
-    rights.change_role(viewer.pk, [], actor=MERCHANT, seen={"permissions": permissions[::-1]})
+        rights.change_person(maria.pk, actor=COMMAND_LINE, seen={"email": ""}, email="c@d.se")
+    rights.change_role(viewer.pk, [], actor=COMMAND_LINE, seen={"permissions": permissions[::-1]})
     with pytest.raises(Moved):
-        rights.change_role(viewer.pk, [], actor=MERCHANT, seen={"permissions": permissions})
+        rights.change_role(viewer.pk, [], actor=COMMAND_LINE, seen={"permissions": permissions})
 
     maria.refresh_from_db()
     assert (maria.email, maria.groups.get()) == ("a@b.se", viewer)
