@@ -83,7 +83,7 @@ WITH sent AS (
 )
 SELECT sent.entry_id, product.sku,
     format('a shipment says %%s units, the log says %%s', sent.units,
-        coalesce(format('%%s %%s', entry.action, entry.quantity), 'nothing'))
+        coalesce(entry.action || ' ' || entry.quantity, 'nothing'))
 FROM sent
 JOIN inventory_product AS product ON product.id = sent.product_id
 LEFT JOIN inventory_stocktransaction AS entry ON entry.id = sent.entry_id

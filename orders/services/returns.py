@@ -112,17 +112,17 @@ def _count(items: Mapping[uuid.UUID, OrderItem], lines: Sequence[TakenBack]) -> 
     """Raises: NoUnits, OrderItemNotFound, NotPutBack."""
     if not lines or len(lines) > TAKEN_BACK_MAX or min(line.quantity for line in lines) < 1:
         raise NoUnits
-    for line in lines:
-        item = items.get(line.item_id)
-        if item is None:
-            raise OrderItemNotFound
+    if {line.item_id for line in lines} - items.keys():
+        raise OrderItemNotFound
+    for item_id, quantity in summed([(line.item_id, line.quantity) for line in lines]).items():
+        item = items[item_id]
         away = item.shipped - item.returned
-        if line.quantity > away:
+        if quantity > away:
             raise NotPutBack(
                 f"Only {away} of {item.sku or item.name} can come back.",
                 meta={"id": str(item.pk), "sku": item.sku},
             )
-        item.returned += line.quantity
+        item.returned += quantity
 
 
 def _put_back(

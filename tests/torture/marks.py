@@ -59,8 +59,8 @@ MARKS = {
     },
     "cancel.before_commit": Mark(_SERVICES, "begin_cancel", before_commit=True),
     "cancel.committed": Mark(_SERVICES, "begin_cancel"),
-    "ship.before_commit": Mark("orders.services.orders", "ship", before_commit=True),
-    "ship.committed": Mark("orders.services.orders", "ship"),
+    "ship.before_commit": Mark("orders.services.shipments", "ship", before_commit=True),
+    "ship.committed": Mark("orders.services.shipments", "ship"),
 }
 
 
