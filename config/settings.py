@@ -514,6 +514,7 @@ structlog.configure(
 _OWN_PAGES = {
     "inventory.product.stock-value": "inventory.view_cost",
     "orders.order.add": "orders.add_order",
+    "orders.order.figures": "payments.view_payment",
 }
 
 
@@ -601,6 +602,7 @@ UNFOLD: dict[str, Any] = {
                             ("Orders", "orders", "orders.order"),
                             ("New order", "add_shopping_cart", "orders.order.add"),
                             ("Carts", "shopping_cart", "orders.cart"),
+                            ("Figures", "bar_chart", "orders.order.figures"),
                         ],
                         "Settings": [
                             ("Store", "storefront", "api.storesettings"),

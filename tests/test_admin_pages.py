@@ -95,6 +95,19 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "inventory_product_export": ("inventory.view_stock", None),
     "inventory_product_export_products": ("inventory.view_product", None),
     "orders_auditresult_compare_now": ("orders.view_auditresult", "orders.view_auditresult"),
+    "figures": ("payments.view_payment", None),
+    **dict.fromkeys(
+        [
+            *("figures_revenue", "figures_best-sellers", "figures_refunds", "figures_months"),
+            *("figures_taken", "figures_refunded", "figures_sold", "figures_cancelled"),
+            "figures_product-sold",
+        ],
+        ("payments.view_payment", None),
+    ),
+    **dict.fromkeys(
+        ["figures_cover", "figures_movements", "figures_moved", "figures_ordered"],
+        ("inventory.view_stocktransaction", None),
+    ),
     "orders_order_export": ("orders.export_customers", None),
     "orders_order_export_lines": ("orders.export_customers", None),
     "inventory_product_archived": ("inventory.view_product", None),
@@ -198,8 +211,9 @@ def of_pattern(route: str, pattern: URLPattern, rows: Samples) -> Iterator[Page]
 
 def needs(name: str) -> Page:
     """Tell what a page takes."""
-    if name in PAGES:
-        return Page(name, "", *PAGES[name])
+    named = name.removesuffix("_export") if name.startswith("figures_") else name
+    if named in PAGES:
+        return Page(name, "", *PAGES[named])
     model = model_of(name)
     kind = name.removeprefix(f"{model._meta.app_label}_{model._meta.model_name}_") if model else ""
     assert kind in KINDS, f"say in PAGES who may see {name}, and who may send its form"

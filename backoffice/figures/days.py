@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from django.db import connection, models
-from django.db.models import Min
+from django.db.models import Case, F, Min, Value, When
 from django.utils import timezone
 
 from api import clock, store
@@ -92,15 +92,21 @@ ORDERED = Facts(
     GROUP BY stock.product_id HAVING sum({TAKES}) <> 0
     """,  # noqa: S608
 )
+# What begins so is one reason, whichever count or delivery it was.
+ONE_REASON = {"count": "^count of ", "delivery": "^delivery "}
 MOVED = Facts(
     MovedOfDay,
     ("action", "by_order", "reason", "entries", "units"),
-    """
-    SELECT action, by_order, reason, count(*), sum(quantity)::bigint
-    FROM inventory_stocktransaction
-    WHERE created_at >= asked.since AND created_at < asked.until
-    GROUP BY action, by_order, reason
-    """,
+    f"""
+    SELECT action, by_order, why, count(*), sum(quantity)::bigint FROM (
+        SELECT action, by_order, quantity, CASE
+            {" ".join(f"WHEN reason ~* '{begins}' THEN '{why}'" for why, begins in ONE_REASON.items())}
+            ELSE reason END AS why
+        FROM inventory_stocktransaction
+        WHERE created_at >= asked.since AND created_at < asked.until
+    ) AS entry
+    GROUP BY action, by_order, why
+    """,  # noqa: S608, E501
 )
 KEPT = (MONEY, PRODUCTS_SOLD, ORDERED, MOVED)
 # As MONEY, but never kept.
@@ -113,6 +119,15 @@ WHERE attempt.updated_at >= asked.since AND attempt.updated_at < asked.until
 GROUP BY payment.currency
 """  # noqa: S608
 _ASKED = "unnest(%s::date[], %s::timestamptz[], %s::timestamptz[]) AS asked (day, since, until)"
+
+
+def why_of_entry() -> Case:
+    """Name the reason of an entry of the log as MOVED does."""
+    whens = [
+        When(reason__iregex=begins, then=Value(why, output_field=models.TextField()))
+        for why, begins in ONE_REASON.items()
+    ]
+    return Case(*whens, default=F("reason"), output_field=models.TextField())
 
 
 class Period(NamedTuple):

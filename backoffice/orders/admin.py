@@ -22,6 +22,7 @@ from backoffice.actions import Action, ActionAdmin
 from backoffice.base import ReadOnlyAdmin, uuid_of
 from backoffice.dates import moment
 from backoffice.desk.drafts import desk_url
+from backoffice.figures.pages import FiguresPages
 from backoffice.missing import missing
 from backoffice.order_states import COLOURS, state_of
 from backoffice.orders import list as order_lists
@@ -37,7 +38,7 @@ from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
-class OrderAdmin(ActionAdmin, OrderExports, ReadOnlyAdmin):
+class OrderAdmin(ActionAdmin, OrderExports, FiguresPages, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, tracking, reference, product"

@@ -13,6 +13,9 @@ PICTURES = "/admin/inventory/picture/"
 ORDERS = "/admin/orders/order/"
 PAID = f"{ORDERS}?list=to-ship"
 UNPAID = f"{ORDERS}?list=unpaid&payment=unpaid"
+FIGURES = f"{ORDERS}figures/"
+PAID = f"{ORDERS}?payment__exact=paid&shipping__exact=unfulfilled&status__exact=complete"
+UNPAID = f"{ORDERS}?payment__exact=unpaid&status__exact=incomplete"
 STOCKTAKES = "/admin/inventory/stocktake/"
 COUNTED_HALF = "Autumn stocktake"
 SHIRT = "Shirt, navy, M"
@@ -92,6 +95,13 @@ SIGHTS = [
     Sight("variants-parent", "/admin/inventory/parent/", ("Shirt",)),
     Sight("category", "/admin/inventory/category/", ("Shirts",)),
     Sight("category-new", "/admin/inventory/category/add/"),
+    Sight("figures", FIGURES),
+    Sight("figures-best-sellers", f"{FIGURES}best-sellers/"),
+    Sight("figures-refunds", f"{FIGURES}refunds/"),
+    Sight("figures-cover", f"{FIGURES}cover/"),
+    Sight("figures-movements", f"{FIGURES}movements/"),
+    Sight("figures-months", f"{FIGURES}months/"),
+    Sight("figures-list", f"{FIGURES}list/taken/?currency=USD"),
     Sight("audit", "/admin/orders/auditresult/"),
     Sight("products-low", f"{PRODUCTS}?stock_state=low&status__exact=live"),
     Sight("orders", ORDERS),
