@@ -1,7 +1,7 @@
 """What makes and changes orders. Locks: Cart, then Order, then Stock, as everywhere."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -307,13 +307,22 @@ def _held(order: Order) -> dict[uuid.UUID, int]:
 
 
 @in_transaction
-def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **fields: Any) -> None:
-    """Change address, attributes or the client's own numbers of an order that is not shipped.
+def change(
+    order_id: uuid.UUID,
+    *,
+    actor: Actor,
+    seen: Standing | None = None,
+    key: Key | None = None,
+    **fields: Any,
+) -> None:
+    """Change customer, address, attributes or the client's numbers of an order not shipped yet.
 
-    Raises: OrderNotFound, OrderNotChangeable.
+    `seen` is what `standing_of` told of these fields. Raises: OrderNotFound, OrderNotChangeable,
+    Moved.
     """
     claim(key, order_id)
     order = Order.objects.lock(order_id)
+    require_as_seen(seen, lambda: standing_of(order, fields))
     if order.is_shipped:
         raise OrderNotChangeable
     changed = _changes(order, fields)
@@ -326,10 +335,29 @@ def change(order_id: uuid.UUID, *, actor: Actor, key: Key | None = None, **field
         note_event(order, OrderEvent.Kind.CHANGED, actor=actor, text=changed)
 
 
+def standing_of(order: Order, names: Iterable[str]) -> Standing:
+    """What people decide by who change these fields: what stands in each, and the order's state."""
+    standing: dict[str, int | str] = {"status": order.status, "shipping": order.shipping}
+    for name in names:
+        value = getattr(order, name)
+        parts = value if isinstance(value, Mapping) else {"": value}
+        label = name.replace("_", " ")
+        standing |= {
+            f"{label} {part}".strip().replace("_", " "): str(parts[part])
+            for part in sorted(parts)
+            if parts[part]
+        }
+    return standing
+
+
+# Of these a line of the log would tell what can never be removed again.
+_PERSONAL = frozenset({"customer_name", "customer_email"})
+
+
 def _changes(order: Order, fields: Mapping[str, Any]) -> str:
     """Describe the changes: a number's old and new value, but of an address only its name.
 
-    So of custom attributes, which may hold what is personal, too.
+    So of custom attributes, which may hold what is personal, too, and of the customer.
     """
     changes = []
     for name, value in fields.items():
@@ -338,7 +366,9 @@ def _changes(order: Order, fields: Mapping[str, Any]) -> str:
             continue
         label = str(Order._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
         is_object = isinstance(value, Mapping) or isinstance(old_value, Mapping)
-        changes.append(label if is_object else f'{label} from "{old_value}" to "{value}"')
+        changes.append(
+            label if is_object or name in _PERSONAL else f'{label} from "{old_value}" to "{value}"'
+        )
     return ", ".join(changes)
 
 
