@@ -18,7 +18,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
-from backoffice.actions import Action, ActionAdmin
+from backoffice.actions import Action
 from backoffice.base import ReadOnlyAdmin, uuid_of
 from backoffice.dates import moment
 from backoffice.desk.drafts import desk_url
@@ -29,7 +29,9 @@ from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
 from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
+from backoffice.orders.detail_actions import CUSTOMER, DETAIL_ACTIONS, MAY_CHANGE
 from backoffice.orders.export import OrderExports
+from backoffice.orders.lines import LinesCase, LinesPage
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
 from orders.models import PRICED_BY_REQUEST, Order
@@ -38,7 +40,7 @@ from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
-class OrderAdmin(ActionAdmin, OrderExports, FiguresPages, ReadOnlyAdmin):
+class OrderAdmin(LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, tracking, reference, product"
@@ -183,7 +185,11 @@ class OrderAdmin(ActionAdmin, OrderExports, FiguresPages, ReadOnlyAdmin):
         several = {"ship_selected": self.ship_selected_view, "print": self.print_view}
         return [
             *(self._address("", name, view) for name, view in several.items()),
-            *(self._address_of(action, about_order) for action in ORDER_ACTIONS),
+            *(
+                self._address_of(action, about_order)
+                for action in (*ORDER_ACTIONS, *DETAIL_ACTIONS)
+            ),
+            self._address(about_order, "lines", self.lines_view),
             *(self._address_of(action, about_payment) for action in PAYMENT_ACTIONS),
             *super().get_urls(),
         ]
@@ -232,6 +238,8 @@ class OrderAdmin(ActionAdmin, OrderExports, FiguresPages, ReadOnlyAdmin):
                 for row in order_pages.payment_rows(order, payments, names)
             ],
             "addresses": order_pages.addresses(order),
+            "may_change_details": CUSTOMER.is_offered(case),
+            "may_change_lines": case.may(MAY_CHANGE) and not LinesCase(request, order).refusal,
             "timeline": order_pages.timeline(order, payments, names),
             "state": state_of(order),
             "actions": _offered(ORDER_ACTIONS, case),

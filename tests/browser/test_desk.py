@@ -7,7 +7,7 @@ from inventory.models import Product
 from orders.models import Order
 from tests.browser.accessibility import obstacles, wider_than_the_screen
 from tests.browser.test_keyboard import tab_to
-from tests.factories import product, stock_of
+from tests.factories import paid_order, product, stock_of, unpaid_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,3 +116,53 @@ def test_an_order_for_a_bill_to_another_address_without_a_mouse(browse, mug):
     order = Order.objects.get()
     assert (order.billing_address["last_name"], order.total) == ("Payer", 3300)
     assert stock_of(mug).allocated == 0
+
+
+def test_the_items_of_an_unpaid_order_are_changed_while_a_colleague_does_too(browse, mug):
+    plate = product(5, name="Blue plate", price=900)
+    order = unpaid_order({mug: 1})
+    page, colleague = browse("order manager"), browse("owner", **PHONE)
+    for each in (page, colleague):
+        each.goto(f"/admin/orders/order/{order.pk}/change/")
+        each.get_by_role("link", name="Change the items").click()
+
+    scan(page, "blue")
+    add = page.get_by_role("button", name="Add Blue plate")
+    expect(add).to_be_visible()
+    assert obstacles(page) == []
+    add.click()
+    page.get_by_label("Quantity of Blue mug").fill("2")
+    page.get_by_role("button", name="Only add up").click()
+    expect(page.get_by_text("$11.00 → $31.00")).to_be_visible()
+    page.get_by_role("button", name="Save the changes").click()
+    expect(page.get_by_text(f"Order {order} comes to $31.00.")).to_be_visible()
+    timeline = page.get_by_role("region", name="Timeline")
+    expect(timeline).to_contain_text("MUG: 1 → 2")
+    expect(timeline).to_contain_text(f"{plate.sku}: 1 added")
+
+    colleague.get_by_label("Quantity of Blue mug").fill("5")
+    colleague.get_by_role("button", name="Save the changes").click()
+    expect(colleague.get_by_text("Quantity of MUG: was 1, and is 2 now.")).to_be_visible()
+    assert obstacles(colleague) == []
+    assert not wider_than_the_screen(colleague)
+    assert Order.objects.get().total == 3100
+
+
+def test_the_address_of_a_paid_order_is_corrected_once(browse, mug):
+    order = paid_order({mug: 1})
+    page, colleague = browse("order manager"), browse("owner", **PHONE)
+    for each in (page, colleague):
+        each.goto(f"/admin/orders/order/{order.pk}/change/")
+        each.get_by_role("link", name="Change the shipping address").click()
+        for label, value in ADDRESS.items():
+            each.get_by_label(label).fill(value)
+    assert obstacles(colleague) == []
+    assert not wider_than_the_screen(colleague)
+
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("12 Square")).to_be_visible()
+    colleague.get_by_label("Street and number").fill("1 Hill")
+    colleague.get_by_role("button", name="Save").click()
+    expect(colleague.get_by_text("Shipping address line 1: was none, and is")).to_be_visible()
+    colleague.get_by_role("button", name="Save").click()
+    expect(colleague.get_by_text("1 Hill")).to_be_visible()

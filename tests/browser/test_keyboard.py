@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import obstacles
-from tests.factories import api_client, delivery, drafted, paid_order, product
+from tests.factories import api_client, delivery, drafted, paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,6 +86,7 @@ def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
         (desk, f"/admin/orders/cart/{drafted(shirt)}/desk/"),
         (desk, f"/admin/orders/cart/{drafted(shirt)}/check-out/"),
         (desk, f"{the_order}change/"),
+        (desk, f"{ORDERS}{unpaid_order({shirt: 1}).pk}/lines/"),
         (desk, f"{the_order}cancel/"),
         (desk, "/admin/auth/user/add/"),
     ]

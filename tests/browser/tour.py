@@ -113,6 +113,8 @@ SIGHTS = [
     Sight("orders-none", f"{ORDERS}?q=no+such+order"),
     Sight("order-new", f"{ORDERS}add/"),
     Sight("order-unpaid", UNPAID, ("#",)),
+    Sight("order-lines", UNPAID, ("#", "Change the items")),
+    Sight("order-shipping-address", UNPAID, ("#", "Change the shipping address")),
     Sight("order-paid", PAID, ("#",)),
     Sight("order-ship", PAID, ("#", "Ship")),
     Sight("order-attention", f"{ORDERS}?list=attention", ("#",)),
