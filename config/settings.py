@@ -510,24 +510,6 @@ structlog.configure(
 )
 
 # The look of the admin.
-# What it takes to see the pages of the sidebar that are not the list of a model.
-_OWN_PAGES = {
-    "inventory.product.stock-value": "inventory.view_cost",
-    "orders.order.add": "orders.add_order",
-    "orders.order.figures": "payments.view_payment",
-}
-
-
-def _address(page: str) -> str:
-    return f"/admin/{page.replace('.', '/')}/"
-
-
-def _is_at(path: str, page: str) -> bool:
-    """Tell whether a page of the sidebar is open, or one below it that is not there itself."""
-    own = [each for each in _OWN_PAGES if path.startswith(_address(each))]
-    return page in own if own else path.startswith(_address(page))
-
-
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "api.store.title",
     "SITE_HEADER": "api.store.title",
@@ -564,60 +546,5 @@ UNFOLD: dict[str, Any] = {
             "950": "#042f2e",
         },
     },
-    "SIDEBAR": {
-        "show_search": False,
-        "navigation": [
-            {"items": [{"title": "Dashboard", "icon": "dashboard", "link": "/admin/"}]},
-            *(
-                {
-                    "title": group,
-                    "separator": bool(position),
-                    "items": [
-                        {
-                            "title": title,
-                            "icon": icon,
-                            "link": _address(page),
-                            "active": lambda request, page=page: _is_at(request.path, page),
-                            "permission": lambda request, page=page: request.user.has_perm(
-                                _OWN_PAGES.get(page) or "{}.view_{}".format(*page.split("."))
-                            ),
-                        }
-                        for title, icon, page in items
-                    ],
-                }
-                for position, (group, items) in enumerate(
-                    {
-                        "Inventory": [
-                            ("Products", "inventory_2", "inventory.product"),
-                            ("Pictures", "photo_library", "inventory.picture"),
-                            ("Categories", "category", "inventory.category"),
-                            ("Variants", "style", "inventory.parent"),
-                            ("Deliveries", "local_shipping", "inventory.delivery"),
-                            ("Stock log", "receipt_long", "inventory.stocktransaction"),
-                            ("Stocktakes", "barcode_scanner", "inventory.stocktake"),
-                            ("Imports and counts", "fact_check", "inventory.sheet"),
-                            ("Stock value", "savings", "inventory.product.stock-value"),
-                        ],
-                        "Sales": [
-                            ("Orders", "orders", "orders.order"),
-                            ("New order", "add_shopping_cart", "orders.order.add"),
-                            ("Carts", "shopping_cart", "orders.cart"),
-                            ("Figures", "bar_chart", "orders.order.figures"),
-                        ],
-                        "Settings": [
-                            ("Store", "storefront", "api.storesettings"),
-                            ("Gateways", "payments", "payments.gateway"),
-                            ("Gateway events", "notifications", "payments.gatewayevent"),
-                            ("Currencies", "universal_currency_alt", "inventory.currency"),
-                            ("Locations", "warehouse", "inventory.location"),
-                            ("API clients", "key", "api.apiclient"),
-                            ("Users", "person", "auth.user"),
-                            ("Groups", "group", "auth.group"),
-                            ("Changes", "history", "api.change"),
-                        ],
-                    }.items()
-                )
-            ),
-        ],
-    },
+    "SIDEBAR": {"show_search": False, "navigation": "backoffice.menu.navigation"},
 }

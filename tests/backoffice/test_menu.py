@@ -1,0 +1,57 @@
+"""The menu of each role."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from backoffice.roles import ORDER_MANAGER, OWNER, ROLES, STOCK_CLERK, VIEWER
+from tests.backoffice.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def menu(role: str | None, address: str = "/admin/") -> list[dict[str, object]]:
+    person, _ = User.objects.get_or_create(username=f"the {role}", is_staff=True)
+    if role:
+        person.groups.add(Group.objects.get(name=role))
+    shown = signed_in(person).get(address, follow=True).context["sidebar_navigation"]
+    return [
+        {"title": item["title"], "is_folded": group["collapsible"], **item}
+        for group in shown
+        for item in group["items"]
+    ]
+
+
+def titles(role: str | None, *, folded: bool) -> list[object]:
+    return [item["title"] for item in menu(role) if item["is_folded"] == folded]
+
+
+STOCK_WORK = ["Products", "Deliveries", "Stocktakes", "Imports and counts", "Stock log"]
+MORE = ["Stock value", "Categories", "Variants", "Pictures"]
+
+
+def test_t26_a_role_has_in_its_menu_what_it_works_with():
+    assert titles(STOCK_CLERK, folded=False) == ["Dashboard", "Orders", "Figures", *STOCK_WORK]
+    assert titles(STOCK_CLERK, folded=True) == MORE
+    assert titles(ORDER_MANAGER, folded=False) == [
+        *("Dashboard", "Orders", "New order", "Figures", "Carts", "Products", "Stock log"),
+    ]
+    assert titles(ORDER_MANAGER, folded=True) == []
+    assert titles(VIEWER, folded=False) == [
+        *("Dashboard", "Orders", "Figures", "Products", "Stock log"),
+    ]
+    assert titles(None, folded=False) == ["Dashboard"]
+    assert titles(OWNER, folded=True)[:6] == [*MORE, "Store", "People"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_whatever_is_in_a_menu_opens_and_is_marked_there(role):
+    entries = menu(role)
+
+    for entry in entries:
+        at = [each["title"] for each in menu(role, str(entry["link"])) if each["active"]]
+        # A new order is a cart from the first.
+        assert at == ["Carts" if entry["title"] == "New order" else entry["title"]]
+
+
+def test_no_menu_is_long():
+    assert all(len(titles(role, folded=False)) <= 8 for role in (STOCK_CLERK, ORDER_MANAGER))
