@@ -53,6 +53,8 @@ _ROWS = {
     "orders.cart":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.cartitem":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     # To add one is to make it for a customer.
+    # To write one is to add it.
+    "orders.customernote":       (EVERYBODY, SELLERS, NOBODY,  NOBODY),
     "orders.order":              (EVERYBODY, SELLERS, SELLERS, NOBODY),
     "orders.orderevent":         (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "orders.orderitem":          (EVERYBODY, NOBODY,  NOBODY,  NOBODY),

@@ -11,7 +11,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import connection, models
 from django.db.models import F, Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 from django.utils import timezone
 
 from api import compiled
@@ -687,6 +687,12 @@ class Shipment(ActedBy):
             models.UniqueConstraint(fields=["order", "number"], name="shipment_numbered"),
             models.CheckConstraint(condition=Q(number__gt=0), name="shipment_number_positive"),
         ]
+        indexes = [
+            # In any capitals.
+            models.Index(
+                Upper("tracking"), condition=~Q(tracking=""), name="shipments_by_tracking"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Shipment {self.number}"
@@ -833,6 +839,25 @@ class OrderEvent(ActedBy):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.text}" if self.text else self.get_kind_display()
+
+
+class CustomerNote(ActedBy):
+    """What a colleague wrote about a customer, who is known by the e-mail address of orders.
+
+    It is about a person: nothing refuses to delete it, should the person ask for that.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # In small letters.
+    email = models.CharField(max_length=254)
+    text = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["email", "created_at"], name="customer_notes_by_email")]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class AuditResult(models.Model):

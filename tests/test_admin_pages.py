@@ -144,6 +144,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "orders_order_billing_address": ("orders.change_order", "orders.change_order"),
     "orders_order_cancel": ("orders.change_order", "orders.change_order"),
     "orders_order_ship_selected": ("orders.change_order", "orders.change_order"),
+    "orders_order_of_customer": ("orders.view_order", "orders.add_customernote"),
     "orders_order_print": ("orders.view_order", None),
     "orders_order_undo_ship": ("orders.undo_ship_order", "orders.undo_ship_order"),
     "orders_order_note": ("orders.change_order", "orders.change_order"),

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
@@ -29,6 +30,7 @@ from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
 from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
+from backoffice.orders.customer import CustomerPage, customer_url
 from backoffice.orders.detail_actions import CUSTOMER, DETAIL_ACTIONS, MAY_CHANGE
 from backoffice.orders.export import OrderExports
 from backoffice.orders.lines import LinesCase, LinesPage
@@ -40,7 +42,7 @@ from payments.models import Attempt, Gateway, Payment
 
 
 @admin.register(Order)
-class OrderAdmin(LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
+class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, tracking, reference, product"
@@ -87,7 +89,11 @@ class OrderAdmin(LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
 
     @display(description="customer", header=True)
     def customer(self, order: Order) -> list[str]:
-        return [order.customer_name, order.customer_email]
+        page = customer_url(order.customer_email)
+        return [
+            order.customer_name,
+            format_html('<a class="hf-link" href="{}">{}</a>', page, order.customer_email),
+        ]
 
     @display(description="items")
     def contents(self, order: Order) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet, Subquery
+from django.db.models import CharField, Model, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce, Lower
+from django.db.models.functions import Coalesce, Lower, Upper
 
 from api.codes import tidied
 from backoffice.base import is_number
 from inventory.models import Product
 from inventory.services import codes
-from orders.models import Order
+from orders.models import Order, Shipment
 from orders.services import finding
 from payments.models import Attempt, Payment
 
@@ -29,7 +29,11 @@ RECENT = 10_000
 def search(listed: QuerySet[Order], term: str) -> QuerySet[Order]:
     """Find some of these orders. Three queries, whatever is typed."""
     listed = listed.order_by("-created_at")
-    ways = [_newest(each) for each in (*_of_orders(listed, term), *_of_payments(listed, term))]
+    ways = [
+        _newest(found)
+        for way in (_of_orders, _of_payments, _of_parcels)
+        for found in way(listed, term)
+    ]
     sold = RawSQL(_NEWEST_OF_EACH, [sorted(_skus(term)), OF_A_SKU, FOUND])  # noqa: S611
     ways.append(_newest(listed.filter(pk__in=sold)))
     return listed.filter(pk__in=ways[0].union(*ways[1:], all=True))
@@ -73,6 +77,17 @@ def _of_payments(listed: QuerySet[Order], term: str) -> Iterable[QuerySet[Order]
     for model, field, order_id in known_so:
         rows = model._default_manager.filter(**{field: term}).values(order_id)
         yield listed.filter(pk__in=rows[:FOUND])
+
+
+def _of_parcels(listed: QuerySet[Order], term: str) -> Iterable[QuerySet[Order]]:
+    yield listed.filter(pk__in=parcels(term).values("order_id")[:FOUND])
+
+
+def parcels(term: str) -> QuerySet[Shipment]:
+    """Find parcels by a tracking number, in any capitals, which carriers print in groups."""
+    numbers = {term.upper(), "".join(term.upper().split())}
+    written = Upper("tracking", output_field=CharField())
+    return Shipment.objects.alias(written=written).filter(~Q(tracking=""), written__in=numbers)
 
 
 def _skus(term: str) -> set[str]:

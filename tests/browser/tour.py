@@ -107,6 +107,8 @@ SIGHTS = [
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
     Sight("orders-filtered", f"{ORDERS}?placed=this-month&at_most=nothing", ("Filter",)),
+    Sight("customer", f"{ORDERS}?list=to-ship", ("@",)),
+    Sight("customer-which", f"{ORDERS}customer/"),
     Sight("orders-shipped", f"{ORDERS}?list=shipped"),
     Sight("order-note", PAID, ("#", "Add note")),
     Sight("order-undo-ship", f"{ORDERS}?list=shipped", ("#", "Undo ship")),

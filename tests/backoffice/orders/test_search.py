@@ -5,14 +5,22 @@ from django.db import connection
 
 from backoffice.orders import search as order_search
 from orders.models import Order
-from orders.services import finding, orders
+from orders.services import finding, orders, shipments
 from orders.services.orders import Buyer
 from payments.models import Attempt, Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.backoffice.orders.test_list import ORDERS, found
 from tests.backoffice.pages import text
-from tests.factories import BUYER, MERCHANT, filled_cart, product, shipped_order, unpaid_order
+from tests.factories import (
+    BUYER,
+    MERCHANT,
+    filled_cart,
+    paid_order,
+    product,
+    shipped_order,
+    unpaid_order,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -122,6 +130,15 @@ def test_t23_an_order_is_found_by_what_a_gateway_or_a_client_calls_its_money(adm
         assert found(admin_client, q=term) == [order.number], term
 
 
+@pytest.mark.parametrize("term", ["1Z999AA1", "1z999aa1", "1Z 999 AA1"])
+def test_t23_an_order_is_found_by_the_number_of_its_parcel(admin_client, term):
+    order = paid_order({product(9): 1})
+    shipments.ship(order.pk, actor=MERCHANT, tracking="1Z999aa1")
+    shipped_order({product(9): 1})
+
+    assert found(admin_client, q=term) == [order.number]
+
+
 def test_t23_an_order_is_found_by_the_names_of_products_in_it(admin_client):
     mug = product(9, sku="M-1", name="Mug, dark blue")
     order = unpaid_order({mug: 1})
@@ -161,6 +178,7 @@ WHERE tablename = %s AND indexname <> %s AND indexname NOT IN (SELECT conname FR
         (lambda: Payment.objects.filter(reference="pi_3"), "payments_reference"),
         (lambda: Payment.objects.filter(custom_reference="7"), "payments_custom_reference"),
         (lambda: Attempt.objects.filter(reference="re_3"), "attempts_reference"),
+        (lambda: order_search.parcels("1Z999"), "shipments_by_tracking"),
     ],
 )
 def test_each_way_to_find_an_order_can_use_an_index_of_its_own(find, index):
