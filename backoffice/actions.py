@@ -101,6 +101,9 @@ class ActionForm(SeeingForm):
     with what changed. The service is told what was seen, too, and decides under its lock.
     """
 
+    # Shows a table of fields, above those that stand below each other.
+    lines_template = ""
+
     def __init__(self, data: Any, *, case: Any) -> None:
         super().__init__(data)
         self.case = case
@@ -182,8 +185,14 @@ class Action(Generic[C]):
     @property
     def is_short(self) -> bool:
         """Tell whether it asks for one thing or none: then it is asked on the page one is on."""
+        if self.form.lines_template:
+            return False
         fields = self.form.base_fields.values()
         return sum(not field.widget.is_hidden for field in fields) <= 1
+
+    def says(self, case: C) -> str:
+        """What its button says."""
+        return self.label(case) if self.label else self.title
 
     def carry_out(self, case: C, form: OnceForm) -> bool:
         return carry_out(case, lambda: self.perform(case, form))
@@ -197,7 +206,7 @@ class Action(Generic[C]):
             "effects": [] if refusal else self.effects(case),
             "refusal": refusal,
             "form": form,
-            "label": self.label(case) if self.label else self.title,
+            "label": self.says(case),
             "back": back,
         }
 

@@ -34,6 +34,8 @@ class WholeForm(forms.BaseForm):
     units came back already. Names that begin with an underscore are buttons.
     """
 
+    # Django's.
+    base_fields: ClassVar[dict[str, forms.Field]]
     # What the page sends beside the fields.
     beside: ClassVar[Collection[str]] = ()
     # Why it was not done, though there is nothing wrong with it.
@@ -47,7 +49,8 @@ class WholeForm(forms.BaseForm):
 
     def label_of(self, name: str) -> str:
         """Name a field that is gone, as people knew it."""
-        return f'"{name[:60]}"'
+        declared = self.base_fields.get(name)
+        return f'"{(declared and declared.label) or name[:60]}"'
 
     def _is_gone(self, name: str) -> bool:
         if name.startswith("_") or name == CSRF_FIELD or name in self.beside:
@@ -219,6 +222,10 @@ class OnceForm(WholeForm, forms.Form):
             fingerprint=hashlib.sha256(repr(sent).encode()).hexdigest(),
             claim_id=uuid7(),
         )
+
+    def plain_fields(self) -> list[forms.BoundField]:
+        """Return what stands below each other, and in no table of its own."""
+        return self.visible_fields()
 
     def once_more(self) -> str:
         """Make the key of a form that is sent after this one, and means something else."""

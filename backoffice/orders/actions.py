@@ -1,4 +1,4 @@
-"""Ship, undo it, cancel, record a payment, note: what people do with an order as a whole."""
+"""Cancel, record a payment, note: what people do with an order as a whole."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest
 from unfold.widgets import (
-    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -16,148 +15,27 @@ from api.errors import Refusal, Standing
 from backoffice import attention
 from backoffice.actions import Action, ActionForm
 from backoffice.base import units
-from backoffice.dates import exact
 from backoffice.orders.case import OrderCase, became, reason_field
+from backoffice.orders.goods_actions import (
+    CANCEL_ITEMS,
+    SHIP,
+    TAKE_BACK,
+    WRITTEN_OFF,
+    whereto_field,
+)
 from backoffice.products.money import MoneyField
-from inventory.services.stock import Whereabouts
-from orders.errors import ShipNotUndoable
-from orders.models import OrderItem, Shipment
-from orders.services import orders, shipments
+from orders.models import OrderItem
+from orders.services import orders
 from payments.errors import OrderNotPayable, RestIsPending
 from payments.services import payments
 from payments.services.payments import PaymentRequest
-
-# Ship, and undo it.
-
-
-class ShipForm(ActionForm):
-    tracking = forms.CharField(
-        max_length=200,
-        required=False,
-        label="Tracking number",
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Kept with the order. May be left empty.",
-    )
-
-
-def _what_ship_does(case: OrderCase) -> list[str]:
-    held = case.held()
-    stock = f"Takes {units(held)} out of the total." if held else "Moves no stock."
-    return [stock, "Money stays as it is."]
-
-
-def _ship(case: OrderCase, form: ShipForm) -> str:
-    tracking = form.cleaned_data["tracking"]
-    shipments.ship(
-        case.order.pk,
-        actor=case.actor,
-        tracking=tracking,
-        seen=form.saw,
-        key=form.key(case.request),
-    )
-    return f"Order {case.order} is shipped."
-
-
-SHIP = Action(
-    "ship",
-    "Ship",
-    "orders.change_order",
-    _ship,
-    effects=_what_ship_does,
-    guard=lambda case: case.order.require_shippable(),
-    form=ShipForm,
-)
-
-
-def _what_undoing_does(case: OrderCase) -> list[str]:
-    shipment = _last_shipment(case)
-    lines = shipments.lines_in(shipment) if shipment else []
-    shipped = sum(line.quantity for line in lines if line.item.stocked)
-    stock = (
-        f"Brings {units(shipped)} back into the total, as if they had never left, and lets this "
-        "order hold them again; available stays as it is, but for what was counted since and has "
-        "them already."
-        if shipped
-        else "Moves no stock."
-    )
-    return [stock, "Money stays as it is. The order can be shipped again, or cancelled."]
-
-
-class UndoShipForm(ActionForm):
-    """Asks where the units were, if their product was counted since: nobody else can know."""
-
-    reason = reason_field("Packed by mistake")
-    whereabouts = forms.TypedChoiceField(
-        label="When it was counted, the units",
-        choices=[
-            ("", "choose"),
-            (Whereabouts.ON_THE_SHELF, "were on the shelf: the count has them already"),
-            (Whereabouts.CAME_BACK, "were away, and came back since"),
-        ],
-        coerce=Whereabouts,
-        widget=UnfoldAdminSelectWidget,
-    )
-
-    def __init__(self, data: Any, *, case: OrderCase) -> None:
-        super().__init__(data, case=case)
-        self.shipment = _last_shipment(case)
-        counted = shipments.counted_since(self.shipment) if self.shipment else []
-        if not counted:
-            del self.fields["whereabouts"]
-            return
-        told = ", ".join(f"{sku} at {exact(at)}" for sku, at in counted)
-        self.fields["whereabouts"].help_text = f"Counted since the order was shipped: {told}."
-
-    def sees(self) -> Standing:
-        shipment = _last_shipment(self.case)
-        order = self.case.order
-        return shipments.standing_to_undo(order, shipment) if shipment else order.standing()
-
-
-def _last_shipment(case: OrderCase) -> Shipment | None:
-    return case.order.shipments.filter(undone_at=None).order_by("number").last()
-
-
-def _require_undoable(case: OrderCase) -> None:
-    shipment = _last_shipment(case)
-    if shipment is None:
-        raise ShipNotUndoable("The order is not shipped.")
-    shipment.require_undoable(shipments.lines_in(shipment))
-
-
-def _undo_ship(case: OrderCase, form: UndoShipForm) -> str:
-    typed = form.cleaned_data
-    shipment = _last_shipment(case)
-    if shipment is None:
-        raise ShipNotUndoable("The order is not shipped.")
-    shipments.undo(
-        case.order.pk,
-        shipment.pk,
-        actor=case.actor,
-        reason=typed["reason"],
-        whereabouts=typed.get("whereabouts"),
-        seen=form.saw,
-        key=form.key(case.request),
-    )
-    return f"Order {case.order} is to be shipped again."
-
-
-UNDO_SHIP = Action(
-    "undo_ship",
-    "Undo ship",
-    "orders.undo_ship_order",
-    _undo_ship,
-    effects=_what_undoing_does,
-    guard=_require_undoable,
-    form=UndoShipForm,
-    dangerous=True,
-)
-
 
 # Cancel.
 
 
 class CancelForm(ActionForm):
+    reason = reason_field("Wants another size")
+    whereto = whereto_field()
     refund = forms.BooleanField(required=False, initial=True, widget=UnfoldBooleanSwitchWidget)
 
     def __init__(self, data: Any, *, case: OrderCase) -> None:
@@ -167,12 +45,18 @@ class CancelForm(ActionForm):
             self.fields["refund"].label = f"and refund {case.money(kept)}"
         else:
             del self.fields["refund"]
+        if not case.held():
+            del self.fields["whereto"]
 
 
 def _what_cancel_does(case: OrderCase) -> list[str]:
     order, held = case.order, case.held()
     kept = order.captured - order.refunded
-    effects = [f"Gives {units(held)} back to available." if held else "Moves no stock."]
+    effects = [
+        f"Gives {units(held)} back to available, unless they are written off."
+        if held
+        else "Moves no stock."
+    ]
     if kept and case.may("payments.refund_payment"):
         effects.append(
             f"Gives {case.money(kept)} back, too. Without that it stays held, and the order needs "
@@ -191,13 +75,21 @@ def _what_cancel_does(case: OrderCase) -> list[str]:
 
 
 def _cancel(case: OrderCase, form: CancelForm) -> str:
-    payments.cancel(case.order.pk, actor=case.actor, seen=form.saw, key=form.key(case.request))
-    if form.cleaned_data.get("refund"):
-        _refund_all(case)
+    typed = form.cleaned_data
+    payments.cancel(
+        case.order.pk,
+        actor=case.actor,
+        reason=typed["reason"],
+        restock=typed.get("whereto") != WRITTEN_OFF,
+        seen=form.saw,
+        key=form.key(case.request),
+    )
+    if typed.get("refund"):
+        _refund_all(case, f"order cancelled: {typed['reason']}")
     return f"Order {case.order} is cancelled."
 
 
-def _refund_all(case: OrderCase) -> None:
+def _refund_all(case: OrderCase, reason: str) -> None:
     """Give back what was captured. The order stays cancelled where a gateway refuses."""
     for payment in payments.payments_of(case.order.pk):
         if not payment.refundable_amount:
@@ -209,7 +101,7 @@ def _refund_all(case: OrderCase) -> None:
                 payment.pk,
                 payment.refundable_amount,
                 actor=case.actor,
-                reason="order cancelled",
+                reason=reason,
             )
         except Refusal as refusal:
             messages.error(case.request, f"{money} could not be refunded: {refusal}")
@@ -406,4 +298,4 @@ LEAVE_BE = Action(
 )
 
 # In the order in which they are offered.
-ORDER_ACTIONS = (SHIP, RECORD_PAYMENT, UNDO_SHIP, NOTE, LEAVE_BE, CANCEL)
+ORDER_ACTIONS = (SHIP, RECORD_PAYMENT, TAKE_BACK, NOTE, LEAVE_BE, CANCEL_ITEMS, CANCEL)

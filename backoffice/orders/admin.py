@@ -1,8 +1,9 @@
 """The list of orders and an order's page."""
 
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -28,17 +29,27 @@ from backoffice.missing import missing
 from backoffice.order_states import COLOURS, state_of
 from backoffice.orders import list as order_lists
 from backoffice.orders import page as order_pages
+from backoffice.orders import slips
 from backoffice.orders.actions import ORDER_ACTIONS
 from backoffice.orders.case import OrderCase
 from backoffice.orders.customer import CustomerPage, customer_url
 from backoffice.orders.detail_actions import CUSTOMER, DETAIL_ACTIONS, MAY_CHANGE
 from backoffice.orders.export import OrderExports
+from backoffice.orders.goods_actions import RETURN_ACTIONS, SHIPMENT_ACTIONS
 from backoffice.orders.lines import LinesCase, LinesPage
 from backoffice.orders.list import ATTENTION, LISTS
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
-from orders.models import PRICED_BY_REQUEST, Order
+from orders.models import PRICED_BY_REQUEST, Order, ReturnLine
 from orders.services import desk
 from payments.models import Attempt, Gateway, Payment
+
+# Which part of an order has which actions, as in their addresses.
+_ABOUT: Mapping[str, Sequence[Action[OrderCase]]] = {
+    "": (*ORDER_ACTIONS, *DETAIL_ACTIONS),
+    "payments/<uuid:payment_id>/": PAYMENT_ACTIONS,
+    "shipments/<uuid:shipment_id>/": SHIPMENT_ACTIONS,
+    "returns/<uuid:line_id>/": RETURN_ACTIONS,
+}
 
 
 @admin.register(Order)
@@ -142,12 +153,12 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
         """Say what shipping these orders does; when that was confirmed, what became of each."""
         if not self.has_change_order_permission(request) or not self.has_view_permission(request):
             raise PermissionDenied
-        found = order_lists.chosen(request.GET.getlist("order"))
+        found = slips.chosen(request.GET.getlist("order"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Ship orders",
-            "slips": order_lists.packing_slips(found),
+            "slips": slips.to_ship(found),
             "results": None,
         }
         sent = request.POST if request.method == "POST" else None
@@ -159,13 +170,18 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
     def print_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = order_lists.chosen(request.GET.getlist("order"))
-        slips = order_lists.packing_slips(found)
+        shipment_ids = request.GET.getlist("shipment")
+        found = slips.chosen(request.GET.getlist("order"))
+        of_shipments = slips.slips_of_shipments(shipment_ids)
+        to_print = [*slips.packing_slips(found), *of_shipments]
+        # A parcel that is packed already is not picked.
+        picks = slips.pick_list(slip for slip in to_print if slip.is_to_be_sent)
         context = {
             "store": self.admin_site.each_context(request)["site_header"],
-            "picks": order_lists.pick_list(slip["order"] for slip in slips if not slip["warning"]),
-            "slips": slips,
-            "back": reverse("admin:orders_order_changelist"),
+            "is_picked": not of_shipments,
+            "picks": picks,
+            "slips": to_print,
+            "back": _back_to(to_print),
         }
         return TemplateResponse(request, "admin/orders/order/print.html", context)
 
@@ -184,27 +200,21 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
     # The page, and what can be done on it.
 
     def get_urls(self) -> list[URLPattern]:
-        about_order, about_payment = (
-            "<uuid:order_id>/",
-            "<uuid:order_id>/payments/<uuid:payment_id>/",
-        )
         several = {"ship_selected": self.ship_selected_view, "print": self.print_view}
         return [
             *(self._address("", name, view) for name, view in several.items()),
             *(
-                self._address_of(action, about_order)
-                for action in (*ORDER_ACTIONS, *DETAIL_ACTIONS)
+                self._address_of(action, f"<uuid:order_id>/{about}")
+                for about, actions in _ABOUT.items()
+                for action in actions
             ),
-            self._address(about_order, "lines", self.lines_view),
-            *(self._address_of(action, about_payment) for action in PAYMENT_ACTIONS),
+            self._address("<uuid:order_id>/", "lines", self.lines_view),
             *super().get_urls(),
         ]
 
     def _address_of(self, action: Action[OrderCase], about: str) -> URLPattern:
-        def view(
-            request: HttpRequest, order_id: uuid.UUID, payment_id: uuid.UUID | None = None
-        ) -> HttpResponse:
-            return self.action_view(request, action, order_id, payment_id)
+        def view(request: HttpRequest, order_id: uuid.UUID, **part: uuid.UUID) -> HttpResponse:
+            return self.action_view(request, action, order_id, **part)
 
         return self._address(about, action.name, view)
 
@@ -226,12 +236,35 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
             raise PermissionDenied
         payments = list(_with_attempts(order).order_by("created_at", "pk"))
         names = dict(Gateway.objects.values_list("slug", "name"))
-        order_pages.read_items(order)
+        order_pages.read_all(order)
         case = OrderCase(request, order)
-        items = order_pages.item_rows(order)
         context = {
-            "items": items,
-            "came_back": any(row["item"].returned for row in items),
+            "items": order_pages.item_rows(order),
+            "columns": order_pages.columns(order),
+            "shipments": [
+                {
+                    **row,
+                    "actions": _offered(
+                        SHIPMENT_ACTIONS, replace(case, the_shipment=row["shipment"])
+                    ),
+                }
+                for row in order_pages.shipment_rows(order)
+            ],
+            "returns": [
+                {
+                    **row,
+                    "lines": [
+                        {
+                            **each,
+                            "actions": _offered(
+                                RETURN_ACTIONS, replace(case, the_return_line=each["line"])
+                            ),
+                        }
+                        for each in row["lines"]
+                    ],
+                }
+                for row in order_pages.return_rows(order, payments)
+            ],
             "sums": order_pages.sums(order),
             "held": order_pages.money_still_held(order),
             # The money that is held has a line of its own.
@@ -265,7 +298,7 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
         request: HttpRequest,
         action: Action[OrderCase],
         order_id: uuid.UUID,
-        payment_id: uuid.UUID | None,
+        **part: uuid.UUID,
     ) -> HttpResponse:
         if not request.user.has_perm(action.permission):
             raise PermissionDenied
@@ -274,10 +307,18 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
             return missing(self, request, order_id)
         if not self.has_view_permission(request, order):
             raise PermissionDenied
-        payment = _with_attempts(order).filter(pk=payment_id).first() if payment_id else None
-        if payment_id and payment is None:
+        case = _case(request, order, **part)
+        if case is None:
             return redirect("admin:orders_order_change", order.pk)
-        return self.confirm(action, OrderCase(request, order, payment), title=f"Order {order}")
+        return self.confirm(action, case, title=f"Order {order}")
+
+
+def _back_to(printed: Sequence[slips.Slip]) -> str:
+    """Lead back to the one order that was printed, or to the list."""
+    orders = {slip.order.pk for slip in printed}
+    if len(orders) == 1:
+        return reverse("admin:orders_order_change", args=[*orders])
+    return reverse("admin:orders_order_changelist")
 
 
 def _with_chosen(page: str, queryset: QuerySet[Order]) -> HttpResponse:
@@ -290,5 +331,36 @@ def _with_attempts(order: Order) -> QuerySet[Payment]:
     return order.payments.prefetch_related(attempts)
 
 
-def _offered(actions: Iterable[Action[OrderCase]], case: OrderCase) -> list[Action[OrderCase]]:
-    return [action for action in actions if action.is_offered(case)]
+def _case(
+    request: HttpRequest,
+    order: Order,
+    payment_id: uuid.UUID | None = None,
+    shipment_id: uuid.UUID | None = None,
+    line_id: uuid.UUID | None = None,
+) -> OrderCase | None:
+    """Name the part of the order that an action is about. None if it has no such part."""
+    if payment_id:
+        payment = _with_attempts(order).filter(pk=payment_id).first()
+        return OrderCase(request, order, payment) if payment else None
+    if shipment_id:
+        shipment = order.shipments.prefetch_related("lines__item").filter(pk=shipment_id).first()
+        return OrderCase(request, order, the_shipment=shipment) if shipment else None
+    if line_id:
+        lines = ReturnLine.objects.select_related("item").filter(of_return__order=order)
+        line = lines.filter(pk=line_id).first()
+        return OrderCase(request, order, the_return_line=line) if line else None
+    return OrderCase(request, order)
+
+
+class Offered(NamedTuple):
+    name: str
+    title: str
+    is_short: bool
+
+
+def _offered(actions: Iterable[Action[OrderCase]], case: OrderCase) -> list[Offered]:
+    return [
+        Offered(action.name, action.says(case), action.is_short)
+        for action in actions
+        if action.is_offered(case)
+    ]

@@ -10,17 +10,20 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from api.errors import Standing
 from backoffice import attention
 from backoffice.actions import Case
-from orders.models import Order
+from orders.models import Order, ReturnLine, Shipment
 from payments.models import Attempt, Gateway, Payment
 from payments.services import bookkeeping
 
 
 @dataclass(frozen=True)
 class OrderCase(Case[Order]):
-    """An order, or one payment of it."""
+    """An order, or one payment, shipment or line of a return of it."""
 
     # Its attempts are at hand.
     the_payment: Payment | None = None
+    # Its lines and their items are at hand.
+    the_shipment: Shipment | None = None
+    the_return_line: ReturnLine | None = None
 
     sent_differently = "This form was sent before, with other values. See the order."
 
@@ -32,6 +35,16 @@ class OrderCase(Case[Order]):
     def payment(self) -> Payment:
         assert self.the_payment, "an action on an order knows of no one payment"
         return self.the_payment
+
+    @property
+    def shipment(self) -> Shipment:
+        assert self.the_shipment, "an action on an order knows of no one shipment"
+        return self.the_shipment
+
+    @property
+    def return_line(self) -> ReturnLine:
+        assert self.the_return_line, "an action on an order knows of no one return"
+        return self.the_return_line
 
     @property
     def open_attempts(self) -> list[Attempt]:
@@ -48,8 +61,9 @@ class OrderCase(Case[Order]):
         return attention.why(self.order.pk)
 
     def again(self) -> Self:
-        if self.the_payment:
-            self.the_payment.refresh_from_db()
+        for part in (self.the_payment, self.the_shipment, self.the_return_line):
+            if part:
+                part.refresh_from_db()
         return super().again()
 
     def standing(self) -> Standing:

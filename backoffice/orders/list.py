@@ -1,9 +1,8 @@
 """Orders as a list of work: its tabs, its search, and what can be done with several at once."""
 
 import uuid
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -13,21 +12,17 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.db import connection
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
 from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, Key, require_new
 from backoffice import attention
 from backoffice.actions import read_standing, words, written_standing
-from backoffice.base import COUNTED, counted, uuid_of
+from backoffice.base import COUNTED, counted
 from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.filters import NAMES, OrderFilter
-from backoffice.orders.page import address
 from backoffice.orders.search import search
-from backoffice.sent_pictures import thumbnails
-from inventory.models import Product
 from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import shipments
 
@@ -190,14 +185,6 @@ def _counts() -> dict[str, int]:
 # Several orders at once.
 
 
-def chosen(ids: Iterable[str]) -> list[Order]:
-    """Read the orders of these ids with their items, in the order of their numbers."""
-    items = Prefetch("items", OrderItem.objects.order_by("position").select_related("product"))
-    known = [order_id for order_id in map(uuid_of, ids) if order_id]
-    found = Order.objects.filter(pk__in=known).select_related("currency")
-    return list(found.prefetch_related(items).order_by("number"))
-
-
 class SeveralForm(OnceForm):
     """Several orders, as each of them was seen, and each of them once."""
 
@@ -243,67 +230,6 @@ def _ship(case: OrderCase, form: SeveralForm) -> str:
         return "" if case.again().order.is_shipped else case.recorded_already
     except Moved as moved:
         return " ".join([words(moved), *(case.again().changes(saw) if saw else [])])
-    except Refusal as refusal:
-        return words(refusal)
-    return ""
-
-
-@dataclass(frozen=True)
-class Pick:
-    """How many of an sku to take from the shelf, and for which orders."""
-
-    sku: str
-    name: str
-    barcode: str
-    # Whether it is no product, whatever it calls itself.
-    is_priced_by_request: bool
-    units: int
-    numbers: list[int]
-    thumbnail: SafeString
-
-
-def pick_list(found: Iterable[Order]) -> list[Pick]:
-    """Sum up what to take from the shelves. What is digital lies on none."""
-    products: dict[tuple[str, str, str, bool], uuid.UUID | None] = {}
-    counts: Counter[tuple[str, str, str, bool]] = Counter()
-    numbers: dict[tuple[str, str, str, bool], list[int]] = {}
-    for order in found:
-        for item in order.items.all():
-            if not _is_digital(item):
-                barcode = item.product.barcode if item.product else ""
-                goods = (item.sku, item.name, barcode, item.is_priced_by_request)
-                counts[goods] += item.quantity
-                products.setdefault(goods, item.product_id)
-                of_goods = numbers.setdefault(goods, [])
-                if order.number not in of_goods:
-                    of_goods.append(order.number)
-    shown = thumbnails(products.values())
-    return [
-        Pick(*goods, units, numbers[goods], shown[products[goods]])
-        for goods, units in sorted(counts.items())
-    ]
-
-
-def packing_slips(found: Iterable[Order]) -> list[Mapping[str, Any]]:
-    """What goes into each parcel, and where it goes. Prices stay at home."""
-    return [
-        {
-            "order": order,
-            "address": address(order.shipping_address) or address(order.billing_address),
-            "items": [item for item in order.items.all() if not _is_digital(item)],
-            "warning": _warning(order),
-        }
-        for order in found
-    ]
-
-
-def _is_digital(item: OrderItem) -> bool:
-    return bool(item.product and item.product.commodity_type == Product.CommodityType.DIGITAL)
-
-
-def _warning(order: Order) -> str:
-    try:
-        order.require_shippable()
     except Refusal as refusal:
         return words(refusal)
     return ""

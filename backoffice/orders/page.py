@@ -1,5 +1,6 @@
 """What the page of an order shows: its items, its money, its addresses and what happened to it."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,9 +10,18 @@ from django.db.models import Prefetch, prefetch_related_objects
 
 from backoffice import movements
 from backoffice.base import units
+from backoffice.orders.carriers import link_to
 from backoffice.sent_pictures import thumbnails
 from inventory.models import StockTransaction
-from orders.models import Order, OrderEvent, OrderItem
+from orders.models import (
+    Order,
+    OrderEvent,
+    OrderItem,
+    Return,
+    ReturnLine,
+    Shipment,
+    ShipmentLine,
+)
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
 from payments.services.payments import is_excess
@@ -28,8 +38,18 @@ OUTCOME_COLOURS: Mapping[str, str | None] = {
 }
 
 
-def read_items(order: Order) -> None:
-    prefetch_related_objects([order], Prefetch("items", OrderItem.objects.order_by("position")))
+def read_all(order: Order) -> None:
+    """Read the items of an order, its shipments and its returns, each of them once."""
+    sent = ShipmentLine.objects.select_related("item").order_by("item__position")
+    back = ReturnLine.objects.select_related("item").order_by("item__position", "pk")
+    shipments = Shipment.objects.order_by("number").prefetch_related(Prefetch("lines", sent))
+    returns = Return.objects.order_by("number").prefetch_related(Prefetch("lines", back))
+    prefetch_related_objects(
+        [order],
+        Prefetch("items", OrderItem.objects.order_by("position")),
+        Prefetch("shipments", shipments),
+        Prefetch("returns", returns),
+    )
 
 
 def item_rows(order: Order) -> list[dict[str, Any]]:
@@ -45,6 +65,55 @@ def item_rows(order: Order) -> list[dict[str, Any]]:
         }
         for item in items
     ]
+
+
+def columns(order: Order) -> dict[str, bool]:
+    """Which columns of units say something: what is zero for all lines is left out."""
+    items = order.items.all()
+    return {
+        name: any(getattr(item, name) for item in items)
+        for name in ("allocated", "shipped", "cancelled", "returned")
+    }
+
+
+def shipment_rows(order: Order) -> list[dict[str, Any]]:
+    return [
+        {
+            "shipment": shipment,
+            "link": link_to(shipment.carrier, shipment.tracking),
+            "lines": [f"{line.quantity} of {line.item.label}" for line in shipment.lines.all()],
+        }
+        for shipment in order.shipments.all()
+    ]
+
+
+def return_rows(order: Order, payments: Sequence[Payment]) -> list[dict[str, Any]]:
+    refunds: dict[uuid.UUID | None, Attempt] = {
+        attempt.pk: attempt for payment in payments for attempt in payment.attempts.all()
+    }
+    return [
+        {
+            "taken_back": each,
+            "refund": _refund_with(order, refunds.get(each.attempt_id)),
+            "lines": [
+                {"line": line, "words": f"{line.quantity} of {line.item.label} {_became(line)}"}
+                for line in each.lines.all()
+            ],
+        }
+        for each in order.returns.all()
+    ]
+
+
+def _refund_with(order: Order, refund: Attempt | None) -> str:
+    return f"{order.currency.formatted(refund.amount)} {refund.status}" if refund else ""
+
+
+def _became(line: ReturnLine) -> str:
+    if line.is_to_inspect:
+        return "waits to be inspected"
+    if line.settled_as:
+        return f"inspected: {line.settled_as}"
+    return line.disposition
 
 
 def sums(order: Order) -> dict[str, str]:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -13,11 +12,8 @@ from unfold.widgets import (
 from api import clock
 from backoffice.actions import Action, ActionForm
 from backoffice.base import units
-from backoffice.forms import WholeNumberField
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.products.money import MoneyField
-from orders.models import Order, OrderItem, ReturnLine
-from orders.services.returns import TakenBack
 from payments.errors import NotCapturable, NotOpen, NotRefundable, NotVoidable
 from payments.models import Attempt
 from payments.services import gateway_calls, payments, recovery
@@ -144,19 +140,6 @@ class RefundForm(ActionForm):
         left = case.payment.refundable_amount
         self.fields["amount"] = MoneyField(case.order.currency, initial=left)
         self.order_fields(["amount", "reason", "elsewhere"])
-        self.lines = {f"back_{item.pk.hex}": item for item in _gone(case.order)}
-        for name, item in self.lines.items():
-            left = item.shipped - item.returned
-            self.fields[name] = WholeNumberField(
-                label=f"Put back of {item.sku}",
-                help_text=f"{item.name}: of the {units(left)} that left, how many came back and "
-                "can be sold again.",
-                required=False,
-                initial=0,
-                min_value=0,
-                max_value=left,
-                widget=UnfoldAdminIntegerFieldWidget({"min": 0, "max": left}),
-            )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -169,23 +152,6 @@ class RefundForm(ActionForm):
         elif cleaned.get("elsewhere") and amount != left:
             self.add_error("amount", f"Only all of it can be marked as refunded: {formatted}.")
         return cleaned
-
-    def label_of(self, name: str) -> str:
-        for item in self.case.order.items.all():
-            if name == f"back_{item.pk.hex}":
-                return f'"Put back of {item.sku}"'
-        return super().label_of(name)
-
-    def taken_back(self) -> list[TakenBack]:
-        typed = {item.pk: self.cleaned_data.get(name) or 0 for name, item in self.lines.items()}
-        restocked = ReturnLine.Disposition.RESTOCKED
-        return [TakenBack(item_id, units, restocked) for item_id, units in typed.items() if units]
-
-
-def _gone(order: Order) -> list[OrderItem]:
-    """The lines of which units left and could still come back."""
-    lines = order.items.filter(shipped__gt=0, stocked=True).order_by("position")
-    return [line for line in lines if line.shipped > line.returned]
 
 
 def _require_refundable(case: OrderCase) -> None:
@@ -200,9 +166,7 @@ def _what_refund_does(case: OrderCase) -> list[str]:
         money = f"Records that you give money back yourself, outside of Holdfast: up to {left}."
     else:
         money = f"Gives money back through {case.gateway}: up to {left}."
-    if case.order.is_shipped:
-        stock = "Stock stays as it is, but for the units that you put back below."
-    elif held := case.held():
+    if held := case.held():
         stock = f"Stock stays as it is: the order goes on holding {units(held)} until cancelled."
     else:
         stock = "Stock stays as it is."
@@ -217,13 +181,10 @@ def _refund(case: OrderCase, form: RefundForm) -> str:
         None if typed["elsewhere"] else typed["amount"],
         actor=case.actor,
         reason=typed["reason"],
-        taken_back=form.taken_back(),
         seen=form.saw,
         key=form.key(case.request),
     )
-    done = f"{case.money(attempt.amount)} {became(attempt)}."
-    back = sum(line.quantity for line in form.taken_back())
-    return f"{done} {units(back)} put back." if back else done
+    return f"{case.money(attempt.amount)} {became(attempt)}."
 
 
 REFUND = Action(

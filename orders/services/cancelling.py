@@ -7,7 +7,7 @@ from api import clock
 from api.actors import Actor
 from api.errors import Standing
 from api.idempotency import Key, claim
-from api.transactions import in_transaction
+from api.transactions import assert_in_transaction, in_transaction
 from orders.errors import OrderNotCancellable
 from orders.models import Order, OrderEvent, OrderItem
 from orders.services import orders
@@ -27,13 +27,29 @@ def cancel_items(
 ) -> None:
     """Give back these units of what is left of a paid order, by their line, or all that is left.
 
-    Without `restock` they are written off instead. No money moves. When nothing is left, and
-    something was shipped, the order is fulfilled.
-    Raises: OrderNotFound; OrderNotCancellable, also where nothing would be left and nothing was
-    shipped; PaymentUnderWay; NoUnits, OrderItemNotFound, UnitsNotLeft; Moved.
+    Without `restock` they are written off instead. No money moves.
+    Raises: OrderNotFound, Moved; whatever `record` does.
     """
     claim(key, order_id)
     order = Order.objects.lock(order_id, seen=seen)
+    record(order, units, actor=actor, reason=reason, restock=restock)
+
+
+def record(
+    order: Order,
+    units: Mapping[uuid.UUID, int] | None,
+    *,
+    actor: Actor,
+    reason: str,
+    restock: bool = True,
+) -> None:
+    """Cancel units of the locked order, and save it. Something shipped and nothing left: fulfilled.
+
+    This comes last in its transaction, since it locks stock. Raises: OrderNotCancellable, also
+    where nothing would be left and nothing was shipped; PaymentUnderWay; NoUnits,
+    OrderItemNotFound, UnitsNotLeft.
+    """
+    assert_in_transaction()
     order.require_items_cancellable()
     items = lines_of(order)
     picked = pick(items, units)

@@ -424,7 +424,7 @@ def capture(
         seen=seen,
         key=key,
     )
-    return _performed(attempt)
+    return performed(attempt)
 
 
 @in_transaction
@@ -483,7 +483,7 @@ def refund(
         seen=seen,
         key=key,
     )
-    return _performed(attempt)
+    return performed(attempt)
 
 
 @in_transaction
@@ -538,7 +538,7 @@ def void(
     GatewayRefused.
     """
     attempt = begin_void(order_id, payment_id, actor=actor, reason=reason, seen=seen, key=key)
-    return _performed(attempt)
+    return performed(attempt)
 
 
 @in_transaction
@@ -607,7 +607,7 @@ def _end(given_up: GivenUp, *, actor: Actor, seen: Standing | None, key: Key | N
     bookkeeping.save_and_release(order, actor, reason="payment given up")
 
 
-def _performed(attempt: Attempt) -> Attempt:
+def performed(attempt: Attempt) -> Attempt:
     """Have the gateway perform the attempt, unless it is done. Raises: GatewayRefused."""
     if not attempt.is_pending:
         return attempt
@@ -725,7 +725,7 @@ def expire(order_id: uuid.UUID, *, while_payment: str) -> None:
 def _perform_voids(voids: Iterable[Attempt]) -> None:
     for attempt in voids:
         try:
-            _performed(attempt)
+            performed(attempt)
         except Refusal:
             # The order is cancelled all the same, and the failed void is listed beside its payment.
             log.exception("void_refused", payment_id=str(attempt.payment_id))

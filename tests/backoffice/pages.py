@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
-from django.forms import CheckboxInput
+from django.forms import BoundField, CheckboxInput, Select
 from django.test import Client
 
 
@@ -27,6 +27,26 @@ def send(
 ) -> Any:
     """Open a page with a form, fill in what is `typed`, and send it with what else is on it."""
     return client.post(address, {**hidden(client, address), **(typed or {})}, **options)
+
+
+def send_as_it_is(
+    client: Client, address: str, typed: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """Open a page with a form, and send it with what stands in it, but for what is `typed`."""
+    form = client.get(address).context["form"]
+    stands = {field.html_name: _as_sent(field) for field in form}
+    sent = {name: value for name, value in stands.items() if value is not None}
+    return client.post(address, {**sent, **(typed or {})}, **options)
+
+
+def _as_sent(field: BoundField) -> Any:
+    """What a browser sends of a field that nobody touched: nothing of a box that is not ticked."""
+    value = field.value()
+    if isinstance(field.field.widget, CheckboxInput):
+        return "on" if value else None
+    if value is None and isinstance(field.field.widget, Select):
+        return next(value for value, _ in field.field.widget.choices)
+    return "" if value is None else field.field.prepare_value(value)
 
 
 def hidden(client: Client, address: str) -> dict[str, Any]:
