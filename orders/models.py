@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import connection, models
 from django.db.models import F, Q
@@ -691,6 +691,13 @@ class Shipment(ActedBy):
             # In any capitals.
             models.Index(
                 Upper("tracking"), condition=~Q(tracking=""), name="shipments_by_tracking"
+            ),
+            # What was shipped on a day, and what of that was undone since.
+            BrinIndex(fields=["created_at"], name="shipments_by_day"),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(undone_at__isnull=False),
+                name="shipments_undone",
             ),
         ]
 

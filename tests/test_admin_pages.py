@@ -100,7 +100,7 @@ PAGES: dict[str, tuple[str, str | None]] = {
         [
             *("figures_revenue", "figures_best-sellers", "figures_refunds", "figures_months"),
             *("figures_taken", "figures_refunded", "figures_sold", "figures_cancelled"),
-            "figures_product-sold",
+            *("figures_shipped", "figures_product-sold"),
         ],
         ("payments.view_payment", None),
     ),

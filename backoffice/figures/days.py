@@ -1,10 +1,12 @@
 """Sums of days: kept of days that are over, and added up when they are asked for of any later one.
 
 What is kept is what nothing can change any more: money that was captured, orders that were paid in
-full, entries of the log. A refund may yet come back, so refunds are added up whenever they are
-asked for; there are few. A day is the store's own, from midnight to midnight. It is kept an hour
-after it has ended, when no transaction is open any more that began in it. Where the store's time
-zone changes, all days begin and end elsewhere, and are added up anew.
+full, shipments that were made, entries of the log. A refund may yet come back and a shipment be
+undone, so both are added up whenever they are asked for; there are few.
+
+A day is the store's own, from midnight to midnight. It is kept an hour after it has ended, when no
+transaction is open any more that began in it. Where the store's time zone changes, all days begin
+and end elsewhere, and are added up anew.
 """
 
 from collections.abc import Sequence
@@ -43,6 +45,21 @@ class Facts(NamedTuple):
 
 
 TAKEN, SOLD, CANCELLED, REFUNDED = "taken", "sold", "cancelled", "refunded"
+SHIPPED, UNDONE = "shipped", "undone"
+
+
+def _shipments(kind: str, condition: str) -> str:
+    return f"""
+    SELECT '{kind}', placed.currency, count(DISTINCT made.id),
+        coalesce(sum(line.quantity::bigint * item.unit_price), 0)::bigint
+    FROM orders_shipment AS made
+    JOIN orders_order AS placed ON placed.id = made.order_id
+    LEFT JOIN orders_shipmentline AS line ON line.shipment_id = made.id
+    LEFT JOIN orders_orderitem AS item ON item.id = line.item_id
+    WHERE made.created_at >= asked.since AND made.created_at < asked.until {condition}
+    GROUP BY placed.currency
+    """  # noqa: S608 - our own names only, here and below
+
 
 MONEY = Facts(
     MoneyOfDay,
@@ -62,7 +79,8 @@ MONEY = Facts(
     FROM orders_order
     WHERE cancelled_at >= asked.since AND cancelled_at < asked.until
     GROUP BY currency
-    """,  # noqa: S608 - our own names only, here and below
+    UNION ALL {_shipments(SHIPPED, "")}
+    """,  # noqa: S608
 )
 PRODUCTS_SOLD = Facts(
     SoldOfDay,
@@ -109,14 +127,15 @@ MOVED = Facts(
     """,  # noqa: S608, E501
 )
 KEPT = (MONEY, PRODUCTS_SOLD, ORDERED, MOVED)
-# As MONEY, but never kept.
-_REFUNDS = f"""
+# As MONEY, but never kept: refunds, and shipments of the day that were undone since.
+_LATER = f"""
 SELECT '{REFUNDED}', payment.currency, count(*), sum(attempt.amount)::bigint
 FROM payments_attempt AS attempt
 JOIN payments_payment AS payment ON payment.id = attempt.payment_id
 WHERE attempt.updated_at >= asked.since AND attempt.updated_at < asked.until
     AND attempt.status = 'succeeded' AND attempt.kind = 'refund' AND NOT payment.late
 GROUP BY payment.currency
+UNION ALL {_shipments(UNDONE, "AND made.undone_at IS NOT NULL")}
 """  # noqa: S608
 _ASKED = "unnest(%s::date[], %s::timestamptz[], %s::timestamptz[]) AS asked (day, since, until)"
 
@@ -172,9 +191,9 @@ def rows_of(facts: Facts, period: Period) -> Sql:
     return Sql(text, [first, last, *_asked(live, timezone.get_current_timezone())])
 
 
-def refunds_of(period: Period) -> Sql:
-    """Say how to read what was refunded on each day of a period, as `rows_of` does of money."""
-    text = f"SELECT asked.day, found.* FROM {_ASKED} CROSS JOIN LATERAL ({_REFUNDS}) AS found"  # noqa: S608
+def later_of(period: Period) -> Sql:
+    """Say how to read what is never kept of each day of a period, as `rows_of` does of money."""
+    text = f"SELECT asked.day, found.* FROM {_ASKED} CROSS JOIN LATERAL ({_LATER}) AS found"  # noqa: S608
     return Sql(text, _asked(period.days, timezone.get_current_timezone()))
 
 

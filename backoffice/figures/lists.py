@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from backoffice.figures import sums
 from backoffice.figures.days import (
     CANCELLED,
     REFUNDED,
+    SHIPPED,
     SOLD,
     TAKEN,
     Period,
@@ -29,7 +31,7 @@ from backoffice.figures.tables import Cell, Column, Row, formatted, plain
 from backoffice.products.page import page_of
 from inventory.models import REASON_LENGTH_MAX, Action, StockTransaction
 from inventory.services import currencies
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, Shipment, ShipmentLine
 from payments.models import Attempt, Payment
 
 MONEY_SEEN = ("orders.view_order", "payments.view_payment")
@@ -211,6 +213,24 @@ def _cancelled(asked: Asked, bounds: tuple[datetime, datetime]) -> QuerySet[Orde
 def _shown_cancelled(order: Order, asked: Asked) -> Row:
     assert order.cancelled_at
     return _row_of_order(order.cancelled_at, order, asked.currency)
+
+
+def _shipped(asked: Asked, bounds: tuple[datetime, datetime]) -> QuerySet[Any]:
+    since, until = bounds
+    found = Shipment.objects.filter(created_at__gte=since, created_at__lt=until, undone_at=None)
+    lines = ShipmentLine.objects.filter(shipment=OuterRef("pk")).order_by().values("shipment")
+    value = lines.annotate(value=Sum(F("quantity") * F("item__unit_price"))).values("value")
+    return (
+        found.filter(order__currency_id=asked.currency)
+        .annotate(value=Coalesce(Subquery(value), 0))
+        .select_related("order")
+        .order_by("-created_at", "-pk")
+    )
+
+
+def _shown_shipped(shipment: Any, asked: Asked) -> Row:
+    sent = " ".join(filter(None, [shipment.carrier, shipment.tracking])) or str(shipment)
+    return _row(shipment.created_at, shipment.order, sent, shipment.value, asked.currency)
 
 
 def _row_of_order(at: datetime, order: Order, currency: str) -> Row:
@@ -398,6 +418,18 @@ KINDS: Mapping[str, Kind] = {
         counted=_money_counted(CANCELLED),
         found=_cancelled,
         shown=_shown_cancelled,
+        written=_amount_written,
+    ),
+    SHIPPED: Kind(
+        title="Shipped",
+        nouns=("shipment", "shipments"),
+        permissions=MONEY_SEEN,
+        needs=["currency"],
+        columns=_money_columns("By"),
+        file_columns=_MONEY_FILE,
+        counted=_money_counted(SHIPPED),
+        found=_shipped,
+        shown=_shown_shipped,
         written=_amount_written,
     ),
     PRODUCT_SOLD: Kind(

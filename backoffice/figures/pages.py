@@ -18,7 +18,15 @@ from backoffice.base import PER_PAGE
 from backoffice.exports import exported
 from backoffice.figures import charts, lists, sums
 from backoffice.figures.charts import Chart, Series
-from backoffice.figures.days import CANCELLED, REFUNDED, SOLD, TAKEN, NotAddedUp, Period
+from backoffice.figures.days import (
+    CANCELLED,
+    REFUNDED,
+    SHIPPED,
+    SOLD,
+    TAKEN,
+    NotAddedUp,
+    Period,
+)
 from backoffice.figures.lists import LONGEST, MONEY_SEEN, STOCK_SEEN, listed
 from backoffice.figures.periods import PeriodForm, months_until, presets, today
 from backoffice.figures.tables import (
@@ -220,8 +228,8 @@ def months(asked: Asked) -> Contents:
         of[kind] = of.get(kind, sums.Sum()) + each
 
     def row(month: Period, code: str, of: Mapping[str, sums.Sum]) -> Row:
-        sold, taken, refunded, cancelled = (
-            of.get(kind, sums.Sum()) for kind in (SOLD, TAKEN, REFUNDED, CANCELLED)
+        sold, taken, refunded, shipped, cancelled = (
+            of.get(kind, sums.Sum()) for kind in (SOLD, TAKEN, REFUNDED, SHIPPED, CANCELLED)
         )
         name = f"{month.first:%Y-%m}"
         return Row(
@@ -231,12 +239,15 @@ def months(asked: Asked) -> Contents:
                 _money_cell(SOLD, month, code, sold),
                 _money_cell(TAKEN, month, code, taken),
                 _money_cell(REFUNDED, month, code, refunded),
+                _number_cell(SHIPPED, month, code, shipped),
+                _money_cell(SHIPPED, month, code, shipped),
                 _number_cell(CANCELLED, month, code, cancelled),
                 _money_cell(CANCELLED, month, code, cancelled),
             ],
             [
                 *(name, code, sold.number, plain(sold.amount, code), plain(taken.amount, code)),
-                *(plain(refunded.amount, code), cancelled.number, plain(cancelled.amount, code)),
+                *(plain(refunded.amount, code), shipped.number, plain(shipped.amount, code)),
+                *(cancelled.number, plain(cancelled.amount, code)),
             ],
         )
 
@@ -247,6 +258,8 @@ def months(asked: Asked) -> Contents:
             Column("Sold", is_number=True),
             Column("Taken", is_number=True),
             Column("Refunded", is_number=True),
+            Column("Shipments", is_number=True),
+            Column("Shipped", is_number=True),
             Column("Orders cancelled", is_number=True),
             Column("Cancelled", is_number=True),
         ],
@@ -258,7 +271,7 @@ def months(asked: Asked) -> Contents:
         ],
         file_columns=[
             *("month", "currency", "orders paid", "sold", "taken", "refunded"),
-            *("orders cancelled", "cancelled"),
+            *("shipments", "shipped", "orders cancelled", "cancelled"),
         ],
         empty="Nothing was sold in these months.",
     )
@@ -472,7 +485,8 @@ PAGES: Mapping[str, FiguresPage] = {
         MONEY_SEEN,
         0,
         "Sold is the total of the orders that were paid in full in the month; taken, what was "
-        "captured in it; refunded, what was given back in it; cancelled, the total of the orders "
+        "captured in it; refunded, what was given back in it; shipped, what the lines of its "
+        "shipments cost, without those that were undone since; cancelled, the total of the orders "
         "that were cancelled in it, paid or not.",
         months,
     ),

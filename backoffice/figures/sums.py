@@ -14,10 +14,12 @@ from backoffice.figures.days import (
     MOVED,
     ORDERED,
     PRODUCTS_SOLD,
+    SHIPPED,
+    UNDONE,
     Period,
     Sql,
     fetched,
-    refunds_of,
+    later_of,
     rows_of,
 )
 from inventory.models import DEFAULT_LOCATION_ID, Action, Product
@@ -39,14 +41,22 @@ Money = Mapping[tuple[date, str, str], Sum]
 
 
 def money(period: Period) -> Money:
-    """Read what was taken, sold, cancelled and refunded on each day. Raises: NotAddedUp."""
-    kept = rows_of(MONEY, period)
-    refunds = refunds_of(period)
-    both = Sql(f"{kept.text} UNION ALL {refunds.text}", [*kept.values, *refunds.values])
-    return {
+    """Read what of each kind there was on each day. Raises: NotAddedUp."""
+    kept, later = rows_of(MONEY, period), later_of(period)
+    found = {
         (day, currency, kind): Sum(number, amount)
-        for day, kind, currency, number, amount in fetched(both)
+        for day, kind, currency, number, amount in fetched(
+            Sql(f"{kept.text} UNION ALL {later.text}", [*kept.values, *later.values])
+        )
     }
+    for (day, currency, kind), undone in list(found.items()):
+        if kind == UNDONE:
+            del found[day, currency, kind]
+            made = found[day, currency, SHIPPED]
+            found[day, currency, SHIPPED] = Sum(
+                made.number - undone.number, made.amount - undone.amount
+            )
+    return found
 
 
 def totals(of_days: Money) -> dict[tuple[str, str], Sum]:

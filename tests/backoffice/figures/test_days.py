@@ -11,13 +11,14 @@ import pytest
 from django.utils import timezone
 
 from api import clock, store
-from backoffice.figures import days
+from backoffice.figures import days, sums
 from backoffice.figures.days import MONEY, MOVED, ORDERED, PRODUCTS_SOLD, Period
 from backoffice.jobs import add_up_days
 from backoffice.models import AddedUp, MoneyOfDay
 from inventory.models import Action, StockTransaction
 from inventory.services import stock
-from orders.models import Order
+from orders.models import Order, Shipment
+from orders.services import shipments
 from payments.models import Attempt, Payment
 from payments.services import payments
 from tests.concurrency import run_together
@@ -73,6 +74,10 @@ def read(name: str, period: Period = WEEK) -> set[tuple[Any, ...]]:
     return set(days.fetched(days.rows_of(FACTS[name], period)))
 
 
+def refunds() -> list[tuple[Any, ...]]:
+    return [row for row in days.fetched(days.later_of(WEEK)) if row[1] == "refunded"]
+
+
 def reason_of(entry: StockTransaction) -> str:
     return "delivery" if entry.reason.startswith("Delivery ") else entry.reason
 
@@ -99,6 +104,10 @@ def recounted() -> dict[str, set[tuple[Any, ...]]]:
             for item in order.items.all():
                 key = (day, item.product_id, order.currency_id)
                 add("sold", key, 1, item.quantity, item.value)
+    for shipment in Shipment.objects.select_related("order").prefetch_related("lines__item"):
+        day = shipment.created_at.astimezone(NEW_YORK).date()
+        value = sum(line.quantity * line.item.unit_price for line in shipment.lines.all())
+        add("money", (day, "shipped", shipment.order.currency_id), 1, value)
     for entry in StockTransaction.objects.select_related("stock"):
         day = entry.created_at.astimezone(NEW_YORK).date()
         add("moved", (day, entry.action, entry.by_order, reason_of(entry)), 1, entry.quantity)
@@ -141,15 +150,30 @@ def test_a_refund_counts_on_its_own_day_and_no_more_once_it_came_back(a_week):
     days.add_up()
     order = Order.objects.filter(refunded=250).first()
     assert order
-    refunded = {row[0].day: row[4] for row in days.fetched(days.refunds_of(WEEK))}
+    refunded = {row[0].day: row[4] for row in refunds()}
     refund_of(order, 100)
 
-    today = {row[0].day: row[4] for row in days.fetched(days.refunds_of(WEEK))}
+    today = {row[0].day: row[4] for row in refunds()}
     Attempt.objects.filter(amount=100).update(status="failed")
 
     assert refunded == {1: 1000, 2: 250, 4: 250, 5: 250}
     assert today == {**refunded, 7: 100}
-    assert {row[0].day: row[4] for row in days.fetched(days.refunds_of(WEEK))} == refunded
+    assert {row[0].day: row[4] for row in refunds()} == refunded
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_shipment_counts_on_its_day_until_it_is_undone(a_week):
+    days.add_up()
+    made = Shipment.objects.order_by("created_at").last()
+    assert made
+    before = sums.money(WEEK)
+
+    shipments.undo(made.order_id, made.pk, actor=MERCHANT, reason="Not packed")
+    after = dict(sums.money(WEEK))
+
+    key = (date(2026, 11, 5), "USD", "shipped")
+    assert (before[key], after.pop(key)) == ((1, 1000), (0, 0))
+    assert after == {each: of for each, of in before.items() if each != key}
 
 
 @pytest.mark.django_db(transaction=True)
