@@ -20,11 +20,13 @@ from api.answers import (
     Units,
     component,
 )
+from api.fields import UNITS_MAX
 from inventory.answers import Actor, FormattedPrice, Price, ProductId
 from inventory.models import Action
 from orders import models
 
 CartItemKind = Literal["cart_item", "custom_item"]
+_UNITS = Keywords(minimum=0, maximum=UNITS_MAX)
 
 
 class TaxedPrice(TypedDict):
@@ -206,6 +208,8 @@ class OrderMeta(TypedDict):
 
 class OrderRelationships(TypedDict):
     items: Data[list[Reference[Literal["item"]]]]
+    # Those that were not undone.
+    shipments: Data[list[Reference[Literal["shipment"]]]]
 
 
 @component
@@ -235,6 +239,9 @@ class OrderItem(TypedDict):
     name: str
     sku: str
     quantity: Units
+    quantity_shipped: Annotated[int, _UNITS, "Units that left, and were not undone."]
+    quantity_cancelled: Annotated[int, _UNITS, "Units that nobody is to send any more."]
+    quantity_returned: Annotated[int, _UNITS, "Units of those shipped that were taken back."]
     unit_price: Price
     value: Price
     links: Empty
@@ -263,6 +270,72 @@ class OrderPage(TypedDict):
     meta: Page
     links: Links
     included: NotRequired[Included[OrderItem]]
+
+
+class OfOrder(TypedDict):
+    order: Data[Reference[Literal["order"]]]
+
+
+class ShippedItem(TypedDict):
+    type: Literal["order_item"]
+    id: Id
+    sku: str
+    quantity: Units
+
+
+class ShipmentTimestamps(TypedDict):
+    created_at: Moment
+    undone_at: NotRequired[Annotated[Moment, "Only once it was undone."]]
+
+
+class ShipmentMeta(TypedDict):
+    timestamps: ShipmentTimestamps
+
+
+@component
+class Shipment(TypedDict):
+    id: Id
+    type: Literal["shipment"]
+    number: Annotated[int, Keywords(minimum=1), "Within the order."]
+    carrier: str
+    tracking_reference: str
+    items: list[ShippedItem]
+    actor: Actor
+    relationships: OfOrder
+    meta: ShipmentMeta
+
+
+class ReturnItem(TypedDict):
+    type: Literal["return_item"]
+    id: Annotated[str, Keywords(format="uuid"), "Of this line: by it, an inspection is settled."]
+    order_item_id: Id
+    sku: str
+    quantity: Units
+    disposition: Annotated[str, Keywords(enum=models.ReturnLine.Disposition.values)]
+    settled_as: NotRequired[
+        Annotated[str, Keywords(enum=["restocked", "discarded"]), "After an inspection."]
+    ]
+    settled_at: NotRequired[Moment]
+
+
+class CreatedAt(TypedDict):
+    created_at: Moment
+
+
+class ReturnMeta(TypedDict):
+    timestamps: CreatedAt
+
+
+@component
+class Return(TypedDict):
+    id: Id
+    type: Literal["return"]
+    number: Annotated[int, Keywords(minimum=1), "Within the order."]
+    reason: str
+    items: list[ReturnItem]
+    actor: Actor
+    relationships: OfOrder
+    meta: ReturnMeta
 
 
 class OrderHolding(States):

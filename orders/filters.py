@@ -107,3 +107,13 @@ class OrderFilters(ListFilters):
         # Our order numbers are numbers and come first; a client's are text.
         "order_number": ["order_number", "number"],
     }
+
+
+class UnitsFilters(ListFilters):
+    """For what was done to the units of an order at once, numbered in the order of time."""
+
+    takes = {
+        "id": Id("id", EQ, IN),
+        "created_at": Moment("created_at", EQ, *COMPARISONS),
+    }
+    sorts = {"created_at": ["number"]}

@@ -3,8 +3,8 @@
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 
 from api import schema
-from api.answers import Data
-from api.errors import BadRequest, Forbidden, Invalid, NotSupported
+from api.answers import Data, PageOf
+from api.errors import BadRequest, Forbidden, Invalid, NotSupported, UnknownField
 from api.schema import (
     CURRENCY_HEADER,
     WHOLE_LIST_REFUSALS,
@@ -14,9 +14,17 @@ from api.schema import (
     an_object,
     any_of,
 )
-from inventory.errors import CurrencyUnknown, ProductNotFound, StockNotFound
-from orders import answers, errors, serializers, views
-from orders.filters import CartFilters, OrderFilters
+from inventory.errors import (
+    CountedSinceShipped,
+    CurrencyUnknown,
+    FoundByCount,
+    ProductNotFound,
+    StockNotFound,
+    StockTooLow,
+    TooManyUnits,
+)
+from orders import answers, errors, serializers, unit_serializers, unit_views, views
+from orders.filters import CartFilters, OrderFilters, UnitsFilters
 
 extend_schema_field(schema.ANYTHING)(serializers.CustomInputs)
 _ATTRIBUTE: Piece = {
@@ -215,6 +223,131 @@ schema.describe(
         answers={200: answers.OrderItems},
         refuses=[errors.OrderNotFound, *WHOLE_LIST_REFUSALS],
         includes=CAN_INCLUDE[1:],
+    ),
+)
+
+# All of such a call is understood, or it is refused.
+_WHOLE = (Invalid, UnknownField, NotSupported)
+_OF_ITEMS = [errors.OrderNotFound, errors.OrderItemNotFound, *_WHOLE]
+schema.describe(
+    "Orders",
+    unit_views.ShipmentsView,
+    get=Operation(
+        "List the shipments of an order",
+        "In the order in which they left, those that were undone too.",
+        answers={200: PageOf[answers.Shipment]},
+        refuses=[errors.OrderNotFound],
+        lists=True,
+        filters=UnitsFilters,
+    ),
+    post=Operation(
+        "Ship units of an order",
+        "Units of these items or, without `items`, all that is left of a paid order. When nothing "
+        "is left, the order's `shipping` becomes `fulfilled`.",
+        takes=unit_serializers.ShipmentBody,
+        answers={201: Data[answers.Shipment]},
+        refuses=[
+            errors.OrderNotShippable,
+            errors.UnitsNotLeft,
+            errors.PaymentUnderWay,
+            *_OF_ITEMS,
+        ],
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.ShipmentView,
+    get=Operation(
+        "Get a shipment",
+        answers={200: Data[answers.Shipment]},
+        refuses=[errors.ShipmentNotFound],
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.UndoShipmentView,
+    post=Operation(
+        "Undo a shipment",
+        "The goods are still there after all: the order holds them again. `whereabouts` tells "
+        "where they were, if one of the products was counted since.",
+        takes=unit_serializers.UndoBody,
+        body_required=False,
+        answers={200: Data[answers.Shipment]},
+        refuses=[
+            errors.OrderNotFound,
+            errors.ShipmentNotFound,
+            errors.ShipNotUndoable,
+            errors.PaymentUnderWay,
+            CountedSinceShipped,
+            FoundByCount,
+            StockTooLow,
+            TooManyUnits,
+            *_WHOLE,
+        ],
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.CancellationsView,
+    post=Operation(
+        "Cancel items of an order",
+        "Units of these items or, without `items`, all that is left of a paid order of which "
+        "something was shipped. They are available again; with `restock: false` they are written "
+        "off instead. No money moves: refund it by a call of its own.",
+        takes=unit_serializers.CancellationBody,
+        answers={200: answers.OrderWithItems},
+        refuses=[
+            errors.OrderNotCancellable,
+            errors.UnitsNotLeft,
+            errors.PaymentUnderWay,
+            *_OF_ITEMS,
+        ],
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.ReturnsView,
+    get=Operation(
+        "List the returns of an order",
+        "In the order in which they came.",
+        answers={200: PageOf[answers.Return]},
+        refuses=[errors.OrderNotFound],
+        lists=True,
+        filters=UnitsFilters,
+    ),
+    post=Operation(
+        "Take back units of an order",
+        "Units that were shipped, and what becomes of them: `restocked` is available again, "
+        "`inspection` set aside until somebody has looked, `discarded` and `missing` are only "
+        "recorded. No money moves: refund it by a call of its own.",
+        takes=unit_serializers.ReturnBody,
+        answers={201: Data[answers.Return]},
+        refuses=[errors.NotPutBack, StockNotFound, FoundByCount, TooManyUnits, *_OF_ITEMS],
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.ReturnView,
+    get=Operation(
+        "Get a return", answers={200: Data[answers.Return]}, refuses=[errors.ReturnNotFound]
+    ),
+)
+schema.describe(
+    "Orders",
+    unit_views.SettleView,
+    post=Operation(
+        "Settle an inspection",
+        "Restock or discard units that were set aside to be inspected: all of the line or, with "
+        "`quantity`, some. The rest then waits as a line of its own.",
+        takes=unit_serializers.SettleBody,
+        answers={200: Data[answers.Return]},
+        refuses=[
+            errors.OrderNotFound,
+            errors.ReturnNotFound,
+            errors.NotPutBack,
+            StockTooLow,
+            *_WHOLE,
+        ],
     ),
 )
 

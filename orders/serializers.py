@@ -30,7 +30,7 @@ from inventory.models import Currency, StockTransaction
 from inventory.serializers import actor, at, formatted_price
 from orders import answers
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
-from orders.models import CART_ID, Cart, Order, OrderItem
+from orders.models import CART_ID, Cart, Order, OrderItem, Shipment
 from orders.services.cart_contents import CartContents, CartLine, defers_inventory_check, expiry
 from orders.services.cart_lines import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.services.holders import Holder, Holders
@@ -533,12 +533,23 @@ def order(row: Order, item_ids: Iterable[Any], currency: Currency) -> answers.Or
         "links": {},
         "meta": {"display_price": order_prices(row, currency), "timestamps": timestamps},
         "relationships": {
-            "items": {"data": [{"type": "item", "id": str(item_id)} for item_id in item_ids]}
+            "items": {"data": [{"type": "item", "id": str(item_id)} for item_id in item_ids]},
+            "shipments": {
+                "data": [{"type": "shipment", "id": str(each.pk)} for each in _standing(row)]
+            },
         },
     }
     if row.custom_attributes:
         answer["custom_attributes"] = row.custom_attributes
     return answer
+
+
+def _standing(row: Order) -> list[Shipment]:
+    """Return the shipments of an order that were not undone; most orders are read before any."""
+    if row.shipments_made == row.shipments_undone:
+        return []
+    standing = [shipment for shipment in row.shipments.all() if not shipment.undone_at]
+    return sorted(standing, key=lambda shipment: shipment.number)
 
 
 def order_prices(row: Order, currency: Currency) -> answers.OrderPrices:
@@ -559,6 +570,9 @@ def order_item(item: OrderItem, row: Order, currency: Currency) -> answers.Order
         "name": item.name,
         "sku": item.sku,
         "quantity": item.quantity,
+        "quantity_shipped": item.shipped,
+        "quantity_cancelled": item.cancelled,
+        "quantity_returned": item.returned,
         "unit_price": _price(item.unit_price, currency, item.includes_tax),
         "value": _price(item.value, currency, item.includes_tax),
         "links": {},

@@ -362,7 +362,8 @@ class OrdersView(ApiView):
     permission_classes = [Administrator]
 
     def get(self, request: Request) -> Response:
-        orders = Order.objects.prefetch_related("items").order_by("-created_at", "-pk")
+        rows = Order.objects.prefetch_related("items", "shipments")
+        orders = rows.order_by("-created_at", "-pk")
         by_code = currencies.by_code()
         all_items: list[answers.OrderItem] = []
         asked = included(request)

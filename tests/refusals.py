@@ -108,10 +108,27 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "order_item_not_found": "Read the order with its items again.",
     "shipment_not_found": GONE,
     "return_not_found": GONE,
-    "no_units": "Name items of the order, each with a quantity of 1 or more.",
-    "units_not_left": "Read the order again: `meta` says how many are left.",
-    "ship_not_undoable": "Read the order and its shipments again.",
-    "not_put_back": "Read the order again: `detail` says what can come back.",
+    "units_not_left": (
+        "Fewer units of an item are neither shipped nor cancelled.",
+        "Read the order's items again. `source` names the item, `meta.left` what is left of it.",
+    ),
+    "ship_not_undoable": (
+        "It was undone already, or units of it were taken back.",
+        "Read the order's shipments and returns again.",
+    ),
+    "not_put_back": (
+        "Fewer units are away, the item has no stock, or the line was inspected already.",
+        "Read the order's items and returns again. `source` names the item.",
+    ),
+    "counted_since_shipped": (
+        "A product of the shipment was counted since, and nobody says where its units were.",
+        "Ask somebody, and send `whereabouts`: `shelf` if the count has them, `back` if they came "
+        "back after it.",
+    ),
+    "found_by_count": (
+        "A count since the shipment found more than there should be: perhaps these units.",
+        "Count the product. Then undo with `whereabouts: shelf`, or take back as `discarded`.",
+    ),
     "order_not_found": "Check the id; a shopper finds its orders through their cart.",
     "product_not_found": GONE,
     "promotion_not_found": "Say that the code is unknown.",
@@ -153,7 +170,11 @@ ADVICE: dict[str, str | tuple[str, str]] = {
         "A name that the call does not know, where to pass it over could cost money.",
         "A mistake in the program: correct the field that `source` names. Nothing was done.",
     ),
-    "order_not_cancellable": ("It is shipped, or cancelled already.", SHOW_ORDER),
+    "order_not_cancellable": (
+        "It is shipped, or cancelled already. A part of it is shipped, and so only the rest can be "
+        "cancelled; or none is, and then all of it is cancelled as a whole.",
+        SHOW_ORDER,
+    ),
     "order_not_changeable": SHOW_ORDER,
     "order_not_payable": SHOW_ORDER,
     "order_not_shippable": ("It is not paid, or shipped or cancelled already.", SHOW_ORDER),
@@ -209,8 +230,6 @@ UNSEEN = {
     "cost_currency_unknown",
     "count_too_low",
     "counted_later",
-    "counted_since_shipped",
-    "found_by_count",
     "away_then",
     "booked_anew",
     "counted_too_early",
@@ -239,6 +258,7 @@ UNSEEN = {
     "signature_refused",
     "no_message",
     "moved",
+    "no_units",
     "stock_moved",
     "nothing_to_leave_be",
     "not_acceptable",

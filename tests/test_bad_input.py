@@ -14,6 +14,8 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from api.models import StoreSettings
+from orders.services import returns, shipments
+from orders.services.returns import TakenBack
 from payments.models import Payment
 from payments.services.payments import PaymentRequest, pay
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
@@ -38,6 +40,12 @@ class Shop(NamedTuple):
     authorization: str
     paid_order: str
     payment: str
+    # An order of which a part has left and come back, to be inspected.
+    parted: str
+    parted_item: str
+    shipment: str
+    back: str
+    back_item: str
 
     def route(self, route: str) -> tuple[str, str]:
         method, path = route.split(" ")
@@ -53,12 +61,17 @@ class Shop(NamedTuple):
 
 @pytest.fixture
 def shop(books_agree: None) -> Shop:
-    shirt = product(stock=10)
+    shirt = product(stock=20)
     cart = filled_cart({shirt: 2})
     order = unpaid_order({shirt: 1})
     authorize = PaymentRequest("test", Payment.Method.AUTHORIZE, 500)
     authorized = pay(order.pk, authorize, actor=MERCHANT)
     paid = paid_order({shirt: 1})
+    parted = paid_order({shirt: 4})
+    parted_item = parted.items.get().pk
+    shipments.ship(parted.pk, actor=MERCHANT, units={parted_item: 1})
+    back = returns.take_back(parted.pk, [TakenBack(parted_item, 1, "inspection")], actor=MERCHANT)
+    left = shipments.ship(parted.pk, actor=MERCHANT, units={parted_item: 1})
     api = administrator()
     [item] = api.get(f"/v2/carts/{cart}/items").json()["data"]
     return Shop(
@@ -71,6 +84,11 @@ def shop(books_agree: None) -> Shop:
         authorization=str(authorized.pk),
         paid_order=str(paid.pk),
         payment=str(paid.payments.get().pk),
+        parted=str(parted.pk),
+        parted_item=str(parted_item),
+        shipment=str(left.pk),
+        back=str(back.pk),
+        back_item=str(back.lines.get().pk),
     )
 
 
@@ -90,6 +108,11 @@ PAY = "POST /v2/orders/{order}/payments"
 CAPTURE = "POST /v2/orders/{order}/transactions/{authorization}/capture"
 REFUND = "POST /v2/orders/{paid_order}/transactions/{payment}/refund"
 VOID = "POST /v2/orders/{order}/transactions/{authorization}/cancel"
+SHIP = "POST /v2/orders/{parted}/shipments"
+UNDO_SHIPMENT = "POST /v2/orders/{parted}/shipments/{shipment}/undo"
+CANCEL_ITEMS = "POST /v2/orders/{parted}/cancellations"
+TAKE_BACK = "POST /v2/orders/{parted}/returns"
+SETTLE = "POST /v2/orders/{parted}/returns/{back}/items/{back_item}/settle"
 CHANGE_GATEWAY = "PUT /v2/gateways/test"
 CREATE_CURRENCY = "POST /v2/currencies"
 CHANGE_SETTINGS = "PUT /v2/settings"
@@ -159,6 +182,25 @@ GOOD: dict[str, Any] = {
     CAPTURE: {},
     REFUND: {"amount": 100, "reason": "x"},
     VOID: {"reason": "x"},
+    SHIP: {
+        "type": "shipment",
+        "items": [{"id": "{parted_item}", "quantity": 1}],
+        "carrier": "DHL",
+        "tracking_reference": "JD014",
+    },
+    UNDO_SHIPMENT: {"reason": "x", "whereabouts": "shelf"},
+    CANCEL_ITEMS: {
+        "type": "cancellation",
+        "items": [{"id": "{parted_item}", "quantity": 1}],
+        "reason": "x",
+        "restock": True,
+    },
+    TAKE_BACK: {
+        "type": "return",
+        "items": [{"id": "{parted_item}", "quantity": 1, "disposition": "restocked"}],
+        "reason": "x",
+    },
+    SETTLE: {"disposition": "discarded", "quantity": 1, "reason": "x"},
     CHANGE_GATEWAY: {"enabled": False, "name": "Trial"},
     CREATE_CURRENCY: {
         "code": "EUR",
@@ -177,7 +219,7 @@ GOOD: dict[str, Any] = {
     },
 }
 # They accept a call without a body, since the SDKs send none there.
-BODY_OPTIONAL = {CAPTURE, REFUND, VOID}
+BODY_OPTIONAL = {CAPTURE, REFUND, UNDO_SHIPMENT, VOID}
 
 
 def good(route: str, shop: Shop) -> Any:
@@ -339,7 +381,7 @@ UNSTORABLE = ["nul\0", "\0", "half a pair \ud83d", "\udc00"]
 NEVER_A_NUMBER_OF_ANYTHING = [-1, -(2**31), 2**63, 2**64, 10**400, -(10**400)]
 
 # Texts that choose, name or must look like something.
-CHOSEN = {"status", "commodity_type", "action", "method"}
+CHOSEN = {"status", "commodity_type", "action", "method", "disposition", "whereabouts"}
 IDS = {"id"}
 
 
@@ -359,7 +401,10 @@ def wrong_values(route: str, field: str, value: Any) -> list[Any]:
     return [value for value in wrong if value is not None or (route, field) not in MAY_BE_NULL]
 
 
-ZERO_IS_WRONG = {(MOVE_STOCK, "quantity"), (ADD, "quantity"), (PAY, "amount"), (REFUND, "amount")}
+ZERO_IS_WRONG = {
+    *((MOVE_STOCK, "quantity"), (ADD, "quantity"), (PAY, "amount"), (REFUND, "amount")),
+    *((route, "quantity") for route in (SHIP, CANCEL_ITEMS, TAKE_BACK, SETTLE)),
+}
 MAY_BE_NULL = {
     (SAVE_CART, "description"),
     *((CHECK_OUT, name) for name in ("external_ref", "order_number")),
@@ -396,6 +441,8 @@ CONTAINERS = [
     (CHECK_OUT, ["shipping_address"]),
     (CHANGE_ORDER, ["shipping_address"]),
     (PAY, ["paymentmethod_meta"]),
+    (SHIP, ["items"]),
+    (TAKE_BACK, ["items", 0]),
 ]
 
 
@@ -450,6 +497,8 @@ REQUIRED = {
     SET_QUANTITY: ["data.quantity"],
     CHECK_OUT: ["data.billing_address", "data.customer"],
     PAY: ["data.gateway", "data.method"],
+    TAKE_BACK: ["data.items"],
+    SETTLE: ["data.disposition"],
 }
 
 
@@ -637,16 +686,28 @@ READING = [
     "GET /v2/orders/{order}/items",
     "GET /v2/orders/{order}/transactions",
     "GET /v2/orders/{order}/transactions/{authorization}",
+    "GET /v2/orders/{parted}/shipments",
+    "GET /v2/orders/{parted}/shipments/{shipment}",
+    "GET /v2/orders/{parted}/returns/{back}",
 ]
 WITH_IDS = [route for route in [*READING, *ROUTES] if "{" in route.replace("{cart}", "")]
+
+
+def nowhere_in(shop: Shop, wrong: str) -> Shop:
+    return shop._replace(
+        product=wrong,
+        unmanaged=wrong,
+        item=wrong,
+        order=wrong,
+        paid_order=wrong,
+        parted=wrong,
+    )
 
 
 @pytest.mark.parametrize("route", WITH_IDS)
 def test_an_unknown_id_is_not_found(shop, route):
     before = everything()
-    nowhere = shop._replace(
-        product=UNKNOWN, unmanaged=UNKNOWN, item=UNKNOWN, order=UNKNOWN, paid_order=UNKNOWN
-    )
+    nowhere = nowhere_in(shop, UNKNOWN)
 
     response = nowhere.ask(route, good(route, nowhere) if route in GOOD else None)
 
@@ -661,11 +722,7 @@ MALFORMED_IDS = ["1", "x", "%00", "%ED%A0%80", "%F0%9F%A7%A3", "x" * 3000, "-1"]
 @pytest.mark.parametrize("route", WITH_IDS)
 def test_a_malformed_id_is_not_found(shop, route):
     for wrong in MALFORMED_IDS:
-        nowhere = shop._replace(
-            product=wrong, unmanaged=wrong, item=wrong, order=wrong, paid_order=wrong
-        )
-
-        response = nowhere.ask(route, GOOD.get(route))
+        response = nowhere_in(shop, wrong).ask(route, GOOD.get(route))
 
         assert assert_refused(response)[0]["status"] == 404
 
@@ -701,6 +758,8 @@ LISTS = [
     "/v2/inventories",
     "/v2/inventories/{product}/transactions",
     "/v2/orders",
+    "/v2/orders/{parted}/shipments",
+    "/v2/orders/{parted}/returns",
     "/v2/carts/{cart}/orders",
     "/v2/gateways",
 ]

@@ -11,8 +11,10 @@ from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
 from inventory.services import currencies, images
 from orders import serializers as orders_serializers
+from orders import unit_serializers
 from orders import views as orders_views
 from orders.models import ITEMS_MAX, WRITTEN_MAX
+from orders.services import returns
 from payments import views as payments_views
 from payments.services import payments
 
@@ -56,6 +58,12 @@ DOCUMENTED = {
     ],
     "A file of `POST /v2/files`": [images.BYTES_MAX // 10**6, images.PIXELS_MAX // 10**6],
     "Ids of `GetMultipleStock`": [inventory_views.MULTIPLE_MAX],
+    "Items of a call that ships, cancels or takes back": [ITEMS_MAX, returns.TAKEN_BACK_MAX],
+    "A carrier, a tracking reference, a reason": [
+        unit_serializers.CARRIER_MAX,
+        unit_serializers.TRACKING_MAX,
+        unit_serializers.REASON_MAX,
+    ],
     "Units of a product, and of a line": [fields.UNITS_MAX],
     "An amount, and a total": [fields.AMOUNT_MAX],
     "Prices of a product, and currencies of a store": [currencies.CURRENCIES_MAX],

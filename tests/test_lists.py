@@ -16,10 +16,19 @@ from inventory.services import currencies, products
 from inventory.services import stock as inventory
 from inventory.services.products import Money
 from orders.models import Order
+from orders.services import returns, shipments
+from orders.services.returns import TakenBack
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.drawn import picture
-from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
+from tests.factories import (
+    MERCHANT,
+    filled_cart,
+    paid_order,
+    product,
+    shipped_order,
+    unpaid_order,
+)
 from tests.http import BUYER, Api, administrator, statements
 from tests.lists import LISTS, NOON, Listed, asked, at
 
@@ -370,6 +379,22 @@ def _orders_of_a_cart(count: int) -> str:
     return f"/v2/carts/{cart}/orders"
 
 
+def _shipments(count: int) -> str:
+    order = paid_order({product(count): count})
+    item_id = order.items.get().pk
+    for _ in range(count):
+        shipments.ship(order.pk, units={item_id: 1}, actor=MERCHANT)
+    return f"/v2/orders/{order.pk}/shipments"
+
+
+def _returns(count: int) -> str:
+    order = shipped_order({product(count): count})
+    line = TakenBack(order.items.get().pk, 1, "restocked")
+    for _ in range(count):
+        returns.take_back(order.pk, [line], actor=MERCHANT)
+    return f"/v2/orders/{order.pk}/returns"
+
+
 # By the address in the description. Of each a list of one is made, and then one of 25.
 COSTS = {
     "/v2/products": _products,
@@ -384,6 +409,8 @@ COSTS = {
     "/v2/orders": _orders,
     "/v2/orders/{order_id}/items": _order_items,
     "/v2/orders/{order_id}/transactions": _transactions,
+    "/v2/orders/{order_id}/shipments": _shipments,
+    "/v2/orders/{order_id}/returns": _returns,
 }
 
 

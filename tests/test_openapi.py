@@ -22,7 +22,9 @@ from schemathesis.specs.openapi.checks import (
 from api.schema import document
 from inventory.models import Currency, StockTransaction
 from inventory.services import currencies
-from orders.models import CartItem
+from orders.models import CartItem, Shipment
+from orders.services import returns, shipments
+from orders.services.returns import TakenBack
 from payments.models import Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -129,13 +131,19 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
     payments.pay(
         authorized.pk, PaymentRequest("test", Payment.Method.AUTHORIZE, token="ok"), actor=MERCHANT
     )
+    parted = factories.paid_order({shirt: 4})
+    item = parted.items.get().pk
+    shipments.ship(parted.pk, actor=MERCHANT, units={item: 3})
+    back = returns.take_back(parted.pk, [TakenBack(item, 2, "inspection")], actor=MERCHANT)
     currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
     unknown = str(uuid.UUID(int=1))
     return {
         "product_id": [str(shirt.pk), str(cap.pk), str(draft.pk), unknown],
         "cart_id": [cart, "nobody-s"],
-        "item_id": [*_ids(CartItem), unknown],
-        "order_id": [str(unpaid.pk), str(paid.pk), str(authorized.pk), unknown],
+        "item_id": [*_ids(CartItem), str(back.lines.get().pk), unknown],
+        "order_id": [str(unpaid.pk), str(paid.pk), str(authorized.pk), str(parted.pk), unknown],
+        "shipment_id": [*_ids(Shipment), unknown],
+        "return_id": [str(back.pk), unknown],
         "payment_id": [*_ids(Payment), unknown],
         "entry_id": [*_ids(StockTransaction)[:3], unknown],
         "currency_id": [*_ids(Currency), unknown],
@@ -238,5 +246,24 @@ def test_an_order_from_cart_to_refund_is_answered_as_described(
     call("GET", path, payment)
     call("GET", "/v2/carts/{cart_id}/orders", cart)
     call("GET", "/v2/orders", {}, include="items")
+    shirts, engraving = (each["id"] for each in call("GET", "/v2/orders/{order_id}/items", order))
+    part = {"type": "shipment", "items": [{"id": engraving, "quantity": 1}], "carrier": "DHL"}
+    shipment = call("POST", "/v2/orders/{order_id}/shipments", order, part)
+    shipped = {**order, "shipment_id": shipment["id"]}
+    call("GET", "/v2/orders/{order_id}/shipments/{shipment_id}", shipped)
+    call("POST", "/v2/orders/{order_id}/shipments/{shipment_id}/undo", shipped, {"reason": "x"})
+    call("POST", "/v2/orders/{order_id}/cancellations", order, {"items": part["items"]})
     call("PUT", "/v2/orders/{order_id}", order, {"shipping": "fulfilled"}, include="items")
+    call("GET", "/v2/orders/{order_id}/shipments", order)
+    lines = [{"id": shirts, "quantity": 2, "disposition": "inspection"}]
+    back = call("POST", "/v2/orders/{order_id}/returns", order, {"items": lines})
+    came = {**order, "return_id": back["id"]}
+    call("GET", "/v2/orders/{order_id}/returns/{return_id}", came)
+    call(
+        "POST",
+        "/v2/orders/{order_id}/returns/{return_id}/items/{item_id}/settle",
+        {**came, "item_id": back["items"][0]["id"]},
+        {"disposition": "restocked", "quantity": 1},
+    )
+    call("GET", "/v2/orders/{order_id}/returns", order)
     call("GET", "/v2/inventories/{product_id}/transactions", {"product_id": line["id"]})

@@ -295,7 +295,7 @@ def give_up(
     if restock:
         inventory.deallocate(held, order_id=order.pk, actor=actor, reason=what)
     else:
-        why = f"{what}, written off: {reason}"[:REASON_LENGTH_MAX]
+        why = ": ".join(filter(None, [f"{what}, written off", reason]))[:REASON_LENGTH_MAX]
         inventory.write_off(held, order_id=order.pk, actor=actor, reason=why)
 
 

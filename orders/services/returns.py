@@ -112,8 +112,8 @@ def _count(items: Mapping[uuid.UUID, OrderItem], lines: Sequence[TakenBack]) -> 
     """Raises: NoUnits, OrderItemNotFound, NotPutBack."""
     if not lines or len(lines) > TAKEN_BACK_MAX or min(line.quantity for line in lines) < 1:
         raise NoUnits
-    if {line.item_id for line in lines} - items.keys():
-        raise OrderItemNotFound
+    if unknown := {line.item_id for line in lines} - items.keys():
+        raise OrderItemNotFound(meta={"id": str(min(unknown))})
     for item_id, quantity in summed([(line.item_id, line.quantity) for line in lines]).items():
         item = items[item_id]
         away = item.shipped - item.returned
@@ -222,7 +222,9 @@ def settle_inspected(
         quantity,
         order_id=order_id,
         actor=actor,
-        reason=f"{_cause(line.of_return)}, {disposition}: {reason}"[:REASON_LENGTH_MAX],
+        reason=": ".join(filter(None, [f"{_cause(line.of_return)}, {disposition}", reason]))[
+            :REASON_LENGTH_MAX
+        ],
         write_off=disposition == Disposition.DISCARDED,
     )
     return line

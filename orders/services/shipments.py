@@ -138,7 +138,7 @@ def undo(
     OrderItem.write_units([line.item for line in lines])
     shipment.save(update_fields=["undone_at"])
     orders.save_and_mind(order)
-    what = f"{shipment}: {reason}"
+    what = ": ".join(filter(None, [str(shipment), reason]))
     what += (
         f" (not back in stock, which is not managed any more: {', '.join(lost)})" if lost else ""
     )
@@ -148,7 +148,7 @@ def undo(
             from_stock(Picked(line.item, line.quantity) for line in back),
             order_id=order_id,
             actor=actor,
-            reason=f"ship undone: {reason}",
+            reason=": ".join(filter(None, ["ship undone", reason])),
             entry_ids=_entries(back),
             whereabouts=whereabouts,
         )

@@ -27,8 +27,8 @@ def pick(items: Iterable[OrderItem], units: Mapping[uuid.UUID, int] | None) -> l
     by_id = {item.pk: item for item in items}
     if not units or min(units.values()) < 1:
         raise NoUnits
-    if units.keys() - by_id.keys():
-        raise OrderItemNotFound
+    if unknown := units.keys() - by_id.keys():
+        raise OrderItemNotFound(meta={"id": str(min(unknown))})
     picked = [Picked(item, units[item.pk]) for item in by_id.values() if item.pk in units]
     for item, quantity in picked:
         if quantity > item.left:

@@ -102,7 +102,10 @@ ORDER = {
         },
         "timestamps": {"created_at": a_moment, "updated_at": a_moment},
     },
-    "relationships": {"items": {"data": [{"type": "item", "id": an_id}]}},
+    "relationships": {
+        "items": {"data": [{"type": "item", "id": an_id}]},
+        "shipments": {"data": [{"type": "shipment", "id": an_id}]},
+    },
 }
 ORDER_ITEM = {
     "type": "order_item",
@@ -111,6 +114,9 @@ ORDER_ITEM = {
     "name": str,
     "sku": str,
     "quantity": int,
+    "quantity_shipped": int,
+    "quantity_cancelled": int,
+    "quantity_returned": int,
     "unit_price": PRICE,
     "value": PRICE,
     "links": {},
