@@ -18,7 +18,7 @@ from django.db import connection
 
 from api import store
 from api.actors import SYSTEM
-from demo import assortment, goods_in
+from demo import after_sale, assortment, goods_in
 from demo.catalogue import FAMILIES, PRODUCTS, DemoProduct
 from demo.drawings import FOLDER as PICTURES
 from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
@@ -75,9 +75,9 @@ def written(now: datetime) -> Story:
         _cancelled_and_refunded,
         _cancelled_unpaid,
         _fraud,
-        _arrived_broken,
-        _sent_back,
-        _refunded_in_cash,
+        after_sale.arrived_broken,
+        after_sale.sent_back,
+        after_sale.refunded_in_cash,
         _paid_in_two_parts,
         _authorization_let_go,
         _never_paid,
@@ -187,40 +187,6 @@ def _fraud(story: Story) -> None:
     purchase.refunded(
         payment_id, purchase.total, story.at(7, 8, 57), "Fraud: the card was reported stolen"
     )
-
-
-def _arrived_broken(story: Story) -> None:
-    for days_ago in [49, 34, 27, 11]:
-        customer = story.random.choice(CUSTOMERS)
-        lines = {"MUG-WHITE": 2, "TOTE-NATURAL": 1}
-        purchase = Purchase(story, customer, lines, story.some_time(days_ago, 8, 21)).ordered()
-        payment_id = purchase.paid()
-        purchase.shipped(story.some_time(days_ago - 1, 9, 17))
-        one_mug = PRODUCTS["MUG-WHITE"].family.price
-        purchase.refunded(
-            payment_id, one_mug, story.at(days_ago - 5, 14, 20), "One mug arrived broken"
-        )
-
-
-def _sent_back(story: Story) -> None:
-    """Refund an order in whole, and put its units back on the shelf."""
-    for days_ago, sku in [(43, "TROUSERS-SAND-32"), (29, "SHIRT-WHITE-M"), (14, "HOODIE-GREEN-M")]:
-        customer = story.random.choice(CUSTOMERS)
-        purchase = Purchase(story, customer, {sku: 1}, story.some_time(days_ago, 8, 21)).ordered()
-        payment_id = purchase.paid()
-        purchase.shipped(story.some_time(days_ago - 1, 9, 17))
-        back_at = story.at(days_ago - 9, 11, 5)
-        story.by_hand(back_at, JONAS, Action.INCREMENT, 1, sku, "Sent back unworn, too small")
-        purchase.refunded(payment_id, purchase.total, back_at, "Sent back: too small")
-
-
-def _refunded_in_cash(story: Story) -> None:
-    purchase = Purchase(
-        story, customer_named("Amara"), {"CANDLE": 2}, story.at(19, 15, 40)
-    ).ordered()
-    payment_id = purchase.paid(by_hand("Cash at the counter"))
-    purchase.shipped(story.at(19, 15, 42))
-    purchase.refunded(payment_id, None, story.at(18, 10, 30), "Money back in cash at the counter")
 
 
 def _paid_in_two_parts(story: Story) -> None:
