@@ -10,6 +10,9 @@ from demo.replay import Lines, Story
 from inventory.models import Delivery
 from inventory.services import booking, deliveries
 
+# How many days before it comes, its supplier announces a delivery.
+_ANNOUNCED_DAYS = 4
+
 
 class Announced(NamedTuple):
     """A delivery as its supplier has announced it: how many days ago it was to come."""
@@ -17,6 +20,10 @@ class Announced(NamedTuple):
     days_ago: int
     number: str
     supplier: str
+
+    @property
+    def made_days_ago(self) -> int:
+        return self.days_ago + _ANNOUNCED_DAYS
 
 
 PAST = [
@@ -37,7 +44,7 @@ def arrival(story: Story, announced: Announced) -> datetime:
 def came_in(story: Story, announced: Announced, lines: Lines) -> None:
     """Have it expected, unpacked in the morning, and booked, as it was announced."""
     arrived_at = arrival(story, announced)
-    _expect(story, announced, lines, arrived_at - timedelta(days=4))
+    _expect(story, announced, lines, arrived_at - timedelta(days=_ANNOUNCED_DAYS))
     story.happens(arrived_at, partial(_book, announced.number, lines), lines)
 
 

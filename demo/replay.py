@@ -1,23 +1,27 @@
 """How the demo's story is told: as events first, which are then replayed in the order of time."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from typing import NamedTuple
 
 from api import clock
 from api.actors import Actor
 from api.ids import uuid7_of
 from api.models import UNPAID_ORDER_EXPIRY_HOURS
 from demo.catalogue import PRODUCTS
+from demo.parcels import NO_PARCEL, Parcel, parcel_to
 from demo.people import BACK_OFFICE, JONAS, MARIA, STOREFRONT, Customer
 from inventory.models import Action
 from inventory.services import stock as inventory
-from orders.models import Order
-from orders.services import carts, orders, shipments
+from orders.models import Order, OrderItem, ReturnLine
+from orders.services import cancelling, carts, desk, orders, returns, shipments
+from orders.services.cart_lines import ProductWanted
+from orders.services.returns import TakenBack
 from payments.errors import PaymentDeclined
 from payments.models import Payment
 from payments.services import gateway_calls, payments
@@ -27,6 +31,14 @@ CURRENCY = "USD"
 SEED = 4711
 
 Lines = Mapping[str, int]
+
+
+class ComesBack(NamedTuple):
+    """Units that a customer sends back, and what becomes of them."""
+
+    sku: str
+    units: int
+    becomes: str
 
 
 @dataclass(frozen=True)
@@ -97,21 +109,31 @@ class Story:
 class Purchase:
     """One customer's cart, its order, and what became of it."""
 
-    def __init__(self, story: Story, customer: Customer, lines: Lines, at: datetime) -> None:
-        """Fill a cart; `at` is when its last line went in."""
+    def __init__(
+        self,
+        story: Story,
+        customer: Customer,
+        lines: Lines,
+        at: datetime,
+        *,
+        taken_by: Actor | None = None,
+    ) -> None:
+        """Fill a cart, or have somebody of the shop do so; `at` is when its last line went in."""
         self.story, self.customer, self.lines, self.at = story, customer, lines, at
-        self.cart_id = str(uuid.UUID(int=story.random.getrandbits(128), version=4))
+        self.taken_by = taken_by
+        cart_id = uuid.UUID(int=story.random.getrandbits(128), version=4)
+        self.cart_id = f"desk-{cart_id.hex}" if taken_by else str(cart_id)
         self.order_id = story.new_id(at)
         self.holds_units = False
         for position, (sku, quantity) in enumerate(reversed(list(lines.items()))):
-            add = partial(
-                carts.add_item,
-                self.cart_id,
-                product_id=PRODUCTS[sku].id,
-                quantity=quantity,
-                currency=CURRENCY,
-            )
-            story.happens(at - timedelta(seconds=41 * position), add)
+            story.happens(at - timedelta(seconds=41 * position), self._add(sku, quantity))
+
+    def _add(self, sku: str, quantity: int) -> Callable[[], object]:
+        wanted, add = ProductWanted(quantity, product_id=PRODUCTS[sku].id), carts.add_one
+        if self.taken_by:
+            assert desk.is_draft(self.cart_id)
+            add = partial(desk.add, actor=self.taken_by)
+        return partial(add, self.cart_id, wanted, currency=CURRENCY)
 
     @property
     def total(self) -> int:
@@ -119,7 +141,10 @@ class Purchase:
 
     def ordered(self) -> "Purchase":
         self._later(seconds=25)
-        do = partial(orders.checkout, self.cart_id, self.customer.buyer, order_id=self.order_id)
+        check_out: Callable[..., object] = orders.checkout
+        if self.taken_by:
+            check_out = partial(desk.check_out, actor=self.taken_by, note="By telephone")
+        do = partial(check_out, self.cart_id, self.customer.buyer, order_id=self.order_id)
         self.story.happens(self.at, do)
         return self
 
@@ -150,10 +175,41 @@ class Purchase:
         do = partial(payments.void, self.order_id, payment_id, actor=MARIA, reason=reason)
         self._gives_back_units(do)
 
-    def shipped(self, at: datetime) -> None:
+    def shipped(
+        self, at: datetime, units: Lines | None = None, *, over_the_counter: bool = False
+    ) -> None:
+        """Have Jonas send what is left of the order, or these units of it."""
         self._later(at)
         assert self.holds_units
-        self.story.happens(at, partial(shipments.ship, self.order_id, actor=JONAS))
+        to = self.customer.to or self.customer
+        parcel = NO_PARCEL if over_the_counter else parcel_to(to.country, self.story.random)
+        self.story.happens(at, partial(_ship, self.order_id, units, parcel))
+
+    def cancelled_in_part(self, at: datetime, units: Lines, reason: str) -> None:
+        """Have Maria cancel units that were not sent yet. All of them come from stock."""
+        self._later(at)
+        do = partial(_cancel_items, self.order_id, units, reason)
+        self.story.happens(at, do, units)
+
+    def taken_back(
+        self,
+        at: datetime,
+        lines: Sequence[ComesBack],
+        reason: str,
+        *,
+        refunds: uuid.UUID,
+        amount: int,
+    ) -> None:
+        """Have Jonas take units back, and refund so much of this payment."""
+        self._later(at)
+        do = partial(_take_back, self.order_id, lines, reason, refunds, amount)
+        again = {line.sku: line.units for line in lines if line.becomes == "restocked"}
+        self.story.happens(at, do, again)
+
+    def inspected(self, at: datetime, sku: str, becomes: str, reason: str) -> None:
+        """Have Jonas look at the units that were set aside when they came back."""
+        self._later(at)
+        self.story.happens(at, partial(_settle, self.order_id, sku, becomes, reason))
 
     def cancelled(self, at: datetime) -> None:
         self._later(at)
@@ -203,12 +259,52 @@ def by_card(
     return PaymentRequest("test", method, amount, token)
 
 
-def by_hand(reference: str, amount: int | None = None) -> PaymentRequest:
+def by_hand(
+    reference: str, amount: int | None = None, *, takes_excess: bool = False
+) -> PaymentRequest:
     """Make the request by which Maria records money that came in cash or by bank transfer."""
-    return PaymentRequest("manual", amount=amount, custom_reference=reference)
+    return PaymentRequest(
+        "manual", amount=amount, custom_reference=reference, takes_excess=takes_excess
+    )
 
 
 def _expecting_a_decline(pay: Callable[[], object]) -> None:
     with suppress(PaymentDeclined):
         pay()
         raise AssertionError("the payment went through")
+
+
+# The units of an order, by the sku of their line.
+
+
+def _ship(order_id: uuid.UUID, units: Lines | None, parcel: Parcel) -> None:
+    of = None if units is None else {_item(order_id, sku): units[sku] for sku in units}
+    shipments.ship(
+        order_id, actor=JONAS, units=of, carrier=parcel.carrier, tracking=parcel.tracking
+    )
+
+
+def _cancel_items(order_id: uuid.UUID, units: Lines, reason: str) -> None:
+    of = {_item(order_id, sku): quantity for sku, quantity in units.items()}
+    cancelling.cancel_items(order_id, of, actor=MARIA, reason=reason)
+
+
+def _take_back(
+    order_id: uuid.UUID,
+    lines: Sequence[ComesBack],
+    reason: str,
+    payment_id: uuid.UUID,
+    amount: int,
+) -> None:
+    back = [TakenBack(_item(order_id, line.sku), line.units, line.becomes) for line in lines]
+    payments.refund(order_id, payment_id, amount, actor=JONAS, reason=reason, taken_back=back)
+
+
+def _settle(order_id: uuid.UUID, sku: str, becomes: str, reason: str) -> None:
+    waiting = ReturnLine.objects.filter(disposition="inspection", settled_at=None)
+    line = waiting.get(of_return__order=order_id, item__sku=sku)
+    returns.settle_inspected(order_id, line.pk, becomes, actor=JONAS, reason=reason)
+
+
+def _item(order_id: uuid.UUID, sku: str) -> uuid.UUID:
+    return OrderItem.objects.values_list("pk", flat=True).get(order=order_id, sku=sku)

@@ -1,10 +1,10 @@
 """Sixty days in the life of a small harbour shop, ending now.
 
-Thirteen customers, two people in the shop, deliveries, damage, things set aside for a fair, and
-some three hundred orders in every state an order can be in: carts left behind, unpaid, declined
-and tried again, pending, paid in part, authorized, waiting to be shipped, shipped, cancelled,
-refunded, and one fraud. All of it is replayed through the services, at the time of each event, so
-that nothing in it could not have happened. The same `now` always gives the same shop.
+Regulars and people who pass by, two people in the shop, deliveries, damage, things set aside for a
+fair, and some three hundred orders in every state an order can be in: from carts left behind over
+all ways of paying and of failing to, to parcels, orders cut short, units sent back, and one fraud.
+All of it is replayed through the services, at the time of each event, so that nothing in it could
+not have happened. The same `now` always gives the same shop.
 """
 
 import uuid
@@ -21,7 +21,7 @@ from api.actors import SYSTEM
 from demo import after_sale, assortment, goods_in
 from demo.catalogue import FAMILIES, PRODUCTS, DemoProduct
 from demo.drawings import FOLDER as PICTURES
-from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named
+from demo.people import CUSTOMERS, JONAS, MARIA, SWINDLER, Customer, customer_named, somebody
 from demo.replay import CURRENCY, Lines, Purchase, Story, StoryEvent, by_card, by_hand
 from inventory.models import Action, Stock
 from inventory.services import pictures, products, stocktakes
@@ -93,6 +93,10 @@ def written(now: datetime) -> Story:
         _price_list,
         _stocktake,
         _winter_prices,
+        after_sale.in_two_parcels,
+        after_sale.rest_cancelled,
+        after_sale.paid_too_much,
+        _by_telephone,
         # Last, because deliveries depend on what all the other events take.
         _shirts_cost_more,
         assortment.sorted_in,
@@ -118,7 +122,7 @@ def _ordinary_days(story: Story) -> None:
 def _somebody_orders(
     story: Story, days_ago: int, *, only_plentiful: bool = False, customer: Customer | None = None
 ) -> Purchase:
-    customer = customer or story.random.choice(CUSTOMERS)
+    customer = customer or somebody(story.random)
     basket = _basket(story, days_ago, only_plentiful=only_plentiful)
     return Purchase(story, customer, basket, story.some_time(days_ago, 8, 21)).ordered()
 
@@ -195,6 +199,16 @@ def _paid_in_two_parts(story: Story) -> None:
         purchase.paid(by_card(purchase.total // 2))
         purchase.paid(by_hand("The rest by bank transfer"), at=story.at(days_ago - 2, 9, 30))
         purchase.shipped(story.at(days_ago - 2, 11, 10))
+
+
+def _by_telephone(story: Story) -> None:
+    """Have Maria take an order on the telephone, which is paid when it is fetched."""
+    lines = {"SHIRT-WHITE-XL": 1, "SOCKS-RED-41-45": 2, "GIFT-WRAPPING": 1}
+    george = customer_named("George")
+    fetched = Purchase(story, george, lines, story.at(3, 11, 15), taken_by=MARIA).ordered()
+    fetched.paid(by_hand("Cash at the counter"), at=story.at(2, 16, 40))
+    fetched.shipped(story.at(2, 16, 42), over_the_counter=True)
+    Purchase(story, george, {"CANDLE": 1}, story.ago(minutes=48), taken_by=MARIA).ordered()
 
 
 def _authorization_let_go(story: Story) -> None:
@@ -421,7 +435,7 @@ def _openings_and_deliveries(story: Story) -> None:
         until = story.now
         for announced, lines in brought.items():
             arrived_at = goods_in.arrival(story, announced)
-            is_there = announced.days_ago < product.family.since_days_ago
+            is_there = announced.made_days_ago < product.family.since_days_ago
             if product.is_managed and is_there and story.random.random() < 0.7:
                 units -= _change(events, product, arrived_at, until)
                 delivered = max(0, units - _KEPT_IN_STOCK) * 2 // 3 // _BOX * _BOX
