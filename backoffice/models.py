@@ -1,12 +1,18 @@
-"""What the back office keeps of its own: the sums of days that are over.
+"""What the back office keeps of its own: people's views, and the sums of days that are over.
 
-All of it can be thrown away, and is added up again from payments, orders and the log: see
+The sums can be thrown away, and are added up again from payments, orders and the log: see
 backoffice.figures.days.
 """
 
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
+from api.ids import uuid7
 from inventory.models import REASON_LENGTH_MAX, Action
 
 
@@ -90,3 +96,34 @@ class MovedOfDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.units} on {self.day}: {self.reason}"
+
+
+class SavedView(models.Model):
+    """What somebody asked a list for, under a name: see backoffice.saved_views."""
+
+    QUERY_MAX: ClassVar = 2_000
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    # Which list, as its address is called.
+    page = models.CharField(max_length=60)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=QUERY_MAX)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                "person", "page", Lower("name"), name="saved_view_once_by_its_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def lock(person_id: Any) -> None:
+        """Let whoever saves views of this person take turns, until the transaction ends."""
+        list(User.objects.select_for_update(no_key=True).filter(pk=person_id).values_list("pk"))

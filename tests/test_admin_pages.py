@@ -148,6 +148,8 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "orders_order_cancel": ("orders.change_order", "orders.change_order"),
     "orders_order_ship_selected": ("orders.change_order", "orders.change_order"),
     "orders_order_of_customer": ("orders.view_order", "orders.add_customernote"),
+    "orders_order_views": ("orders.view_order", "orders.view_order"),
+    "orders_order_view": ("orders.view_order", "orders.view_order"),
     "orders_order_print": ("orders.view_order", None),
     "orders_order_undo_ship": ("orders.undo_ship_order", "orders.undo_ship_order"),
     "orders_order_note": ("orders.change_order", "orders.change_order"),

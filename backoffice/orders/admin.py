@@ -35,10 +35,12 @@ from backoffice.orders.case import OrderCase
 from backoffice.orders.customer import CustomerPage, customer_url
 from backoffice.orders.detail_actions import CUSTOMER, DETAIL_ACTIONS, MAY_CHANGE
 from backoffice.orders.export import OrderExports
+from backoffice.orders.filters import NAMES
 from backoffice.orders.goods_actions import RETURN_ACTIONS, SHIPMENT_ACTIONS
 from backoffice.orders.lines import LinesCase, LinesPage
-from backoffice.orders.list import ATTENTION, LISTS
+from backoffice.orders.list import ATTENTION, LIST_VAR, LISTS, WHY_VAR
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
+from backoffice.saved_views import SavedViews
 from orders.models import PRICED_BY_REQUEST, Order, ReturnLine
 from orders.services import desk
 from payments.models import Attempt, Gateway, Payment
@@ -53,10 +55,11 @@ _ABOUT: Mapping[str, Sequence[Action[OrderCase]]] = {
 
 
 @admin.register(Order)
-class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
+class OrderAdmin(SavedViews, CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, tracking, reference, product"
+    kept_of_a_view = (LIST_VAR, WHY_VAR, *NAMES)
     # Never counted: a list goes on for as long as there is another page.
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -88,6 +91,8 @@ class OrderAdmin(CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAd
         context = {
             "title": f"Orders: {order_lists.title(request).lower()}",
             "lists": order_lists.tabs(request),
+            "views": self.views_of(request),
+            "asked": self.asked_of(request.GET.items()) if order_lists.is_narrowed(request) else "",
             "without_filters": order_lists.without_filters(request),
         }
         return super().changelist_view(request, {**(extra_context or {}), **context})

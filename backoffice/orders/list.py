@@ -165,6 +165,11 @@ def tabs(request: HttpRequest) -> list[ListTab]:
     ]
 
 
+def is_narrowed(request: HttpRequest) -> bool:
+    """Tell whether anything is asked for that is no list of itself."""
+    return any(request.GET.get(name, "").strip() for name in (SEARCH_VAR, *NAMES))
+
+
 def without_filters(request: HttpRequest) -> str:
     kept = {LIST_VAR: named(request), SEARCH_VAR: request.GET.get(SEARCH_VAR, "").strip()}
     return f"?{urlencode({name: value for name, value in kept.items() if value})}"

@@ -105,6 +105,7 @@ SIGHTS = [
     Sight("orders", ORDERS),
     Sight("orders-attention", f"{ORDERS}?list=attention"),
     Sight("orders-filtered", f"{ORDERS}?placed=this-month&at_most=nothing", ("Filter",)),
+    Sight("orders-views", f"{ORDERS}?placed=this-month", ("Save this view",)),
     Sight("customer", f"{ORDERS}?list=to-ship", ("@",)),
     Sight("customer-which", f"{ORDERS}customer/"),
     Sight("orders-shipped", f"{ORDERS}?list=shipped"),

@@ -161,7 +161,7 @@ def test_a_list_costs_the_same_for_one_order_and_for_a_page_of_them(
         found_by = []
         for query in queries:
             further = 2 if "q" in query else 1 if query == {"list": "attention"} else 0
-            with django_assert_num_queries(5 + further):
+            with django_assert_num_queries(6 + further):
                 found_by.append(len(found(admin_client, **query)))
         return set(found_by)
 
