@@ -56,6 +56,8 @@ def _of_cancelled(order: Order) -> State:
 
 
 def _to_ship(order: Order) -> str:
+    if not order.is_partly_shipped:
+        return "to ship"
     items = order.items.all()
-    shipped = sum(item.shipped for item in items)
-    return f"{shipped} of {sum(item.quantity for item in items)} shipped" if shipped else "to ship"
+    wanted = sum(item.quantity - item.cancelled for item in items)
+    return f"{sum(item.shipped for item in items)} of {wanted} shipped"

@@ -4,6 +4,7 @@ import pytest
 
 from backoffice.order_states import payment_words, state_of
 from orders.models import Order
+from orders.services import cancelling, shipments
 from payments.models import Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
@@ -45,6 +46,15 @@ def test_only_what_is_done_is_green():
     assert said(paid_order({shirt: 1})) == ("Paid, to ship", "info")
     assert said(shipped_order({shirt: 1})) == ("Shipped", "success")
     assert said(cancelled_order({shirt: 1})) == ("Cancelled", "")
+
+
+def test_what_is_cancelled_is_not_among_what_is_to_be_shipped():
+    order = paid_order({product(20, price=1000): 4})
+    item = order.items.get()
+    shipments.ship(order.pk, units={item.pk: 1}, actor=MERCHANT)
+    cancelling.cancel_items(order.pk, {item.pk: 1}, actor=MERCHANT, reason="sold out")
+
+    assert said(order) == ("Paid, 1 of 3 shipped", "info")
 
 
 def test_t16_an_order_of_which_a_part_was_given_back_says_so_everywhere(admin_client):
