@@ -7,6 +7,7 @@ An order needs attention while
 - a void or refund of it failed, and the money is still where it should not be;
 - money that came too late for it is on its way back;
 - more was paid outside of Holdfast than was owed, and was not given back;
+- units of it that came back wait to be inspected;
 - it is cancelled and money of its buyer is still held;
 - only a part of it is paid, for longer than `ATTENTION_PARTLY_PAID_HOURS`.
 
@@ -33,7 +34,7 @@ from api.errors import Standing
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from orders.errors import PaymentUnderWay
-from orders.models import Order
+from orders.models import Order, ReturnLine
 from orders.services import orders
 from payments.errors import NothingToLeaveBe
 from payments.models import Attempt, Payment
@@ -44,6 +45,7 @@ UNKNOWN = "A gateway has not said what became of a payment"
 FAILED = "A void or refund failed"
 LATE = "Money that came late is on its way back"
 OVERPAID = "Paid more than was owed"
+TO_INSPECT = "Returned units wait to be inspected"
 HELD = "Cancelled, and money is still held"
 PARTLY_PAID = "Only a part has been paid, for long"
 
@@ -53,6 +55,8 @@ SLUGS = {
     UNKNOWN: "unknown",
     FAILED: "failed",
     LATE: "late",
+    OVERPAID: "overpaid",
+    TO_INSPECT: "to-inspect",
     HELD: "held",
     PARTLY_PAID: "partly-paid",
 }
@@ -130,6 +134,11 @@ def _found(now: datetime) -> "Iterable[tuple[str, str, QuerySet[Any]]]":
     late = payments.filter(_MONEY_IS_HERE, late=True, order__left_be_at=None)
     yield LATE, "order_id", late.exclude(EXCESS)
     yield OVERPAID, "order_id", late.filter(EXCESS)
+    to_inspect = ReturnLine.objects.filter(
+        disposition=ReturnLine.Disposition.INSPECTION, settled_at=None
+    )
+    minded = to_inspect.filter(of_return__order__left_be_at=None)
+    yield TO_INSPECT, "of_return__order_id", minded
     orders_minded = Order.objects.filter(left_be_at=None)
     yield HELD, "pk", orders_minded.cancelled_with_money()
     hours = timedelta(hours=settings.ATTENTION_PARTLY_PAID_HOURS)

@@ -45,6 +45,15 @@ def needing_attention() -> list[int]:
     return list(attention.orders_needing_it().values_list("number", flat=True))
 
 
+def test_every_reason_has_a_list_to_which_the_dashboard_leads(admin_client):
+    order = unpaid_order({product(9, price=1000): 1})
+    overpaid = PaymentRequest("manual", amount=1500, takes_excess=True)
+    payments.pay(order.pk, overpaid, actor=MERCHANT)
+
+    assert {reason for reason, _, _ in attention._found(clock.now())} == set(attention.SLUGS)
+    assert "Paid more than was owed" in text(admin_client.get("/admin/"))
+
+
 def test_ordinary_orders_need_no_attention():
     shirt = product(9)
     for order in (unpaid_order({shirt: 1}), shipped_order({shirt: 1}), cancelled_order({shirt: 1})):

@@ -473,7 +473,7 @@ def test_what_was_set_aside_is_looked_at_later_a_part_at_a_time(admin_client):
     order = shipped_order({mug: 3})
     typed = {**units(MUG=2), **became(MUG="inspection"), "reason": "Opened", "amount": "0"}
     send_as_it_is(admin_client, action(order, "take-back"), typed)
-    set_aside = numbers(mug)
+    set_aside, waiting = numbers(mug), attention.why(order.pk)
     line = order.returns.get().lines.get()
     inspect = action(line, "inspect")
 
@@ -486,6 +486,8 @@ def test_what_was_set_aside_is_looked_at_later_a_part_at_a_time(admin_client):
     send_as_it_is(admin_client, action(rest, "inspect"), {"outcome": "discarded", "reason": "Torn"})
 
     assert offered
+    assert waiting == [attention.TO_INSPECT]
+    assert attention.why(order.pk) == []
     assert set_aside == (9, 7, 2)
     assert "1 unit restocked." in text(done)
     assert "looked at already" in text(again)
