@@ -139,9 +139,42 @@ class Merchant(Caller):
         asked = {"type": "order", "shipping": "fulfilled"}
         return self.put("ship", f"/v2/orders/{order}", asked, key=key)
 
+    def ship_some(self, order: str, units: dict[str, int], *, key: str = "") -> Entry:
+        asked = {"type": "shipment", "items": _items(units)}
+        return self.post("ship_some", f"/v2/orders/{order}/shipments", asked, key=key)
+
+    def undo_ship(self, order: str, shipment: str, *, key: str = "") -> Entry:
+        # Should a count be between, the parcel is said to have been away.
+        asked = {"whereabouts": "back"}
+        path = f"/v2/orders/{order}/shipments/{shipment}/undo"
+        return self.post("undo_ship", path, asked, key=key)
+
+    def cancel_some(
+        self, order: str, units: dict[str, int] | None, *, restock: bool = True, key: str = ""
+    ) -> Entry:
+        """Cancel these units, or all that is left."""
+        named = {} if units is None else {"items": _items(units)}
+        asked = {"type": "cancellation", "restock": restock, **named}
+        return self.post("cancel_some", f"/v2/orders/{order}/cancellations", asked, key=key)
+
+    def take_back(
+        self, order: str, units: dict[str, int], disposition: str, *, key: str = ""
+    ) -> Entry:
+        items = [{**item, "disposition": disposition} for item in _items(units)]
+        asked = {"type": "return", "items": items}
+        return self.post("take_back", f"/v2/orders/{order}/returns", asked, key=key)
+
+    def settle(self, order: str, back: str, line: str, disposition: str, *, key: str = "") -> Entry:
+        path = f"/v2/orders/{order}/returns/{back}/items/{line}/settle"
+        return self.post("settle", path, {"disposition": disposition}, key=key)
+
     def cancel(self, order: str, *, key: str = "") -> Entry:
         asked = {"type": "order", "status": "cancelled"}
         return self.put("cancel", f"/v2/orders/{order}", asked, key=key)
+
+
+def _items(units: dict[str, int]) -> list[dict[str, Any]]:
+    return [{"id": item, "quantity": quantity} for item, quantity in units.items()]
 
 
 def _transaction(order: str, payment: str) -> str:

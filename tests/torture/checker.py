@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
 from inventory.models import StockTransaction
-from orders.models import Order
+from orders.models import Order, Return, Shipment
 from orders.services import audit
 from payments.models import Attempt, Payment
 from tests.conftest import money_differences
@@ -40,7 +42,7 @@ def open_money() -> list[str]:
 
 
 def _units() -> Iterator[str]:
-    """An order holds its units exactly while money stands for it, until it is shipped.
+    """An order holds exactly what is left of it while money stands for it, until it is shipped.
 
     The harness sells only products whose stock is managed.
     """
@@ -51,13 +53,13 @@ def _units() -> Iterator[str]:
         if (order.allocated_at is not None) != holds:
             yield f"{name} {'holds no units' if holds else 'still holds units'}"
         for item in order.items.all():
-            expected = item.quantity if holds else 0
+            expected = item.left if holds else 0
             if item.allocated != expected:
                 yield f"{name} holds {item.allocated} of {item.sku} instead of {expected}"
-            if item.shipped != (item.quantity if order.is_shipped else 0):
-                yield f"{name} has shipped {item.shipped} of {item.sku}"
-        if order.is_shipped and not order.fully_paid_at:
-            yield f"{name} was shipped without having been paid"
+            if item.left and (order.is_shipped or order.is_cancelled):
+                yield f"{name} has {item.left} of {item.sku} left"
+            if (item.shipped or item.cancelled) and not (order.fully_paid_at or order.is_cancelled):
+                yield f"{name} has units shipped or cancelled without having been paid"
 
 
 def _money_at_the_gateway(book: Any) -> Iterator[str]:
@@ -128,6 +130,7 @@ def _broken_words(history: list[Entry]) -> Iterator[str]:
     yield from _broken_movements([one for one in history if one.what == "move"])
     yield from _broken_payments([one for one in history if one.what == "pay"])
     yield from _broken_orders(history)
+    yield from _broken_parts(history)
 
 
 def _broken_movements(movements: list[Entry]) -> Iterator[str]:
@@ -158,7 +161,8 @@ def _broken_payments(payments: list[Entry]) -> Iterator[str]:
 
 
 _WORDS = {
-    "ship": lambda order: order.is_shipped,
+    # It may have been undone since.
+    "ship": lambda order: order.shipments_made > 0,
     "cancel": lambda order: order.is_cancelled,
     "checkout": lambda order: True,
 }
@@ -172,3 +176,20 @@ def _broken_orders(history: list[Entry]) -> Iterator[str]:
         order = Order.objects.filter(pk=uuid.UUID(entry.data["id"])).first()
         if order is None or not holds(order):
             yield f"{entry.what} was confirmed and has not happened: {entry.sent['path']}"
+
+
+def _broken_parts(history: list[Entry]) -> Iterator[str]:
+    """What was confirmed is on record, once for one key."""
+    records: dict[str, QuerySet[Any]] = {
+        "ship_some": Shipment.objects.all(),
+        "undo_ship": Shipment.objects.filter(undone_at__isnull=False),
+        "take_back": Return.objects.all(),
+    }
+    made: dict[str, set[str]] = {}
+    for entry in history:
+        if entry.what not in records or entry.status not in (200, 201):
+            continue
+        made.setdefault(entry.sent["key"], set()).add(entry.data["id"])
+        if not records[entry.what].filter(pk=entry.data["id"]).exists():
+            yield f"{entry.what} was confirmed and has not happened: {entry.sent['path']}"
+    yield from (f"key {key} did {len(ids)} things" for key, ids in made.items() if len(ids) > 1)

@@ -126,7 +126,7 @@ def _authenticate(
 
 
 def keep_shop(town: Town, seed: str) -> list[Entry]:
-    """Move stock by hand, capture, refund, void and ship."""
+    """Move stock by hand, capture, refund, void, ship and take back, at once or in parts."""
     chance = random.Random(seed)
     merchant = _merchant(town)
     number = 0
@@ -152,8 +152,11 @@ def _look_after(order: Any, merchant: Merchant, chance: random.Random) -> None:
         return
     for payment in listed.data:
         _deal_with(order["id"], payment, merchant, chance)
-    if chance.random() < 0.5:
+    wish = chance.random()
+    if wish < 0.25:
         _insist(lambda key: merchant.ship(order["id"], key=key), chance)
+    elif wish < 0.75:
+        _deal_with_units(order["id"], merchant, chance)
 
 
 def _deal_with(order: str, payment: Any, merchant: Merchant, chance: random.Random) -> None:
@@ -166,6 +169,70 @@ def _deal_with(order: str, payment: Any, merchant: Merchant, chance: random.Rand
     elif wish < 0.3:
         amount = chance.randint(50, payment["amount"])
         _insist(lambda key: merchant.refund(order, payment["id"], amount, key=key), chance)
+
+
+def _deal_with_units(order: str, merchant: Merchant, chance: random.Random) -> None:
+    """Ship a part, cancel a part or the rest, take back or undo: whatever may be refused by now."""
+    listed = merchant.get(f"/v2/orders/{order}/items")
+    if listed.status != 200:
+        return
+    items = {item["id"]: chance.randint(1, item["quantity"]) for item in listed.data}
+    some = {item: items[item] for item in chance.sample(list(items), chance.randint(1, len(items)))}
+    wish = chance.random()
+    if wish < 0.45:
+        sent = _insist(lambda key: merchant.ship_some(order, some, key=key), chance)
+        if sent.status == 201:
+            _what_follows(order, sent.data["id"], some, merchant, chance)
+    elif wish < 0.65:
+        units, restock = chance.choice([some, None]), chance.random() < 0.7
+        _insist(lambda key: merchant.cancel_some(order, units, restock=restock, key=key), chance)
+    elif wish < 0.85:
+        _take_back(order, some, merchant, chance)
+    else:
+        _undo_some_shipment(order, merchant, chance)
+
+
+def _what_follows(
+    order: str, shipment: str, units: dict[str, int], merchant: Merchant, chance: random.Random
+) -> None:
+    """Go on with an order of which a parcel has just left."""
+    wish = chance.random()
+    if wish < 0.3:
+        _take_back(order, units, merchant, chance)
+    elif wish < 0.5:
+        _insist(lambda key: merchant.undo_ship(order, shipment, key=key), chance)
+    elif wish < 0.7:
+        _insist(lambda key: merchant.cancel_some(order, None, key=key), chance)
+
+
+def _take_back(
+    order: str, units: dict[str, int], merchant: Merchant, chance: random.Random
+) -> None:
+    disposition = chance.choice(["restocked", "inspection", "discarded", "missing"])
+    back = _insist(lambda key: merchant.take_back(order, units, disposition, key=key), chance)
+    _inspect(order, back, merchant, chance)
+
+
+def _inspect(order: str, back: Entry, merchant: Merchant, chance: random.Random) -> None:
+    """Look at what came back, or leave it lying."""
+    if back.status != 201 or chance.random() < 0.3:
+        return
+    for line in back.data["items"]:
+        if line["disposition"] == "inspection":
+            found = chance.choice(["restocked", "discarded"])
+            _insist(
+                lambda key, line=line, found=found: merchant.settle(  # type: ignore[misc]
+                    order, back.data["id"], line["id"], found, key=key
+                ),
+                chance,
+            )
+
+
+def _undo_some_shipment(order: str, merchant: Merchant, chance: random.Random) -> None:
+    listed = merchant.get(f"/v2/orders/{order}/shipments")
+    if listed.status == 200 and listed.data:
+        shipment = chance.choice(listed.data)["id"]
+        _insist(lambda key: merchant.undo_ship(order, shipment, key=key), chance)
 
 
 def cancel_orders(town: Town, seed: str) -> list[Entry]:

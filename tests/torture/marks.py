@@ -61,6 +61,11 @@ MARKS = {
     "cancel.committed": Mark(_SERVICES, "begin_cancel"),
     "ship.before_commit": Mark("orders.services.shipments", "ship", before_commit=True),
     "ship.committed": Mark("orders.services.shipments", "ship"),
+    "undo_ship.before_commit": Mark("orders.services.shipments", "undo", before_commit=True),
+    "cancel_some.before_commit": Mark(
+        "orders.services.cancelling", "cancel_items", before_commit=True
+    ),
+    "take_back.before_commit": Mark("orders.services.returns", "take_back", before_commit=True),
 }
 
 

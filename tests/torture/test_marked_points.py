@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from inventory.models import StockTransaction
-from orders.models import Order
+from orders.models import Order, OrderItem
 from payments.models import Attempt, Payment
 from tests.factories import product, stock_of
 from tests.torture.caller import Entry
@@ -207,6 +207,33 @@ def test_f18_a_server_killed_while_shipping_ships_once(store: Store, mark):
     assert again.status == (422 if mark == "ship.committed" else 200)
     assert actions() == ["allocate", "deallocate", "decrement"]
     assert stock_of(shirt).total == 9
+    assert store.differences() == []
+
+
+PARTS = ("ship_some", "take_back", "undo_ship", "cancel_some")
+
+
+@pytest.mark.parametrize("mark", [mark for kind in PARTS for mark in reached_in(kind)])
+def test_f18_a_server_killed_while_it_moves_a_part_moves_it_once(store: Store, mark):
+    shirt = product(stock=10)
+    order = store.order(shirt, 5)
+    store.paid(order)
+    item = str(OrderItem.objects.get().pk)
+    shipment = store.merchant.ship_some(order, {item: 3}).data["id"]
+    act = {
+        "undo_ship": lambda: store.merchant.undo_ship(order, shipment, key="k"),
+        "cancel_some": lambda: store.merchant.cancel_some(order, {item: 2}, key="k"),
+        "take_back": lambda: store.merchant.take_back(order, {item: 1}, "inspection", key="k"),
+    }[mark.split(".")[0]]
+    store.dies_at(mark, act)
+
+    again = [act().status, act().status]
+
+    assert again in ([200, 200], [201, 201])
+    assert (
+        stock_of(shirt).total
+        == {"undo_ship": 10, "cancel_some": 7, "take_back": 8}[mark.split(".")[0]]
+    )
     assert store.differences() == []
 
 
