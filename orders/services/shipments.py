@@ -10,6 +10,7 @@ from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.ids import uuid7
 from api.transactions import in_transaction
+from inventory.models import REASON_LENGTH_MAX
 from inventory.services import log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
@@ -148,7 +149,7 @@ def undo(
             from_stock(Picked(line.item, line.quantity) for line in back),
             order_id=order_id,
             actor=actor,
-            reason=": ".join(filter(None, ["ship undone", reason])),
+            reason=": ".join(filter(None, ["ship undone", reason]))[:REASON_LENGTH_MAX],
             entry_ids=_entries(back),
             whereabouts=whereabouts,
         )

@@ -21,7 +21,7 @@ from inventory.services import stock as inventory
 from inventory.services.sheets import processing
 from inventory.services.stock import Whereabouts
 from orders.models import Order
-from orders.services import shipments
+from orders.services import cancelling, shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
 from tests.factories import MERCHANT, delivery, paid_order, product, stock_of, undo_ship
@@ -102,6 +102,8 @@ class Shop:
     remedies: list[tuple[Difference, Callable[[], bool]]] = field(default_factory=list)
     applied: list[Sheet] = field(default_factory=list)
     parcels: list[tuple[Order, int]] = field(default_factory=list)
+    # Orders of which a part has left, and all that was ordered.
+    parts: list[tuple[Order, int]] = field(default_factory=list)
     stocktakes: list[Stocktake] = field(default_factory=list)
 
     def must_have(self) -> int:
@@ -134,6 +136,30 @@ class Shop:
             self.shelf -= units
             self.parcels.append((order, units))
 
+    def send_a_part(self, units: int) -> None:
+        units = min(units, self.shelf)
+        if units > 1 and (order := self._paid(units)):
+            self._ship(order, units // 2)
+            self.parts.append((order, units))
+
+    def send_the_rest(self, which: int) -> None:
+        """Or cancel it, where it is not to be found."""
+        if not self.parts:
+            return
+        order, units = self.parts.pop(which % len(self.parts))
+        rest = units - units // 2
+        if rest <= self.shelf:
+            self._ship(order, rest)
+            self.parcels.append((order, units))
+        else:
+            cancelling.cancel_items(order.pk, None, actor=MERCHANT, reason="lost")
+            self.parcels.append((order, units // 2))
+
+    def _ship(self, order: Order, units: int) -> None:
+        picked = {order.items.get().pk: units}
+        shipments.ship(order.pk, actor=MERCHANT, units=picked)
+        self.shelf -= units
+
     def come_home(self, which: int) -> None:
         if not self.parcels:
             return
@@ -143,7 +169,8 @@ class Shop:
         payment, line = order.payments.get(), order.items.get()
         back = Whereabouts.CAME_BACK
         try:
-            if which % 2 and shipments.counted_since(order.shipments.latest("number")):
+            [shipment, *more] = order.shipments.order_by("number")
+            if which % 2 and not more and shipments.counted_since(shipment):
                 undo_ship(order, reason="back", whereabouts=back)
                 payments.cancel(order.pk, actor=MERCHANT)
             else:
@@ -287,6 +314,7 @@ class Shop:
 
 HAPPENINGS = [
     *(Shop.deliver, Shop.unpack, Shop.lose, Shop.send, Shop.come_home),
+    *(Shop.send_a_part, Shop.send_the_rest),
     *(Shop.look, Shop.look, Shop.write_down, Shop.write_down, Shop.revert_a_count),
     *(Shop.walk_along_the_shelves, Shop.close_a_stocktake, Shop.begin_anew),
     *(Shop.mistake, Shop.mistaken_file, Shop.mistaken_count, Shop.mistaken_shipment),
@@ -325,7 +353,7 @@ COUNTED = st.tuples(WRITTEN, MOMENT, st.integers(97, 103), st.booleans())
 
 @UNHURRIED
 @given(
-    st.sampled_from(["shipment", "file", "delivery"]),
+    st.sampled_from(["shipment", "part", "file", "delivery"]),
     *(BEGIN, END),
     st.lists(COUNTED, min_size=1, max_size=4),
     st.dictionaries(MOMENT, st.integers(1, 3), max_size=3),
@@ -338,6 +366,7 @@ def test_t01_without_a_movement_and_its_reversal_every_count_ends_the_same(
     ]
     for written, moment, units, by_file in counted:
         happenings.append((written, 3, ("count", units, min(written, moment), by_file)))
+    happenings += [(0, 0, ("ship 1",)), (4, 0, ("ship 1",))] if kind == "part" else []
     it: list[Happening] = [(begin, 1, ("do",)), (end, 2, ("take back",))]
 
     assert _told(kind, happenings + it) == _told(kind, happenings)
@@ -348,7 +377,7 @@ def _told(kind: str, happenings: Sequence[Happening]) -> list[object]:
     now = NOON
     with clock.replaced(lambda: now):
         made = product(100)
-        order = paid_order({made: 3})
+        order = paid_order({made: 5 if kind == "part" else 3})
         told: list[object] = []
         for minute, second, (what, *how) in sorted(happenings, key=lambda each: each[:2]):
             now = NOON + timedelta(minutes=minute + 1, seconds=10 * second)
@@ -360,13 +389,17 @@ def _told(kind: str, happenings: Sequence[Happening]) -> list[object]:
                 case "do" if kind == "delivery":
                     goods = _booked(made, 3)
                 case "do":
-                    shipments.ship(order.pk, actor=MERCHANT)
+                    picked = {order.items.get().pk: 3}
+                    shipment = shipments.ship(order.pk, actor=MERCHANT, units=picked)
+                case "ship 1":
+                    picked = {order.items.get().pk: 1}
+                    shipments.ship(order.pk, actor=MERCHANT, units=picked)
                 case "take back" if kind == "file":
                     assert _reverted(file)
                 case "take back" if kind == "delivery":
                     booking.undo(goods.pk, actor=MERCHANT)
                 case "take back":
-                    undo_ship(order, reason="never left")
+                    shipments.undo(order.pk, shipment.pk, actor=MERCHANT, reason="never left")
                 case "count":
                     told.append(_counted(made, *how))
         stock = stock_of(made)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from api.idempotency import Key
+from api.ids import uuid7
 from orders.models import Order, OrderQuerySet, ReturnLine
 from orders.services import audit, cancelling, returns, shipments, units
 from orders.services.returns import TakenBack
@@ -103,6 +105,22 @@ def test_f09_of_several_who_do_the_same_at_once_one_does_it(made, act: Act, refu
 
     assert kinds(outcomes) == [refusal, refusal, "done"]
     assert numbers(shirt) == expected
+
+
+def test_f09_a_call_that_is_sent_several_times_at_once_ships_once():
+    shirt = product(stock=10)
+    order = waiting(shirt)
+    picked = {_first_line(order): 1}
+
+    def call() -> Any:
+        key = Key("client", "POST", "/v2/orders/1/shipments", "click", "body", uuid7())
+        return shipments.ship(order.pk, actor=MERCHANT, units=picked, key=key)
+
+    outcomes = run_together(*[call] * 4)
+
+    assert kinds(outcomes).count("done") == 1
+    assert set(kinds(outcomes)) <= {"done", "Answered", "KeyInUse"}
+    assert numbers(shirt) == (9, 8, 1)
 
 
 def test_f09_of_undo_and_take_back_of_the_same_units_exactly_one_happens():

@@ -26,7 +26,7 @@ from orders.errors import (
     UnitsNotLeft,
 )
 from orders.models import Order, OrderItem, Return, ReturnLine, Shipment, ShipmentLine
-from orders.services import returns, shipments
+from orders.services import cancelling, returns, shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
 from tests.factories import MERCHANT, paid_order, product, shipped_order, unpaid_order
@@ -331,15 +331,40 @@ def test_t19_managing_a_product_anew_is_a_count_for_who_undoes_a_shipment(
 # Statements.
 
 
+def cancel(order: Order, units: dict[uuid.UUID, int]) -> None:
+    cancelling.cancel_items(order.pk, units, actor=MERCHANT, reason="late")
+
+
+def write_off(order: Order, units: dict[uuid.UUID, int]) -> None:
+    cancelling.cancel_items(order.pk, units, actor=MERCHANT, reason="late", restock=False)
+
+
+def take_back(order: Order, units: dict[uuid.UUID, int]) -> None:
+    back = [TakenBack(line, number, "inspection") for line, number in units.items()]
+    returns.take_back(order.pk, back, actor=MERCHANT)
+
+
+def ship_these(order: Order, units: dict[uuid.UUID, int]) -> None:
+    shipments.ship(order.pk, actor=MERCHANT, units=units)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_part_takes_as_many_statements_for_twenty_lines_as_for_one():
+@pytest.mark.parametrize("act", [ship_these, cancel, write_off, take_back])
+def test_a_part_takes_as_many_statements_for_twenty_lines_as_for_one(act):
+    """The order's lock comes first, and the stock's as late as can be."""
+
     def statements(number: int) -> list[str]:
-        order = paid_order({product(stock=10): 2 for _ in range(number)})
-        return statements_of(partial(ship, order, *[1] * number))
+        order = paid_order({product(stock=10): 3 for _ in range(number)})
+        ship(order, *[1] * number)
+        return statements_of(
+            partial(act, order, dict.fromkeys([line.pk for line in order.items.all()], 1))
+        )
 
     few, many = statements(1), statements(20)
 
     assert few == many
+    assert few[1] == "lock orders_order"
+    assert not [each for each in few[few.index("lock inventory_stock") :] if "orders_" in each]
     assert [each for each in few if each.startswith("lock")] == [
         "lock orders_order",
         "lock inventory_stock",
