@@ -58,7 +58,7 @@ _ABOUT: Mapping[str, Sequence[Action[OrderCase]]] = {
 class OrderAdmin(SavedViews, CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
-    search_help_text = "Number, name, e-mail, city, tracking, reference, product"
+    search_help_text = "Number, name, e-mail, city, parcel, product"
     kept_of_a_view = (LIST_VAR, WHY_VAR, *NAMES)
     # Never counted: a list goes on for as long as there is another page.
     paginator = InfinitePaginator
