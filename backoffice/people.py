@@ -3,13 +3,15 @@
 from typing import Any, ClassVar
 
 import procrastinate.contrib.django.admin  # noqa: F401 - registers what is taken out below
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html_join
 from django.views.decorators.debug import sensitive_post_parameters
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
@@ -21,6 +23,8 @@ from backoffice import logins, rights, roles
 from backoffice.actions import Action, Case, RowActionAdmin, only_if, row_action
 from backoffice.base import ServiceAdmin, actor_of
 from backoffice.dates import moment
+from backoffice.duties import MEANT_FOR, DutiesWidget, sentences
+from backoffice.history import NOTHING
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -64,6 +68,12 @@ class NewPersonForm(UserCreationForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields.pop("usable_password", None)
+
+
+def _meant_for() -> str:
+    """Explain the four roles, each in a sentence."""
+    lines = ((role.capitalize(), words) for role, words in MEANT_FOR.items())
+    return format_html_join("", "<div>{}: {}</div>", lines)
 
 
 @admin.register(User)
@@ -170,7 +180,7 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
             field.label = "May log in"
             field.help_text = "Off: they are logged out at once, and what they did stays on record."
         if db_field.name == "groups":
-            field.label, field.help_text = "Roles", "What each may do is said under Groups."
+            field.label, field.help_text = "Roles", _meant_for()
             # Its button beside the boxes would make a group in passing.
             field.widget.can_add_related = False
         return field
@@ -181,9 +191,18 @@ class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
     refusal_fields: ClassVar = {rights.RoleTaken: "name"}
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        may_change = obj is None or self.has_change_permission(request, obj)
+        return ["name", "permissions" if may_change else "duties"]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # By these names releases find them.
-        return ["name"] if obj and obj.name in roles.ROLES else []
+        return ["name", "duties"] if obj and obj.name in roles.ROLES else ["duties"]
+
+    @display(description="what it may do")
+    def duties(self, role: Group) -> str:
+        lines = ((f"{work}: {'; '.join(said)}.",) for work, said in sentences(role).items())
+        return format_html_join("", "<div>{}</div>", lines) or NOTHING
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed: bool = super().has_change_permission(request, obj)
@@ -205,16 +224,25 @@ class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The service has given the permissions."""
 
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """Offer what the pages ask for, and what this role has besides, so that it stays."""
+        form = super().get_form(request, obj, change, **kwargs)
+        field: Any = form.base_fields.get("permissions")
+        if field:
+            ours = {model._meta.app_label for model in self.admin_site._registry}
+            offered = Q(content_type__app_label__in=ours) | Q(group=obj)
+            field.queryset = field.widget.widget.offered = (
+                Permission.objects.filter(offered).select_related("content_type").distinct()
+            )
+        return form
+
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        """Offer what the pages ask for, and not the rights to Django's own tables."""
-        ours = {model._meta.app_label for model in self.admin_site._registry}
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
-        kwargs["queryset"] = Permission.objects.filter(
-            content_type__app_label__in=ours
-        ).select_related("content_type")
+        kwargs["widget"] = DutiesWidget
         field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         field.label_from_instance = lambda permission: permission.name
-        field.help_text = ""
+        field.label, field.help_text = "What it may do", ""
         return field
