@@ -54,7 +54,7 @@ class CartAdmin(DraftPages, ReadOnlyAdmin):
     when_empty = "Shoppers fill them through a storefront, and you with New order."
     ordering = ["-updated_at"]
     list_select_related = ["currency"]
-    fields = ["id", "name", "description", "currency", "created", "updated", "expires"]
+    fields = ["id", "name", "made", "description", "currency", "created", "updated", "expires"]
     inlines = [CartItemInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
@@ -62,8 +62,10 @@ class CartAdmin(DraftPages, ReadOnlyAdmin):
         return carts.annotate(lines=Count("items"), units=Sum("items__quantity", default=0))
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
-        may_make = request.user.has_perm(MAY_MAKE)
-        return [name for name in self.list_display if may_make or name != "made"]
+        return _offered(request, self.list_display)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return _offered(request, self.fields)
 
     @display(description="made here")
     def made(self, cart: Cart) -> str:
@@ -97,3 +99,8 @@ class CartAdmin(DraftPages, ReadOnlyAdmin):
     @display(description="state", label={"open": "success", "expired": None})
     def state(self, cart: Cart) -> str:
         return "open" if cart.expires_at > clock.now() else "expired"
+
+
+def _offered(request: HttpRequest, names: list[str]) -> list[str]:
+    """Leave out the way on for those who may not go it."""
+    return [name for name in names if name != "made" or request.user.has_perm(MAY_MAKE)]

@@ -22,6 +22,9 @@ _LABELS = {
 }
 
 
+_FOR_THE_PARCEL = ("phone_number", "instructions")
+
+
 class AddressPart:
     """The fields of one address on a form: they bear its prefix."""
 
@@ -73,3 +76,12 @@ def shipping_part(form: forms.Form, prefix: str = "") -> AddressPart:
 
 def billing_part(form: forms.Form, prefix: str = "") -> AddressPart:
     return AddressPart(form, prefix, BillingAddress)
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two addresses say the same, as far as a bill is concerned."""
+    said = [
+        {name: part for name, part in address.items() if part and name not in _FOR_THE_PARCEL}
+        for address in (one, other)
+    ]
+    return said[0] == said[1]

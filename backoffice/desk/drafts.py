@@ -21,7 +21,13 @@ from backoffice.actions import Action, ActionAdmin, ActionForm, Case, carry_out,
 from backoffice.base import units
 from backoffice.dates import said
 from backoffice.desk.finding import Found, in_stock, look_for, product_of
-from backoffice.desk.forms import CheckOutForm, CustomForm, DeskScanForm, DraftLineForm
+from backoffice.desk.forms import (
+    CheckOutForm,
+    CustomForm,
+    DeskScanForm,
+    DraftLineForm,
+    KnownCustomerForm,
+)
 from backoffice.missing import missing
 from backoffice.products.money import in_order
 from backoffice.scanning import Told, refused, require_answer, wants_answer_alone
@@ -29,7 +35,7 @@ from backoffice.sent_pictures import thumbnails
 from inventory.models import Currency
 from inventory.services import currencies
 from orders.errors import InsufficientStock, SeveralRefused
-from orders.models import ITEMS_MAX
+from orders.models import ITEMS_MAX, Order
 from orders.services import cart_contents, carts, desk
 from orders.services.cart_contents import CartContents, CartLine
 from orders.services.cart_lines import CustomItem, LineChange, ProductWanted
@@ -212,7 +218,8 @@ class DraftPages(ActionAdmin):
         if not case.draft.lines:
             messages.error(request, "There is nothing in this draft yet.")
             return redirect(desk_url(cart_id))
-        form = CheckOutForm(None, case=case)
+        known, last = _known(request)
+        form = CheckOutForm(None, case=case, last=last)
         if request.method == "POST":
             form = CheckOutForm(request.POST, case=case)
             if was_done_before(case, form):
@@ -227,6 +234,8 @@ class DraftPages(ActionAdmin):
             **self._of(request, case.draft),
             "title": "Check out",
             "form": form,
+            "known": known,
+            "last": last,
         }
         return TemplateResponse(request, "admin/orders/cart/check_out.html", context)
 
@@ -251,6 +260,18 @@ class DraftPages(ActionAdmin):
 
 def desk_url(cart_id: str) -> str:
     return reverse("admin:orders_cart_desk", args=[cart_id])
+
+
+def _known(request: HttpRequest) -> tuple[KnownCustomerForm, Order | None]:
+    """Look up the last order of the customer whose e-mail is in the address, if any is."""
+    asked = request.GET if "known" in request.GET and request.method == "GET" else None
+    form = KnownCustomerForm(asked, label_suffix="")
+    if asked is None or not form.is_valid():
+        return form, None
+    last = desk.last_order_of(form.cleaned_data["known"])
+    if last is None:
+        form.add_error("known", "No earlier order has this e-mail.")
+    return form, last
 
 
 def _check_out(case: DraftCase, form: CheckOutForm) -> str:

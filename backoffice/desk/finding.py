@@ -25,6 +25,8 @@ class Shown:
     price: str
     stock: str
     thumbnail: SafeString
+    # Whether it can be added now, as many units as were wanted.
+    is_there: bool
     # The key of the form that takes it.
     once: str
 
@@ -60,15 +62,18 @@ def look_for(term: str, currency: Currency, units: int = 1) -> Found:
     return Found(
         term,
         units,
-        [_shown(offered[each], currency, drawn[each]) for each in shown if each in offered],
+        [_shown(offered[each], currency, drawn[each], units) for each in shown if each in offered],
         more=len(ids) > FOUND_MAX,
     )
 
 
-def _shown(offer: Offer, currency: Currency, thumbnail: SafeString) -> Shown:
+def _shown(offer: Offer, currency: Currency, thumbnail: SafeString, wanted: int) -> Shown:
     priced = offer.unit_price is not None
     price = currency.formatted(offer.value_of(1)) if priced else f"no price in {currency.code}"
-    return Shown(offer, price, in_stock(offer), thumbnail, uuid.uuid4().hex)
+    is_there = offer.available is None or offer.available >= wanted
+    return Shown(
+        offer, price, in_stock(offer), thumbnail, priced and is_there, once=uuid.uuid4().hex
+    )
 
 
 def in_stock(offer: Offer) -> str:

@@ -14,11 +14,12 @@ from unfold.widgets import (
 
 from api.fields import UNITS_MAX
 from backoffice.actions import ActionForm
-from backoffice.desk.addresses import billing_part, shipping_part
+from backoffice.desk.addresses import billing_part, is_same, shipping_part
 from backoffice.forms import OnceForm
 from backoffice.products.money import MoneyField
 from backoffice.scanning import QuantityField, ScanForm
 from inventory.models import Currency
+from orders.models import Order
 from orders.services.cart_lines import CustomItem
 from orders.services.orders import Buyer
 
@@ -85,6 +86,16 @@ class CustomForm(OnceForm):
         )
 
 
+class KnownCustomerForm(forms.Form):
+    """By whose earlier order the next one is filled in."""
+
+    known = forms.EmailField(
+        label="E-mail of somebody who has ordered before",
+        max_length=254,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off", "inputmode": "email"}),
+    )
+
+
 class CustomerFields(forms.Form):
     """Who buys."""
 
@@ -117,12 +128,19 @@ class CheckOutForm(ActionForm, CustomerFields):
         help_text="Kept in the order's timeline. The customer never sees it.",
     )
 
-    def __init__(self, data: Any, *, case: Any) -> None:
+    def __init__(self, data: Any, *, case: Any, last: Order | None = None) -> None:
+        """`last` is an earlier order of the customer, to begin with what it says."""
         super().__init__(data, case=case)
         self.shipping = shipping_part(self, "shipping_")
         self.billing = billing_part(self, "billing_")
-        self.shipping.add()
+        self.shipping.add(last.shipping_address if last else None)
         self.billing.add()
+        if last:
+            self.fields["name"].initial = last.customer_name
+            self.fields["email"].initial = last.customer_email
+            if not is_same(last.billing_address, last.shipping_address):
+                self.fields["same"].initial = False
+                self.billing.add(last.billing_address)
         if data is None or data.get("same"):
             self.billing.leave_out()
         self.addresses: dict[str, Any] = {}

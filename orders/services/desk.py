@@ -2,6 +2,8 @@
 
 import uuid
 
+from django.db.models.functions import Lower
+
 from api import clock
 from api.actors import Actor
 from api.errors import Standing
@@ -81,3 +83,9 @@ def check_out(
 def order_of(cart_id: str) -> Order | None:
     """Return the order that was made of a draft."""
     return Order.objects.filter(cart_id=cart_id).first()
+
+
+def last_order_of(email: str) -> Order | None:
+    """Return the newest order with this e-mail address, in whatever case it was written."""
+    of_them = Order.objects.alias(lower=Lower("customer_email")).filter(lower=email.lower())
+    return of_them.order_by("-created_at").first()

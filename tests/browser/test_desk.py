@@ -36,7 +36,7 @@ def scan(page: Page, code: str) -> None:
 
 def fill_in(page: Page) -> None:
     page.get_by_label("Customer's name").fill("Ada Buyer")
-    page.get_by_label("E-mail").fill("ada@example.com")
+    page.get_by_label("E-mail", exact=True).fill("ada@example.com")
     shipping = page.get_by_role("region", name="Shipping address")
     for label, value in ADDRESS.items():
         shipping.get_by_label(label).fill(value)
@@ -100,6 +100,9 @@ def test_an_order_for_a_bill_to_another_address_without_a_mouse(browse, mug):
 
     tab_to(page, "Check out …")
     page.keyboard.press("Enter")
+    page.get_by_label("E-mail of somebody who has ordered before").fill("ada@example.com")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No earlier order has this e-mail.")).to_be_visible()
     billing = page.get_by_role("region", name="Billing address")
     expect(billing.get_by_label("Postcode")).to_be_hidden()
     assert not wider_than_the_screen(page)

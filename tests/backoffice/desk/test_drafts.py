@@ -10,8 +10,9 @@ from inventory.services import currencies
 from orders.models import Cart, CartItem, Order
 from orders.services import carts, desk
 from orders.services.cart_lines import LineChange
+from orders.services.orders import Buyer
 from tests.backoffice.pages import client_with, hidden, send, text
-from tests.factories import BUYER, MERCHANT, drafted, filled_cart, product
+from tests.factories import BUYER, MERCHANT, drafted, filled_cart, product, unpaid_order
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +116,16 @@ def test_what_cannot_be_added_is_said_with_the_reason(seller, mug, typed, why):
     assert not Cart.objects.exists()
 
 
+def test_what_is_not_there_is_found_and_not_offered(seller, mug):
+    product(0, name="Blue plate")
+    cart_id = desk.new_draft()
+
+    found = told(seller, cart_id, code="blue")
+    assert "0 available" in found
+    assert found.count('name="code"') == 1
+    assert 'name="code"' not in told(seller, cart_id, code="10*blue")
+
+
 def test_a_scan_that_is_sent_again_counts_once(seller, mug):
     cart_id = desk.new_draft()
 
@@ -215,6 +226,23 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_nothing_is_done(seller, mu
     assert why in text(refused)
     assert "12 Square" in text(refused)
     assert not Order.objects.exists()
+
+
+def test_what_is_known_of_a_customer_is_filled_in_from_the_last_order(seller, mug):
+    for street in ("1 Hill", "2 Hill"):
+        shipping = {**ADDRESS, "line_1": street, "phone_number": "123"}
+        unpaid_order({mug: 1}, buyer=Buyer("Grace", "Grace@example.com", ADDRESS, shipping))
+    check_out = page(drafted(mug), "check-out")
+
+    known = text(seller.get(check_out, {"known": "grace@EXAMPLE.com"}))
+    unknown = text(seller.get(check_out, {"known": "nobody@example.com"}))
+    wrong = text(seller.get(check_out, {"known": "x" * 300}))
+
+    assert 'value="2 Hill"' in known
+    assert 'value="12 Square"' in known
+    assert "Ask whether it is still right." in known
+    assert "No earlier order has this e-mail." in unknown
+    assert "at most 254 characters" in wrong
 
 
 def test_whoever_checks_out_what_a_colleague_changed_or_checked_out_is_told(seller, mug):
