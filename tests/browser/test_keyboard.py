@@ -4,12 +4,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import obstacles
-from tests.factories import api_client, delivery, drafted, paid_order, product, unpaid_order
+from tests.factories import api_client, drafted, product, unpaid_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PRODUCTS = "/admin/inventory/product/"
-ORDERS = "/admin/orders/order/"
 TABS_MAX = 150
 
 # Whatever is in sight and shows a hand to the mouse, or is a field: each under the number that it
@@ -43,14 +42,17 @@ _LEFT = "[...document.querySelectorAll('[data-number]')].map(each => Number(each
 
 def out_of_reach(page: Page) -> list[str]:
     """Go through the page by Tab, and list the controls in sight that were never focused."""
-    page.wait_for_load_state("networkidle")
+    # Where Alpine has a part in it, the page is in sight when that has begun.
+    page.wait_for_selector("html:not([x-cloak])")
     controls: list[str] = page.evaluate(_IN_SIGHT)
     assert controls
     page.evaluate(_WATCH)
+    left = list(range(len(controls)))
     # What only shows when it is focused is passed too.
-    for _ in range(2 * len(controls)):
-        page.keyboard.press("Tab")
-    left = page.evaluate(_LEFT)
+    for _ in range(2):
+        for _ in left:
+            page.keyboard.press("Tab")
+        left = page.evaluate(_LEFT)
     return [controls[number] for number in left]
 
 
@@ -66,29 +68,16 @@ def tab_to(page: Page, name: str) -> None:
 
 
 def test_t24_every_control_in_sight_is_reached_by_tab(browse, subtests):
+    """On pages that the tour does not show at a desk: see tests/browser/test_tour.py."""
     shirt = product(20, sku="SHIRT")
-    order = paid_order({shirt: 2})
-    expected = delivery({shirt: 3})
-    the_order = f"{ORDERS}{order.pk}/"
-    desk, nobody = browse("owner"), browse()
-    phone = browse("owner", viewport={"width": 390, "height": 844})
+    desk, phone = browse("owner"), browse("owner", viewport={"width": 390, "height": 844})
     pages = [
-        (nobody, "/"),
-        (nobody, "/admin/login/"),
         (phone, PRODUCTS),
-        (desk, PRODUCTS),
-        (desk, f"{PRODUCTS}{shirt.pk}/inventory/"),
-        (desk, f"{PRODUCTS}{shirt.pk}/pictures/"),
+        (phone, f"{PRODUCTS}{shirt.pk}/inventory/"),
         (desk, f"{PRODUCTS}many/categories/?ids={shirt.pk}"),
-        (desk, f"{PRODUCTS}labels/?ids={shirt.pk}"),
-        (desk, f"/admin/inventory/delivery/{expected.pk}/goods/"),
-        (desk, ORDERS),
         (desk, f"/admin/orders/cart/{drafted(shirt)}/desk/"),
         (desk, f"/admin/orders/cart/{drafted(shirt)}/check-out/"),
-        (desk, f"{the_order}change/"),
-        (desk, f"{ORDERS}{unpaid_order({shirt: 1}).pk}/lines/"),
-        (desk, f"{the_order}cancel/"),
-        (desk, "/admin/auth/user/add/"),
+        (desk, f"/admin/orders/order/{unpaid_order({shirt: 1}).pk}/lines/"),
     ]
     for page, address in pages:
         with subtests.test(address):

@@ -35,7 +35,11 @@ class Sight:
         for step in self.steps:
             named = page.get_by_role("link", name=step).or_(page.get_by_role("button", name=step))
             named.or_(page.get_by_text(step, exact=True)).first.click()
-        page.wait_for_load_state("networkidle")
+        if self.role and not self.steps:
+            # Alpine has drawn it, and nothing else comes later.
+            page.wait_for_selector("html:not([x-cloak])")
+        else:
+            page.wait_for_load_state("networkidle")
 
 
 CHECKOUT = ("Add Mug, blue to the cart", "Check out", "Fill in an example")
