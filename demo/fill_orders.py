@@ -13,26 +13,21 @@ from random import Random
 
 from django.db import connection
 
-from api.actors import SYSTEM, Actor
+from api.actors import SYSTEM
 from api.transactions import in_transaction
 from backoffice.figures import days
-from demo import fill_goods_in, fill_stock
+from demo import fill_buyers, fill_goods_in, fill_sales, fill_stock
 from demo.fill_goods_in import Deliveries
+from demo.fill_sales import CLERK, ENTRIES_A_ORDER, LINES_MAX, Books, Move, Sale
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
-from inventory.models import BY_HAND, FOR_ORDER, Action, Price, Product, Stock
+from inventory.models import Action, Price, Product, Stock
 from inventory.services import currencies, products
-from orders.models import Order, OrderItem, Shipment, ShipmentLine
-from orders.services import finding
+from orders.models import Order, OrderItem
 from payments.models import Payment
 
 DAYS = 365
 SEED = 1848
-LINES_MAX = 3
 UNITS_MAX = 3
-# Allocate, deallocate and decrement, for each line of a shipped order.
-ENTRIES_A_LINE = 3
-ENTRIES_A_ORDER = LINES_MAX * ENTRIES_A_LINE
-CLERK = Actor("user", "clerk", "Clerk")
 TELL_EVERY = 100_000
 
 
@@ -87,18 +82,6 @@ def fill(
 
 
 @dataclass
-class _Sale:
-    """An order, what is in it, and how far it gets."""
-
-    order: Order
-    items: list[OrderItem]
-    stocks: list[Stock]
-    payment: Payment | None = None
-    shipment: Shipment | None = None
-    shipped: list[ShipmentLine] = field(default_factory=list)
-
-
-@dataclass
 class _Year:
     """The shop, as it moves through its year."""
 
@@ -113,9 +96,10 @@ class _Year:
     goods_in: Deliveries
     stocks: list[Stock] = field(init=False)
     written: int = field(init=False, default=0)
-    sales: list[_Sale] = field(init=False, default_factory=list)
-    to_ship: deque[_Sale] = field(init=False, default_factory=deque)
-    # Entries that it takes to ship these orders.
+    sales: list[Sale] = field(init=False, default_factory=list)
+    books: Books = field(init=False, default_factory=Books)
+    waiting: deque[Sale] = field(init=False, default_factory=deque)
+    # Entries that it takes to do what these orders wait for.
     owed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -154,8 +138,8 @@ class _Year:
             turn += 1
             due = self.orders - len(self.sales)
             spare = self.length - self.written - due * ENTRIES_A_ORDER - self.owed
-            if self.to_ship and (spare <= 0 or len(self.to_ship) > self.orders // 10):
-                yield from self._ship(self.to_ship.popleft())
+            if self.waiting and (spare <= 0 or len(self.waiting) > self.orders // 10):
+                yield from self._go_on(self.waiting.popleft())
             elif due and (spare <= 0 or turn % every == 0):
                 yield from self._order()
             else:
@@ -183,10 +167,12 @@ class _Year:
     def _moved(
         self, stock: Stock, action: Action, units: int, reason: str, order: Order | None = None
     ) -> Entry:
-        by_order = BY_HAND if order is None else FOR_ORDER
-        movement = stock.move(action, units, by_order=by_order)
+        return self._done(Move(stock, action, units, reason, order is not None), order)
+
+    def _done(self, move: Move, order: Order | None) -> Entry:
+        movement = move.stock.move(move.action, move.units, by_order=move.by_order)
         actor = SYSTEM if order else CLERK
-        entry = Entry(self._time(), movement, actor, reason, order.pk if order else None)
+        entry = Entry(self._time(), movement, actor, move.reason, order.pk if order else None)
         self.written += 1
         if self.written % TELL_EVERY == 0:
             self.tell(f"  {self.written:,} entries")
@@ -196,30 +182,41 @@ class _Year:
         """Return when the next entry happens: evenly, from the first day to now."""
         return self.began + (self.now - self.began) * (self.written + 1) / (self.length + 1)
 
-    # Orders: of twenty, one was never paid, one was cancelled, and two wait to be shipped.
+    # Orders. See demo.fill_sales for what becomes of them.
 
     def _order(self) -> Iterator[Entry]:
         position = len(self.sales)
         sale = self._sale(position)
         self.sales.append(sale)
-        if position % 20 == 0:
-            return
-        if position % 20 == 1:
+        if fill_sales.is_cancelled(position):
             sale.order.status = Order.Status.CANCELLED
             sale.order.cancelled_at = sale.order.created_at
             for item in sale.items:
                 item.cancelled = item.quantity
+        if not fill_sales.is_paid(position):
             return
         self._pay(sale)
         for item, stock in zip(sale.items, sale.stocks, strict=True):
             item.stocked, item.allocated = True, item.quantity
             yield self._moved(stock, Action.ALLOCATE, item.quantity, "payment started", sale.order)
-        if position % 20 > 3:
-            self.to_ship.append(sale)
-            self.owed += 2 * len(sale.items)
+        fill_sales.plan(sale, position)
+        self.owed += sum(step.entries for step in sale.to_come)
+        self._let_wait(sale)
 
-    def _sale(self, position: int) -> _Sale:
+    def _let_wait(self, sale: Sale) -> None:
+        if sale.to_come:
+            self.waiting.append(sale)
+
+    def _go_on(self, sale: Sale) -> Iterator[Entry]:
+        step = sale.to_come.pop(0)
+        self.owed -= step.entries
+        for move in step.do(sale, self.books, self._time(), self.dice):
+            yield self._done(move, sale.order)
+        self._let_wait(sale)
+
+    def _sale(self, position: int) -> Sale:
         at, dice = self._time(), self.dice
+        buyer = fill_buyers.somebody(position, dice)
         lines = dice.randint(1, min(LINES_MAX, len(self.bestsellers)))
         positions = dice.sample(self.bestsellers, lines)
         order = Order(
@@ -227,8 +224,11 @@ class _Year:
             number=next(self.numbers),
             cart_id=f"{dice.getrandbits(128):032x}",
             currency_id=self.currency,
-            customer_name=f"Customer {position % 997}",
-            customer_email=f"customer{position % 997}@example.com",
+            customer_name=buyer.name,
+            customer_email=buyer.email,
+            billing_address=buyer.address,
+            shipping_address=buyer.address,
+            found_by=buyer.words,
             created_at=at,
             updated_at=at,
         )
@@ -247,10 +247,9 @@ class _Year:
             for line, number in enumerate(positions)
         ]
         order.total = sum(item.value for item in items)
-        finding.note(order)
-        return _Sale(order, items, [self.stocks[number] for number in positions])
+        return Sale(order, items, [self.stocks[number] for number in positions])
 
-    def _pay(self, sale: _Sale) -> None:
+    def _pay(self, sale: Sale) -> None:
         order = sale.order
         order.payment = Order.Payment.PAID
         order.status = Order.Status.COMPLETE
@@ -271,35 +270,12 @@ class _Year:
         )
         sale.payment.actor = CLERK
 
-    def _ship(self, sale: _Sale) -> Iterator[Entry]:
-        order = sale.order
-        order.shipping = Order.Shipping.FULFILLED
-        order.shipped_at = order.updated_at = self._time()
-        order.allocated_at, order.shipments_made = None, 1
-        at = order.shipped_at
-        sale.shipment = Shipment(id=id_at(at, self.dice), order=order, number=1, created_at=at)
-        sale.shipment.actor = CLERK
-        self.owed -= 2 * len(sale.items)
-        for item, stock in zip(sale.items, sale.stocks, strict=True):
-            item.ship(item.quantity)
-            sale.shipped.append(
-                ShipmentLine(
-                    id=id_at(at, self.dice),
-                    shipment=sale.shipment,
-                    item=item,
-                    quantity=item.quantity,
-                )
-            )
-            for action in (Action.DEALLOCATE, Action.DECREMENT):
-                yield self._moved(stock, action, item.quantity, "shipped", order)
-
     def store_orders(self) -> None:
         sales, size = self.sales, ROWS_A_STATEMENT
         Order.objects.bulk_create([sale.order for sale in sales], size)
         OrderItem.objects.bulk_create([item for sale in sales for item in sale.items], size)
         Payment.objects.bulk_create([sale.payment for sale in sales if sale.payment], size)
-        Shipment.objects.bulk_create([sale.shipment for sale in sales if sale.shipment], size)
-        ShipmentLine.objects.bulk_create([line for sale in sales for line in sale.shipped], size)
+        self.books.store(size)
         with connection.cursor() as cursor:
             cursor.execute(_NAME_ENTRIES)
 

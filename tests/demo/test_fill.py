@@ -21,8 +21,8 @@ from inventory.models import (
 )
 from inventory.services import booking
 from inventory.services.category_tree import LEVELS_MAX, Tree
-from orders.models import Order
-from orders.services import audit
+from orders.models import Order, OrderItem, ReturnLine, ShipmentLine
+from orders.services import audit, finding
 from payments.models import Payment
 from tests.conftest import money_differences
 from tests.factories import product
@@ -81,6 +81,28 @@ def test_every_state_of_stock_and_orders_is_there():
         ("complete", "paid", "fulfilled"),
     }
     assert Payment.objects.count() == Order.objects.filter(payment="paid").count()
+
+
+def test_orders_leave_in_parts_are_cut_short_and_come_back():
+    fill(entries=3000, orders=200)
+
+    assert Order.objects.filter(shipments_made=2, shipping="fulfilled").exists()
+    assert any(order.is_partly_shipped for order in Order.objects.filter(shipping="unfulfilled"))
+    cut_short = OrderItem.objects.filter(cancelled__gt=0, order__status="complete")
+    assert {*cut_short.values_list("order__shipping", flat=True)} == {"fulfilled"}
+    assert not cut_short.filter(order__refunded=0).exists()
+    assert {*ReturnLine.objects.values_list("disposition", flat=True)} == {*ReturnLine.Disposition}
+    assert not ShipmentLine.objects.filter(entry_id=None).exists()
+    assert audit.differences() == []
+    assert money_differences() == []
+
+
+def test_an_order_is_found_by_its_buyer_and_town():
+    fill(entries=500, orders=20)
+
+    order = Order.objects.latest("number")
+    found = Order.objects.annotate(is_found=finding.matches(order.shipping_address["city"]))
+    assert found.filter(is_found=True, pk=order.pk).exists()
 
 
 def test_products_are_in_a_tree_of_categories_and_some_are_variants():

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from api import clock
-from demo import fill_orders
+from demo import fill_orders, fill_sales
 from inventory.models import Product
 
 PRODUCTS_MAX = 5_000_000
@@ -77,6 +77,6 @@ class Command(BaseCommand):
         if not needed <= entries <= ENTRIES_MAX:
             raise CommandError(
                 f"{products:,} products and {orders:,} orders need --entries between {needed:,}, "
-                f"one for each product and {fill_orders.ENTRIES_A_ORDER} for each order, and "
+                f"one for each product and {fill_sales.ENTRIES_A_ORDER} for each order, and "
                 f"{ENTRIES_MAX:,}."
             )
