@@ -29,7 +29,6 @@ OFFERED = {
     "inventory.sheet": {"kind", "source", "state"},
     "inventory.stocktake": {"state"},
     "inventory.stocktransaction": {"movement", "since"},
-    "orders.order": {"status", "payment", "shipping"},
     "payments.gatewayevent": {"known", "gateway"},
 }
 
