@@ -3,10 +3,13 @@
 What is rarely needed is folded. Pages that are in nobody's menu are reached by links.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
+
+_APP_PAGE = re.compile(r"/admin/\w+/")
 
 
 class Entry(NamedTuple):
@@ -124,3 +127,14 @@ def _opened(path: str) -> Entry | None:
     entries = [entry for group in _GROUPS for entry in group.entries]
     over = [each for each in entries if below.startswith(each.path) and (each.path or not below)]
     return max(over, key=lambda entry: len(entry.path), default=None)
+
+
+def crumbs(parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Name the pages above one as the menu does, without the apps that they are made of."""
+    named = {f"/admin/{each.path}": each.title for group in _GROUPS for each in group.entries}
+    links = [(str(part.get("link", "")), part) for part in parts]
+    return [
+        {**part, "title": named.get(link, part["title"])}
+        for link, part in links
+        if not _APP_PAGE.fullmatch(link)
+    ]

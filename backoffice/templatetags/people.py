@@ -9,8 +9,10 @@ from typing import Any
 from django import template
 
 from backoffice.dates import day, moment, said
+from backoffice.menu import crumbs
 
 register = template.Library()
+register.filter(crumbs)
 register.filter(day)
 register.filter(moment)
 register.filter(said)

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from backoffice.roles import ORDER_MANAGER, OWNER, ROLES, STOCK_CLERK, VIEWER
-from tests.backoffice.pages import signed_in
+from tests.backoffice.pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +55,20 @@ def test_whatever_is_in_a_menu_opens_and_is_marked_there(role):
 
 def test_no_menu_is_long():
     assert all(len(titles(role, folded=False)) <= 8 for role in (STOCK_CLERK, ORDER_MANAGER))
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("auth/user/", "People"),
+        ("auth/group/", "Roles"),
+        ("api/apiclient/", "API clients"),
+        ("inventory/stocktransaction/", "Stock log"),
+    ],
+)
+def test_t26_a_page_is_called_as_in_the_menu(admin_client, address, named):
+    page = text(admin_client.get(f"/admin/{address}"))
+
+    assert f'tracking-tight">{named}</a>' in page
+    for djangos in ("Authentication and Authorization", "API access"):
+        assert djangos not in page
