@@ -75,6 +75,7 @@ def needing_attention() -> Attention:
 class MoneyHeld:
     """In one currency: sums of several would be of none."""
 
+    currency: str
     amount: str
     orders: int
 
@@ -83,12 +84,9 @@ def money_held() -> list[MoneyHeld]:
     """What cancelled orders still keep of their buyers' money."""
     kept = Sum(F("captured") - F("refunded") + F("authorized"))
     sums = Order.objects.cancelled_with_money().values("currency_id")
-    return [
-        MoneyHeld(
-            currencies.by_code()[str(row["currency_id"])].formatted(row["kept"]), row["orders"]
-        )
-        for row in sums.annotate(kept=kept, orders=Count("pk")).order_by("currency_id")
-    ]
+    codes, found = currencies.by_code(), sums.annotate(kept=kept, orders=Count("pk"))
+    rows: Any = found.order_by("currency_id").values_list("currency_id", "kept", "orders")
+    return [MoneyHeld(code, codes[code].formatted(amount), orders) for code, amount, orders in rows]
 
 
 @dataclass(frozen=True)

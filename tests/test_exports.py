@@ -16,6 +16,7 @@ from api.spreadsheets import _lines, csv_response, escaped, unescaped
 from backoffice.exports import EXPORTS_MAX
 from inventory.models import Sheet
 from inventory.services.sheets import processing
+from orders.services import shipments
 from orders.services.orders import Buyer
 from tests.factories import (
     MERCHANT,
@@ -177,7 +178,10 @@ def test_orders_are_lines_with_plain_money(admin_client):
 
 def test_t23_lines_are_rows_of_their_own_with_what_each_comes_to(admin_client):
     shirt, mug = product(10, sku="SHIRT", price=123456), product(10, sku="MUG", price=5)
-    order = shipped_order({shirt: 2, mug: 3})
+    order = paid_order({shirt: 2, mug: 3})
+    for number in ("RX 1", "RX 2"):
+        units = dict.fromkeys(order.items.values_list("pk", flat=True), 1)
+        shipments.ship(order.pk, actor=MERCHANT, units=units, tracking=number)
 
     rows = exported(admin_client, LINES, list="all")
 
@@ -189,7 +193,7 @@ def test_t23_lines_are_rows_of_their_own_with_what_each_comes_to(admin_client):
         ("1234.56", "2469.12"),
         ("0.05", "0.15"),
     ]
-    assert [row["units shipped"] for row in rows] == ["2", "3"]
+    assert [(row["units shipped"], row["tracking"]) for row in rows] == [("2", "RX 1; RX 2")] * 2
 
 
 @pytest.mark.parametrize("path", [ORDERS, LINES])
@@ -247,7 +251,7 @@ def test_statements_do_not_grow_with_the_rows(admin_client, django_assert_num_qu
     for _ in range(5):
         paid_order({shirt: 1})
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         exported(admin_client, path)
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.order_states import payment_words, state_of
 from inventory.models import Currency
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, Shipment
 
 # What an address may hold, as it is sent to the API and as a file heads it.
 _ADDRESS = {
@@ -41,14 +41,14 @@ _ADDRESSES = [
 ]
 _ORDER = ["number", "placed", "state", "status", "payment", "shipping", "currency"]
 _CUSTOMER = ["customer", "email"]
-_SENT = ["shipped", "reference"]
+_SENT = ["shipped", "tracking", "reference"]
 COLUMNS = [
     *(*_ORDER, "total", "captured", "refunded"),
     *(*_CUSTOMER, "items", "units", *_SENT, *_ADDRESSES),
 ]
 LINE_COLUMNS = [
     *(*_ORDER, "line", "sku", "name", "quantity", "unit price", "value"),
-    *("units shipped", "units returned"),
+    *("units shipped", "units cancelled", "units returned"),
     *(*_CUSTOMER, *_SENT, *_ADDRESSES),
 ]
 
@@ -86,8 +86,9 @@ def line_rows(listed: QuerySet[Order]) -> Iterator[Sequence[Any]]:
 
 def _whole(listed: QuerySet[Order]) -> Iterator[Order]:
     items = Prefetch("items", OrderItem.objects.order_by("position"))
-    orders = listed.prefetch_related(None).prefetch_related(items).select_related("currency")
-    return orders.iterator(EXPORT_ROWS)
+    sent = Prefetch("shipments", Shipment.objects.filter(undone_at=None).order_by("number"))
+    orders = listed.prefetch_related(None).prefetch_related(items, sent)
+    return orders.select_related("currency").iterator(EXPORT_ROWS)
 
 
 def _row(order: Order) -> Sequence[Any]:
@@ -125,6 +126,7 @@ def _of_line(item: OrderItem, currency: Currency) -> Sequence[Any]:
         _number(item.unit_price, currency),
         _number(item.value, currency),
         item.shipped,
+        item.cancelled,
         item.returned,
     ]
 
@@ -135,7 +137,8 @@ def _of_customer(order: Order) -> Sequence[Any]:
 
 def _of_sending(order: Order) -> Sequence[Any]:
     shipped = _moment(order.shipped_at) if order.shipped_at else ""
-    return [shipped, order.order_number or order.external_ref]
+    tracking = "; ".join(sent.tracking for sent in order.shipments.all() if sent.tracking)
+    return [shipped, tracking, order.order_number or order.external_ref]
 
 
 def _addresses(order: Order) -> list[Any]:

@@ -23,8 +23,9 @@ from tests.factories import MERCHANT, delivery, filled_cart, paid_order, product
 pytestmark = pytest.mark.django_db
 
 HOME = "/admin/"
-# To ship, holding units, needing attention, for what reason, due, low, and out of stock.
-FIGURES = sorted([2, 2, 1, 1, 1, 4, 2])
+# To ship, holding units, needing attention, for what reason, with money that is held, due, low, and
+# out of stock.
+FIGURES = sorted([2, 2, 1, 1, 1, 1, 4, 2])
 
 
 def home(client: Client) -> str:
