@@ -27,6 +27,7 @@ UNREACHABLE = {
     "inventory_stocktake.pkey",
     "inventory_stocktransaction.pkey",
     "orders_cartitem.pkey",
+    "orders_customernote.pkey",
     "orders_order.pkey",
     "orders_orderevent.pkey",
     "orders_orderitem.pkey",
