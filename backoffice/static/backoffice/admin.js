@@ -101,8 +101,17 @@ function lookAfter() {
   hideIcons();
 }
 
+// Where a page wants the cursor to be. It is shown only when Alpine has started, and what is hidden
+// cannot be focused.
+function begin(field, times) {
+  if (!field || document.activeElement !== document.body) return;
+  field.focus();
+  if (times) setTimeout(begin, 50, field, times - 1);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   lookAfter();
+  begin(document.querySelector("[autofocus]"), 100);
   // What a page fetches later has icons and controls too.
   new MutationObserver(lookAfter).observe(document.body, { childList: true, subtree: true });
 });
