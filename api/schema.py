@@ -193,6 +193,8 @@ class Operation:
     # The whole body, or the serializer of what stands under its `data`.
     takes: "Piece | Named | type[Serializer[Any]] | None" = None
     body_required: bool = True
+    # A body that the call might have.
+    example: Mapping[str, Any] | None = None
     form: bool = False
     # Whether `takes` describes a form with a file in it.
     sends_file: bool = False
@@ -364,7 +366,8 @@ class Schema(AutoSchema):
         if isinstance(takes, type) and not operation.form:
             takes = data(takes) if operation.body_required else an_object({}, {"data": takes})
         kind = FORM if operation.form else MULTIPART if operation.sends_file else JSON
-        content = {kind: {"schema": self._resolved(takes)}}
+        example = {"example": operation.example} if operation.example else {}
+        content = {kind: {"schema": self._resolved(takes), **example}}
         return {"requestBody": {"content": content, "required": operation.body_required}}
 
     def _resolved(self, piece: Any) -> Any:

@@ -228,6 +228,7 @@ schema.describe(
 
 # All of such a call is understood, or it is refused.
 _WHOLE = (Invalid, UnknownField, NotSupported)
+_ITEM = "018f0000-0000-7000-8000-000000000001"
 _OF_ITEMS = [errors.OrderNotFound, errors.OrderItemNotFound, *_WHOLE]
 schema.describe(
     "Orders",
@@ -245,6 +246,14 @@ schema.describe(
         "Units of these items or, without `items`, all that is left of a paid order. When nothing "
         "is left, the order's `shipping` becomes `fulfilled`.",
         takes=unit_serializers.ShipmentBody,
+        example={
+            "data": {
+                "type": "shipment",
+                "items": [{"id": _ITEM, "quantity": 2}],
+                "carrier": "DHL",
+                "tracking_reference": "JD0146000039",
+            }
+        },
         answers={201: Data[answers.Shipment]},
         refuses=[
             errors.OrderNotShippable,
@@ -271,6 +280,7 @@ schema.describe(
         "The goods are still there after all: the order holds them again. `whereabouts` tells "
         "where they were, if one of the products was counted since.",
         takes=unit_serializers.UndoBody,
+        example={"data": {"reason": "Still on the shelf", "whereabouts": "shelf"}},
         body_required=False,
         answers={200: Data[answers.Shipment]},
         refuses=[
@@ -295,6 +305,14 @@ schema.describe(
         "something was shipped. They are available again; with `restock: false` they are written "
         "off instead. No money moves: refund it by a call of its own.",
         takes=unit_serializers.CancellationBody,
+        example={
+            "data": {
+                "type": "cancellation",
+                "items": [{"id": _ITEM, "quantity": 1}],
+                "reason": "The last one is torn",
+                "restock": False,
+            }
+        },
         answers={200: answers.OrderWithItems},
         refuses=[
             errors.OrderNotCancellable,
@@ -321,6 +339,13 @@ schema.describe(
         "`inspection` set aside until somebody has looked, `discarded` and `missing` are only "
         "recorded. No money moves: refund it by a call of its own.",
         takes=unit_serializers.ReturnBody,
+        example={
+            "data": {
+                "type": "return",
+                "items": [{"id": _ITEM, "quantity": 1, "disposition": "inspection"}],
+                "reason": "Too small",
+            }
+        },
         answers={201: Data[answers.Return]},
         refuses=[errors.NotPutBack, StockNotFound, FoundByCount, TooManyUnits, *_OF_ITEMS],
     ),
@@ -340,6 +365,7 @@ schema.describe(
         "Restock or discard units that were set aside to be inspected: all of the line or, with "
         "`quantity`, some. The rest then waits as a line of its own.",
         takes=unit_serializers.SettleBody,
+        example={"data": {"disposition": "restocked"}},
         answers={200: Data[answers.Return]},
         refuses=[
             errors.OrderNotFound,

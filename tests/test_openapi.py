@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import hypothesis
+import jsonschema_rs
 import pytest
 import schemathesis
 from django.core.management import call_command
@@ -97,6 +98,19 @@ def test_every_operation_tells_how_it_is_refused():
                 assert "401" in operation["responses"]
             if "{" in path:
                 assert "404" in operation["responses"]
+
+
+def test_every_example_is_a_body_of_its_call():
+    described, examples = document(), []
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                if "example" in content:
+                    whole = {**content["schema"], "components": described["components"]}
+                    jsonschema_rs.validate(whole, content["example"])
+                    examples.append(operation["summary"])
+
+    assert len(examples) >= 5
 
 
 @pytest.mark.parametrize(
