@@ -44,7 +44,8 @@ _MOVEMENTS = [
     Movement("Allocated", Action.ALLOCATE, FOR_ORDER),
     Movement(TAKEN_TO_SHIP, Action.DEALLOCATE, FOR_ORDER, "shipped"),
     Movement("Released", Action.DEALLOCATE, FOR_ORDER),
-    Movement(SHIPPED, Action.DECREMENT, FOR_ORDER),
+    Movement(SHIPPED, Action.DECREMENT, FOR_ORDER, "shipped"),
+    Movement("Removed", Action.DECREMENT, FOR_ORDER),
     Movement("Put back", Action.INCREMENT, FOR_ORDER),
 ]
 WORDS = list(dict.fromkeys(movement.word for movement in _MOVEMENTS))

@@ -7,6 +7,7 @@ from inventory.models import EFFECTS, Action, StockTransaction
 from inventory.services import booking, deliveries
 from inventory.services import stock as inventory
 from orders.services import shipments
+from payments.services import payments
 from tests.factories import MERCHANT, delivery, paid_order, product
 
 pytestmark = pytest.mark.django_db
@@ -30,12 +31,13 @@ def test_t26_the_log_tells_in_words_what_happened():
     deliveries.scan(received.pk, shirt.sku, 3)
     booking.book(received.pk, actor=MERCHANT)
     shipments.ship(paid_order({shirt: 2}).pk, actor=MERCHANT)
+    payments.cancel(paid_order({shirt: 1}).pk, actor=MERCHANT, reason="Torn", restock=False)
 
     log = list(StockTransaction.objects.order_by("pk"))
 
     assert [movements.word(entry) for entry in log] == [
         *("Added", "Removed", "Set aside", "Released", "Adjusted", "Received"),
-        *("Allocated", "Taken to ship", "Shipped"),
+        *("Allocated", "Taken to ship", "Shipped", "Allocated", "Released", "Removed"),
     ]
     # Whatever goes by a word is found by it, and by no other.
     for wanted in movements.WORDS:
