@@ -241,8 +241,12 @@ def _row_of_order(at: datetime, order: Order, currency: str) -> Row:
 
 
 def _row(at: datetime, order: Order, note: str, amount: int, currency: str) -> Row:
-    cells = [Cell(moment(at)), _order_cell(order), Cell(note), Cell(formatted(amount, currency))]
+    cells = [Cell(moment(at)), _order_cell(order), Cell(note), _number(formatted(amount, currency))]
     return Row(cells, [_written(at), order.number, note, plain(amount, currency), currency])
+
+
+def _number(text: str) -> Cell:
+    return Cell(text, is_number=True)
 
 
 def _order_cell(order: Order) -> Cell:
@@ -284,8 +288,8 @@ def _shown_product_sold(order: Any, asked: Asked) -> Row:
     cells = [
         Cell(moment(order.fully_paid_at)),
         _order_cell(order),
-        Cell(f"{order.units:,}"),
-        Cell(amount),
+        _number(f"{order.units:,}"),
+        _number(amount),
     ]
     written = plain(order.amount, asked.currency)
     return Row(
@@ -318,7 +322,7 @@ def _shown_moved(entry: StockTransaction, asked: Asked) -> Row:
         Cell(moment(entry.created_at)),
         Cell(product.name, page_of(product), note=product.sku),
         Cell(movements.word(entry)),
-        Cell(f"{entry.quantity:,}"),
+        _number(f"{entry.quantity:,}"),
         Cell(entry.reason),
         Cell(entry.actor_name),
     ]
@@ -349,7 +353,7 @@ def _shown_ordered(entry: StockTransaction, asked: Asked) -> Row:
     cells = [
         Cell(moment(entry.created_at)),
         Cell(entry.reason),
-        Cell(f"{taken:+,}"),
+        _number(f"{taken:+,}"),
         Cell(entry.actor_name),
     ]
     return Row(cells, [_written(entry.created_at), entry.reason, taken, entry.actor_name])

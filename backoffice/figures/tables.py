@@ -20,6 +20,7 @@ class Cell(NamedTuple):
     # Of a hundred, where a bar is drawn beside it.
     share: int | None = None
     note: str = ""
+    is_number: bool = False
 
 
 @dataclass(frozen=True)
