@@ -427,7 +427,7 @@ class Order(models.Model):
         """What people decide by: the order's states, its money and its units. One query."""
         units: dict[str, Counter[str]] = defaultdict(Counter)
         for item in self.items.all():
-            units[item.sku].update(
+            units[item.sku or item.name].update(
                 allocated=item.allocated,
                 shipped=item.shipped,
                 cancelled=item.cancelled,
@@ -711,8 +711,8 @@ class Shipment(ActedBy):
         for line in lines:
             if line.item.shipped - line.quantity < line.item.returned:
                 raise ShipNotUndoable(
-                    f"Of {line.item.sku}, {line.item.returned} of the {line.item.shipped} shipped "
-                    "were taken back already."
+                    f"Of {line.item.sku or line.item.name}, {line.item.returned} of the "
+                    f"{line.item.shipped} shipped were taken back already."
                 )
 
 

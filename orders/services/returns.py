@@ -134,8 +134,8 @@ def _put_back(
         return
     for line in good:
         if items[line.item_id].product_id is None:
-            name = items[line.item_id].label
-            raise NotPutBack(f"{name} is no product and has no stock.")
+            name, meta = items[line.item_id].label, {"id": str(line.item_id)}
+            raise NotPutBack(f"{name} is no product and has no stock.", meta=meta)
     left_by = ShipmentLine.objects.filter(
         shipment__order=back.order,
         shipment__undone_at=None,
@@ -209,7 +209,7 @@ def settle_inspected(
     quantity = line.quantity if quantity is None else quantity
     if not line.is_to_inspect or not 0 < quantity <= line.quantity:
         waiting = line.quantity if line.is_to_inspect else 0
-        raise NotPutBack(f"Of {line.item.sku}, {waiting} wait to be inspected.")
+        raise NotPutBack(f"Of {line.item.sku or line.item.name}, {waiting} wait to be inspected.")
     _settle(line, quantity, disposition)
     order.updated_at = clock.now()
     orders.save_and_mind(order)

@@ -142,9 +142,13 @@ def test_what_is_no_product_is_not_put_into_stock():
     shipment.lines.update(entry_id=None)
     OrderItem.objects.update(product=None, name="Gift wrapping", sku="")
 
-    with pytest.raises(NotPutBack, match="Gift wrapping"):
+    with pytest.raises(NotPutBack, match="Gift wrapping") as refused:
         take_back(order, restocked=1)
-    take_back(order, missing=1)
+    # By which the API names its place in the call.
+    assert refused.value.meta == {"id": str(order.items.get().pk)}
+    lost = take_back(order, missing=1).lines.get()
+    with pytest.raises(NotPutBack, match="Of Gift wrapping, 0 wait"):
+        settle(lost, "discarded")
 
 
 def test_who_takes_back_what_somebody_took_back_a_moment_ago_is_told():

@@ -233,6 +233,19 @@ def test_only_so_much_is_undone_that_what_was_taken_back_had_been_shipped():
     assert numbers(shirt) == (7, 5, 2)
 
 
+def test_a_line_without_a_sku_is_told_by_its_name():
+    order = paid_order({product(managed=False): 2})
+    order.items.update(product=None, name="Gift wrapping", sku="")
+    shipment = ship(order)
+    [line] = order.items.all()
+    returns.take_back(order.pk, [TakenBack(line.pk, 1, "missing")], actor=MERCHANT)
+
+    with pytest.raises(ShipNotUndoable, match="Of Gift wrapping, 1 of the 2 shipped"):
+        undo(order, shipment)
+    order.refresh_from_db()
+    assert order.standing()["units of Gift wrapping"] == "1 returned, 2 shipped"
+
+
 def test_each_shipment_knows_its_own_moment_and_asks_for_the_counts_since_then():
     shirt = product(stock=10, sku="SHIRT")
     order = paid_order({shirt: 5})
