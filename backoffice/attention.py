@@ -73,13 +73,16 @@ def orders_needing_it(reason: str = "") -> "QuerySet[Order]":
 
 
 def reasons(order_ids: Collection[uuid.UUID] | None = None, *, limit: int = 1000) -> list[Any]:
-    """Pair orders, or these orders, with each reason why they need attention. One query."""
+    """Pair orders, or these orders, with each reason why they need attention. One query.
+
+    As many as `limit` of each way to need it: many of one leave room for the others.
+    """
     pairs = []
     for reason, order, rows in _found(clock.now()):
         asked = rows if order_ids is None else rows.filter(**{f"{order}__in": order_ids})
         labelled = asked.annotate(why=Value(reason, output_field=models.TextField()))
-        pairs.append(labelled.values_list(order, "why").distinct())
-    return list(pairs[0].union(*pairs[1:], all=True)[:limit])
+        pairs.append(labelled.values_list(order, "why").distinct()[:limit])
+    return list(pairs[0].union(*pairs[1:], all=True))
 
 
 def why(order_id: uuid.UUID) -> list[str]:

@@ -52,8 +52,8 @@ class Reason(NamedTuple):
     words: str
     # What its list is called.
     slug: str
-    # One order may have several reasons.
-    orders: int
+    # How many: one order may have several reasons.
+    orders: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Attention:
 def needing_attention() -> Attention:
     pairs = set(attention.reasons(limit=COUNTED))
     reasons = [
-        Reason(reason, attention.SLUGS[reason], orders)
+        Reason(reason, attention.SLUGS[reason], counted(orders))
         for reason, orders in Counter(reason for _, reason in pairs).items()
     ]
     return Attention(counted(len({order_id for order_id, _ in pairs})), reasons)

@@ -10,7 +10,7 @@ from django.test import Client
 
 from api import clock, store
 from api.ids import uuid7
-from backoffice import attention, dashboard
+from backoffice import attention, base, dashboard
 from inventory.models import Currency
 from inventory.services.products import Money
 from orders.models import AuditResult
@@ -125,8 +125,27 @@ def test_what_needs_attention_is_counted_by_its_reason():
 
     assert found.count == "3"
     assert {reason.words: reason.orders for reason in found.reasons} == {
-        attention.HELD: 2,
-        attention.PARTLY_PAID: 1,
+        attention.HELD: "2",
+        attention.PARTLY_PAID: "1",
+    }
+
+
+def test_many_orders_with_one_reason_hide_none_with_another(monkeypatch):
+    monkeypatch.setattr(base, "COUNTED", 2)
+    monkeypatch.setattr(dashboard, "COUNTED", 2)
+    shirt = product(20, price=1000)
+    for _ in range(3):
+        payments.cancel(paid_order({shirt: 1}).pk, actor=MERCHANT)
+    partly = unpaid_order({shirt: 1})
+    payments.pay(partly.pk, PaymentRequest("manual", amount=1), actor=MERCHANT)
+
+    with later(days=4):
+        found = dashboard.needing_attention()
+
+    assert found.count == "2+"
+    assert {reason.words: reason.orders for reason in found.reasons} == {
+        attention.HELD: "2+",
+        attention.PARTLY_PAID: "1",
     }
 
 
