@@ -142,3 +142,14 @@ def test_all_changes_are_for_owners_and_to_be_looked_at():
         person.groups.add(Group.objects.get(name=role))
         assert signed_in(person).get(f"{page}change/").status_code == status
         assert signed_in(person).post(f"{page}delete/", {"post": "yes"}).status_code == 403
+
+
+def test_t27_who_may_see_changes_and_no_costs_sees_no_cost_in_them():
+    product(cost=Money("USD", 731))
+    client = client_with("view_change")
+    entries = Change.objects.order_by("-pk")
+
+    for address in ("/admin/api/change/", f"/admin/api/change/{entries[0].pk}/change/"):
+        shown = text(client.get(address))
+        assert "Cost: changed" in shown
+        assert "7.31" not in shown
