@@ -27,7 +27,7 @@ from backoffice.figures.days import (
     NotAddedUp,
     Period,
 )
-from backoffice.figures.lists import LONGEST, MONEY_SEEN, STOCK_SEEN, listed
+from backoffice.figures.lists import LONGEST, MONEY_SEEN, PAGES_MAX, STOCK_SEEN, listed
 from backoffice.figures.periods import PeriodForm, months_until, presets, today
 from backoffice.figures.tables import (
     Cell,
@@ -627,7 +627,7 @@ def _list_context(kind: lists.Kind, form: lists.ListForm) -> dict[str, Any]:
         "counted": f"{in_all.number:,} {one if in_all.number == 1 else several}",
         "amount": kind.written(in_all.amount, asked),
         "newer": number - 1,
-        "older": number + 1 if number * PER_PAGE < in_all.number else 0,
+        "older": number + 1 if number * PER_PAGE < in_all.number and number < PAGES_MAX else 0,
     }
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from api import clock
 from backoffice.base import PER_PAGE
-from backoffice.figures import days, sums
+from backoffice.figures import days, pages, sums
 from backoffice.figures.lists import KINDS
 from backoffice.figures.pages import PAGES
 from inventory.models import Action, Currency
@@ -173,6 +173,17 @@ def test_a_long_list_has_pages_from_whichever_days(admin_client):
     told = [row.written for row in [*one["rows"], *two["rows"]]]
     assert told == sorted(told, reverse=True)
     assert len(file_of(admin_client, one["file"])) == PER_PAGE + 5
+
+
+def test_the_last_page_that_there_may_be_leads_to_no_other(admin_client, monkeypatch):
+    mug = product(PER_PAGE, sku="MUG")
+    for _ in range(PER_PAGE + 1):
+        stock.record(mug.pk, Action.INCREMENT, 1, actor=MERCHANT, reason="Found")
+    link = next(link for link, _ in LINK.findall(text(shown(admin_client, "movements"))))
+
+    assert admin_client.get(link).context["older"] == 2
+    monkeypatch.setattr(pages, "PAGES_MAX", 1)
+    assert admin_client.get(link).context["older"] == 0
 
 
 @pytest.mark.parametrize("name", PAGES)
