@@ -72,6 +72,20 @@ WHERE (sold.shipments_made, sold.shipments_undone)
 ORDER BY sold.id LIMIT %s
 """
 
+# Its lines may change while nobody pays, and what it comes to changes with them.
+_DIFFERING_TOTALS = """
+WITH sums AS (
+    SELECT order_id, sum(quantity::numeric * unit_price) AS value
+    FROM orders_orderitem GROUP BY order_id
+)
+SELECT sold.id, format('#%%s', sold.number),
+    format('the order comes to %%s, its lines to %%s', sold.total, coalesce(sums.value, 0))
+FROM orders_order AS sold
+LEFT JOIN sums ON sums.order_id = sold.id
+WHERE sold.total <> coalesce(sums.value, 0)
+ORDER BY sold.id LIMIT %s
+"""
+
 # What a shipment took from stock is an entry of the log, for all its lines of a product.
 _DIFFERING_ENTRIES = """
 WITH sent AS (
@@ -97,6 +111,7 @@ _QUERIES = (
     ("stock", _DIFFERING_HOLDERS),
     ("order item", _DIFFERING_LINES),
     ("order", _DIFFERING_ORDERS),
+    ("order", _DIFFERING_TOTALS),
     ("stock transaction", _DIFFERING_ENTRIES),
 )
 
