@@ -201,9 +201,10 @@ ORDER BY asked.position
 """
 
 # Units of an order were away at the moment if any had been shipped, and are an entry of their own
-# again since: which of several shipments they left with is not known. A shipment that was undone
-# counts from when it happened, like the undoing. A delivery that was undone and booked again counts
-# from then: its number was corrected, or it had not come yet.
+# again since: which of several shipments they left with is not known. What an order wrote off is
+# not away. A shipment that was undone counts from when it happened, like the undoing. A delivery
+# that was undone and booked again counts from then: its number was corrected, or it had not come
+# yet.
 _TOTALS_AT = f"""
 SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
         + later.available + later.allocated,
@@ -215,8 +216,8 @@ SELECT coalesce(entry.available, 0) + coalesce(entry.allocated, 0)
         AND EXISTS (
             SELECT FROM inventory_stocktransaction AS gone
             WHERE gone.order_id = back.order_id AND gone.stock_id = back.stock_id
-                AND gone.by_order AND gone.action = 'decrement' AND gone.sequence < back.sequence
-                AND gone.created_at <= asked.moment
+                AND gone.by_order AND gone.action = 'decrement' AND gone.reason = 'shipped'
+                AND gone.sequence < back.sequence AND gone.created_at <= asked.moment
                 AND NOT EXISTS (
                     SELECT FROM inventory_stocktransaction AS undone
                     WHERE undone.order_id = gone.order_id AND undone.stock_id = gone.stock_id

@@ -293,6 +293,20 @@ def test_a_part_of_which_nobody_knows_any_more_what_was_counted_with_it_counts_a
         inventory.count(shirt.pk, 3, counted_at=moment, actor=MERCHANT)
 
 
+def test_what_an_order_wrote_off_before_a_count_was_not_away_then():
+    shirt = product(stock=10)
+    order = paid_order({shirt: 3})
+    [line] = order.items.all()
+    write_off(order, {line.pk: 1})
+    moment = clock.now()
+    ship(order)
+    returns.take_back(order.pk, [TakenBack(line.pk, 1, "restocked")], actor=MERCHANT)
+
+    assert inventory.count(shirt.pk, 8, counted_at=moment, actor=MERCHANT) == -1
+
+    assert numbers(shirt) == (7, 7, 0)
+
+
 # What became of the product meanwhile.
 
 
