@@ -65,7 +65,10 @@ def hidden(client: Client, address: str) -> dict[str, Any]:
 
 
 def filled_in(response: Any) -> dict[str, list[str]]:
-    """What a browser would send of a page of the admin whose fields nobody has touched."""
+    """What a browser would send of a page of the admin whose fields nobody has touched.
+
+    Searches and filters are forms of their own, and are sent by no other.
+    """
     page = _Fields()
     page.feed(response.content.decode())
     return page.sent
@@ -78,9 +81,14 @@ class _Fields(HTMLParser):
         super().__init__()
         self.sent: dict[str, list[str]] = {}
         self._list = ""
+        self._asks = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        if tag == "form":
+            self._asks = (given.get("method") or "get").lower() == "get"
+        if self._asks:
+            return
         name = given.get("name") or ""
         if tag == "select":
             self._list = name
@@ -92,6 +100,10 @@ class _Fields(HTMLParser):
             self.sent.setdefault(name, []).append(value)
         if tag == "option" and "selected" in given:
             self.sent.setdefault(self._list, []).append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._asks = False
 
 
 def text(response: Any) -> str:
