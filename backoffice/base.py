@@ -157,8 +157,13 @@ def counted(number: int) -> str:
     return f"{COUNTED}+" if number >= COUNTED else str(number)
 
 
+def number_of(count: int, one: str, several: str = "") -> str:
+    """Say how many there are of something, as in "1 order" and "12,000 orders"."""
+    return f"1 {one}" if count == 1 else f"{count:,} {several or f'{one}s'}"
+
+
 def units(quantity: int) -> str:
-    return "1 unit" if quantity == 1 else f"{quantity} units"
+    return number_of(quantity, "unit")
 
 
 def is_number(written: str) -> bool:

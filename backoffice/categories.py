@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from api.codes import tidied
 from api.errors import Standing
 from backoffice.actions import Action, ActionAdmin, ActionForm, Case, carry_out
-from backoffice.base import ServiceAdmin, actor_of, is_number, uuid_of
+from backoffice.base import ServiceAdmin, actor_of, is_number, number_of, uuid_of
 from backoffice.missing import missing
 from inventory.errors import (
     CategoryBelowItself,
@@ -85,10 +85,10 @@ class CategoryCase(Case[Category]):
 
 
 def _what_deleting_does(case: CategoryCase) -> list[str]:
-    count = case.standing()["products"]
+    count = int(case.standing()["products"])
     if not count:
         return ["No product is in it."]
-    loses = "1 product loses it, and stays" if count == 1 else f"{count} products lose it, and stay"
+    loses = number_of(count, "product loses it, and stays", "products lose it, and stay")
     return [f"{loses} as before. It stands on the record of each."]
 
 

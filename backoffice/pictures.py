@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from api.errors import Refusal, Standing
 from backoffice import sent_pictures
 from backoffice.actions import Action, ActionAdmin, ActionForm, Case
-from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.base import ReadOnlyAdmin, number_of, uuid_of
 from backoffice.dates import moment
 from backoffice.missing import missing
 from backoffice.products.page import page_of
@@ -126,7 +126,7 @@ def _delete_unused(case: UnusedCase, form: ActionForm) -> str:
 
 
 def _pictures(count: int) -> str:
-    return "1 picture was" if count == 1 else f"{count:,} pictures were"
+    return number_of(count, "picture was", "pictures were")
 
 
 DELETE_UNUSED = Action(

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from api.errors import Refusal
-from backoffice.base import actor_of
+from backoffice.base import actor_of, number_of
 from backoffice.uploads import takes_files
 from inventory.models import Picture
 from inventory.services import images, picture_files, pictures
@@ -72,7 +72,7 @@ def _told(taken: int, refused: list[tuple[str, Refusal]]) -> HttpResponse:
 
 
 def _pictures(count: int) -> str:
-    return "1 picture was" if count == 1 else f"{count} pictures were"
+    return number_of(count, "picture was", "pictures were")
 
 
 def thumbnail(picture_id: uuid.UUID | None) -> SafeString:

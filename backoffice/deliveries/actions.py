@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from api.errors import Refusal, Standing
 from backoffice.actions import Action, ActionForm, Case
-from backoffice.base import units
+from backoffice.base import number_of, units
 from backoffice.dates import exact
 from inventory.errors import listed
 from inventory.models import Delivery, DeliveryLine, StockCount
@@ -89,9 +89,7 @@ def _in_words(count: StockCount) -> str:
 
 
 def _units_of_products(totals: deliveries.Totals) -> str:
-    products = totals.lines_received
-    of = "1 product" if products == 1 else f"{products:,} products"
-    return f"{units(totals.units_received)} of {of}"
+    return f"{units(totals.units_received)} of {number_of(totals.lines_received, 'product')}"
 
 
 def _book(case: DeliveryCase, form: BookForm) -> str:
@@ -170,13 +168,13 @@ def _what_deleting_does(case: DeliveryCase) -> list[str]:
     ]
     if totals.units_received:
         effects.append(
-            f"{units(totals.units_received).capitalize()} were received and are not booked."
+            f"{number_of(totals.units_received, 'unit was', 'units were')} received and not booked."
         )
     return effects
 
 
 def _lines(number: int) -> str:
-    return "1 line" if number == 1 else f"{number:,} lines"
+    return number_of(number, "line")
 
 
 def _delete(case: DeliveryCase, form: ActionForm) -> str:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backoffice import movements
-from backoffice.base import PER_PAGE
+from backoffice.base import PER_PAGE, number_of
 from backoffice.dates import moment
 from backoffice.exports import EXPORT_ROWS
 from backoffice.figures import sums
@@ -364,7 +364,7 @@ def _amount_written(amount: int, asked: Asked) -> str:
 
 
 def _units_written(units: int, asked: Asked) -> str:
-    return "1 unit" if units == 1 else f"{units:,} units"
+    return number_of(units, "unit")
 
 
 def _money_columns(note: str) -> list[Column]:

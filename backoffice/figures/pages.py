@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from backoffice.base import PER_PAGE
+from backoffice.base import PER_PAGE, number_of
 from backoffice.exports import exported
 from backoffice.figures import charts, lists, sums
 from backoffice.figures.charts import Chart, Series
@@ -388,8 +388,7 @@ def _lasting(each: sums.Cover) -> str:
         return "out"
     if each.days < 1:
         return "less than a day"
-    days = int(each.days)
-    return "1 day" if days == 1 else f"{days:,} days"
+    return number_of(int(each.days), "day")
 
 
 def movements(asked: Asked) -> Contents:
@@ -619,12 +618,11 @@ def _list_context(kind: lists.Kind, form: lists.ListForm) -> dict[str, Any]:
     counts = kind.counted(asked)
     in_all = sum((each for each in counts.values()), sums.Sum())
     rows = [kind.shown(row, asked) for row in lists.page_of_list(kind, asked, number)]
-    one, several = kind.nouns
     return {
         "asked": asked,
         "rows": rows,
         "number": in_all.number,
-        "counted": f"{in_all.number:,} {one if in_all.number == 1 else several}",
+        "counted": number_of(in_all.number, *kind.nouns),
         "amount": kind.written(in_all.amount, asked),
         "newer": number - 1,
         "older": number + 1 if number * PER_PAGE < in_all.number and number < PAGES_MAX else 0,

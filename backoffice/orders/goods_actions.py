@@ -13,7 +13,7 @@ from unfold.widgets import (
 
 from api.errors import Standing
 from backoffice.actions import Action, ActionForm
-from backoffice.base import units
+from backoffice.base import number_of, units
 from backoffice.dates import exact
 from backoffice.forms import WholeNumberField
 from backoffice.orders.carriers import ADDRESSES
@@ -386,7 +386,8 @@ class InspectForm(ActionForm):
 
 def _require_to_inspect(case: OrderCase) -> None:
     if not case.return_line.is_to_inspect:
-        raise NotPutBack(f"The {units(case.return_line.quantity)} were looked at already.")
+        looked_at = number_of(case.return_line.quantity, "unit was", "units were")
+        raise NotPutBack(f"The {looked_at} looked at already.")
 
 
 def _inspect(case: OrderCase, form: InspectForm) -> str:

@@ -31,7 +31,7 @@ from unfold.widgets import (
 from api.errors import Refusal
 from api.idempotency import Answered
 from backoffice.actions import words
-from backoffice.base import actor_of, uuid_of
+from backoffice.base import actor_of, number_of, uuid_of
 from backoffice.forms import OnceForm, WholeNumberField
 from backoffice.products.categories import CategoriesField, ids_of
 from backoffice.products.money import MoneyField
@@ -381,7 +381,7 @@ class ChoosingAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"{change.title} {number:,} product{'' if number == 1 else 's'}",
+            "title": f"{change.title} {number_of(number, 'product')}",
             "change": change,
             "form": form,
             "chosen": chosen,

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from api.fields import AMOUNT_MAX
+from backoffice.base import number_of
 from backoffice.forms import EditForm, WholeForm
 from inventory.models import Currency
 from inventory.services.products import Money, NewCost
@@ -64,7 +65,7 @@ class MoneyField(forms.Field):
         digits = self.currency.decimal_places
         _, point, fraction = written.rpartition(self.currency.decimal_point)
         if point and fraction.isdecimal() and len(fraction) > digits:
-            allowed = f"at most {digits} digits" if digits else "no digits"
+            allowed = f"at most {number_of(digits, 'digit')}" if digits else "no digits"
             return f"{self.currency.code} has {allowed} after the decimal point."
         return f"Write the amount in {self.currency.code} like {example(self.currency)}."
 

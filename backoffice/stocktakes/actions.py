@@ -16,7 +16,7 @@ from unfold.widgets import (
 from api.errors import Standing
 from api.fields import UNITS_MAX
 from backoffice.actions import Action, ActionForm, Case
-from backoffice.base import is_number
+from backoffice.base import is_number, number_of
 from backoffice.forms import OnceForm
 from backoffice.scanning import QuantityField
 from inventory.models import Stocktake, StocktakeLine
@@ -60,7 +60,7 @@ class StocktakeCase(Case[Stocktake]):
 
 
 def _of(products: int) -> str:
-    return "1 product" if products == 1 else f"{products:,} products"
+    return number_of(products, "product")
 
 
 # Closing.

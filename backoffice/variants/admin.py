@@ -27,7 +27,7 @@ from backoffice.actions import (
     carry_out,
     was_done_before,
 )
-from backoffice.base import ServiceAdmin, is_number
+from backoffice.base import ServiceAdmin, is_number, number_of
 from backoffice.missing import missing
 from backoffice.products.page import tabs
 from backoffice.variants.forms import AddValueForm, NewParentForm, PutInForm, RenameForm
@@ -100,7 +100,7 @@ def _add_value(case: ParentCase, form: AddValueForm) -> str:
         actor=case.actor,
         key=form.key(case.request),
     )
-    return f"{'1 variant was' if count == 1 else f'{count} variants were'} made."
+    return f"{number_of(count, 'variant was', 'variants were')} made."
 
 
 def _put_in(case: ParentCase, form: PutInForm) -> str:
@@ -260,9 +260,7 @@ class ParentAdmin(ActionAdmin, ServiceAdmin):
                 actor=case.actor,
                 key=form.key(case.request),
             )
-            return (
-                f"{'1 variant was' if len(wanted) == 1 else f'{len(wanted)} variants were'} made."
-            )
+            return f"{number_of(len(wanted), 'variant was', 'variants were')} made."
 
         if carry_out(case, make, form):
             return redirect("admin:inventory_parent_change", parent_id)

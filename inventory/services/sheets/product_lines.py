@@ -166,7 +166,7 @@ def _amount(text: str, code: str, *, decimal_comma: bool | None, may_be_told: bo
         raise Wrong("An amount cannot be negative.")
     if amount != amount.to_integral_value():
         digits = currency.decimal_places
-        allowed = f"at most {digits} digits" if digits else "no digits"
+        allowed = f"at most {digits} digit{'s' * (digits > 1)}" if digits else "no digits"
         told = f", not {text[:LENGTH_TOLD]}" if may_be_told else ""
         raise Wrong(f"{code} has {allowed} after the decimal point{told}.")
     if amount > AMOUNT_MAX:
