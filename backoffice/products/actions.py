@@ -94,7 +94,7 @@ def _require_stoppable(case: ProductCase) -> None:
 def _what_stopping_does(case: ProductCase) -> list[str]:
     stock = case.stock
     return [
-        format_html("{}: the log gets a decrement.", _writing_off(stock))
+        format_html("{}. The log says that they were removed.", _writing_off(stock))
         if stock.available
         else "There are no units to write off.",
         "After that the product never runs out, and nothing is counted or logged. The log so far "

@@ -16,6 +16,7 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from api import clock
+from backoffice import movements
 from backoffice.actions import carry_out, was_done_before
 from backoffice.base import actor_of, is_number, units
 from backoffice.missing import missing
@@ -154,7 +155,8 @@ class InventoryTab(ProductPage):
         case = ProductCase(request, product)
 
         def undo() -> str:
-            return f"Undone: {inventory.undo(product.pk, int(sequence), actor=case.actor)}."
+            undone = inventory.undo(product.pk, int(sequence), actor=case.actor)
+            return f"Undone: {movements.word(undone).lower()} {units(undone.quantity)}."
 
         carry_out(case, undo)
         return redirect(inventory_url(product.pk))
@@ -310,8 +312,8 @@ def _scanned(quantity: str) -> uuid.UUID | None:
 def told_of_count(counted: int, difference: int) -> str:
     if not difference:
         return f"Counted {units(counted)}, as the log says: nothing to correct."
-    done = "Incremented" if difference > 0 else "Decremented"
-    return f"Counted {units(counted)}. {done}: {units(abs(difference))}."
+    way = "more" if difference > 0 else "fewer"
+    return f"Counted {units(counted)}. Adjusted: {units(abs(difference))} {way}."
 
 
 def _then(stock: Stock, form: OperationForm) -> int | None:

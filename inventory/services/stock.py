@@ -105,8 +105,8 @@ def _require_not_the_same(stock: Stock, action: Action, quantity: int, *, since:
     if same:
         why = f" ({same.reason})" if same.reason else ""
         raise StockMoved(
-            f"Since this form was opened, somebody recorded {action} {quantity}{why}: it is "
-            f"{stock} now. Send it again if yours is another one."
+            f"Since this form was opened, somebody recorded the same {quantity}{why}: "
+            f"it is {stock} now. Send it again if yours is another one."
         )
 
 

@@ -136,7 +136,7 @@ def test_numbers_that_cannot_be_refreshed_are_said_to_be_old(at_the_tab, mug):
         ("Decrement", "5", "After it: Total 45 = Available 35 + Allocated 10"),
         ("Allocate", "5", "After it: Total 50 = Available 35 + Allocated 15"),
         ("Deallocate", "4", "After it: Total 50 = Available 44 + Allocated 6"),
-        ("Count", "48", "Will be written: decrement 2. After it: Total 48 = Available 38"),
+        ("Count", "48", "Will be adjusted: 2 fewer. After it: Total 48 = Available 38"),
         ("Count", "50", "The log says the same: nothing to correct."),
         ("Decrement", "41", "Only 40 are available."),
         ("Allocate", "41", "Only 40 are available."),
@@ -201,12 +201,12 @@ def test_a_count_begun_before_the_stock_moved_asks_first(at_the_tab, mug):
 
     expect(page.locator("#move .hf-error")).to_contain_text("it was 50 = 50 available")
     expect(page.get_by_text("The log says 47 then.")).to_be_visible()
-    expect(preview(page)).to_contain_text("Will be written: increment 2.")
+    expect(preview(page)).to_contain_text("Will be adjusted: 2 more.")
     assert numbers(mug) == (47, 47, 0, 0)
     assert obstacles(page) == []
 
     press(page, "Count all the same")
-    expect(page.get_by_text("Counted 49 units. Incremented: 2 units.")).to_be_visible()
+    expect(page.get_by_text("Counted 49 units. Adjusted: 2 units more.")).to_be_visible()
     assert numbers(mug) == (49, 49, 0, 0)
 
 
@@ -218,7 +218,7 @@ def test_a_preview_never_counts_from_the_total_of_another_moment(at_the_tab, mug
     moment.fill("2020-01-01T10:00")
     moment.blur()
     expect(page.get_by_text("The log says 0 then.")).to_be_visible()
-    expect(preview(page)).to_contain_text("Will be written: increment 49.")
+    expect(preview(page)).to_contain_text("Will be adjusted: 49 more.")
 
     # The answer about the next moment never comes.
     page.route("**/then/**", lambda route: None)
@@ -251,7 +251,7 @@ def test_a_mistake_is_undone_once(at_the_tab, mug):
 
     page.get_by_role("button", name="Undo").click()
 
-    expect(page.get_by_text("Undone: increment 100.")).to_be_visible()
+    expect(page.get_by_text("Undone: added 100 units.")).to_be_visible()
     expect(page.get_by_role("cell", name="undo: typed too much")).to_be_visible()
     assert numbers(mug) == (50, 50, 0, 0)
 
@@ -286,7 +286,7 @@ def test_a_scanner_goes_from_product_to_product(browse, mug):
     expect(quantity(page)).to_be_focused()
     page.keyboard.type("4")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Counted 4 units. Decremented: 1 unit.")).to_be_visible()
+    expect(page.get_by_text("Counted 4 units. Adjusted: 1 unit fewer.")).to_be_visible()
     assert numbers(cup) == (4, 4, 0, 0)
 
     # Scanned where the cursor is, a code is no quantity either.

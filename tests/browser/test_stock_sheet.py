@@ -30,7 +30,7 @@ def test_a_shelf_is_counted_and_broken_cups_are_taken_out_by_keyboard_alone(brow
     page.keyboard.press("Enter")
 
     # One is done; the other is asked about, and the cursor stands there.
-    expect(page.get_by_text("Counted 19 units. Decremented: 1 unit.")).to_be_visible()
+    expect(page.get_by_text("Counted 19 units. Adjusted: 1 unit fewer.")).to_be_visible()
     expect(page.get_by_text("From 20 to 2: more than half would be gone.")).to_be_visible()
     expect(page.get_by_label("Mug, MUG")).to_be_focused()
     expect(page.get_by_label("Mug, MUG")).to_have_value("2")

@@ -73,7 +73,7 @@
       if (after.available < 0) {
         return { text: `${-difference} fewer than the log says. ${only(now.available, "available")}`, wrong: true };
       }
-      before = `Will be written: ${difference > 0 ? "increment" : "decrement"} ${Math.abs(difference)}. After it: `;
+      before = `Will be adjusted: ${Math.abs(difference)} ${difference > 0 ? "more" : "fewer"}. After it: `;
     } else {
       const does = JSON.parse(chosen().dataset.does);
       for (const name in does) after[name] += does[name] * typed;

@@ -214,7 +214,7 @@ def test_t11_two_people_record_one_delivery_and_the_second_is_asked(admin_client
     admin_client.post(tab(shirt), again)
 
     assert once == unmoved == (15, 13, 2, 0)
-    assert "somebody recorded increment 5 (Delivery): it is 15 = 13 available" in text(asked)
+    assert "somebody recorded the same 5 (Delivery): it is 15 = 13 available" in text(asked)
     assert numbers(shirt) == (20, 18, 2, 0)
 
 

@@ -171,7 +171,7 @@ def test_the_last_movement_by_hand_is_undone(owner):
 
     answer = owner.post(tab(shirt), {"action": "undo", "sequence": 2}, follow=True)
 
-    assert "Undone: decrement 4." in text(answer)
+    assert "Undone: removed 4 units." in text(answer)
     assert numbers(shirt) == (10, 10, 0, 0)
     entry = last_entry(shirt)
     assert (entry.action, entry.reason) == ("increment", "undo: wrong shelf")
@@ -258,7 +258,7 @@ def test_a_count_corrects_the_total_and_the_log_says_so(owner):
         tab(shirt), sent(form, action="count", quantity=47, reason="shelf 4"), follow=True
     )
 
-    assert "Counted 47 units. Decremented: 3 units." in text(answer)
+    assert "Counted 47 units. Adjusted: 3 units fewer." in text(answer)
     assert numbers(shirt) == (47, 47, 0, 0)
     assert last_entry(shirt).reason == "count of 47: shelf 4"
     assert last_entry(shirt).actor_name == "owner"

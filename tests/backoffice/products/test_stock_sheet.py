@@ -218,7 +218,7 @@ def test_the_same_recorded_by_somebody_else_meanwhile_is_told_first(admin_client
 
     told = admin_client.post(SHEET, typed(form, "increment", SHIRT=5))
 
-    assert "somebody recorded increment 5 (Delivery)" in rows_of(told)["SHIRT"].error
+    assert "somebody recorded the same 5 (Delivery)" in rows_of(told)["SHIRT"].error
     assert stock_of(shirt).total == 15
     admin_client.post(SHEET, filled_in(told))
     assert stock_of(shirt).total == 20
@@ -240,7 +240,7 @@ def test_a_count_of_what_moved_meanwhile_is_asked_about_and_stands_as_of_its_sen
     inventory.record(shirt.pk, Action.INCREMENT, 4, actor=MERCHANT)
     done = admin_client.post(SHEET, {**filled_in(told), f"sure-{shirt.pk}": "on"})
 
-    assert rows_of(done)["SHIRT"].done.startswith("Counted 9 units. Decremented: 1 unit.")
+    assert rows_of(done)["SHIRT"].done.startswith("Counted 9 units. Adjusted: 1 unit fewer.")
     assert stock_of(shirt).total == 13
     assert StockCount.objects.get().counted_at == moment
 
