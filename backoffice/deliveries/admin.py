@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from api import clock
 from backoffice.base import actor_of, uuid_of
+from backoffice.dates import day
 from backoffice.deliveries.actions import DELETE, DeliveryCase
 from backoffice.deliveries.forms import DeliveryForm
 from backoffice.deliveries.goods import GoodsPage, goods_url, titles
@@ -98,7 +99,7 @@ class DeliveryAdmin(GoodsPage):
 
     @display(description="expected on")
     def expected(self, delivery: Delivery) -> str:
-        return delivery.expected_on.isoformat() if delivery.expected_on else NOTHING
+        return day(delivery.expected_on)
 
     @display(
         description="state",
