@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import Any, ClassVar
 
 from django import forms
@@ -17,6 +18,7 @@ from unfold.admin import ModelAdmin
 from api.actors import Actor
 from api.errors import Refusal
 from api.passwords import PasswordsBusy
+from backoffice import menu
 from backoffice.forms import EditForm
 from backoffice.history import HistoryAdmin
 
@@ -53,7 +55,20 @@ class ListedAdmin(ModelAdmin):
     """A list that is filtered by what its page offers, and by nothing else in its address.
 
     Django answers whatever names a field: one letter after another, of a secret too.
+
+    List and form are called as in the menu.
     """
+
+    # Django's, unknown to the stubs.
+    opts: Any
+    # What one of them is called and several are, where the framework calls them otherwise.
+    nouns: ClassVar[tuple[str, str] | None] = None
+
+    def __init__(self, model: type[models.Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        if self.nouns:
+            self.opts = copy(self.opts)
+            self.opts.verbose_name, self.opts.verbose_name_plural = self.nouns
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup in set(self._lookups(request))
@@ -61,16 +76,30 @@ class ListedAdmin(ModelAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Treat a filter that is not offered as one that there is not: nothing is told of it."""
         try:
-            return super().get_changelist_instance(request)
+            shown = super().get_changelist_instance(request)
         except (DisallowedModelAdminLookup, DisallowedModelAdminToField) as disallowed:
             raise IncorrectLookupParameters from disallowed
+        shown.opts = self.opts
+        return shown
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         if ERROR_FLAG in request.GET:
             messages.warning(request, "This list has no such filter. Here is all of it.")
-        return super().changelist_view(request, extra_context)
+        title = menu.title_of(request.path) or _capital(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        noun = str(self.opts.verbose_name)
+        context = {"title": _capital(noun) if object_id else f"New {noun}", **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def _lookups(self, request: HttpRequest) -> Iterator[str]:
         filters: Iterable[Any] = self.get_list_filter(request)
@@ -151,6 +180,11 @@ class ReadOnlyAdmin(ListedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _capital(words: Any) -> str:
+    """Begin with a capital letter, and leave the others as they are."""
+    return f"{words}"[:1].upper() + f"{words}"[1:]
 
 
 def counted(number: int) -> str:

@@ -129,9 +129,18 @@ def _opened(path: str) -> Entry | None:
     return max(over, key=lambda entry: len(entry.path), default=None)
 
 
+def title_of(address: str) -> str:
+    """Return what the menu calls the page at an address, or "" if it is in nobody's menu."""
+    return _named().get(address, "")
+
+
+def _named() -> dict[str, str]:
+    return {f"/admin/{each.path}": each.title for group in _GROUPS for each in group.entries}
+
+
 def crumbs(parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Name the pages above one as the menu does, without the apps that they are made of."""
-    named = {f"/admin/{each.path}": each.title for group in _GROUPS for each in group.entries}
+    named = _named()
     links = [(str(part.get("link", "")), part) for part in parts]
     return [
         {**part, "title": named.get(link, part["title"])}

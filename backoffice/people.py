@@ -76,13 +76,22 @@ def _meant_for() -> str:
     return format_html_join("", "<div>{}: {}</div>", lines)
 
 
+class RoleFilter(admin.RelatedFieldListFilter):
+    """Filters by roles, which Django calls groups."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = "role"
+
+
 @admin.register(User)
 class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
+    nouns = ("person", "people")
     form = UserChangeForm
     add_form = NewPersonForm
     change_password_form = PasswordForm
     list_display = ["username", "email", "roles", "is_active", "seen"]
-    list_filter = ["groups", "is_active"]
+    list_filter: ClassVar = [("groups", RoleFilter), "is_active"]
     filter_horizontal = ()
     readonly_fields = ["seen", "joined"]
     refusal_fields: ClassVar = {rights.UsernameTaken: "username"}
@@ -188,6 +197,8 @@ class UserAdmin(RowActionAdmin, ServiceAdmin, DjangoUserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin, DjangoGroupAdmin, ModelAdmin):
+    nouns = ("role", "roles")
+    list_display = ["name"]
     filter_horizontal = ()
     refusal_fields: ClassVar = {rights.RoleTaken: "name"}
 

@@ -52,6 +52,7 @@ class SinceFilter(admin.SimpleListFilter):
 class StockTransactionAdmin(ReadOnlyAdmin):
     """The whole log, newest first. Never counted, and found by what is indexed only."""
 
+    nouns = ("entry of the log", "entries of the log")
     list_display = ["when", "product", "move", "quantity", "numbers", "who", "reason", "order"]
     list_display_links = ["when"]
     list_filter = [MovementFilter, SinceFilter]

@@ -87,6 +87,7 @@ class SheetForm(SeeingForm):
 
 @admin.register(Sheet)
 class SheetAdmin(ReadOnlyAdmin):
+    nouns = ("import or count", "imports and counts")
     list_display = ["name", "what", "status", "result", "uploaded"]
     list_filter = ["kind", "source", "state"]
     search_fields = ["name"]

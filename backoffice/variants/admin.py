@@ -186,6 +186,7 @@ DELETE: Action[ParentCase] = Action(
 
 @admin.register(Parent)
 class ParentAdmin(ActionAdmin, ServiceAdmin):
+    nouns = ("product with variants", "products with variants")
     list_display = ["name", "differ_by", "variants"]
     search_fields = ["name"]
     search_help_text = "Name"

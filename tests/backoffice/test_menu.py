@@ -1,7 +1,11 @@
 """The menu of each role."""
 
+import re
+
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import Group, User
+from django.urls import reverse
 
 from backoffice.roles import ORDER_MANAGER, OWNER, ROLES, STOCK_CLERK, VIEWER
 from tests.backoffice.pages import signed_in, text
@@ -72,3 +76,48 @@ def test_t26_a_page_is_called_as_in_the_menu(admin_client, address, named):
     assert f'tracking-tight">{named}</a>' in page
     for djangos in ("Authentication and Authorization", "API access"):
         assert djangos not in page
+
+
+def title_of(page: str) -> list[str]:
+    found = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+    assert found
+    return [part.strip() for part in found.group(1).split("|")]
+
+
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("auth/user/", "People"),
+        ("auth/user/add/", "New person"),
+        ("auth/user/{person}/change/", "Person"),
+        ("auth/group/", "Roles"),
+        ("auth/group/add/", "New role"),
+        ("auth/group/{role}/change/", "Role"),
+        ("inventory/currency/", "Currencies"),
+        ("api/apiclient/add/", "New API client"),
+    ],
+)
+def test_the_title_of_a_page_says_what_it_is_in_the_words_of_the_menu(admin_client, address, title):
+    ids = {"person": User.objects.get().pk, "role": Group.objects.get(name=VIEWER).pk}
+
+    page = text(admin_client.get(f"/admin/{address.format(**ids)}"))
+
+    assert title in title_of(page)
+
+
+def test_nothing_is_called_as_the_framework_calls_it(admin_client):
+    """Where it is counted, made or not there."""
+    for address in ("auth/user/", "auth/group/"):
+        page = text(admin_client.get(f"/admin/{address}"))
+
+        hidden = r"<(script|style).*?</\1>|<span class=\"material-symbols[^>]*>[^<]*|<[^>]*>"
+        shown = re.sub(hidden, " ", page, flags=re.DOTALL)
+        assert re.findall(r".*\b(?:users?|groups?|to change)\b.*", shown, re.IGNORECASE) == []
+
+
+def test_no_list_is_called_by_what_one_may_do_to_it(admin_client):
+    for admin in site._registry.values():
+        lists = reverse(f"admin:{admin.opts.app_label}_{admin.opts.model_name}_changelist")
+        page = text(admin_client.get(lists, follow=True))
+
+        assert "select " not in " ".join(title_of(page)).lower()
