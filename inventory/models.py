@@ -665,7 +665,7 @@ class StockTransaction(ActedBy):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.quantity}"
+        return f"Entry {self.sequence}"
 
     @property
     def total(self) -> int:

@@ -37,6 +37,18 @@ def test_nobody_can_change_the_log(admin_client):
     assert StockTransaction.objects.get().quantity == 5
 
 
+def test_an_entry_is_told_in_the_words_of_people(admin_client):
+    made = product(5)
+    inventory.record(made.pk, Action.ALLOCATE, 3, actor=MERCHANT)
+    entry = StockTransaction.objects.get(sequence=2)
+
+    page = text(admin_client.get(f"{LOG}{entry.pk}/change/"))
+
+    assert "Set aside" in page
+    assert "Entry 2" in page
+    assert "allocate 3" not in page.lower()
+
+
 def test_the_whole_log_can_be_searched_by_sku_and_filtered(admin_client):
     shirt, mug = product(5, sku="SHIRT"), product(5, sku="MUG", barcode="012345678905")
     inventory.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)

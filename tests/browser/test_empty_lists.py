@@ -8,7 +8,7 @@ from tests.factories import api_client
 
 LISTS = {
     "inventory/product": "There are no products yet",
-    "inventory/stocktransaction": "There are no stock transactions yet",
+    "inventory/stocktransaction": "There are no entries of the log yet",
     "orders/cart": "There are no carts yet",
     "orders/order": "Every paid order is on its way.",
     "api/apiclient": "There are no API clients yet",
