@@ -262,8 +262,13 @@ def desk_url(cart_id: str) -> str:
     return reverse("admin:orders_cart_desk", args=[cart_id])
 
 
-def _known(request: HttpRequest) -> tuple[KnownCustomerForm, Order | None]:
-    """Look up the last order of the customer whose e-mail is in the address, if any is."""
+def _known(request: HttpRequest) -> tuple[KnownCustomerForm | None, Order | None]:
+    """Look up the last order of the customer whose e-mail is in the address, if any is.
+
+    Whoever may see no orders is told nothing of them here, either.
+    """
+    if not request.user.has_perm("orders.view_order"):
+        return None, None
     asked = request.GET if "known" in request.GET and request.method == "GET" else None
     form = KnownCustomerForm(asked, label_suffix="")
     if asked is None or not form.is_valid():

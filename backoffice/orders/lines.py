@@ -191,7 +191,7 @@ def _stock(offer: Offer | None) -> str:
 
 class LinesPage(ActionAdmin):
     def lines_view(self, request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
-        if not request.user.has_perm(MAY_CHANGE):
+        if not request.user.has_perms([MAY_CHANGE, "orders.view_order"]):
             raise PermissionDenied
         order = Order.objects.select_related("currency").filter(pk=order_id).first()
         if order is None:

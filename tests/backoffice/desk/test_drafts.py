@@ -245,6 +245,17 @@ def test_what_is_known_of_a_customer_is_filled_in_from_the_last_order(seller, mu
     assert "at most 254 characters" in wrong
 
 
+def test_t27_who_may_see_no_orders_is_told_nothing_of_who_ordered_before(mug):
+    blind = client_with("add_order")
+    unpaid_order({mug: 1}, buyer=Buyer("Grace", "grace@example.com", ADDRESS, ADDRESS))
+    check_out = page(drafted(mug), "check-out")
+
+    for email in ("grace@example.com", "nobody@example.com"):
+        shown = text(blind.get(check_out, {"known": email}))
+        assert "Check out" in shown
+        assert not [word for word in ("Grace", "12 Square", "earlier order") if word in shown]
+
+
 def test_whoever_checks_out_what_a_colleague_changed_or_checked_out_is_told(seller, mug):
     cart_id = drafted(mug)
     form = {**hidden(seller, page(cart_id, "check-out")), **TYPED}

@@ -85,6 +85,12 @@ def test_items_are_changed_added_and_removed_and_nothing_before_it_is_saved(sell
     assert shown[-1].who == "clerk"
 
 
+def test_t27_who_may_see_no_orders_is_not_shown_the_lines_of_one():
+    order = unpaid_order({product(5): 1})
+
+    assert client_with("change_order").get(page(order)).status_code == 403
+
+
 def test_what_is_looked_for_by_a_word_is_chosen_from_a_list(seller, mug):
     order = unpaid_order({product(5): 1})
 
