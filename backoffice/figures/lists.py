@@ -115,7 +115,7 @@ class Kind(NamedTuple):
     # Those of a part of the period, the newest first.
     found: Callable[[Asked, tuple[datetime, datetime]], QuerySet[Any]]
     shown: Callable[[Any, Asked], Row]
-    written: Callable[[int, Asked], str]
+    written: Callable[[sums.Sum, Asked], str]
 
 
 def page_of_list(kind: Kind, asked: Asked, number: int) -> list[Any]:
@@ -359,12 +359,16 @@ def _shown_ordered(entry: StockTransaction, asked: Asked) -> Row:
     return Row(cells, [_written(entry.created_at), entry.reason, taken, entry.actor_name])
 
 
-def _amount_written(amount: int, asked: Asked) -> str:
-    return formatted(amount, asked.currency)
+def _amount_written(each: sums.Sum, asked: Asked) -> str:
+    return formatted(each.amount, asked.currency)
 
 
-def _units_written(units: int, asked: Asked) -> str:
-    return number_of(units, "unit")
+def _units_written(each: sums.Sum, asked: Asked) -> str:
+    return number_of(each.amount, "unit")
+
+
+def _product_written(each: sums.Sum, asked: Asked) -> str:
+    return f"{number_of(each.units, 'unit')} for {formatted(each.amount, asked.currency)}"
 
 
 def _money_columns(note: str) -> list[Column]:
@@ -451,7 +455,7 @@ KINDS: Mapping[str, Kind] = {
         counted=_product_counted,
         found=_product_sold,
         shown=_shown_product_sold,
-        written=_units_written,
+        written=_product_written,
     ),
     MOVED: Kind(
         title="Moved",

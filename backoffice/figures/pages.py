@@ -623,7 +623,7 @@ def _list_context(kind: lists.Kind, form: lists.ListForm) -> dict[str, Any]:
         "rows": rows,
         "number": in_all.number,
         "counted": number_of(in_all.number, *kind.nouns),
-        "amount": kind.written(in_all.amount, asked),
+        "amount": kind.written(in_all, asked),
         "newer": number - 1,
         "older": number + 1 if number * PER_PAGE < in_all.number and number < PAGES_MAX else 0,
     }

@@ -31,9 +31,11 @@ COVER_DAYS = 30
 class Sum(NamedTuple):
     number: int = 0
     amount: int = 0
+    # Where the amount is money that came for them.
+    units: int = 0
 
     def __add__(self, other: "Sum") -> "Sum":  # type: ignore[override]
-        return Sum(self.number + other.number, self.amount + other.amount)
+        return Sum(self.number + other.number, self.amount + other.amount, self.units + other.units)
 
 
 # By day, currency and kind.
@@ -184,16 +186,16 @@ def entries_by_day(period: Period, reason: str, actions: Sequence[str]) -> dict[
 
 
 def sales_by_day(period: Period, product_id: uuid.UUID | None, currency: str) -> dict[date, Sum]:
-    """Read how many orders had a product on each day, and how many units of it they had.
+    """Read how many orders had a product on each day, for how much and how many units of it.
 
     Raises: NotAddedUp.
     """
     rows = rows_of(PRODUCTS_SOLD, period)
     text = f"""
-        SELECT day, orders, units FROM ({rows.text}) AS of_day
+        SELECT day, orders, amount, units FROM ({rows.text}) AS of_day
         WHERE product_id IS NOT DISTINCT FROM %s AND currency = %s
     """  # noqa: S608
     return {
-        day: Sum(orders, units)
-        for day, orders, units in fetched(Sql(text, [*rows.values, product_id, currency]))
+        day: Sum(*of_day)
+        for day, *of_day in fetched(Sql(text, [*rows.values, product_id, currency]))
     }
