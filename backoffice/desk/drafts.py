@@ -22,6 +22,7 @@ from backoffice.base import units
 from backoffice.dates import said
 from backoffice.desk.finding import Found, in_stock, look_for, product_of
 from backoffice.desk.forms import (
+    TYPED_MAX,
     CheckOutForm,
     CustomForm,
     DeskScanForm,
@@ -186,6 +187,7 @@ class DraftPages(ActionAdmin):
             "found": said.found,
             "form": said.scan_form or _scan_form(draft),
             "custom_form": said.custom_form or CustomForm(currency=draft.currency()),
+            "begun": draft.contents.cart is not None,
         }
         if wants_answer_alone(request):
             answer = render_to_string("admin/orders/cart/answered.html", context, request)
@@ -219,7 +221,10 @@ class DraftPages(ActionAdmin):
             messages.error(request, "There is nothing in this draft yet.")
             return redirect(desk_url(cart_id))
         known, last = _known(request)
-        form = CheckOutForm(None, case=case, last=last)
+        form = CheckOutForm(None, case=case, last=last, typed=_kept(request).get(cart_id))
+        if "_back" in request.POST:
+            _keep(request, cart_id, form)
+            return redirect(desk_url(cart_id))
         if request.method == "POST":
             form = CheckOutForm(request.POST, case=case)
             if was_done_before(case, form):
@@ -243,6 +248,7 @@ class DraftPages(ActionAdmin):
         order = desk.order_of(cart_id)
         if order is None:
             return redirect(desk_url(cart_id))
+        _forget(request, cart_id)
         pays = "_pay" in request.POST and request.user.has_perm("payments.add_payment")
         return redirect(f"admin:orders_order_{'record_payment' if pays else 'change'}", order.pk)
 
@@ -277,6 +283,29 @@ def _known(request: HttpRequest) -> tuple[KnownCustomerForm | None, Order | None
     if last is None:
         form.add_error("known", "No earlier order has this e-mail.")
     return form, last
+
+
+# What was typed about the customer of a draft, while people go back to what is on it. It is kept
+# with their login, and gone when they log out.
+
+_KEPT, _DRAFTS_KEPT_MAX = "typed-for-drafts", 5
+
+
+def _kept(request: HttpRequest) -> dict[str, dict[str, str]]:
+    kept: dict[str, dict[str, str]] = request.session.get(_KEPT, {})
+    return kept
+
+
+def _keep(request: HttpRequest, cart_id: str, form: CheckOutForm) -> None:
+    typed = {name: request.POST.get(name, "")[:TYPED_MAX] for name in form.typed_into()}
+    _forget(request, cart_id)
+    newest = list(_kept(request).items())[1 - _DRAFTS_KEPT_MAX :]
+    request.session[_KEPT] = {**dict(newest), cart_id: typed}
+
+
+def _forget(request: HttpRequest, cart_id: str) -> None:
+    if cart_id in (kept := _kept(request)):
+        request.session[_KEPT] = {name: typed for name, typed in kept.items() if name != cart_id}
 
 
 def _check_out(case: DraftCase, form: CheckOutForm) -> str:
@@ -331,6 +360,7 @@ def _scan(case: DraftCase) -> Said:
             ProductWanted(quantity, product_id),
             currency=currency.code,
             actor=case.actor,
+            is_begun=typed["begun"],
             key=form.key(case.request),
         )
     except Answered:
@@ -381,6 +411,7 @@ def _add_custom(case: DraftCase) -> Said:
                 item,
                 currency=item.currency,
                 actor=case.actor,
+                is_begun=form.cleaned_data["begun"],
                 key=form.key(case.request),
             )
         except Answered:

@@ -38,8 +38,21 @@ def units_field(**options: Any) -> QuantityField:
     )
 
 
+# Of one field, as long as it is not sent.
+TYPED_MAX = NOTE_LENGTH_MAX
+
+
+class BegunField(forms.BooleanField):
+    """Tell whether something was on the draft that was seen, which is gone if it is discarded."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, widget=forms.HiddenInput)
+
+
 class DeskScanForm(ScanForm):
     """What is to go into the draft next. The currency is chosen while there is nothing in it."""
+
+    begun = BegunField()
 
     def __init__(self, *args: Any, currencies: Mapping[str, Currency], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -71,6 +84,7 @@ class CustomForm(OnceForm):
     )
     currency = forms.CharField(max_length=3, widget=forms.HiddenInput)
     quantity = units_field(initial=1)
+    begun = BegunField()
 
     def __init__(self, *args: Any, currency: Currency, **options: Any) -> None:
         super().__init__(*args, **{"auto_id": "id_custom_%s", **options})
@@ -128,13 +142,23 @@ class CheckOutForm(ActionForm, CustomerFields):
         help_text="Kept in the order's timeline. The customer never sees it.",
     )
 
-    def __init__(self, data: Any, *, case: Any, last: Order | None = None) -> None:
-        """`last` is an earlier order of the customer, to begin with what it says."""
+    def __init__(
+        self,
+        data: Any,
+        *,
+        case: Any,
+        last: Order | None = None,
+        typed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin with what was `typed` before, but for what the customer's `last` order says."""
         super().__init__(data, case=case)
         self.shipping = shipping_part(self, "shipping_")
         self.billing = billing_part(self, "billing_")
         self.shipping.add(last.shipping_address if last else None)
         self.billing.add()
+        for name in typed or {}:
+            if name in self.fields and (name == "note" or not last):
+                self.fields[name].initial = (typed or {})[name]
         if last:
             self.fields["name"].initial = last.customer_name
             self.fields["email"].initial = last.customer_email

@@ -34,14 +34,15 @@ def add(
     *,
     currency: str,
     actor: Actor,
+    is_begun: bool = False,
     key: Key | None = None,
 ) -> CartContents:
-    """Put something into a draft, which begins with it.
+    """Put something into a draft, which begins with it unless it was seen to be begun.
 
     Raises: what `carts.add_one` does; CartGone, if an order was made of it, or it was discarded
-    while this was done.
+    since.
     """
-    is_there = Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).exists()
+    is_there = is_begun or Cart.objects.filter(pk=cart_id, expires_at__gt=clock.now()).exists()
     if not is_there and order_of(cart_id):
         raise CartGone
     return carts.add_one(

@@ -74,6 +74,16 @@ def test_a_phone_order_from_the_first_word_to_its_payment(browse, mug):
     page.get_by_role("link", name="Check out …").click()
     fill_in(page)
     assert obstacles(page) == []
+    # Back by the page's button, and by the browser's: what was typed is kept.
+    page.get_by_role("button", name="Back to the items").click()
+    page.get_by_role("link", name="Check out …").click()
+    expect(page.get_by_label("Customer's name")).to_have_value("Ada Buyer")
+    page.get_by_label("Note for colleagues").fill("Rings twice.")
+    page.goto("/admin/")
+    page.goto("/admin/orders/cart/")
+    page.get_by_role("link", name="Go on").click()
+    page.get_by_role("link", name="Check out …").click()
+    expect(page.get_by_label("Note for colleagues")).to_have_value("Rings twice.")
     colleague.get_by_role("button", name="Remove Blue plate").click()
     expect(colleague.get_by_role("row", name="Blue plate")).to_have_count(0)
     pays = page.get_by_role("button", name="Check out and record payment …")

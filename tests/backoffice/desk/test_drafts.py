@@ -272,6 +272,59 @@ def test_whoever_checks_out_what_a_colleague_changed_or_checked_out_is_told(sell
     assert Order.objects.count() == 1
 
 
+def test_what_was_typed_is_there_again_after_a_look_at_the_items(seller, mug):
+    cart_id, other = drafted(mug), drafted(mug)
+    check_out = page(cart_id, "check-out")
+    typed = {**TYPED, "name": "Ada <Buyer>", "email": "not yet", "note": "Rings twice."}
+
+    back = send(seller, check_out, {**typed, "same": "", "billing_city": "Hill", "_back": "yes"})
+    form = seller.get(check_out).context["form"]
+    assert back["Location"] == page(cart_id)
+    shown = {name: form[name].value() for name in ("name", "email", "same", "note")}
+    assert shown == {**{name: typed[name] for name in shown}, "same": ""}
+    assert form["shipping_line_1"].value() == "12 Square"
+    assert form["billing_city"].value() == "Hill"
+    assert "Rings twice." not in text(seller.get(page(other, "check-out")))
+
+    unpaid_order({mug: 1}, buyer=Buyer("Grace", "grace@example.com", ADDRESS, ADDRESS))
+    known = seller.get(check_out, {"known": "grace@example.com"}).context["form"]
+    assert (known["name"].value(), known["note"].value()) == ("Grace", "Rings twice.")
+
+    send(seller, check_out, TYPED)
+    assert seller.session["typed-for-drafts"] == {}
+
+
+def test_no_more_is_kept_of_what_was_typed_than_a_seller_has_at_hand(seller, mug):
+    drafts = [drafted(mug) for _ in range(7)]
+    for cart_id in drafts:
+        send(seller, page(cart_id, "check-out"), {"note": "x" * 9_000, "_back": "yes"})
+
+    kept = seller.session["typed-for-drafts"]
+    assert list(kept) == drafts[2:]
+    assert {len(typed["note"]) for typed in kept.values()} == {2_000}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"code": "MUG"},
+        {"action": "custom", "name": "Engraving", "price": "5", "quantity": "1"},
+    ],
+)
+def test_who_adds_to_what_a_colleague_discarded_is_told_and_may_begin_again(seller, mug, entry):
+    cart_id = drafted(mug)
+    seen = seller.get(page(cart_id))
+    carts.delete(cart_id)
+
+    assert '<input type="hidden" name="begun" value="yes">' in text(seen)
+    refused = told(seller, cart_id, **entry, begun="yes", once="1")
+    assert "Somebody has checked this out or discarded it meanwhile." in refused
+    assert quantities(cart_id) == []
+    assert 'name="begun"' not in refused
+    told(seller, cart_id, **entry, once="2")
+    assert quantities(cart_id) == [1]
+
+
 def test_a_draft_is_found_under_carts_and_discarded(seller, mug):
     cart_id = drafted(mug)
     filled_cart({mug: 1})
