@@ -314,8 +314,9 @@ def test_f08_control_without_the_orders_lock_both_happen(monkeypatch):
 
     outcomes = run_together(ship(order), cancel(order))
 
-    assert kinds(outcomes) == ["done", "done"]
-    assert audit.differences() != []
+    # If the line is shipped before it is cancelled, its CHECK is all that is left to refuse that.
+    assert kinds(outcomes) in (["done", "done"], ["IntegrityError", "done"])
+    assert kinds(outcomes) == ["IntegrityError", "done"] or audit.differences() != []
 
 
 def test_what_is_counted_before_its_stock_is_locked_was_not_known_to_who_undoes_a_ship(monkeypatch):
