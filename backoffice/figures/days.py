@@ -110,8 +110,8 @@ ORDERED = Facts(
     GROUP BY stock.product_id HAVING sum({TAKES}) <> 0
     """,  # noqa: S608
 )
-# What begins so is one reason, whichever count or delivery it was.
-ONE_REASON = {"count": "^count of ", "delivery": "^delivery "}
+# What begins so is one reason, whichever count, delivery or return it was.
+ONE_REASON = {"count": "^count of ", "delivery": "^delivery ", "return": "^return R-"}
 MOVED = Facts(
     MovedOfDay,
     ("action", "by_order", "reason", "entries", "units"),
