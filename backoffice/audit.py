@@ -15,7 +15,7 @@ from django.utils.timesince import timesince
 from api import clock
 from backoffice.base import ReadOnlyAdmin
 from orders.models import AuditResult
-from orders.services import audit
+from payments.services import audit
 
 # The worker compares every hour.
 OVERDUE = timedelta(hours=2)

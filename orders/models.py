@@ -868,7 +868,7 @@ class CustomerNote(ActedBy):
 
 
 class AuditResult(models.Model):
-    """The result of the last comparison of log, stock and orders: one row. See services.audit."""
+    """The result of the last comparison of all books: one row. See payments.services.audit."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     checked_at = models.DateTimeField()
@@ -884,7 +884,7 @@ class AuditResult(models.Model):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_result_one_row")]
 
     def __str__(self) -> str:
-        return self.example or "The log agrees with the stock, and the stock with the orders."
+        return self.example or "Log, stock, orders and payments agree."
 
 
 def next_order_number() -> int:

@@ -7,7 +7,7 @@ import structlog
 from procrastinate.contrib.django import app
 
 from api import clock
-from payments.services import gateway_events, payments, recovery
+from payments.services import audit, gateway_events, payments, recovery
 
 log = structlog.get_logger(__name__)
 
@@ -55,3 +55,11 @@ def let_lapse(timestamp: int) -> None:
     voided, expired = recovery.void_lapsed_authorizations(), recovery.expire_orders()
     if voided or expired:
         log.warning("lapsed", authorizations=voided, orders=expired)
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(queueing_lock=audit.LOCK, pass_context=False)
+def audit_inventory(timestamp: int) -> None:
+    """Compare log, stock, orders and payments, and be loud about any difference."""
+    for difference in audit.run():
+        log.error("inventory_differs", what=str(difference))

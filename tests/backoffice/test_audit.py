@@ -5,7 +5,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from orders.models import AuditResult
-from orders.services import audit
+from payments.services import audit
 from tests.backoffice.pages import client_with, text
 from tests.factories import paid_order, product
 

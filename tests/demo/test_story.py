@@ -34,9 +34,8 @@ from orders.models import (
     ReturnLine,
     Shipment,
 )
-from orders.services import audit
 from payments.models import Attempt, Gateway, Payment
-from payments.services import recovery
+from payments.services import audit, recovery
 from payments.services.payments import EXCESS
 from tests.conftest import leave_the_first_rows
 

@@ -12,9 +12,9 @@ from inventory.models import Action, Product, StockTransaction
 from inventory.services import audit, products
 from inventory.services import stock as inventory
 from inventory.services.audit import Difference, snapshot
-from orders.management.commands.audit_inventory import Command
 from orders.models import AuditResult
 from orders.services.audit import differences
+from payments.management.commands.audit_inventory import Command
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 
@@ -162,7 +162,7 @@ def test_the_command_says_that_all_agrees(shirt):
 
     call_command("audit_inventory", stdout=output)
 
-    assert output.getvalue() == ("The log agrees with the stock, and the stock with the orders.\n")
+    assert output.getvalue() == "Log, stock, orders and payments agree.\n"
 
 
 @pytest.mark.tampers_with_the_books
@@ -170,7 +170,7 @@ def test_the_command_names_what_differs_and_fails(shirt):
     output = StringIO()
     _execute("UPDATE orders_orderitem SET cancelled = 1, allocated = 8")
 
-    with pytest.raises(CommandError, match="1 differences between log, stock and orders"):
+    with pytest.raises(CommandError, match="1 difference between log, stock, orders and payments"):
         call_command("audit_inventory", stdout=output)
 
     assert output.getvalue() == (

@@ -30,10 +30,10 @@ from payments.errors import NotRefundable, OrderNotPayable, RestIsPending
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Payment
 from payments.services import bookkeeping, payments, recovery, settling, waiting
+from payments.services.audit import money_differences
 from payments.services.payments import PaymentRequest
 from payments.services.settling import State
 from tests.concurrency import PATIENCE_SECONDS, run_together
-from tests.conftest import money_differences
 from tests.factories import (
     BUYER,
     MERCHANT,

@@ -9,7 +9,7 @@ from backoffice.figures import days
 from demo import logins, story
 from inventory.models import Product
 from orders.models import Order
-from orders.services import audit
+from payments.services import audit
 
 
 class Command(BaseCommand):

@@ -1,0 +1,46 @@
+"""Whether the money of orders is what their payments add up to."""
+
+import pytest
+from django.db import connection
+
+from orders.models import AuditResult
+from payments.services import audit
+from tests.factories import paid_order, product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.tampers_with_the_books
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("UPDATE payments_payment SET captured_amount = 1", "its payments say 1, 0, 0 and 0"),
+        ("UPDATE orders_order SET refunded = 5", "0 pending and 5 refunded; its payments"),
+        (
+            "UPDATE orders_order SET captured = 0, pending = 5",
+            "0 captured, 0 authorized, 5 pending",
+        ),
+        ("UPDATE orders_order SET captured = 0, authorized = 7", "0 captured, 7 authorized"),
+        ("UPDATE payments_payment SET late = true", "its payments say 0, 0, 0 and 0"),
+    ],
+)
+def test_an_order_whose_money_is_not_that_of_its_payments_is_named(statement, says):
+    order = paid_order({product(9): 2})
+    _execute(statement)
+
+    [difference] = audit.run()
+
+    assert str(difference).startswith(f"#{order.number}: the order says")
+    assert says in str(difference)
+    assert AuditResult.objects.get().found == [str(difference)]
+
+
+def test_parts_of_a_payment_and_what_is_given_back_agree():
+    paid_order({product(9): 2})
+
+    assert audit.run() == []
