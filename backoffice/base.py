@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from copy import copy
 from typing import Any, ClassVar
 
 from django import forms
@@ -51,6 +50,24 @@ class _NoTransactionOfItsOwn(admin.ModelAdmin):
         return self._delete_view(request, object_id, extra_context)
 
 
+class _Called:
+    """What a model says of itself, but for what one of it is called and several are.
+
+    No copy: that would share the caches of the model, and leave nothing in them of what refers to
+    it, so that nothing would go with a row that is deleted.
+    """
+
+    def __init__(self, options: Any, nouns: tuple[str, str]) -> None:
+        self._options = options
+        self.verbose_name, self.verbose_name_plural = nouns
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._options, name)
+
+    def __str__(self) -> str:
+        return str(self._options)
+
+
 class ListedAdmin(ModelAdmin):
     """A list that is filtered by what its page offers, and by nothing else in its address.
 
@@ -67,8 +84,7 @@ class ListedAdmin(ModelAdmin):
     def __init__(self, model: type[models.Model], admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
         if self.nouns:
-            self.opts = copy(self.opts)
-            self.opts.verbose_name, self.opts.verbose_name_plural = self.nouns
+            self.opts = _Called(self.opts, self.nouns)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup in set(self._lookups(request))

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.contrib.admin import site
 from django.contrib.auth.models import Group, User
+from django.db.models.options import Options
 from django.urls import reverse
 
 from backoffice.roles import ORDER_MANAGER, OWNER, ROLES, STOCK_CLERK, VIEWER
@@ -121,3 +122,11 @@ def test_no_list_is_called_by_what_one_may_do_to_it(admin_client):
         page = text(admin_client.get(lists, follow=True))
 
         assert "select " not in " ".join(title_of(page)).lower()
+
+
+def test_what_a_page_is_called_takes_nothing_from_what_its_model_knows():
+    """A copy of the model's options empties the caches of both: of what goes with a deleted row."""
+    for model, admin in site._registry.items():
+        assert admin.opts is model._meta or not isinstance(admin.opts, Options)
+        assert admin.opts.related_objects == model._meta.related_objects
+    assert User._meta.related_objects

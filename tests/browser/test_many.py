@@ -70,7 +70,7 @@ def test_a_deleted_product_is_found_read_and_brought_back_on_a_phone(browse):
     assert obstacles(page) == []
     assert not wider_than_the_screen(page)
     page.get_by_role("link", name="Bring back").click()
-    expect(page.get_by_label("SKU")).to_have_value("SHIRT")
+    expect(page.get_by_label("SKU", exact=True)).to_have_value("SHIRT")
     assert obstacles(page) == []
     page.get_by_role("button", name="Bring back").click()
 

@@ -36,7 +36,7 @@ def test_icons_are_not_read_out(browse):
     page = browse("owner")
     page.goto("/admin/inventory/product/")
 
-    for name in ("Products", "Orders", "Store", "API clients"):
+    for name in ("Products", "Orders", "Figures", "Stock log"):
         expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
     # And a button without words keeps what it has.
     assert obstacles(page) == []
