@@ -170,4 +170,9 @@ DOCUMENTED = {
     "stock-sheet.png": "stock-sheet",
     "labels.png": "labels",
     "stock-value.png": "stock-value",
+    "order.png": "order-paid",
+    "ship.png": "order-ship",
+    "cancel-rest.png": "order-cancel-items",
+    "orders.png": "orders",
+    "figures.png": "figures",
 }
