@@ -98,7 +98,8 @@ def test_a_stocktake_from_the_list_to_the_stock_without_a_mouse(browse, shelf):
     page.get_by_role("link", name="Correct of Cup").focus()
     page.keyboard.press("Enter")
     page.get_by_label("Units that are there in all").fill("7")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     expect(page.get_by_role("row", name="Cup")).to_contain_text("7")
     assert out_of_reach(page) == []
 
