@@ -109,6 +109,7 @@ def test_a_value_is_prepared_as_django_prepares_it(model):
         "SlugField": "default",
         "JSONField": {"for": "Ada"},
         "TextField": "text",
+        "SearchVectorField": "ada lovelace",
         "UUIDField": uuid7(),
     }
     fields = [field for field in model._meta.concrete_fields if not field.generated]
