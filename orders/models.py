@@ -427,7 +427,7 @@ class Order(models.Model):
         """What people decide by: the order's states, its money and its units. One query."""
         units: dict[str, Counter[str]] = defaultdict(Counter)
         for item in self.items.all():
-            units[item.sku or item.name].update(
+            units[item.short_name].update(
                 allocated=item.allocated,
                 shipped=item.shipped,
                 cancelled=item.cancelled,
@@ -634,8 +634,12 @@ class OrderItem(models.Model):
     @property
     def label(self) -> str:
         """Name the line for people, who are to see what they did not price themselves."""
-        name = self.sku or self.name
+        name = self.short_name
         return f"{name} ({PRICED_BY_REQUEST})" if self.is_priced_by_request else name
+
+    @property
+    def short_name(self) -> str:
+        return self.sku or self.name
 
 
 class ClaimedLine(NamedTuple):
@@ -711,7 +715,7 @@ class Shipment(ActedBy):
         for line in lines:
             if line.item.shipped - line.quantity < line.item.returned:
                 raise ShipNotUndoable(
-                    f"Of {line.item.sku or line.item.name}, {line.item.returned} of the "
+                    f"Of {line.item.short_name}, {line.item.returned} of the "
                     f"{line.item.shipped} shipped were taken back already."
                 )
 

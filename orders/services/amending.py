@@ -54,7 +54,7 @@ def standing(order: Order) -> Standing:
 def _units(items: Collection[OrderItem]) -> dict[str, str]:
     units: dict[str, list[str]] = {}
     for item in items:
-        units.setdefault(f"quantity of {item.sku or item.name}", []).append(str(item.quantity))
+        units.setdefault(f"quantity of {item.short_name}", []).append(str(item.quantity))
     return {name: " + ".join(each) for name, each in units.items()}
 
 
@@ -235,7 +235,7 @@ def _custom_line(custom: CustomItem) -> OrderItem:
 
 
 def _change(item: OrderItem, was: int) -> str:
-    name = item.sku or item.name
+    name = item.short_name
     if not was:
         return f"{name}: {item.quantity} added"
     return f"{name}: {was} → {item.quantity}" if item.quantity else f"{name}: {was}, removed"

@@ -12,7 +12,7 @@ from api.ids import uuid7
 from api.transactions import assert_in_transaction, in_transaction
 from inventory.models import REASON_LENGTH_MAX
 from inventory.services import stock as inventory
-from orders.errors import NotPutBack, NoUnits, OrderItemNotFound, OrderNotFound, ReturnNotFound
+from orders.errors import NotPutBack, NoUnits, OrderItemNotFound, ReturnNotFound
 from orders.models import (
     ITEMS_MAX,
     Order,
@@ -119,7 +119,7 @@ def _count(items: Mapping[uuid.UUID, OrderItem], lines: Sequence[TakenBack]) -> 
         away = item.shipped - item.returned
         if quantity > away:
             raise NotPutBack(
-                f"Only {away} of {item.sku or item.name} can come back.",
+                f"Only {away} of {item.short_name} can come back.",
                 meta={"id": str(item.pk), "sku": item.sku},
             )
         item.returned += quantity
@@ -209,7 +209,7 @@ def settle_inspected(
     quantity = line.quantity if quantity is None else quantity
     if not line.is_to_inspect or not 0 < quantity <= line.quantity:
         waiting = line.quantity if line.is_to_inspect else 0
-        raise NotPutBack(f"Of {line.item.sku or line.item.name}, {waiting} wait to be inspected.")
+        raise NotPutBack(f"Of {line.item.short_name}, {waiting} wait to be inspected.")
     _settle(line, quantity, disposition)
     order.updated_at = clock.now()
     orders.save_and_mind(order)
@@ -263,11 +263,3 @@ def return_of(order_id: uuid.UUID, return_id: uuid.UUID) -> Return:
     if back is None:
         raise ReturnNotFound
     return back
-
-
-def returns_of(order_id: uuid.UUID) -> list[Return]:
-    """Return what was taken back of an order, with its lines. Raises: OrderNotFound."""
-    if not Order.objects.filter(pk=order_id).exists():
-        raise OrderNotFound
-    found = Return.objects.filter(order_id=order_id).order_by("number")
-    return list(found.prefetch_related("lines__item"))

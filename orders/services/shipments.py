@@ -14,7 +14,7 @@ from inventory.models import REASON_LENGTH_MAX
 from inventory.services import log
 from inventory.services import stock as inventory
 from inventory.services.stock import Whereabouts
-from orders.errors import OrderNotFound, ShipmentNotFound
+from orders.errors import ShipmentNotFound
 from orders.models import Order, OrderEvent, OrderItem, Shipment, ShipmentLine
 from orders.services import orders
 from orders.services.units import Picked, from_stock, lines_of, pick, told
@@ -213,14 +213,6 @@ def shipment_of(order_id: uuid.UUID, shipment_id: uuid.UUID) -> Shipment:
     if shipment is None:
         raise ShipmentNotFound
     return shipment
-
-
-def shipments_of(order_id: uuid.UUID) -> list[Shipment]:
-    """Return the shipments of an order with their lines, undone ones too. Raises: OrderNotFound."""
-    if not Order.objects.filter(pk=order_id).exists():
-        raise OrderNotFound
-    found = Shipment.objects.filter(order_id=order_id).order_by("number")
-    return list(found.prefetch_related("lines__item"))
 
 
 def lines_in(shipment: Shipment) -> list[ShipmentLine]:

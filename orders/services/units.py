@@ -33,7 +33,7 @@ def pick(items: Iterable[OrderItem], units: Mapping[uuid.UUID, int] | None) -> l
     for item, quantity in picked:
         if quantity > item.left:
             raise UnitsNotLeft(
-                f"Of {item.sku or item.name}, {item.left} of {item.quantity} "
+                f"Of {item.short_name}, {item.left} of {item.quantity} "
                 f"{'is' if item.left == 1 else 'are'} left; {quantity} asked for.",
                 meta={"id": str(item.pk), "sku": item.sku, "left": item.left},
             )
@@ -47,4 +47,4 @@ def from_stock(picked: Iterable[Picked]) -> dict[uuid.UUID, int]:
 
 
 def told(picked: Iterable[Picked]) -> str:
-    return ", ".join(f"{quantity} of {item.sku or item.name}" for item, quantity in picked)
+    return ", ".join(f"{quantity} of {item.short_name}" for item, quantity in picked)
