@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Window
 from django.http import HttpRequest
-from django.utils import timezone
 
-from api import clock
-from backoffice import attention, audit
+from backoffice import attention, audit, dates
 from backoffice.base import COUNTED, counted
 from backoffice.order_states import payment_words
 from inventory.models import Delivery, Product, Stock
@@ -137,5 +135,5 @@ class Due:
 
 def due() -> Due:
     """Open deliveries that are expected by today, those first that are late."""
-    found = deliveries.due(timezone.localtime(clock.now()).date())
+    found = deliveries.due(dates.today())
     return Due(list(found[:ROWS]), counted(found[:COUNTED].count()))

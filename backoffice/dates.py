@@ -1,6 +1,6 @@
 """Times and days as people say them, in the store's time zone."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -9,6 +9,31 @@ from api import clock
 
 NEVER = "\N{EN DASH}"
 _DAYS_IN_A_WEEK = 7
+
+
+def today() -> date:
+    return timezone.localtime(clock.now()).date()
+
+
+def midnight(on: date) -> datetime:
+    return timezone.make_aware(datetime.combine(on, time.min))
+
+
+def spans() -> dict[str, tuple[date, date]]:
+    """The days, the last one included, of what people mostly ask for."""
+    last = today()
+    this_month = last.replace(day=1)
+    month_before = this_month - timedelta(days=1)
+    yesterday = last - timedelta(days=1)
+    return {
+        "today": (last, last),
+        "yesterday": (yesterday, yesterday),
+        "7-days": (last - timedelta(days=6), last),
+        "30-days": (last - timedelta(days=29), last),
+        "this-month": (this_month, last),
+        "last-month": (month_before.replace(day=1), month_before),
+        "this-year": (last.replace(month=1, day=1), last),
+    }
 
 
 def moment(at: datetime | None) -> str:
@@ -39,16 +64,21 @@ def day(on: date | None) -> str:
 
 
 def _day_said(on: date) -> str:
-    today = timezone.localtime(clock.now()).date()
-    age = (today - on).days
+    now = today()
+    age = (now - on).days
     near = {-1: "tomorrow", 0: "today", 1: "yesterday"}
     if age in near:
         return near[age]
     if 0 < age < _DAYS_IN_A_WEEK:
         return f"{on:%A}"
-    return f"{on.day} {on:%B}" if on.year == today.year else f"{on.day} {on:%B %Y}"
+    return f"{on.day} {on:%B}" if on.year == now.year else f"{on.day} {on:%B %Y}"
 
 
 def exact(at: datetime) -> str:
     """Write a time with its seconds, in the store's time zone, which it names."""
     return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def for_a_file(at: datetime) -> str:
+    """Write a time so that a spreadsheet reads it, in the store's time zone."""
+    return timezone.localtime(at).isoformat(" ", "seconds")

@@ -11,12 +11,11 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from api import clock
 from api.errors import Busy
 from api.spreadsheets import csv_response
+from backoffice import dates
 
 # How many rows of an export are in memory together.
 EXPORT_ROWS = 2_000
@@ -85,5 +84,5 @@ class ExportingAdmin(ModelAdmin):
             listed = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return redirect("../")
-        day = timezone.localtime(clock.now()).date()
+        day = dates.today()
         return exported(f"{name}-{day}.csv", columns, rows(listed))

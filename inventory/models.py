@@ -98,6 +98,10 @@ class Currency(models.Model):
         sign = "-" if amount < 0 else ""
         return sign + self.format.replace("{price}", self.major_units(abs(amount)))
 
+    def in_major_units(self, amount: int) -> Decimal:
+        """Write an amount as a number that spreadsheets add up: 1250 is 12.50, whatever it is."""
+        return Decimal(amount).scaleb(-self.decimal_places)
+
     def major_units(self, amount: int) -> str:
         whole, fraction = divmod(amount, 10**self.decimal_places)
         grouped = f"{whole:,}".replace(",", self.thousand_separator)

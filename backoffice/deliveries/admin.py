@@ -9,11 +9,10 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from api import clock
+from backoffice import dates
 from backoffice.base import actor_of, uuid_of
 from backoffice.dates import day
 from backoffice.deliveries.actions import DELETE, DeliveryCase
@@ -43,7 +42,7 @@ class DueFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         if self.value() != "by-today":
             return queryset
-        due = deliveries.due(timezone.localtime(clock.now()).date())
+        due = deliveries.due(dates.today())
         return queryset.filter(pk__in=due.order_by().values("pk"))
 
 
@@ -115,7 +114,7 @@ class DeliveryAdmin(GoodsPage):
             return "booked"
         if delivery.units_received:
             return "being received"
-        today = timezone.localtime(clock.now()).date()
+        today = dates.today()
         is_overdue = delivery.expected_on and delivery.expected_on < today
         return "overdue" if is_overdue else "open"
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from api import clock, store
 from api.transactions import in_transaction
+from backoffice import dates
 from backoffice.models import AddedUp, MoneyOfDay, MovedOfDay, OrderedOfDay, SoldOfDay
 from inventory.models import StockTransaction
 from orders.models import Order
@@ -204,7 +205,7 @@ def _parted(period: Period) -> tuple[date, date, list[date]]:
     """
     row = AddedUp.objects.filter(zone=timezone.get_current_timezone_name()).first()
     until = row.until if row else date.min
-    today = timezone.localtime(clock.now()).date()
+    today = dates.today()
     first = max(period.first, row.since if row else date.min)
     live = Period(max(first, until + DAY), min(period.last, today))
     if live.length > LIVE_DAYS_MAX:

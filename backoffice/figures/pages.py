@@ -1,6 +1,6 @@
 """The pages of figures: each a chart, its numbers as a table, and as a file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from backoffice.base import PER_PAGE, number_of
+from backoffice.dates import today
 from backoffice.exports import exported
 from backoffice.figures import charts, lists, sums
 from backoffice.figures.charts import Chart, Series
@@ -28,7 +29,7 @@ from backoffice.figures.days import (
     Period,
 )
 from backoffice.figures.lists import LONGEST, MONEY_SEEN, PAGES_MAX, STOCK_SEEN, listed
-from backoffice.figures.periods import PeriodForm, months_until, presets, today
+from backoffice.figures.periods import PeriodForm, months_until, presets
 from backoffice.figures.tables import (
     Cell,
     Column,
@@ -133,7 +134,6 @@ def revenue(asked: Asked) -> Contents:
         for code in codes
         if any((day, code, kind) in money for kind in (TAKEN, REFUNDED, SOLD))
     ]
-    all_days = sums.totals(money)
     return Contents(
         Table(
             columns=[
@@ -146,18 +146,24 @@ def revenue(asked: Asked) -> Contents:
             rows=rows,
             file_columns=["day", "currency", "taken", "refunded", "left", "orders paid"],
             empty="Nothing was taken and nothing refunded in these days.",
-            totals=[
-                row(
-                    f"All days, {code}",
-                    asked.period,
-                    code,
-                    lambda kind, code=code: all_days[code, kind],  # type: ignore[misc]
-                )
-                for code in codes
-            ],
+            totals=_totals(money, asked.period, codes, row),
         ),
         [_chart(money, asked.period, code, TAKEN, REFUNDED) for code in codes],
     )
+
+
+def _totals(
+    money: sums.Money,
+    period: Period,
+    codes: Iterable[str],
+    row: Callable[[str, Period, str, Callable[[str], sums.Sum]], Row],
+) -> list[Row]:
+    all_days = sums.totals(money)
+
+    def of(code: str) -> Callable[[str], sums.Sum]:
+        return lambda kind: all_days[code, kind]
+
+    return [row(f"All days, {code}", period, code, of(code)) for code in codes]
 
 
 def _sum_of(money: sums.Money, day: date, currency: str) -> Callable[[str], sums.Sum]:
@@ -185,7 +191,6 @@ def refunds(asked: Asked) -> Contents:
             ],
         )
 
-    all_days = sums.totals(money)
     return Contents(
         Table(
             columns=[
@@ -203,15 +208,7 @@ def refunds(asked: Asked) -> Contents:
             ],
             file_columns=["day", "currency", "refunds", "refunded", "taken", "rate in percent"],
             empty="Nothing was refunded in these days.",
-            totals=[
-                row(
-                    f"All days, {code}",
-                    asked.period,
-                    code,
-                    lambda kind, code=code: all_days[code, kind],  # type: ignore[misc]
-                )
-                for code in codes
-            ],
+            totals=_totals(money, asked.period, codes, row),
         ),
         [_chart(money, asked.period, code, REFUNDED) for code in codes],
     )

@@ -7,18 +7,24 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
-from api import clock
+from backoffice import dates
 from backoffice.figures.days import Period
 from backoffice.products.forms import DayField
 
-DAYS = 30
+USUAL = "30-days"
 MONTHS = 12
 
 
-def today() -> date:
-    return timezone.localtime(clock.now()).date()
+# Of these days each page offers what is short enough for it.
+PRESETS = {
+    "today": "Today",
+    "7-days": "7 days",
+    "30-days": "30 days",
+    "this-month": "This month",
+    "last-month": "Last month",
+    "this-year": "This year",
+}
 
 
 class PeriodForm(forms.Form):
@@ -26,8 +32,7 @@ class PeriodForm(forms.Form):
     until = DayField(label="To")
 
     def __init__(self, data: Any, *, longest: int) -> None:
-        last = today()
-        first = last - timedelta(days=DAYS - 1)
+        first, last = dates.spans()[USUAL]
         asked = {"since": str(first), "until": str(last)}
         asked.update({name: data[name] for name in asked if data.get(name)})
         super().__init__(asked, label_suffix="")
@@ -56,18 +61,9 @@ class Preset(NamedTuple):
 
 def presets(chosen: Period | None, longest: int) -> Iterator[Preset]:
     """Offer what people mostly ask for, as far as it is short enough."""
-    last = today()
-    this_month = last.replace(day=1)
-    last_month = this_month - timedelta(days=1)
-    named = {
-        "Today": Period(last, last),
-        "7 days": Period(last - timedelta(days=6), last),
-        "30 days": Period(last - timedelta(days=DAYS - 1), last),
-        "This month": Period(this_month, last),
-        "Last month": Period(last_month.replace(day=1), last_month),
-        "This year": Period(last.replace(month=1, day=1), last),
-    }
-    for title, period in named.items():
+    spans = dates.spans()
+    for name, title in PRESETS.items():
+        period = Period(*spans[name])
         if period.length <= longest:
             yield Preset(title, f"?{query_of(period)}", period == chosen)
 

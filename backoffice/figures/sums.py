@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from django.utils import timezone
-
 from api import clock
+from backoffice import dates
 from backoffice.figures.days import (
     MONEY,
     MOVED,
@@ -113,7 +112,7 @@ class Cover(NamedTuple):
 
 
 def cover_period() -> Period:
-    today = timezone.localtime(clock.now()).date()
+    today = dates.today()
     return Period(today - timedelta(days=COVER_DAYS - 1), today)
 
 

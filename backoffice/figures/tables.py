@@ -50,7 +50,7 @@ def formatted(amount: int, code: str) -> str:
 
 def plain(amount: int, code: str) -> Decimal:
     """Write an amount in major units, as a number that spreadsheets add up."""
-    return Decimal(amount).scaleb(-currency_of(code).decimal_places)
+    return currency_of(code).in_major_units(amount)
 
 
 def share_of(number: int, highest: int) -> int:

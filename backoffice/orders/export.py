@@ -4,16 +4,14 @@ Money stands there as plain numbers, which spreadsheets add up.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils import timezone
 
+from backoffice.dates import for_a_file
 from backoffice.exports import EXPORT_ROWS, ExportingAdmin
 from backoffice.order_states import payment_words, state_of
 from inventory.models import Currency
@@ -96,7 +94,7 @@ def _row(order: Order) -> Sequence[Any]:
     amounts = (order.total, order.captured, order.refunded)
     return [
         *_of_order(order),
-        *(_number(amount, order.currency) for amount in amounts),
+        *(order.currency.in_major_units(amount) for amount in amounts),
         *_of_customer(order),
         "; ".join(f"{item.quantity} x {item.label}" for item in items),
         sum(item.quantity for item in items),
@@ -108,7 +106,7 @@ def _row(order: Order) -> Sequence[Any]:
 def _of_order(order: Order) -> Sequence[Any]:
     return [
         order.number,
-        _moment(order.created_at),
+        for_a_file(order.created_at),
         state_of(order).words,
         order.status,
         payment_words(order).lower(),
@@ -123,8 +121,8 @@ def _of_line(item: OrderItem, currency: Currency) -> Sequence[Any]:
         item.sku,
         item.name,
         item.quantity,
-        _number(item.unit_price, currency),
-        _number(item.value, currency),
+        currency.in_major_units(item.unit_price),
+        currency.in_major_units(item.value),
         item.shipped,
         item.cancelled,
         item.returned,
@@ -136,7 +134,7 @@ def _of_customer(order: Order) -> Sequence[Any]:
 
 
 def _of_sending(order: Order) -> Sequence[Any]:
-    shipped = _moment(order.shipped_at) if order.shipped_at else ""
+    shipped = for_a_file(order.shipped_at) if order.shipped_at else ""
     tracking = "; ".join(sent.tracking for sent in order.shipments.all() if sent.tracking)
     return [shipped, tracking, order.order_number or order.external_ref]
 
@@ -148,12 +146,3 @@ def _addresses(order: Order) -> list[Any]:
 
 def _cells(address: Mapping[str, Any]) -> list[Any]:
     return [address.get(name, "") for name in _ADDRESS]
-
-
-def _moment(at: datetime) -> str:
-    return timezone.localtime(at).isoformat(" ", "seconds")
-
-
-def _number(amount: int, currency: Currency) -> Decimal:
-    """Write an amount in major units: 123456 is 1234.56, however the store writes money."""
-    return Decimal(amount).scaleb(-currency.decimal_places)

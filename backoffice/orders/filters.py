@@ -1,17 +1,16 @@
 """What of a list of orders is asked for: when, how much, in which state, of what and of whom."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from api import clock
 from api.fields import storable
+from backoffice import dates
 from backoffice.orders.search import of_email
 from backoffice.products.forms import DayField
 from backoffice.products.money import MoneyField
@@ -128,10 +127,10 @@ class OrderFilter(forms.Form):
     def _when(self) -> list[Q]:
         since, until = self.cleaned_data["since"], self.cleaned_data["until"]
         if period := self.cleaned_data["placed"]:
-            since, until = _days(period, timezone.localtime(clock.now()).date())
-        conditions = [Q(created_at__gte=_midnight(since))] if since else []
+            since, until = dates.spans()[period]
+        conditions = [Q(created_at__gte=dates.midnight(since))] if since else []
         if until:
-            conditions.append(Q(created_at__lt=_midnight(until + timedelta(days=1))))
+            conditions.append(Q(created_at__lt=dates.midnight(until + timedelta(days=1))))
         return conditions
 
     def _how_much(self) -> list[Q]:
@@ -142,22 +141,6 @@ class OrderFilter(forms.Form):
         if conditions or asked.get("currency"):
             conditions.append(Q(currency=self.currency))
         return conditions
-
-
-def _days(period: str, today: date) -> tuple[date, date]:
-    yesterday, first = today - timedelta(days=1), today.replace(day=1)
-    before = first - timedelta(days=1)
-    return {
-        "today": (today, today),
-        "yesterday": (yesterday, yesterday),
-        "7-days": (today - timedelta(days=6), today),
-        "this-month": (first, today),
-        "last-month": (before.replace(day=1), before),
-    }[period]
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _has_product(code: str) -> Exists:

@@ -11,10 +11,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from api import clock
+from backoffice import dates
 from backoffice.exports import EXPORT_ROWS, exported
 from inventory.models import Product
 from inventory.services import product_rows
@@ -43,7 +42,7 @@ class ProductExport(ModelAdmin):
             for column in product_lines.columns()
             if column.name != "cost" or request.user.has_perm(_MAY_SEE_COSTS)
         ]
-        day = timezone.localtime(clock.now()).date()
+        day = dates.today()
         return exported(f"products-{day}.csv", columns, _rows(listed, columns))
 
 

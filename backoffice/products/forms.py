@@ -1,7 +1,7 @@
 """What people type about products in the admin: their fields, quantities, reasons, moments."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -21,6 +21,7 @@ from api.codes import fault_of, tidied
 from api.fields import UNITS_MAX
 from backoffice import movements
 from backoffice.actions import UNSEEN, ActionForm, Case
+from backoffice.dates import midnight
 from backoffice.forms import OnceForm, WholeForm, WholeNumberField
 from backoffice.products.categories import CategoriesField
 from backoffice.products.money import CostField, price_field
@@ -334,11 +335,7 @@ class HistoryForm(forms.Form):
     def period(self) -> tuple[datetime | None, datetime | None]:
         """The beginning of the first day, and the end of the last one, in the store's time."""
         since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
-        return since and _midnight(since), until and _midnight(until + timedelta(days=1))
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
+        return since and midnight(since), until and midnight(until + timedelta(days=1))
 
 
 class MomentForm(forms.Form):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from api import clock
+from backoffice import dates
 from backoffice.exports import EXPORT_ROWS, exported
 from backoffice.history import NOTHING
 from backoffice.products.page import ProductPage
@@ -111,14 +110,16 @@ def _row(name: str, level: int, value: Value, used: Sequence[Currency]) -> Row:
 
 
 def _day() -> str:
-    return str(timezone.localtime(clock.now()).date())
+    return str(dates.today())
 
 
 def _category_rows(figures: Figures) -> Iterator[Sequence[Any]]:
     store = currencies.by_code()
     named = [(each.path, each.value) for each in figures.categories]
     for name, value in [*named, (NO_CATEGORY, figures.no_category), (TOTAL, figures.total)]:
-        amounts = [_number(value.amounts.get(code, 0), store[code]) for code in figures.currencies]
+        amounts = [
+            store[code].in_major_units(value.amounts.get(code, 0)) for code in figures.currencies
+        ]
         yield [name, value.products, value.units, value.without_cost, *amounts]
 
 
@@ -133,11 +134,10 @@ def _product_rows() -> Iterator[Sequence[Any]]:
             money = (
                 ("", "", "")
                 if cost is None
-                else (_number(cost, store[code]), code, _number(cost * units, store[code]))
+                else (
+                    store[code].in_major_units(cost),
+                    code,
+                    store[code].in_major_units(cost * units),
+                )
             )
             yield [sku, name, texts[pk], units, *money]
-
-
-def _number(amount: int, currency: Currency) -> Decimal:
-    """Write an amount in major units, as a number that spreadsheets add up."""
-    return Decimal(amount).scaleb(-currency.decimal_places)

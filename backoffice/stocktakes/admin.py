@@ -10,12 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from api import clock
 from api.idempotency import Answered
+from backoffice import dates
 from backoffice.actions import Case, carry_out
 from backoffice.base import actor_of, uuid_of
 from backoffice.dates import moment
@@ -93,7 +92,7 @@ class StocktakeAdmin(CountingPage):
     ) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        today = timezone.localtime(clock.now()).date()
+        today = dates.today()
         form = BeginForm(request.POST or None, initial={"name": f"Stocktake {today}"})
         begun: list[uuid.UUID] = []
 
