@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backoffice import movements
 from backoffice.base import PER_PAGE, number_of
-from backoffice.dates import moment
+from backoffice.dates import for_a_file, moment
 from backoffice.exports import EXPORT_ROWS
 from backoffice.figures import sums
 from backoffice.figures.days import (
@@ -242,7 +242,7 @@ def _row_of_order(at: datetime, order: Order, currency: str) -> Row:
 
 def _row(at: datetime, order: Order, note: str, amount: int, currency: str) -> Row:
     cells = [Cell(moment(at)), _order_cell(order), Cell(note), _number(formatted(amount, currency))]
-    return Row(cells, [_written(at), order.number, note, plain(amount, currency), currency])
+    return Row(cells, [for_a_file(at), order.number, note, plain(amount, currency), currency])
 
 
 def _number(text: str) -> Cell:
@@ -251,10 +251,6 @@ def _number(text: str) -> Cell:
 
 def _order_cell(order: Order) -> Cell:
     return Cell(str(order), reverse("admin:orders_order_change", args=[order.pk]))
-
-
-def _written(at: datetime) -> str:
-    return timezone.localtime(at).isoformat(" ", "seconds")
 
 
 # Orders that had a product.
@@ -294,7 +290,7 @@ def _shown_product_sold(order: Any, asked: Asked) -> Row:
     written = plain(order.amount, asked.currency)
     return Row(
         cells,
-        [_written(order.fully_paid_at), order.number, order.units, written, asked.currency],
+        [for_a_file(order.fully_paid_at), order.number, order.units, written, asked.currency],
     )
 
 
@@ -326,7 +322,7 @@ def _shown_moved(entry: StockTransaction, asked: Asked) -> Row:
         Cell(entry.reason),
         Cell(entry.actor_name),
     ]
-    written = [_written(entry.created_at), product.sku, entry.action, entry.quantity]
+    written = [for_a_file(entry.created_at), product.sku, entry.action, entry.quantity]
     return Row(cells, [*written, entry.reason, entry.actor_name])
 
 
@@ -356,7 +352,7 @@ def _shown_ordered(entry: StockTransaction, asked: Asked) -> Row:
         _number(f"{taken:+,}"),
         Cell(entry.actor_name),
     ]
-    return Row(cells, [_written(entry.created_at), entry.reason, taken, entry.actor_name])
+    return Row(cells, [for_a_file(entry.created_at), entry.reason, taken, entry.actor_name])
 
 
 def _amount_written(each: sums.Sum, asked: Asked) -> str:
@@ -371,74 +367,48 @@ def _product_written(each: sums.Sum, asked: Asked) -> str:
     return f"{number_of(each.units, 'unit')} for {formatted(each.amount, asked.currency)}"
 
 
-def _money_columns(note: str) -> list[Column]:
-    return [Column("When"), Column("Order"), Column(note), Column("Amount", is_number=True)]
+def _of_money(
+    title: str,
+    nouns: tuple[str, str],
+    kind: str,
+    note: str,
+    *,
+    found: Callable[[Asked, tuple[datetime, datetime]], QuerySet[Any]],
+    shown: Callable[[Any, Asked], Row],
+) -> Kind:
+    """Describe a list of amounts, each of an order and with a note under this heading."""
+    return Kind(
+        title=title,
+        nouns=nouns,
+        permissions=MONEY_SEEN,
+        needs=["currency"],
+        columns=[Column("When"), Column("Order"), Column(note), Column("Amount", is_number=True)],
+        file_columns=("when", "order", "note", "amount", "currency"),
+        counted=_money_counted(kind),
+        found=found,
+        shown=shown,
+        written=_amount_written,
+    )
 
 
-_MONEY_FILE = ("when", "order", "note", "amount", "currency")
 _ORDERS = ("order", "orders")
 _ENTRIES = ("entry", "entries")
 PRODUCT_SOLD = "product-sold"
 KINDS: Mapping[str, Kind] = {
-    TAKEN: Kind(
-        title="Taken",
-        nouns=("payment", "payments"),
-        permissions=MONEY_SEEN,
-        needs=["currency"],
-        columns=_money_columns("Through"),
-        file_columns=_MONEY_FILE,
-        counted=_money_counted(TAKEN),
-        found=_taken,
-        shown=_shown_taken,
-        written=_amount_written,
+    TAKEN: _of_money(
+        "Taken", ("payment", "payments"), TAKEN, "Through", found=_taken, shown=_shown_taken
     ),
-    REFUNDED: Kind(
-        title="Refunded",
-        nouns=("refund", "refunds"),
-        permissions=MONEY_SEEN,
-        needs=["currency"],
-        columns=_money_columns("Why"),
-        file_columns=_MONEY_FILE,
-        counted=_money_counted(REFUNDED),
-        found=_refunded,
-        shown=_shown_refunded,
-        written=_amount_written,
+    REFUNDED: _of_money(
+        "Refunded", ("refund", "refunds"), REFUNDED, "Why", found=_refunded, shown=_shown_refunded
     ),
-    SOLD: Kind(
-        title="Orders paid in full",
-        nouns=_ORDERS,
-        permissions=MONEY_SEEN,
-        needs=["currency"],
-        columns=_money_columns("Customer"),
-        file_columns=_MONEY_FILE,
-        counted=_money_counted(SOLD),
-        found=_sold,
-        shown=_shown_sold,
-        written=_amount_written,
+    SOLD: _of_money(
+        "Orders paid in full", _ORDERS, SOLD, "Customer", found=_sold, shown=_shown_sold
     ),
-    CANCELLED: Kind(
-        title="Orders cancelled",
-        nouns=_ORDERS,
-        permissions=MONEY_SEEN,
-        needs=["currency"],
-        columns=_money_columns("Customer"),
-        file_columns=_MONEY_FILE,
-        counted=_money_counted(CANCELLED),
-        found=_cancelled,
-        shown=_shown_cancelled,
-        written=_amount_written,
+    CANCELLED: _of_money(
+        "Orders cancelled", _ORDERS, CANCELLED, "Customer", found=_cancelled, shown=_shown_cancelled
     ),
-    SHIPPED: Kind(
-        title="Shipped",
-        nouns=("shipment", "shipments"),
-        permissions=MONEY_SEEN,
-        needs=["currency"],
-        columns=_money_columns("By"),
-        file_columns=_MONEY_FILE,
-        counted=_money_counted(SHIPPED),
-        found=_shipped,
-        shown=_shown_shipped,
-        written=_amount_written,
+    SHIPPED: _of_money(
+        "Shipped", ("shipment", "shipments"), SHIPPED, "By", found=_shipped, shown=_shown_shipped
     ),
     PRODUCT_SOLD: Kind(
         title="Sold in orders paid in full",
