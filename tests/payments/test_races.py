@@ -338,8 +338,8 @@ def test_f07_an_order_is_not_cancelled_while_a_slow_gateway_charges(gateway):
 
 @pytest.mark.tampers_with_the_books
 def test_f07_control_without_the_orders_lock_both_happen(gateway, monkeypatch):
-    shirt = product(stock=10)
-    order = unpaid_order({shirt: 1})
+    # Of what has stock, a cancelled line's CHECK would hold nothing if the cancel came first.
+    order = unpaid_order({product(managed=False): 1})
     read_instead_of_locking(monkeypatch, 2)
 
     outcomes = run_together(beginning(order), cancelling(order))
@@ -348,7 +348,6 @@ def test_f07_control_without_the_orders_lock_both_happen(gateway, monkeypatch):
     order.refresh_from_db()
     assert order.payments.get().is_pending
     assert (order.is_cancelled, order.pending) in {(True, 0), (False, 1250)}
-    assert numbers(shirt)[2] == 1
 
 
 def test_t14_a_product_that_goes_off_sale_while_it_is_paid_is_either_sold_or_not(gateway):
@@ -483,7 +482,8 @@ def test_t15_an_order_that_is_paid_while_it_expires_is_either_paid_or_expired(ga
 
 @pytest.mark.tampers_with_the_books
 def test_t15_control_without_the_orders_lock_it_is_paid_and_expired(gateway, monkeypatch):
-    order = unpaid_order({product(stock=10): 1})
+    # Of what has stock, a cancelled line's CHECK would hold nothing if the expiry came first.
+    order = unpaid_order({product(managed=False): 1})
     read_instead_of_locking(monkeypatch, 2)
 
     assert kinds(run_together(beginning(order), expiring(order))) == ["done", "done"]
