@@ -180,7 +180,8 @@ class _Year:
 
     def _time(self) -> datetime:
         """Return when the next entry happens: evenly, from the first day to now."""
-        return self.began + (self.now - self.began) * (self.written + 1) / (self.length + 1)
+        # As a share: a year times millions is longer than any time may be.
+        return self.began + (self.now - self.began) * ((self.written + 1) / (self.length + 1))
 
     # Orders. See demo.fill_sales for what becomes of them.
 

@@ -1,13 +1,19 @@
 """The large shop that `manage.py fill` makes, made small."""
 
+from datetime import timedelta
 from io import StringIO
+from random import Random
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Count, Max, Min
 
+from api import clock
 from api.actors import SYSTEM
 from api.models import Change
+from demo import fill_orders
+from demo.fill_goods_in import Deliveries
+from demo.management.commands.fill import ENTRIES_MAX
 from inventory.errors import DeliveryNotUndoable
 from inventory.models import (
     Delivery,
@@ -25,7 +31,7 @@ from orders.models import Order, OrderItem, ReturnLine, ShipmentLine
 from orders.services import finding
 from payments.models import Payment
 from payments.services import audit
-from tests.factories import product
+from tests.factories import MERCHANT, product
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +58,17 @@ def test_log_stock_orders_and_money_agree():
 
     assert audit.differences() == []
     assert not Stock.objects.filter(last_moved_at=None).exists()
+
+
+def test_t51_the_last_entry_of_the_longest_log_is_made_before_now():
+    now = clock.now()
+    began = now - timedelta(days=fill_orders.DAYS)
+    dice = Random()
+    no_goods = Deliveries(0, began, now, MERCHANT, dice)
+    year = fill_orders._Year([], "USD", ENTRIES_MAX, 0, began, now, dice, print, no_goods)
+    year.written = ENTRIES_MAX - 1
+
+    assert now - timedelta(seconds=2) < year._time() < now
 
 
 @pytest.mark.parametrize(
