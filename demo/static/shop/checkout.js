@@ -50,12 +50,12 @@ function details() {
 }
 
 async function explainRefusal(error) {
+  // The cart is unchanged, but prices or stock may be other ones than those on the page. Only when
+  // they are there may one try again, and so only then is said what went wrong.
+  await Promise.allSettled([showCart(), showProducts()]);
+  if (pointAtFields(error.entries ?? [])) return;
   const short = error.code === "insufficient_stock";
-  if (!pointAtFields(error.entries ?? [])) {
-    say(short ? await explainShortage(shown.lines) : explain(error), "bad");
-  }
-  // The cart is unchanged, but prices or stock may be other ones than those on the page.
-  await Promise.all([showCart(), showProducts()]);
+  say(short ? await explainShortage(shown.lines) : explain(error), "bad");
 }
 
 /** Show what is wrong beside the field that each entry names. Tells whether there was any. */
