@@ -224,10 +224,10 @@ def test_orders_are_filtered_as_the_list_is(admin_client, path):
 
 def test_t20_whatever_is_computed_while_a_file_is_sent_is_in_the_stores_zone(admin_client):
     store.change(time_zone="America/New_York", actor=MERCHANT)
-    shirt = product(10)
-    history = f"/admin/inventory/product/{shirt.pk}/stock-history/export/"
     with clock.replaced(lambda: datetime(2026, 11, 27, 7, 10, tzinfo=UTC)):
+        shirt = product(10)
         shipped_order({shirt: 1})
+    history = f"/admin/inventory/product/{shirt.pk}/stock-history/export/"
     placed = "2026-11-27 02:10:00-05:00"
 
     [order] = exported(admin_client, ORDERS, list="all")

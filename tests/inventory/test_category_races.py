@@ -1,6 +1,8 @@
 """Two at once in the tree of categories, on real PostgreSQL; each beside its control."""
 
 import threading
+import uuid
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -30,6 +32,18 @@ def _without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(CategoryQuerySet, "lock_tree", lambda rows, *, shared=False: None)
     monkeypatch.setattr(Tree, "__init__", read_together)
+
+
+def _read_who_is_in_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody go on before both know in which categories the products are."""
+    both_know, of = threading.Barrier(2, timeout=PATIENCE_SECONDS), categories.of
+
+    def known_to_both(product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, set[uuid.UUID]]:
+        found = of(product_ids)
+        both_know.wait()
+        return found
+
+    monkeypatch.setattr(categories, "of", known_to_both)
 
 
 def _make_one_twice() -> list[object]:
@@ -109,6 +123,7 @@ def test_control_without_the_lock_it_is_out_unsaid_or_somebody_meets_what_nobody
 ):
     made, sale = product(), category("Sale")
     _without_the_lock(monkeypatch)
+    _read_who_is_in_it_together(monkeypatch)
 
     outcomes = _put_in_and_delete(made, sale)
 
