@@ -62,14 +62,15 @@ SLUGS = {
 }
 
 
-def orders_needing_it(reason: str = "") -> "QuerySet[Order]":
-    """Every order that needs attention, once: for any reason, or for this one."""
+def order_ids(reason: str = "", *, limit: int | None = None) -> "QuerySet[Any, Any]":
+    """The id of every order that needs attention, for any reason or for this one, some twice.
+
+    As many as `limit` of each way to need it, if there is one.
+    """
     ids = [
-        rows.values_list(order, flat=True)
-        for why, order, rows in _found(clock.now())
-        if reason in ("", why)
+        _ids(rows, order)[:limit] for why, order, rows in _found(clock.now()) if reason in ("", why)
     ]
-    return Order.objects.filter(pk__in=ids[0].union(*ids[1:], all=True))
+    return ids[0].union(*ids[1:], all=True)
 
 
 def reasons(order_ids: Collection[uuid.UUID] | None = None, *, limit: int = 1000) -> list[Any]:
@@ -81,8 +82,15 @@ def reasons(order_ids: Collection[uuid.UUID] | None = None, *, limit: int = 1000
     for reason, order, rows in _found(clock.now()):
         asked = rows if order_ids is None else rows.filter(**{f"{order}__in": order_ids})
         labelled = asked.annotate(why=Value(reason, output_field=models.TextField()))
-        pairs.append(labelled.values_list(order, "why").distinct()[:limit])
+        pairs.append(_ids(labelled, order, "why")[:limit])
     return list(pairs[0].union(*pairs[1:], all=True))
+
+
+def _ids(rows: "QuerySet[Any]", order: str, *more: str) -> "QuerySet[Any, Any]":
+    """The orders that the rows are about, each once."""
+    ids = rows.values_list(order, *more, flat=not more)
+    # An order is itself only once, and to find that out would be a walk through all orders.
+    return ids if rows.model is Order else ids.distinct()
 
 
 def why(order_id: uuid.UUID) -> list[str]:

@@ -54,7 +54,7 @@ LISTS = {
     ),
     ATTENTION: WorkList(
         "Needs attention",
-        lambda found: found.filter(pk__in=attention.orders_needing_it().values("pk")),
+        lambda found: found.filter(pk__in=attention.order_ids()),
         "created_at",
         "No payment is stuck, and no money is where it should not be.",
     ),
@@ -120,10 +120,10 @@ class WorkListPage(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         work_list = LISTS[named(request)]
         self.filter_form = OrderFilter(request.GET)
-        found = work_list.of(self.filter_form.of(super().get_queryset(request, exclude_parameters)))
+        found = self.filter_form.of(super().get_queryset(request, exclude_parameters))
         self.has_active_filters = bool(self.filter_form.filled)
-        if why := reason(request):
-            found = found.filter(pk__in=attention.orders_needing_it(why).values("pk"))
+        why = reason(request)
+        found = found.filter(pk__in=attention.order_ids(why)) if why else work_list.of(found)
         if term := self.query.strip():
             found = search(found, term)
         found = found.order_by(work_list.ordering, "-pk")
@@ -177,14 +177,16 @@ def without_filters(request: HttpRequest) -> str:
 
 def _counts() -> dict[str, int]:
     """Count each list of work, as far as people are told: by its own index, in one query."""
-    names = [name for name, each in LISTS.items() if each.is_counted]
-    found = [LISTS[name].of(OrderQuerySet(Order)).order_by().values("pk") for name in names]
-    queries = [each[:COUNTED].query.sql_with_params() for each in found]
+    rows = OrderQuerySet(Order)
+    # In the order of its index, which keeps PostgreSQL from reading all of a list for some of it.
+    found = {name: each.of(rows) for name, each in LISTS.items() if each.is_counted}
+    found[ATTENTION] = rows.filter(pk__in=attention.order_ids(limit=COUNTED))
+    queries = [each.values("pk")[:COUNTED].query.sql_with_params() for each in found.values()]
     counts = [f"(SELECT count(*) FROM ({sql}) AS listed)" for sql, _ in queries]  # noqa: S608
     values = [value for _, values in queries for value in values]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", values)
-        return dict(zip(names, cursor.fetchone(), strict=True))
+        return dict(zip(found, cursor.fetchone(), strict=True))
 
 
 # Several orders at once.

@@ -338,9 +338,7 @@ def test_colours_and_sizes_are_variants_of_one_parent():
 def test_two_orders_need_attention():
     with clock.replaced(lambda: NOW):
         assert {
-            reason
-            for order_id in attention.orders_needing_it().values_list("pk", flat=True)
-            for reason in attention.why(order_id)
+            reason for order_id in attention.order_ids() for reason in attention.why(order_id)
         } >= {attention.HELD, attention.PARTLY_PAID}
 
 
