@@ -24,11 +24,11 @@ run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
 reset: $(INSTALLED) ## throw away the embedded database, so that the next start loads the demo
 	@$(BIN)/python -m config.supervisor --reset
 
-# Three processes, also on two cores, since many tests wait for others; each has a database of its
-# own, all on one server, which has no connections for more than four. Idle ones take over from
-# behind, so that a file's tests stay together.
+# A process for each core with a database of its own, all on one server, which has no connections
+# for more than four. Each takes whole files, since many of them prepare something, in the order in
+# which they stand: see tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest --durations=10
-SPREAD := --numprocesses=3 --dist=worksteal
+SPREAD := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
 	@# Browser tests in one process more, since a browser's event loop disturbs other tests; beside

@@ -45,8 +45,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # First what waits for other programs, which takes the longest: as the end of the run it would
-    # keep one process waiting for another, and be shared out, with all that its files prepare.
+    # The longest first: at the end of the run, what starts other programs would keep one process
+    # working while the others have nothing left.
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 
