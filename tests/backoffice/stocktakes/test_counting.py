@@ -17,8 +17,9 @@ pytestmark = pytest.mark.django_db
 
 BARCODE = "4006381333931"
 STOCKTAKES = "/admin/inventory/stocktake/"
-# A number that stands nowhere else on a page.
-BOOKS = 7313
+# A number that stands nowhere else on a page, and has more digits than an id or a token shares with
+# it by chance.
+BOOKS = 73_130_451
 
 
 @pytest.fixture
