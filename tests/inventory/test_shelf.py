@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 UNHURRIED = settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
