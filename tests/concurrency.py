@@ -1,8 +1,13 @@
+import functools
+import pkgutil
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from django.db import connection
 
 # Longer than any lock is waited for: whoever meets nobody by then never will.
@@ -49,9 +54,98 @@ def run_together(*functions: Callable[[], Any]) -> list[Any]:
 def wait_until_somebody_waits() -> None:
     """Return when another connection waits for a lock."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute(_SOMEBODY_WAITS)
-            if cursor.fetchone() == (True,):
-                return
+    while time.monotonic() < deadline:
+        if _somebody_waits():
+            return
     raise AssertionError("nobody waits")
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_SOMEBODY_WAITS)
+        return bool(cursor.fetchone()[0])
+
+
+# Two, of whom one comes at a certain point of the other.
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where somebody is stopped: just before a function, named by its dotted path, or after it."""
+
+    name: str
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Met:
+    """What each returned or raised, and whether the rival had to wait for the first one's lock."""
+
+    first: Any
+    rival: Any
+    waited: bool
+
+
+def meet(
+    monkeypatch: pytest.MonkeyPatch,
+    first: Callable[[], Any],
+    rival: Callable[[], Any],
+    at: Point,
+) -> Met:
+    """Stop the first one where it comes to the point for the first time, and let the rival come.
+
+    The first one goes on when the rival has ended, or is seen to wait for a lock. Each has a thread
+    and a connection of its own; nothing depends on how fast they are.
+    """
+    arrived, may_go_on = threading.Event(), threading.Event()
+    mine = threading.local()
+    passed = pkgutil.resolve_name(at.name)
+
+    def stop() -> None:
+        if getattr(mine, "is_first", False) and not arrived.is_set():
+            arrived.set()
+            assert may_go_on.wait(PATIENCE_SECONDS)
+
+    @functools.wraps(passed)
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        if at.after:
+            result = passed(*args, **kwargs)
+            stop()
+            return result
+        stop()
+        return passed(*args, **kwargs)
+
+    def come_first() -> Any:
+        mine.is_first = True
+        return first()
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(2) as threads:
+        patched.setattr(at.name, stopping)
+        going = threads.submit(_outcome_of, come_first)
+        while not arrived.wait(0.01):
+            assert not going.done(), f"it never came to {at}, and ended with {going.result()!r}"
+        try:
+            coming = threads.submit(_outcome_of, rival)
+            waited = _waits_before_it_ends(coming)
+        finally:
+            may_go_on.set()
+        return Met(going.result(), coming.result(), waited)
+
+
+def _outcome_of(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as raised:
+        return raised
+    finally:
+        connection.close()
+
+
+def _waits_before_it_ends(coming: "Future[Any]") -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if coming.done():
+            return False
+        if _somebody_waits():
+            return True
+    raise AssertionError("the rival neither ends nor waits")
