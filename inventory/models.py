@@ -1387,9 +1387,13 @@ class StocktakeLine(models.Model):
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(fields=["stocktake", "product"], name="stocktake_line_once"),
+            # A comparison with nothing is neither true nor false, and a CHECK lets that through.
             models.CheckConstraint(
                 condition=Q(units=None, first_at=None, counted_at=None)
-                | Q(units__gte=0, first_at__lte=F("counted_at")),
+                | Q(
+                    Q(units__isnull=False, first_at__isnull=False, counted_at__isnull=False),
+                    Q(units__gte=0, first_at__lte=F("counted_at")),
+                ),
                 name="stocktake_line_counted_at_a_moment",
             ),
         ]

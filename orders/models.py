@@ -148,9 +148,10 @@ class CartItem(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["cart", "line_key"], name="cart_line_once"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="cart_item_quantity_positive"),
+            # A comparison with nothing is neither true nor false, and a CHECK lets that through.
             models.CheckConstraint(
                 condition=Q(product__isnull=False, unit_price__isnull=True)
-                | Q(product__isnull=True, unit_price__gte=0),
+                | Q(product__isnull=True, unit_price__isnull=False, unit_price__gte=0),
                 name="cart_item_is_product_or_priced",
             ),
         ]
