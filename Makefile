@@ -8,10 +8,10 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture reset lock
+.PHONY: help run test test-fast check format bench screenshots torture mutants reset lock
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test test-fast check bench screenshots torture reset: export HOLDFAST_DEMO := 1
+run test test-fast check bench screenshots torture mutants reset: export HOLDFAST_DEMO := 1
 # Dozens of Python processes are started, each of which would otherwise compile everything anew.
 test test-fast check: export PYTHONDONTWRITEBYTECODE :=
 
@@ -64,6 +64,9 @@ screenshots: .venv/dev.installed ## take pictures of every page into screenshots
 
 torture: .venv/dev.installed ## kill and break everything at random for ten minutes, and compare all books
 	@$(BIN)/python -m tests.torture $(TORTURE)
+
+mutants: .venv/dev.installed ## change the rules one at a time, and tell what no test notices: hours
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
