@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import psycopg
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse, UnreadablePostError
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
@@ -159,6 +159,18 @@ class Busy(Refusal):
     retry_after_seconds = 1
 
 
+class DatabaseAway(Refusal):
+    """The database cannot be reached, or was lost in the middle, perhaps at the commit itself."""
+
+    kind = BUSY
+    code = "database_away"
+    detail = (
+        "The database does not answer, so nobody knows whether this was done. Please try again in "
+        "a moment, with the same Idempotency-Key."
+    )
+    retry_after_seconds = 1
+
+
 class Conflict(Refusal):
     """What the call depends on was changed at that moment, in a way that nobody foresaw."""
 
@@ -296,6 +308,18 @@ def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Respon
     return answer(refusal) if refusal else None
 
 
+# 57P01 to 57P03: the server stops, has crashed, or does not let anybody in yet.
+_OF_CONNECTION = ("08", "57P")
+
+
+def _is_of_connection(cause: BaseException | None) -> bool:
+    """Tell a lost connection from what the server says of a statement, a time-out for example."""
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    # Where it was cut, or none could be had, no server has said anything.
+    return cause.sqlstate is None or cause.sqlstate.startswith(_OF_CONNECTION)
+
+
 def answer(refusal: Refusal) -> Response:
     entries = refusal.entries()
     response = Response({"errors": entries}, status=entries[0]["status"])
@@ -341,6 +365,10 @@ def as_refusal(exception: Exception) -> Refusal | None:
     """Return the refusal that says what Django or DRF raised, if there is one."""
     if isinstance(exception, IntegrityError):
         return refusal_of(exception)
+    if isinstance(exception, OperationalError) and _is_of_connection(exception.__cause__):
+        # No refusal to those who run the shop: they are to learn of it.
+        log.error("database_away", error=str(exception))
+        return DatabaseAway()
     if isinstance(exception, RequestDataTooBig):
         return BodyTooLarge()
     if isinstance(exception, TooManyFieldsSent):

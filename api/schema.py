@@ -28,6 +28,7 @@ from api.errors import (
     BodyTooLarge,
     Busy,
     Conflict,
+    DatabaseAway,
     Forbidden,
     Invalid,
     NotFound,
@@ -415,8 +416,7 @@ class Schema(AutoSchema):
     def _refuses(self, operation: Operation) -> Iterator[type[Refusal]]:
         """Yield the operation's own refusals, and those of every operation like it."""
         yield from operation.refuses
-        yield BadRequest
-        yield TooManyRequests
+        yield from (BadRequest, TooManyRequests, DatabaseAway)
         if self.view.authentication_classes:
             yield BadToken
         if self._needs_administrator():

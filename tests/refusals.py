@@ -196,6 +196,9 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "too_many_unpaid_orders": "Pay one of the orders of `GET /v2/carts/{cart}/orders` instead of "
     "making another one.",
     "busy": AGAIN,
+    "database_away": "Send the same call again after `Retry-After` seconds, with the same "
+    "`Idempotency-Key`: what was done is not done again. Of one without a key nobody knows; read "
+    "what became of it first.",
     "body_too_large": "Send less at once. A mistake in the program, if a shopper meets it.",
     "malformed": ("The body cannot be read as JSON.", MISTAKE),
     "method_not_allowed": ("This address does not take the method.", MISTAKE),

@@ -1,9 +1,13 @@
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import psycopg
+import psycopg_pool
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, connection
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
 from rest_framework import exceptions, serializers
@@ -26,7 +30,7 @@ from inventory.models import Price
 from orders.errors import INSUFFICIENT_STOCK
 from payments.models import Gateway
 from payments.services import payments
-from tests.factories import product
+from tests.factories import product, stock_of
 from tests.http import administrator
 
 
@@ -138,6 +142,54 @@ def test_what_the_framework_raises_is_answered_in_our_words(exception, status, c
 
 def test_what_nobody_foresaw_is_not_answered_here():
     assert answer_exception(ZeroDivisionError(), {}) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+        psycopg.errors.AdminShutdown(),
+        psycopg.errors.CrashShutdown(),
+        psycopg.errors.CannotConnectNow(),
+        psycopg.errors.ConnectionFailure(),
+        psycopg_pool.PoolTimeout(),
+    ],
+)
+def test_f19_a_lost_database_asks_for_the_same_call_again(said):
+    error = OperationalError()
+    error.__cause__ = said
+
+    response = answer_exception(error, {})
+
+    assert response is not None
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.data["errors"][0]["code"] == "database_away"
+
+
+def test_f19_a_statement_that_took_too_long_is_no_lost_database():
+    error = OperationalError()
+    error.__cause__ = psycopg.errors.QueryCanceled()
+
+    assert answer_exception(error, {}) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f19_a_call_whose_connection_dies_is_answered_and_happens_at_its_next_try():
+    shirt = product(stock=5)
+    api = administrator()
+    body = {"action": "increment", "quantity": 3}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+    with connection.cursor() as cursor, suppress(OperationalError):
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    lost = api.post(path, body, key="k")
+    # What Django does at the end of a request, unless a test made it.
+    connection.close_if_unusable_or_obsolete()
+    again = [api.post(path, body, key="k").status_code for _ in range(2)]
+
+    assert (lost.status_code, lost.json()["errors"][0]["code"]) == (503, "database_away")
+    assert again == [200, 200]
+    assert stock_of(shirt).total == 8
 
 
 @pytest.mark.parametrize("error", [ProtectedError("In use.", set()), RestrictedError("", set())])
