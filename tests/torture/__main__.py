@@ -7,22 +7,15 @@ as soon as something does not agree.
 import argparse
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import django
-import psycopg
 
-from config.embedded import Server
 from config.supervisor import PROJECT
+from tests.torture.cluster import Cluster
 
 RUN_SECONDS = 60
 
@@ -30,15 +23,19 @@ RUN_SECONDS = 60
 def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _database() as url:
+    cluster = Cluster()
+    try:
+        cluster.start()
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "config.settings",
-            "DATABASE_URL": url,
+            "DATABASE_URL": cluster.url,
             "DATABASE_POOL_SIZE": "0",
         }
         django.setup()
-        agreed = _random_runs(url, arguments.seed, arguments.minutes * 60)
+        agreed = _random_runs(cluster, arguments.seed, arguments.minutes * 60)
         return 0 if agreed and _opposite_orders(arguments.rounds) else 1
+    finally:
+        cluster.end()
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,30 +46,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextmanager
-def _database() -> Iterator[str]:
-    """Make an empty database, on DATABASE_URL's server or on one of its own."""
-    server = None
-    if not (address := os.environ.get("DATABASE_URL")):
-        name = f"holdfast-torture-{secrets.token_hex(4)}"
-        server = Server(Path(tempfile.gettempdir(), name), durable=False)
-        server.start()
-        address = server.url
-    database = f"torture_{secrets.token_hex(4)}"
-    try:
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database}")
-        try:
-            yield urlsplit(address)._replace(path=f"/{database}").geturl()
-        finally:
-            with psycopg.connect(address, autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
-    finally:
-        if server:
-            server.delete()
-
-
-def _random_runs(url: str, seed: int, seconds: float) -> bool:
+def _random_runs(cluster: Cluster, seed: int, seconds: float) -> bool:
     from django.core.management import call_command
 
     from tests.torture import chaos
@@ -80,16 +54,19 @@ def _random_runs(url: str, seed: int, seconds: float) -> bool:
     from tests.torture.store import Store
 
     call_command("migrate", verbosity=0)
-    site = Site(url, servers=2, workers=1)
+    cluster.replicate()
+    site = Site(cluster.url, servers=2, workers=1)
     store = Store(site)
     until = time.monotonic() + seconds
     keeps_log = True
     try:
-        while time.monotonic() < until:
-            report = chaos.run(store, seed=seed, seconds=RUN_SECONDS)
+        while (left := until - time.monotonic()) > 0:
+            report = chaos.run(
+                store, seed=seed, seconds=min(RUN_SECONDS, max(left, 5)), cluster=cluster
+            )
             _say(str(report))
             if report.differences:
-                _say(*report.differences, f"See {site.log.name}. Again: --seed {seed}")
+                _say(*report.differences, f"See {site.folder}. Again: --seed {seed}")
                 return False
             seed += 1
         keeps_log = False
@@ -103,6 +80,8 @@ def _opposite_orders(rounds: int) -> bool:
     _say(f"Opposite orders, {rounds} rounds ...")
     command = ["-m", "pytest", "-q", "tests/inventory/test_races.py", "-k", "f05_opposite"]
     environment = os.environ | {"F05_ROUNDS": str(rounds)}
+    # On a server of the tests' own.
+    del environment["DATABASE_URL"]
     tested = subprocess.run([sys.executable, *command], cwd=PROJECT, env=environment, check=False)
     return tested.returncode == 0
 

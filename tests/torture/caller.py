@@ -9,8 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.http import BUYER, FORM
+from tests.torture.pen import Pen
 
 TIMEOUT_SECONDS = 30
+# Refusals that say nothing of what becomes of the call: it is to be sent again.
+NOT_YET = {"idempotency_key_in_use", "conflict"}
+# What the history keeps of an answer.
+TOLD = ("id", "status", "payment", "shipping", "items")
 
 
 @dataclass
@@ -32,12 +37,27 @@ class Entry:
         """Why it was refused, in the word for programs."""
         return str(self.answer["errors"][0].get("code", "")) if "errors" in self.answer else ""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether nobody knows yet what becomes of the call."""
+        if self.status is None or self.status >= 500 or self.status == 429:
+            return True
+        return self.status == 409 and self.code in NOT_YET
+
+    @property
+    def type(self) -> str:
+        """How the history calls it: done, refused, or unknown."""
+        if self.is_open:
+            return "info"
+        return "ok" if self.status is not None and self.status < 400 else "fail"
+
 
 class Caller:
     """One client with its token. The history is what it can swear to afterwards."""
 
-    def __init__(self, port: int, **credentials: str) -> None:
+    def __init__(self, port: int, *, pen: Pen | None = None, **credentials: str) -> None:
         self.port = port
+        self.pen = pen
         self.headers = {"Content-Type": FORM}
         self.history: list[Entry] = []
         token = self._sent("POST", "/oauth/access_token", urlencode(credentials))[1]
@@ -58,12 +78,18 @@ class Caller:
     def _entry(self, what: str, method: str, path: str, data: Any, key: str) -> Entry:
         sent = {"path": path, "data": data, "key": key}
         body = "" if data is None else json.dumps({"data": data})
+        # What is only read changes nothing, and most of it would fill the history.
+        pen = self.pen if what != "get" else None
+        if pen:
+            pen.write("invoke", what, sent)
         try:
             status, answer = self._sent(method, path, body, key)
         except (OSError, http.client.HTTPException) as error:
             entry = Entry(what, sent, None, {"lost": repr(error)})
         else:
             entry = Entry(what, sent, status, answer)
+        if pen:
+            pen.write(entry.type, what, {**sent, **_told(entry)})
         self.history.append(entry)
         return entry
 
@@ -79,11 +105,21 @@ class Caller:
             connection.close()
 
 
+def _told(entry: Entry) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": entry.status, "code": entry.code}
+    data = entry.answer.get("data")
+    if isinstance(data, dict):
+        told["told"] = {name: data[name] for name in TOLD if name in data}
+    elif entry.what == "read_log" and entry.type == "ok":
+        told["told"] = [one["id"] for one in data]
+    return told
+
+
 class Shopper(Caller):
     """A storefront in a buyer's browser."""
 
-    def __init__(self, port: int, client_id: str) -> None:
-        super().__init__(port, grant_type="implicit", client_id=client_id)
+    def __init__(self, port: int, client_id: str, *, pen: Pen | None = None) -> None:
+        super().__init__(port, pen=pen, grant_type="implicit", client_id=client_id)
 
     def order(self, lines: dict[str, int]) -> Entry:
         """Put these products into a new cart and check it out."""
@@ -106,9 +142,10 @@ class Shopper(Caller):
 class Merchant(Caller):
     """A back office."""
 
-    def __init__(self, port: int, client_id: str, secret: str) -> None:
+    def __init__(self, port: int, client_id: str, secret: str, *, pen: Pen | None = None) -> None:
         super().__init__(
             port,
+            pen=pen,
             grant_type="client_credentials",
             client_id=client_id,
             client_secret=secret,
@@ -124,6 +161,11 @@ class Merchant(Caller):
             "reason": reason,
         }
         return self.post("move", f"/v2/inventories/{product}/transactions", movement, key=key)
+
+    def read_log(self, product: str, offset: int) -> Entry:
+        """Read what follows so many entries of a product's log."""
+        path = f"/v2/inventories/{product}/transactions?page[limit]=100&page[offset]={offset}"
+        return self._entry("read_log", "GET", path, None, "")
 
     def capture(self, order: str, payment: str, *, key: str = "") -> Entry:
         return self.post("capture", f"{_transaction(order, payment)}/capture", key=key)

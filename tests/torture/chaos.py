@@ -11,20 +11,22 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import connection, connections
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from tests.factories import product
-from tests.torture import crowd
+from tests.torture import check_history, crowd
 from tests.torture.caller import Entry
+from tests.torture.cluster import Cluster
 from tests.torture.crowd import Town
+from tests.torture.history import Record
 from tests.torture.marks import MARKS
 from tests.torture.store import SECRET, Store
 
-ROLES = (*[crowd.buy] * 5, *[crowd.keep_shop] * 2, crowd.cancel_orders)
+ROLES = (*[crowd.buy] * 5, *[crowd.keep_shop] * 2, crowd.cancel_orders, crowd.watch)
 PRODUCTS = 6
 STOCK = 100
 TOLD_AGAIN = 200
@@ -48,30 +50,48 @@ class Report:
     """What a run was like, and what did not agree at its end."""
 
     seed: int
-    calls: Counter[str]
-    deaths: int
-    moves: dict[str, int]
+    # By what was asked for, and how it ended: done, refused, or without an answer.
+    calls: Counter[tuple[str, str]]
+    # What died, was stopped, or was cut.
+    deaths: Counter[str]
+    # What Stripe's stand-in did with money.
+    moves: Counter[str]
     differences: list[str]
 
     def __str__(self) -> str:
-        calls = ", ".join(f"{number} {what}" for what, number in sorted(self.calls.items()))
-        moves = ", ".join(f"{number} {what}" for what, number in sorted(self.moves.items()))
-        return f"seed {self.seed}: {self.deaths} deaths; calls: {calls}; at the gateway: {moves}"
+        calls: Counter[str] = Counter()
+        for (what, _), number in self.calls.items():
+            calls[what] += number
+        return (
+            f"seed {self.seed}: {_counted(self.deaths) or 'no deaths'}; "
+            f"calls: {_counted(calls)}; at the gateway: {_counted(self.moves)}"
+        )
 
 
-def run(store: Store, *, seed: int, seconds: float) -> Report:
-    """Let the crowd in for so long, then let everything recover, and compare."""
+def _counted(numbers: Counter[str]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in sorted(numbers.items()))
+
+
+def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = None) -> Report:
+    """Let the crowd in for so long, then let everything recover, and compare.
+
+    With a cluster of servers behind the site, they die too.
+    """
     chance = random.Random(seed)
+    record = Record(store.site.folder / f"run-{seed}")
+    products = _stocked(record)
     town = Town(
         port=store.site.port,
         stripe_url=store.site.stripe_url,
         storefront=store.storefront,
         back_office=store.back_office,
         secret=SECRET,
-        products=[str(product(STOCK, price=crowd.PRICE).pk) for _ in range(PRODUCTS)],
+        products=list(products),
+        history=str(record.path),
         until=time.time() + seconds,
     )
-    before = store.site.tell("fallen")
+    harm = Harm(store, chance, cluster)
+    before = Counter(store.site.tell("fallen"))
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(len(ROLES), mp_context=context) as people:
         coming = [
@@ -80,19 +100,34 @@ def run(store: Store, *, seed: int, seconds: float) -> Report:
         ]
         while town.is_open:
             time.sleep(chance.uniform(0.1, 0.6))
-            chance.choices(_TRICKS, _WEIGHTS)[0](store, chance)
+            harm.do_some()
             store.site.control("release")
-        _calm_down(store)
+        harm.end()
         history = [entry for one in _all(coming) for entry in one]
     _recover(store, chance)
     store.merchant.history = history
+    differences = store.differences()
+    record.close(store.merchant, seed, products)
     return Report(
         seed=seed,
-        calls=Counter(entry.what for entry in history),
-        deaths=store.site.tell("fallen") - before,
-        moves=store.moves(),
-        differences=store.differences(),
+        calls=Counter((entry.what, entry.type) for entry in history),
+        deaths=harm.done + Counter(store.site.tell("fallen")) - before,
+        moves=Counter(store.moves()),
+        differences=[*differences, *check_history.complaints(record.folder)],
     )
+
+
+def _stocked(record: Record) -> dict[str, str]:
+    """Make the products, and return their skus by their ids."""
+    pen = record.pen("harness")
+    products = {}
+    for _ in range(PRODUCTS):
+        made = product(STOCK, price=crowd.PRICE)
+        products[str(made.pk)] = made.sku
+        value = {"product": str(made.pk), "quantity": STOCK}
+        pen.write("invoke", "stock", value)
+        pen.write("ok", "stock", value)
+    return products
 
 
 def _all(coming: list[concurrent.futures.Future[list[Entry]]]) -> list[list[Entry]]:
@@ -102,39 +137,140 @@ def _all(coming: list[concurrent.futures.Future[list[Entry]]]) -> list[list[Entr
 # What befalls them.
 
 
-def _order_a_death(store: Store, chance: random.Random) -> None:
-    store.site.kill_at(chance.choice(list(MARKS)))
+@dataclass
+class Harm:
+    """What is done to whom, at random."""
+
+    store: Store
+    chance: random.Random
+    cluster: Cluster | None
+    done: Counter[str] = field(default_factory=Counter)
+
+    def do_some(self) -> None:
+        tricks = _TRICKS | (_TRICKS_ON_POSTGRESQL if self.cluster else {})
+        self.chance.choices(list(tricks), list(tricks.values()))[0](self)
+
+    def end(self) -> None:
+        """Let nothing go wrong any more; those who are still waiting get their answers."""
+        site = self.store.site
+        site.withdraw_orders()
+        site.control("clear_faults")
+        if self.cluster:
+            self.done += Counter(self.cluster.end_cuts())
+            # The harness's own is broken too.
+            connections.close_all()
+        site.wait_until_ready()
+
+    # Processes and their gateway.
+
+    def order_a_death(self) -> None:
+        self.store.site.kill_at(self.chance.choice(list(MARKS)))
+
+    def kill_somebody(self) -> None:
+        self._kill_one_of(self.store.site.tell("processes"))
+
+    def kill_a_worker(self) -> None:
+        self._kill_one_of(self.store.site.tell("processes", kind="worker"))
+
+    def _kill_one_of(self, processes: list[int]) -> None:
+        with suppress(ProcessLookupError, IndexError):
+            os.kill(self.chance.choice(processes), signal.SIGKILL)
+
+    def let_the_gateway_fail(self) -> None:
+        self.store.site.control(
+            "fault",
+            operation=self.chance.choice(OPERATIONS),
+            times=self.chance.randint(1, 3),
+            **self.chance.choice(FAULTS),
+        )
+
+    def tell_again(self) -> None:
+        names = [event["id"] for event in self.store.site.control("events")]
+        chosen = self.chance.sample(names, min(len(names), 5))
+        self.store.site.control("send_events", names=chosen, times=2, wait=False)
+
+    def let_one_lapse(self) -> None:
+        intents = self.store.site.book()["intents"]
+        held = [one for one in intents if one["status"] == "requires_capture"]
+        # It may be captured or voided before that.
+        with suppress(OSError, IndexError):
+            self.store.site.control("lapse", intent=self.chance.choice(held)["id"])
+
+    def let_refunds_take_their_time(self) -> None:
+        status = self.chance.choice(["pending", "succeeded"])
+        self.store.site.control("settings", refund_status=status)
+
+    def end_refunds(self) -> None:
+        _end_refunds(self.store, self.chance)
+
+    def use_the_dashboard(self) -> None:
+        """A merchant captures or refunds at Stripe itself, often not all of it."""
+        site, chance = self.store.site, self.chance
+        intents = site.book()["intents"]
+        # Somebody else may do something about it before that.
+        with suppress(OSError, IndexError):
+            if chance.random() < 0.5:
+                one = chance.choice([one for one in intents if one["amount_capturable"]])
+                amount = chance.randint(50, one["amount_capturable"])
+                site.control("capture_there", intent=one["id"], amount=amount)
+            else:
+                one = chance.choice([one for one in intents if one["amount_received"]])
+                amount = chance.randint(1, one["amount_received"])
+                site.control("refund_there", intent=one["id"], amount=amount)
+
+    def recover_meanwhile(self) -> None:
+        # A mark may be reached by recovery as well, and then that is what dies.
+        self.store.site.run("settle_pending_payments", times=2)
+
+    # PostgreSQL and the way to it.
+
+    def cut_at_commits(self) -> None:
+        """The commit of some is done or not, and they do not learn which."""
+        assert self.cluster
+        heard, times = self.chance.random() < 0.7, self.chance.randint(1, 3)
+        self.cluster.tell("cut", times=times, heard=heard)
+
+    def sever(self) -> None:
+        assert self.cluster
+        self.done["connections cut"] += self.cluster.tell("sever")
+
+    def stop_postgresql(self) -> None:
+        assert self.cluster
+        self.cluster.stop_at_once()
+        self.done["immediate stops of PostgreSQL"] += 1
+
+    def kill_a_backend(self) -> None:
+        assert self.cluster
+        self.done["backends killed"] += self.cluster.kill_a_backend(self.chance)
+
+    def promote(self) -> None:
+        """Lose the first server for good, and go on with the other one and a new copy of it."""
+        assert self.cluster
+        self.cluster.promote()
+        self.done["standbys promoted"] += 1
+        self.cluster.replicate()
 
 
-def _kill_somebody(store: Store, chance: random.Random) -> None:
-    with suppress(ProcessLookupError, IndexError):
-        os.kill(chance.choice(store.site.tell("processes")), signal.SIGKILL)
-
-
-def _let_the_gateway_fail(store: Store, chance: random.Random) -> None:
-    store.site.control(
-        "fault",
-        operation=chance.choice(OPERATIONS),
-        times=chance.randint(1, 3),
-        **chance.choice(FAULTS),
-    )
-
-
-def _tell_again(store: Store, chance: random.Random) -> None:
-    names = [event["id"] for event in store.site.control("events")]
-    chosen = chance.sample(names, min(len(names), 5))
-    store.site.control("send_events", names=chosen, times=2, wait=False)
-
-
-def _let_one_lapse(store: Store, chance: random.Random) -> None:
-    held = [one for one in store.site.book()["intents"] if one["status"] == "requires_capture"]
-    # It may be captured or voided before that.
-    with suppress(OSError, IndexError):
-        store.site.control("lapse", intent=chance.choice(held)["id"])
-
-
-def _let_refunds_take_their_time(store: Store, chance: random.Random) -> None:
-    store.site.control("settings", refund_status=chance.choice(["pending", "succeeded"]))
+# How often each.
+_TRICKS: dict[Callable[[Harm], None], int] = {
+    Harm.order_a_death: 35,
+    Harm.kill_somebody: 12,
+    Harm.kill_a_worker: 5,
+    Harm.let_the_gateway_fail: 30,
+    Harm.tell_again: 8,
+    Harm.let_one_lapse: 3,
+    Harm.let_refunds_take_their_time: 3,
+    Harm.end_refunds: 3,
+    Harm.use_the_dashboard: 4,
+    Harm.recover_meanwhile: 3,
+}
+_TRICKS_ON_POSTGRESQL: dict[Callable[[Harm], None], int] = {
+    Harm.cut_at_commits: 25,
+    Harm.sever: 3,
+    Harm.stop_postgresql: 5,
+    Harm.kill_a_backend: 3,
+    Harm.promote: 4,
+}
 
 
 def _end_refunds(store: Store, chance: random.Random) -> None:
@@ -145,48 +281,7 @@ def _end_refunds(store: Store, chance: random.Random) -> None:
             store.site.control("set_refund", refund=refund["id"], status=status)
 
 
-def _use_the_dashboard(store: Store, chance: random.Random) -> None:
-    """A merchant captures or refunds at Stripe itself, often not all of it."""
-    intents = store.site.book()["intents"]
-    # Somebody else may do something about it before that.
-    with suppress(OSError, IndexError):
-        if chance.random() < 0.5:
-            one = chance.choice([one for one in intents if one["amount_capturable"]])
-            amount = chance.randint(50, one["amount_capturable"])
-            store.site.control("capture_there", intent=one["id"], amount=amount)
-        else:
-            one = chance.choice([one for one in intents if one["amount_received"]])
-            amount = chance.randint(1, one["amount_received"])
-            store.site.control("refund_there", intent=one["id"], amount=amount)
-
-
-def _recover_meanwhile(store: Store, chance: random.Random) -> None:
-    # A mark may be reached by recovery as well, and then that is what dies.
-    store.site.run("settle_pending_payments", times=2)
-
-
-_TRICKS: list[Callable[[Store, random.Random], None]] = [
-    _order_a_death,
-    _kill_somebody,
-    _let_the_gateway_fail,
-    _tell_again,
-    _let_one_lapse,
-    _let_refunds_take_their_time,
-    _end_refunds,
-    _use_the_dashboard,
-    _recover_meanwhile,
-]
-_WEIGHTS = [35, 15, 30, 8, 3, 3, 3, 4, 3]
-
-
 # Afterwards.
-
-
-def _calm_down(store: Store) -> None:
-    """Nothing goes wrong any more; those who are still waiting get their answers."""
-    store.site.withdraw_orders()
-    store.site.control("clear_faults")
-    store.site.wait_until_ready()
 
 
 def _recover(store: Store, chance: random.Random) -> None:

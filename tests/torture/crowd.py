@@ -14,9 +14,11 @@ from typing import Any
 
 from tests import fake_stripe
 from tests.torture.caller import Entry, Merchant, Shopper
+from tests.torture.pen import Pen
 
 PRICE = 1000
-TRIES = 5
+# In three seconds another database server has taken over.
+TRIES = 20
 # How often which card is used; `manual` is money in hand.
 CARDS = {
     "pm_card_visa": 60,
@@ -37,7 +39,12 @@ class Town:
     back_office: str
     secret: str
     products: list[str]
+    # Where everybody writes down what they did and were told.
+    history: str
     until: float
+
+    def pen(self, person: str) -> Pen:
+        return Pen(self.history, person)
 
     @property
     def is_open(self) -> bool:
@@ -49,7 +56,7 @@ def _insist(call: Callable[[str], Entry], chance: random.Random) -> Entry:
     key = uuid.UUID(int=chance.getrandbits(128)).hex
     entry = call(key)
     for _ in range(TRIES):
-        if entry.status not in (None, 409, 503):
+        if not entry.is_open:
             break
         time.sleep(chance.uniform(0.05, 0.3))
         entry = call(key)
@@ -70,7 +77,8 @@ def _signed_on(call: Callable[[], Any]) -> Any:
 
 def buy(town: Town, seed: str) -> list[Entry]:
     chance = random.Random(seed)
-    shopper: Shopper = _signed_on(lambda: Shopper(town.port, town.storefront))
+    pen = town.pen(seed)
+    shopper: Shopper = _signed_on(lambda: Shopper(town.port, town.storefront, pen=pen))
     while town.is_open:
         wanted = chance.sample(town.products, chance.randint(1, 2))
         ordered = shopper.order({product: chance.randint(1, 3) for product in wanted})
@@ -128,7 +136,7 @@ def _authenticate(
 def keep_shop(town: Town, seed: str) -> list[Entry]:
     """Move stock by hand, capture, refund, void, ship and take back, at once or in parts."""
     chance = random.Random(seed)
-    merchant = _merchant(town)
+    merchant = _merchant(town, seed)
     number = 0
     while town.is_open:
         number += 1
@@ -237,7 +245,7 @@ def _undo_some_shipment(order: str, merchant: Merchant, chance: random.Random) -
 
 def cancel_orders(town: Town, seed: str) -> list[Entry]:
     chance = random.Random(seed)
-    merchant = _merchant(town)
+    merchant = _merchant(town, seed)
     while town.is_open:
         if order := _some_order(merchant, chance):
             _insist(lambda key, order=order: merchant.cancel(order["id"], key=key), chance)  # type: ignore[misc]
@@ -245,8 +253,25 @@ def cancel_orders(town: Town, seed: str) -> list[Entry]:
     return merchant.history
 
 
-def _merchant(town: Town) -> Merchant:
-    merchant: Merchant = _signed_on(lambda: Merchant(town.port, town.back_office, town.secret))
+def watch(town: Town, seed: str) -> list[Entry]:
+    """Follow the logs of all products as they grow."""
+    chance = random.Random(seed)
+    merchant = _merchant(town, seed)
+    read = dict.fromkeys(town.products, 0)
+    while town.is_open:
+        product = chance.choice(town.products)
+        entry = merchant.read_log(product, read[product])
+        if entry.status == 200:
+            read[product] += len(entry.data)
+        time.sleep(0.02)
+    return merchant.history
+
+
+def _merchant(town: Town, seed: str) -> Merchant:
+    pen = town.pen(seed)
+    merchant: Merchant = _signed_on(
+        lambda: Merchant(town.port, town.back_office, town.secret, pen=pen)
+    )
     return merchant
 
 

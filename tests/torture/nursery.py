@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,20 +66,21 @@ def _lines(meanwhile: Callable[[], None]) -> Iterator[bytes]:
 
 class Nursery:
     def __init__(self) -> None:
-        # By process: what it runs, to run it again.
-        self.children: dict[int, Callable[[], None]] = {}
-        self.deaths = 0
+        # By process: of which kind it is, and what it runs, to run it again.
+        self.children: dict[int, tuple[str, Callable[[], None]]] = {}
+        self.deaths: Counter[str] = Counter()
 
     # Orders.
 
     def serve(self, *, port: int, servers: int) -> None:
         for _ in range(servers):
-            self._keep(functools.partial(_serve, port))
+            self._keep("server", functools.partial(_serve, port))
 
     def work(self, *, workers: int) -> None:
         for _ in range(workers):
             self._keep(
-                lambda: _manage(["procrastinate", "worker", "--shutdown-graceful-timeout=3"])
+                "worker",
+                lambda: _manage(["procrastinate", "worker", "--shutdown-graceful-timeout=3"]),
             )
 
     def command(self, *, argv: list[str], times: int, ahead: float) -> list[list[Any]]:
@@ -99,31 +101,32 @@ class Nursery:
             time.sleep(PAUSE_SECONDS)
         return [[statuses[pid], _said(output)] for pid, output in running.items()]
 
-    def processes(self) -> list[int]:
-        """List the children that are alive, and what they started."""
-        return [one for pid in self.children for one in (pid, *_children_of(pid))]
+    def processes(self, *, kind: str = "") -> list[int]:
+        """List the children that are alive, of a kind if it is named, and what they started."""
+        chosen = [pid for pid, (of, _) in self.children.items() if kind in ("", of)]
+        return [one for pid in chosen for one in (pid, *_children_of(pid))]
 
-    def fallen(self) -> int:
-        """Tell how many children have died so far."""
-        return self.deaths
+    def fallen(self) -> dict[str, int]:
+        """Tell how many children have died so far, by kind."""
+        return {f"{kind}s died": number for kind, number in self.deaths.items()}
 
     # Keeping alive.
 
     def replace_the_dead(self) -> None:
-        for pid, run in list(self.children.items()):
+        for pid, (kind, run) in list(self.children.items()):
             if os.waitpid(pid, os.WNOHANG)[0] != 0:
                 _kill_group(pid)
-                self.deaths += 1
+                self.deaths[kind] += 1
                 del self.children[pid]
-                self._keep(run)
+                self._keep(kind, run)
 
     def end(self) -> None:
         for pid in self.children:
             _kill_group(pid)
         os._exit(0)
 
-    def _keep(self, run: Callable[[], None]) -> None:
-        self.children[_fork(run)] = run
+    def _keep(self, kind: str, run: Callable[[], None]) -> None:
+        self.children[_fork(run)] = kind, run
 
 
 def _fork(run: Callable[[], None]) -> int:
