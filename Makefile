@@ -34,7 +34,7 @@ test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on D
 	@# Browser tests in one process more, since a browser's event loop disturbs other tests; beside
 	@# the others, since it mostly waits. A shell lets what runs in its background ignore Ctrl-C,
 	@# hence the trap.
-	@$(PYTEST) -m browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
+	@$(PYTEST) -m browser tests/browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
 		trap 'kill $$browser 2>/dev/null' INT TERM; \
 		$(PYTEST) $(SPREAD); failed=$$?; \
 		wait $$browser || failed=1; cat .venv/browser-tests.log; exit $$failed
