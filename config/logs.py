@@ -3,6 +3,17 @@
 from collections.abc import MutableMapping
 from typing import Any
 
+
+def loggers(level: str) -> dict[str, dict[str, str]]:
+    """Return what is logged otherwise than at this level of LOG_LEVEL."""
+    return {
+        # A refused request is the client's affair; only what broke here is logged.
+        "django.request": {"level": "ERROR"},
+        # At DEBUG it writes down whole answers, with what a buyer confirms a payment with.
+        "stripe": {"level": "INFO" if level == "DEBUG" else level},
+    }
+
+
 # Whoever calls may have chosen what stands in a line. A traceback is ours, and longer.
 LENGTH_MAX = 1_000
 TRACEBACK_LENGTH_MAX = 8_000

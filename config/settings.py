@@ -16,7 +16,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
 from config import storage
-from config.logs import shortened
+from config.logs import loggers, shortened
 
 
 class _Environment(Env):
@@ -478,6 +478,7 @@ _shared_processors: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+_log_level = env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -496,12 +497,8 @@ LOGGING = {
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    # A refused request is the client's affair; only what broke here is logged.
-    "loggers": {"django.request": {"level": "ERROR"}},
-    "root": {
-        "handlers": ["stderr"],
-        "level": env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL),
-    },
+    "loggers": loggers(_log_level),
+    "root": {"handlers": ["stderr"], "level": _log_level},
 }
 structlog.configure(
     processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
