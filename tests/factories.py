@@ -11,7 +11,6 @@ from factory.django import DjangoModelFactory
 from api import clock
 from api.actors import Actor
 from api.models import ApiClient
-from api.transactions import in_transaction
 from inventory.models import Category, Delivery, DeliveryLine, Parent, Product, Stock
 from inventory.services import categories, deliveries, products, variants
 from inventory.services.products import Money
@@ -136,15 +135,14 @@ def unpaid_order(lines: Mapping[Product, int], *, buyer: Buyer = BUYER) -> Order
 
 
 def holding_order(lines: Mapping[Product, int]) -> Order:
-    """Make an order that has taken its units and waits for its money."""
+    """Make an order that has taken its units and waits for its money, which nobody has asked for.
+
+    As a process leaves it that dies between the two.
+    """
     order = unpaid_order(lines)
-    _take_units(order)
+    payments.begin(order.pk, PaymentRequest("test"), actor=MERCHANT)
+    order.refresh_from_db()
     return order
-
-
-@in_transaction
-def _take_units(order: Order) -> None:
-    orders.allocate_and_save(Order.objects.lock(order.pk), actor=MERCHANT)
 
 
 def paid_order(lines: Mapping[Product, int]) -> Order:

@@ -6,11 +6,11 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
 
 from api import clock
-from inventory.services.audit import Difference, snapshot
+from inventory.services.audit import Difference, found, snapshot
 from orders.models import AuditResult
 from orders.services import audit
 
-# Money that came late is in no sum of its order.
+# Money that came late is in no sum of its order; that it is to be sent back is under way, too.
 _DIFFERING_MONEY = """
 WITH paid AS (
     SELECT order_id,
@@ -18,20 +18,43 @@ WITH paid AS (
         coalesce(sum(refunded_amount) FILTER (WHERE NOT late), 0) AS refunded,
         coalesce(sum(amount) FILTER (WHERE status = 'pending'), 0) AS pending,
         coalesce(sum(amount) FILTER (WHERE method = 'authorize' AND status = 'complete'
-            AND captured_amount = 0 AND NOT late), 0) AS authorized
-    FROM payments_payment GROUP BY order_id
+            AND captured_amount = 0 AND NOT late), 0) AS authorized,
+        count(*) FILTER (WHERE status = 'pending') AS payments_open
+    FROM payments_payment WHERE {order_ids} GROUP BY order_id
+), tried AS (
+    SELECT order_id, count(*) FILTER (WHERE kind <> 'refund') AS attempts_open,
+        count(*) FILTER (WHERE kind = 'refund') AS refunds_open
+    FROM payments_attempt AS attempt
+    JOIN payments_payment AS payment ON payment.id = attempt.payment_id
+    WHERE attempt.status = 'pending' AND {order_ids} GROUP BY order_id
+), told AS (
+    SELECT sold.id AS order_id, coalesce(paid.captured, 0) AS captured,
+        coalesce(paid.authorized, 0) AS authorized, coalesce(paid.pending, 0) AS pending,
+        coalesce(paid.refunded, 0) AS refunded,
+        coalesce(paid.payments_open, 0) + coalesce(tried.attempts_open, 0) AS attempts_open,
+        coalesce(tried.refunds_open, 0) AS refunds_open
+    FROM orders_order AS sold
+    LEFT JOIN paid ON paid.order_id = sold.id
+    LEFT JOIN tried ON tried.order_id = sold.id
+    WHERE {ids}
 )
 SELECT sold.id, format('#%%s', sold.number),
-    format('the order says %%s captured, %%s authorized, %%s pending and %%s refunded; its '
-        'payments say %%s, %%s, %%s and %%s', sold.captured, sold.authorized, sold.pending,
-        sold.refunded, coalesce(paid.captured, 0), coalesce(paid.authorized, 0),
-        coalesce(paid.pending, 0), coalesce(paid.refunded, 0))
-FROM orders_order AS sold
-LEFT JOIN paid ON paid.order_id = sold.id
-WHERE (sold.captured, sold.authorized, sold.pending, sold.refunded)
-    <> (coalesce(paid.captured, 0), coalesce(paid.authorized, 0), coalesce(paid.pending, 0),
-        coalesce(paid.refunded, 0))
-ORDER BY sold.id LIMIT %s
+    CASE WHEN (sold.captured, sold.authorized, sold.pending, sold.refunded)
+            <> (told.captured, told.authorized, told.pending, told.refunded)
+        THEN format('the order says %%s captured, %%s authorized, %%s pending and %%s refunded; '
+            'its payments say %%s, %%s, %%s and %%s', sold.captured, sold.authorized,
+            sold.pending, sold.refunded, told.captured, told.authorized, told.pending,
+            told.refunded)
+        ELSE format('the order says %%s attempts and %%s refunds open; its payments say %%s and '
+            '%%s', sold.attempts_open, sold.refunds_open, told.attempts_open,
+            told.refunds_open) END
+FROM told
+JOIN orders_order AS sold ON sold.id = told.order_id
+WHERE (sold.captured, sold.authorized, sold.pending, sold.refunded, sold.attempts_open,
+        sold.refunds_open)
+    <> (told.captured, told.authorized, told.pending, told.refunded, told.attempts_open,
+        told.refunds_open)
+ORDER BY sold.id
 """
 
 # Entries are numbered without gaps, so that nobody has to count them.
@@ -86,8 +109,6 @@ def differences(limit: int = 100) -> list[Difference]:
     return [*audit.differences(limit), *money_differences(limit)]
 
 
-def money_differences(limit: int = 100) -> list[Difference]:
+def money_differences(limit: int = 100, orders: audit.Orders = audit.ALL) -> list[Difference]:
     """Return the orders whose sums of money are not what their payments add up to."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DIFFERING_MONEY, [limit])
-        return [Difference(pk, number, what, "order") for pk, number, what in cursor.fetchall()]
+    return found(orders.of(_DIFFERING_MONEY), limit, orders.parameters, row="order")

@@ -8,11 +8,11 @@ from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from inventory.models import Action, Product, StockTransaction
+from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import audit, products
 from inventory.services import stock as inventory
 from inventory.services.audit import Difference, snapshot
-from orders.models import AuditResult
+from orders.models import AuditResult, Order
 from orders.services.audit import differences
 from payments.management.commands.audit_inventory import Command
 from tests.concurrency import run_together
@@ -56,6 +56,12 @@ def shirt() -> Product:
         inventory.record(made.pk, action, quantity, actor=MERCHANT)
     holding_order({made: 9})
     return made
+
+
+def _of_order(units: int, logged: int) -> str:
+    """How the audit says that the shirt's order holds something else than the log says."""
+    number = Order.objects.get().number
+    return f"the lines of order #{number} hold {units}, the log says {logged}"
 
 
 def _found() -> list[str]:
@@ -103,12 +109,23 @@ def test_f35_an_entry_that_was_taken_out_of_the_log_is_found_and_named(shirt):
 
 
 @pytest.mark.tampers_with_the_books
+def test_f35_an_entry_that_is_older_than_the_one_before_it_is_found_and_named(shirt):
+    _tamper(
+        "UPDATE inventory_stocktransaction SET created_at = created_at - interval '1 hour' "
+        "WHERE sequence = 3"
+    )
+
+    assert _found() == ["entry 3 is older than the one before it"]
+
+
+@pytest.mark.tampers_with_the_books
 def test_f35_the_newest_entry_taken_out_of_the_log_is_found_and_named(shirt):
     _tamper("DELETE FROM inventory_stocktransaction WHERE sequence = 5")
 
     assert _found() == [
         "stock says 38 available, 12 allocated, 3 held after entry 5; "
-        "the log says 47, 3, 3 after entry 4"
+        "the log says 47, 3, 3 after entry 4",
+        _of_order(9, logged=0),
     ]
 
 
@@ -135,14 +152,17 @@ def test_a_log_whose_stock_is_gone_is_found_and_named(shirt):
     stock = stock_of(shirt)
     _tamper("DELETE FROM inventory_stock")
 
-    assert differences() == [Difference(stock.pk, "?", "there is a log but no stock")]
+    assert differences() == [
+        Difference(stock.pk, "?", "there is a log but no stock"),
+        Difference(Order.objects.get().pk, "SHIRT", _of_order(9, logged=0), "order"),
+    ]
 
 
 @pytest.mark.tampers_with_the_books
 def test_orders_that_hold_something_else_than_the_stock_says_are_found_and_named(shirt):
     _execute("UPDATE orders_orderitem SET cancelled = 1, allocated = 8")
 
-    assert _found() == ["orders hold 8 units, the stock says 9"]
+    assert _found() == ["orders hold 8 units, the stock says 9", _of_order(8, logged=9)]
 
 
 @pytest.mark.tampers_with_the_books
@@ -152,6 +172,31 @@ def test_an_audit_names_at_most_as_many_differences_of_each_kind_as_asked_for():
     _tamper("UPDATE inventory_stock SET available = 2")
 
     assert len(audit.differences(limit=2)) == 2
+
+
+# Counts.
+
+
+@pytest.mark.tampers_with_the_books
+@pytest.mark.parametrize(
+    ("tamper", "says"),
+    [
+        ("units = units + 1", "49 were counted at {} UTC, the log says 48 of that moment"),
+        ("sequence = 4", "48 were counted at {} UTC, the log says 50 of that moment"),
+        ("change = -3", "the count of 48 at {} UTC corrected the total by -3, entry 6 did not"),
+        (
+            "counted_at = counted_at - interval '1 hour'",
+            "48 were counted at {} UTC, the log says 0 of that moment",
+        ),
+    ],
+)
+def test_f35_a_count_that_the_log_contradicts_is_found_and_named(shirt, tamper, says):
+    inventory.count(shirt.pk, 48, actor=MERCHANT)
+    inventory.record(shirt.pk, Action.DECREMENT, 5, actor=MERCHANT)
+    assert differences() == []
+    _execute(f"UPDATE inventory_stockcount SET {tamper}")
+
+    assert _found() == [says.format(f"{StockCount.objects.get().counted_at:%Y-%m-%d %H:%M:%S}")]
 
 
 # The command.
@@ -170,11 +215,12 @@ def test_the_command_names_what_differs_and_fails(shirt):
     output = StringIO()
     _execute("UPDATE orders_orderitem SET cancelled = 1, allocated = 8")
 
-    with pytest.raises(CommandError, match="1 difference between log, stock, orders and payments"):
+    with pytest.raises(CommandError, match="2 differences between log, stock, orders and payments"):
         call_command("audit_inventory", stdout=output)
 
     assert output.getvalue() == (
         f"SHIRT: orders hold 8 units, the stock says 9 (stock {stock_of(shirt).pk})\n"
+        f"SHIRT: {_of_order(8, logged=9)} (order {Order.objects.get().pk})\n"
     )
 
 

@@ -3,9 +3,13 @@
 import pytest
 from django.db import connection
 
+from inventory.services import products
+from orders.models import Order, OrderItem
 from orders.services import audit, returns, shipments
 from orders.services.returns import TakenBack
-from tests.factories import MERCHANT, paid_order, product
+from payments.services import payments
+from payments.services.payments import PaymentRequest
+from tests.factories import MERCHANT, paid_order, product, unpaid_order
 
 pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
 
@@ -18,6 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
             [
                 "order #{} says 2 shipped and 1 returned; shipments and returns say 3 and 1",
                 "orders hold 3 units, the stock says 2",
+                "the lines of order #{} hold 3, the log says 2",
             ],
         ),
         (
@@ -38,8 +43,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
         (
             "UPDATE orders_order SET shipping = 'fulfilled', shipped_at = now()",
             [
+                "it holds units (2), and is complete, paid and fulfilled, with 0 attempts open",
                 "the order says complete, fulfilled, 0 of 1 shipments undone; its lines say 3 "
-                "shipped and 2 left, and there are 0 of 1"
+                "shipped and 2 left, and there are 0 of 1",
             ],
         ),
         (
@@ -52,6 +58,30 @@ pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
         (
             "UPDATE orders_order SET total = total + 1",
             ["the order comes to 6251, its lines to 6250"],
+        ),
+        (
+            "UPDATE orders_order SET allocated_at = NULL",
+            ["its lines hold 2 units, and the order says none"],
+        ),
+        (
+            "UPDATE orders_order SET captured = 0, fully_paid_at = NULL, payment = 'unpaid'",
+            ["it holds units (2), and is complete, unpaid and unfulfilled, with 0 attempts open"],
+        ),
+        (
+            "UPDATE orders_order SET attempts_open = 1, cancelled_at = now()",
+            [
+                "it holds units (2), and is complete, paid and unfulfilled, with 1 attempts open",
+                "the order says complete, unfulfilled, 0 of 1 shipments undone; its lines say 3 "
+                "shipped and 2 left, and there are 0 of 1",
+            ],
+        ),
+        (
+            "UPDATE orders_orderitem SET stocked = false, allocated = 0",
+            [
+                "order #{} is to be sent 2, and holds none",
+                "orders hold 0 units, the stock says 2",
+                "the lines of order #{} hold 0, the log says 2",
+            ],
         ),
     ],
 )
@@ -67,7 +97,7 @@ def test_what_does_not_agree_is_named(tamper, found):
     differences = audit.differences()
 
     assert sorted(each.what for each in differences) == [
-        words.format(order.number) for words in found
+        words.replace("{}", str(order.number)) for words in found
     ]
 
 
@@ -75,5 +105,50 @@ def test_the_audit_takes_as_many_queries_for_many_orders(django_assert_num_queri
     for _ in range(3):
         shipments.ship(paid_order({product(stock=10): 1}).pk, actor=MERCHANT)
 
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(11):
         audit.differences()
+
+
+def _take_the_units_of_the_first() -> None:
+    """Let the second order hold the first one's units, which no sum of a product shows."""
+    first, second = Order.objects.order_by("number")
+    OrderItem.objects.filter(order=first).update(allocated=0, stocked=False)
+    OrderItem.objects.filter(order=second).update(quantity=5, allocated=5)
+
+
+def test_an_order_that_holds_the_units_of_another_one_is_named():
+    shirt = product(stock=10)
+    first, second = (paid_order({shirt: units}) for units in (2, 3))
+    _take_the_units_of_the_first()
+
+    found = [each.what for each in audit.differences_of_holders()]
+
+    assert sorted(found) == [
+        f"order #{first.number} is to be sent 2, and holds none",
+        f"the lines of order #{first.number} hold 0, the log says 2",
+        f"the lines of order #{second.number} hold 5, the log says 3",
+    ]
+
+
+def test_a_paid_order_that_holds_nothing_at_all_is_named():
+    order = paid_order({product(stock=10): 2})
+    payments.begin(unpaid_order({product(stock=10): 1}).pk, PaymentRequest("test"), actor=MERCHANT)
+    assert audit.differences() == []
+    OrderItem.objects.update(allocated=0, stocked=False)
+    Order.objects.update(allocated_at=None)
+
+    found = audit.differences_of_orders(audit.ALL)
+
+    assert [each.what for each in found] == [
+        "it is paid, with 0 pending, and holds no units",
+        "it is unpaid, with 1250 pending, and holds no units",
+    ]
+    assert found[0].sku == f"#{order.number}"
+
+
+def test_a_line_whose_stock_is_managed_only_since_the_order_took_its_units_is_no_difference():
+    shirt = product(managed=False)
+    paid_order({shirt: 2})
+    products.start_managing(shirt.pk, 9, actor=MERCHANT)
+
+    assert audit.differences() == []

@@ -40,6 +40,20 @@ def test_an_order_whose_money_is_not_that_of_its_payments_is_named(statement, sa
     assert AuditResult.objects.get().found == [str(difference)]
 
 
+@pytest.mark.tampers_with_the_books
+@pytest.mark.parametrize(
+    ("counter", "says"),
+    [("attempts_open", "1 attempts and 0"), ("refunds_open", "0 attempts and 1")],
+)
+def test_an_order_that_waits_for_what_nobody_began_is_named(counter, says):
+    paid_order({product(9): 2})
+    _execute(f"UPDATE orders_order SET {counter} = 1")
+
+    [difference] = audit.run()
+
+    assert difference.what == (f"the order says {says} refunds open; its payments say 0 and 0")
+
+
 def test_parts_of_a_payment_and_what_is_given_back_agree():
     paid_order({product(9): 2})
 

@@ -15,7 +15,7 @@ from inventory.services.repricing import PriceChange, Rounding
 from inventory.services.sheets import processing, selections
 from inventory.services.sheets.selections import Want
 from payments.services import payments
-from tests.factories import MERCHANT, holding_order, product, stock_of
+from tests.factories import MERCHANT, paid_order, product, stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -187,7 +187,7 @@ def test_a_price_that_changed_since_it_was_seen_is_left_as_it_is():
 
 def test_what_is_archived_writes_off_what_there_is_and_is_brought_back():
     gone, sold = product(4), product(4)
-    holding_order({sold: 1})
+    paid_order({sold: 1})
 
     sheet = applied(made(selections.the_same(status="archived"), gone, sold))
 
@@ -203,7 +203,7 @@ def test_what_is_archived_writes_off_what_there_is_and_is_brought_back():
 
 def test_what_was_refused_is_tried_again_and_wants_the_same():
     sold = product(4)
-    order = holding_order({sold: 1})
+    order = paid_order({sold: 1})
     sheet = applied(made(selections.the_same(status="archived"), sold))
     payments.cancel(order.pk, actor=MERCHANT)
 
