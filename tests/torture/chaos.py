@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, connections
+from django.db.models import Q
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from tests.factories import product
@@ -26,9 +27,15 @@ from tests.torture.history import Record
 from tests.torture.marks import MARKS
 from tests.torture.store import SECRET, Store
 
-ROLES = (*[crowd.buy] * 5, *[crowd.keep_shop] * 2, crowd.cancel_orders, crowd.watch)
-PRODUCTS = 6
-STOCK = 100
+ROLES = (
+    *[crowd.buy] * 5,
+    *[crowd.keep_shop] * 2,
+    crowd.cancel_orders,
+    *[crowd.count] * 2,
+    crowd.watch,
+)
+# How many there are of each product at first: some are short all the time, some never.
+STOCKS = [3, 6, 12, 30, 100, 100]
 TOLD_AGAIN = 200
 # A worker counts as dead after half a minute, and is looked for every minute.
 STALLED_SECONDS = 150
@@ -80,24 +87,26 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
     chance = random.Random(seed)
     record = Record(store.site.folder / f"run-{seed}")
     products = _stocked(record)
+    people = {f"{seed} {role.__name__} {number}": role for number, role in enumerate(ROLES)}
     town = Town(
         port=store.site.port,
         stripe_url=store.site.stripe_url,
         storefront=store.storefront,
         back_office=store.back_office,
         secret=SECRET,
-        products=list(products),
+        sessions={name: store.signed_in() for name, role in people.items() if role is crowd.count},
+        products=products,
         history=str(record.path),
         until=time.time() + seconds,
     )
     harm = Harm(store, chance, cluster)
     before = Counter(store.site.tell("fallen"))
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(len(ROLES), mp_context=context) as people:
-        coming = [
-            people.submit(role, town, f"{seed} {role.__name__} {number}")
-            for number, role in enumerate(ROLES)
-        ]
+    with ProcessPoolExecutor(len(people), mp_context=context) as pool:
+        coming = [pool.submit(role, town, name) for name, role in people.items()]
+        for certain in (Harm.stop_postgresql, Harm.promote) if cluster else ():
+            time.sleep(chance.uniform(0.2, 0.3) * seconds)
+            certain(harm)
         while town.is_open:
             time.sleep(chance.uniform(0.1, 0.6))
             harm.do_some()
@@ -121,10 +130,10 @@ def _stocked(record: Record) -> dict[str, str]:
     """Make the products, and return their skus by their ids."""
     pen = record.pen("harness")
     products = {}
-    for _ in range(PRODUCTS):
-        made = product(STOCK, price=crowd.PRICE)
+    for stock in STOCKS:
+        made = product(stock, price=crowd.PRICE)
         products[str(made.pk)] = made.sku
-        value = {"product": str(made.pk), "quantity": STOCK}
+        value = {"product": str(made.pk), "quantity": stock}
         pen.write("invoke", "stock", value)
         pen.write("ok", "stock", value)
     return products
@@ -324,7 +333,8 @@ def _let_postponed_jobs_come_up() -> None:
 
 def _wait_for_stalled_jobs() -> None:
     """Wait until a living worker has taken up what a killed one left behind in the middle."""
-    stalled = ProcrastinateJob.objects.filter(status="doing", task_name__startswith="payments.")
+    ours = Q(task_name__startswith="payments.") | Q(task_name__startswith="inventory.")
+    stalled = ProcrastinateJob.objects.filter(ours, status="doing")
     deadline = time.monotonic() + STALLED_SECONDS
     while stalled.exists() and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 NEVER = float("inf")
+BOTH = "both done and refused"
 # What one unit of an action does to what is available and what is allocated.
 EFFECTS = {"increment": (1, 0), "decrement": (-1, 0), "allocate": (-1, 1), "deallocate": (1, -1)}
+INITIAL = "initial stock"
+COUNT = r"^count of \d+( at [-\d]+ [:\d]+ UTC)?: "
 SHORT = {"insufficient_stock", "stock_too_low"}
 # A clock that is set, or driven to another one, may be off by that much.
 LEEWAY_SECONDS = 0.01
-SHIPPED = "shipped"
-UNDONE = "ship undone"
+SHIPPED, UNDONE = "shipped", "ship undone"
 # So begins the reason of what is set aside and let go while units that came back are inspected.
 INSPECTION = "return "
 
@@ -36,7 +38,6 @@ class Operation:
     """What somebody wanted, and what they know of it."""
 
     f: str
-    key: str
     asked: dict[str, Any]
     begin: float
     # When the answer was there that counts; never, if none came.
@@ -46,12 +47,13 @@ class Operation:
     told: Any = None
     ids: set[str] = field(default_factory=set)
 
-    def __str__(self) -> str:
-        return f"{self.f} {self.key or self.asked}"
+    def __post_init__(self) -> None:
+        self.data: dict[str, Any] = self.asked.get("data") or {}
+        # Which cart, order or product it is about.
+        self.subject = str(self.asked["path"].split("/")[3]) if "path" in self.asked else ""
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return self.asked.get("data") or {}
+    def __str__(self) -> str:
+        return f"{self.f} {self.asked.get('key') or self.asked}"[:300]
 
     @property
     def done(self) -> bool:
@@ -60,11 +62,6 @@ class Operation:
     @property
     def refused(self) -> bool:
         return self.outcome == "fail"
-
-    @property
-    def subject(self) -> str:
-        """Which cart, order or product it is about."""
-        return str(self.asked["path"].split("/")[3]) if "path" in self.asked else ""
 
 
 class Entry:
@@ -84,6 +81,11 @@ class Entry:
         return (
             f"entry {self.number} of {self.product} ({self.action} {self.quantity}: {self.reason})"
         )
+
+    @property
+    def came(self) -> int:
+        """How many units more are available."""
+        return int(EFFECTS[self.action][0] * self.quantity)
 
     @property
     def is_by_order(self) -> bool:
@@ -108,6 +110,18 @@ class Run:
     @cached_property
     def entries(self) -> list[Entry]:
         return [entry for log in self.log.values() for entry in log]
+
+    @cached_property
+    def by_reason(self) -> dict[str, list[Entry]]:
+        """What was done by hand. Before the reason that was given a count says what it was."""
+        found: dict[str, list[Entry]] = defaultdict(list)
+        for entry in self.entries:
+            if entry.order is None:
+                found[re.sub(COUNT, "", entry.reason)].append(entry)
+        return found
+
+    def because_of(self, reason: str) -> list[Entry]:
+        return self.by_reason.get(reason, [])
 
     @cached_property
     def of_orders(self) -> dict[str, list[Entry]]:
@@ -145,31 +159,25 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def operations(history: Iterable[dict[str, Any]]) -> Iterator[Operation]:
     """Put invocations, answers and repetitions together."""
-    open_calls: dict[str, Operation] = {}
+    called: dict[str, Operation] = {}
     by_key: dict[tuple[str, str], Operation] = {}
     for row in history:
-        at, value = row["time"] / 1e9, row["value"]
+        at, value, process = row["time"] / 1e9, row["value"], row["process"]
         if row["type"] == "invoke":
-            key = value.get("key") or ""
-            operation = by_key.get((row["f"], key)) if key else None
-            if operation is None:
-                operation = Operation(row["f"], key, value, at)
-                by_key[row["f"], key or f"{row['process']} {row['index']}"] = operation
-                if key:
-                    by_key[row["f"], key] = operation
-            open_calls[row["process"]] = operation
+            name = row["f"], value.get("key") or f"{process} {row['index']}"
+            called[process] = by_key.setdefault(name, Operation(row["f"], value, at))
             continue
-        operation = open_calls.pop(row["process"])
+        operation = called.pop(process)
         if row["type"] == "info":
             continue
         if operation.outcome == "info":
             operation.end, operation.outcome = at, row["type"]
             operation.told, operation.code = value.get("told"), value.get("code", "")
         elif operation.outcome != row["type"]:
-            operation.code = "both done and refused"
+            operation.code = BOTH
         if isinstance(value.get("told"), dict) and "id" in value["told"]:
             operation.ids.add(value["told"]["id"])
-    yield from {id(one): one for one in by_key.values()}.values()
+    yield from by_key.values()
 
 
 # What must hold. Each says what does not.
@@ -181,9 +189,10 @@ def complaints(folder: Path) -> list[str]:
 
 
 def one_key_one_outcome(run: Run) -> Iterator[str]:
+    """All calls with one key have one outcome, and no two operations made the same thing."""
     for one in run.operations:
-        if one.code == "both done and refused":
-            yield f"{one} was both done and refused under one key"
+        if one.code == BOTH:
+            yield f"{one} was {BOTH} under one key"
         if len(one.ids) > 1:
             yield f"{one} made {len(one.ids)} things under one key"
     made: dict[str, Operation] = {}
@@ -231,12 +240,10 @@ def nothing_is_oversold(run: Run) -> Iterator[str]:
         if one.data["action"] == "decrement" and one.done:
             there[one.subject] -= one.data["quantity"]
     # What people found by counting and by files; the log alone knows how much that was.
-    own = {one.data["reason"] for one in run.of("move")} | {"initial stock"}
+    own = {one.data["reason"] for one in run.of("move")} | {INITIAL}
     for entry in run.entries:
-        if entry.order is None and entry.reason not in own:
-            there[entry.product] += EFFECTS[entry.action][0] * entry.quantity
-        if entry.order and not entry.is_by_order:
-            there[entry.product] += EFFECTS[entry.action][0] * entry.quantity
+        if entry.reason not in own and not entry.is_by_order:
+            there[entry.product] += entry.came
     given_up = {one.subject for one in run.of("cancel", "void", "refund") if not one.refused}
     gone: Counter[str] = Counter()
     for order in {one.subject for one in run.of("pay") if is_taken(one)} - given_up:
@@ -254,15 +261,11 @@ def is_taken(pay: Operation) -> bool:
 
 def movements_by_hand(run: Run) -> Iterator[str]:
     """What was confirmed is in the log once, what was refused never, the rest at most once."""
-    by_reason: dict[str, list[Entry]] = defaultdict(list)
-    for entry in run.entries:
-        if entry.order is None:
-            by_reason[entry.reason].append(entry)
-    known = {"initial stock"}
+    explained: set[str] = {entry.id for entry in run.entries if entry.reason == INITIAL}
     for one in run.of("move"):
-        known.add(one.data["reason"])
-        found = by_reason[one.data["reason"]]
-        yield from how_often(one, len(found), expected=1)
+        found = run.because_of(one.data["reason"])
+        explained |= {entry.id for entry in found}
+        yield from how_often(one, found, expected=1)
         for entry in found:
             does = (entry.product, entry.action, entry.quantity)
             if does != (one.subject, one.data["action"], one.data["quantity"]):
@@ -271,22 +274,56 @@ def movements_by_hand(run: Run) -> Iterator[str]:
                 yield f"{one} was told {one.ids}, and it is {entry.id}"
             if not one.begin - run.leeway <= entry.at <= one.end + run.leeway:
                 yield f"{entry} is not of the time in which it was asked for and answered"
-    for reason in by_reason.keys() - known:
-        if not is_of_the_office(reason):
-            yield f"nobody asked for {by_reason[reason][0]}"
+    for one in run.of("count", "undo", "apply", "revert"):
+        for found, expected, units in at_the_desk(run, one):
+            explained |= {entry.id for entry in found}
+            yield from how_often(one, found, expected=expected)
+            if units is not None and any(entry.came != units for entry in found):
+                yield f"{one} is in the log as {found[0]} instead of {units}"
+    for entry in run.entries:
+        if entry.order is None and entry.id not in explained:
+            yield f"nobody asked for {entry}"
 
 
-def is_of_the_office(reason: str) -> bool:
-    return bool(re.match(r"count of |undo: |Reverted: |.* \(.*, line \d+\)$", reason))
+def at_the_desk(run: Run, one: Operation) -> Iterator[tuple[list[Entry], int | None, int | None]]:
+    """Find the entries of an operation, how many there must be if that is known, and the units.
+
+    A count makes none where it agrees, and the page says so. What was undone was the last entry, so
+    what undid it is the next one. A line of a file may be refused when it is applied or reverted,
+    but for changes that only add.
+    """
+    asked = one.asked
+    if one.f == "count":
+        yield (
+            run.because_of(asked["mark"]),
+            None if one.told is None else min(abs(one.told), 1),
+            one.told,
+        )
+        return
+    if one.f == "undo":
+        log, number = run.log[asked["product"]], asked["number"]
+        found = [entry for entry in log[number : number + 1] if entry.reason.startswith("undo: ")]
+        # Nobody else's, unless somebody else has undone the same.
+        yield found if not one.refused else [], 1, -log[number - 1].came
+        return
+    for line_number, line in enumerate(asked["lines"], 2):
+        source = f"{asked['name']}, line {line_number}"
+        if one.f == "revert":
+            yield run.because_of(f"Reverted: {source}"), None, None
+        elif asked["kind"] == "change":
+            certain = 1 if line["units"] > 0 else None
+            yield run.because_of(f"{line['reason']} ({source})"), certain, line["units"]
+        else:
+            yield run.because_of(f"{line['reason']} ({source})"), None, None
 
 
-def how_often(one: Operation, found: int, *, expected: int) -> Iterator[str]:
-    if one.done and found < expected:
+def how_often(one: Operation, found: list[Entry], *, expected: int | None) -> Iterator[str]:
+    if one.done and len(found) < (expected or 0):
         yield f"{one} was confirmed and has not happened"
     if one.refused and found:
-        yield f"{one} was refused and has happened"
-    if found > expected:
-        yield f"{one} happened {found} times"
+        yield f"{one} was refused and has happened: {found[0]}"
+    if len(found) > (1 if expected is None else expected):
+        yield f"{one} happened {len(found)} times"
 
 
 def the_log_keeps_the_order_of_time(run: Run) -> Iterator[str]:

@@ -10,15 +10,19 @@ import urllib.error
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tests import fake_stripe
 from tests.torture.caller import Entry, Merchant, Shopper
+from tests.torture.office import Office
 from tests.torture.pen import Pen
 
 PRICE = 1000
 # In three seconds another database server has taken over.
 TRIES = 20
+# More lines than are applied while somebody waits, so that a worker does it.
+LONG_FILE = 210
 # How often which card is used; `manual` is money in hand.
 CARDS = {
     "pm_card_visa": 60,
@@ -38,7 +42,10 @@ class Town:
     storefront: str
     back_office: str
     secret: str
-    products: list[str]
+    # By whoever is signed in to the pages for people.
+    sessions: dict[str, str]
+    # By id, with their skus.
+    products: dict[str, str]
     # Where everybody writes down what they did and were told.
     history: str
     until: float
@@ -80,7 +87,7 @@ def buy(town: Town, seed: str) -> list[Entry]:
     pen = town.pen(seed)
     shopper: Shopper = _signed_on(lambda: Shopper(town.port, town.storefront, pen=pen))
     while town.is_open:
-        wanted = chance.sample(town.products, chance.randint(1, 2))
+        wanted = chance.sample(list(town.products), chance.randint(1, 2))
         ordered = shopper.order({product: chance.randint(1, 3) for product in wanted})
         if ordered.what == "checkout" and ordered.status == 201:
             _pay(town, shopper, ordered.data, chance)
@@ -148,7 +155,7 @@ def keep_shop(town: Town, seed: str) -> list[Entry]:
 
 
 def _move_stock(town: Town, merchant: Merchant, reason: str, chance: random.Random) -> None:
-    product = chance.choice(town.products)
+    product = chance.choice(list(town.products))
     action = chance.choice(["increment"] * 3 + ["decrement", "allocate", "deallocate"])
     quantity = chance.randint(1, 9)
     _insist(lambda key: merchant.move(product, action, quantity, reason, key=key), chance)
@@ -253,13 +260,90 @@ def cancel_orders(town: Town, seed: str) -> list[Entry]:
     return merchant.history
 
 
+# People at a desk.
+
+
+def count(town: Town, seed: str) -> list[Entry]:
+    """Count shelves, now or as of a moment ago, send files, and take some of it back."""
+    chance = random.Random(seed)
+    merchant = _merchant(town, seed)
+    office = Office(town.port, town.sessions[seed], town.pen(f"{seed} desk"))
+    number = 0
+    while town.is_open:
+        number += 1
+        # In one word: it is found again in the reasons of the log.
+        mark = f"{seed.replace(' ', '-')}-{number}"
+        wish = chance.random()
+        if wish < 0.4:
+            _count_a_shelf(merchant, office, chance.choice(list(town.products)), mark, chance)
+        elif wish < 0.6:
+            office.undo(chance.choice(list(town.products)))
+        else:
+            _send_a_file(town, merchant, office, mark, chance)
+    return [*merchant.history, *office.history]
+
+
+def _count_a_shelf(
+    merchant: Merchant, office: Office, product: str, mark: str, chance: random.Random
+) -> None:
+    counted = _counted(merchant, product, chance)
+    if counted is None:
+        return
+    at = datetime.now(UTC).isoformat() if chance.random() < 0.5 else ""
+    if at:
+        # From the shelf to the desk, while orders go on.
+        time.sleep(chance.uniform(0, 1))
+    office.count(product, counted, mark, at)
+
+
+def _counted(merchant: Merchant, product: str, chance: random.Random) -> int | None:
+    """Find about as many as there are."""
+    stock = merchant.get(f"/v2/inventories/{product}")
+    if stock.status != 200:
+        return None
+    return max(0, int(stock.data["total"]) + chance.randint(-3, 4))
+
+
+def _send_a_file(
+    town: Town, merchant: Merchant, office: Office, mark: str, chance: random.Random
+) -> None:
+    """Have a file checked and applied, by a worker if it is long, and perhaps reverted."""
+    kind = chance.choice(["count", "change", "change", "name"])
+    chosen = chance.sample(list(town.products), chance.randint(1, len(town.products)))
+    if kind == "change" and chance.random() < 0.2:
+        chosen = [chance.choice(chosen) for _ in range(LONG_FILE)]
+    lines = []
+    for number, product in enumerate(chosen):
+        units: int | str | None = chance.choice([-1, 1, 1, 2])
+        if kind == "count":
+            units = _counted(merchant, product, chance)
+        if kind == "name":
+            units = f"{mark} {number}"
+        if units is not None:
+            lines.append({"product": product, "units": units, "reason": f"{mark}/{number}"})
+    if not lines:
+        return
+    header = f"sku,{kind}" + ("" if kind == "name" else ",reason")
+    rows = [
+        [town.products[str(line["product"])], str(line["units"])]
+        + ([] if kind == "name" else [str(line["reason"])])
+        for line in lines
+    ]
+    content = "\n".join([header, *(",".join(row) for row in rows), ""])
+    name = f"{mark}.csv"
+    value = {"name": name, "kind": kind, "lines": lines}
+    page = office.upload(name, content)
+    if page and office.apply(page, value) and chance.random() < 0.4:
+        office.revert(page, value)
+
+
 def watch(town: Town, seed: str) -> list[Entry]:
     """Follow the logs of all products as they grow."""
     chance = random.Random(seed)
     merchant = _merchant(town, seed)
     read = dict.fromkeys(town.products, 0)
     while town.is_open:
-        product = chance.choice(town.products)
+        product = chance.choice(list(town.products))
         entry = merchant.read_log(product, read[product])
         if entry.status == 200:
             read[product] += len(entry.data)

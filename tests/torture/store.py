@@ -1,10 +1,14 @@
 """A site with its first API clients: what the tests and the crowd deal with."""
 
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 
 from inventory.models import Product
 from payments.models import Gateway, Payment
@@ -33,6 +37,12 @@ class Store:
         self.back_office = factories.api_client(SECRET).client_id
         self.shopper = Shopper(site.port, self.storefront)
         self.merchant = Merchant(site.port, self.back_office, SECRET)
+
+    def signed_in(self) -> str:
+        """Return the session of somebody new; a password would take half a second to hash."""
+        desk = Client()
+        desk.force_login(User.objects.create_superuser(f"owner-{uuid.uuid4().hex}"))
+        return str(desk.cookies[settings.SESSION_COOKIE_NAME].value)
 
     @property
     def history(self) -> list[Entry]:

@@ -232,6 +232,40 @@ def done_and_refused(story: Story) -> None:
     story.calls("move", MOVES, data, "fail")
 
 
+FILE = {"name": "f.csv", "kind": "change"} | {
+    "lines": [{"product": TEA, "units": 1, "reason": "f/0"}]
+}
+
+
+def counted_twice(story: Story) -> None:
+    story.says("count", {"product": TEA, "counted": 7, "mark": "shelf", "told": 1})
+    story.happens("increment", 1, "count of 7: shelf")
+    story.happens("increment", 1, "count of 7 at 2026-11-27 10:00:00 UTC: shelf")
+
+
+def counted_another(story: Story) -> None:
+    story.says("count", {"product": TEA, "counted": 7, "mark": "shelf", "told": 1})
+    story.happens("decrement", 1, "count of 7: shelf")
+
+
+def not_undone(story: Story) -> None:
+    story.says("undo", {"product": TEA, "number": 5})
+
+
+def line_not_applied(story: Story) -> None:
+    story.says("apply", FILE)
+
+
+def line_applied_twice(story: Story) -> None:
+    story.says("apply", FILE, "invoke")
+    story.happens("increment", 1, "f/0 (f.csv, line 2)")
+    story.happens("increment", 1, "f/0 (f.csv, line 2)")
+
+
+def reverted_unasked(story: Story) -> None:
+    story.happens("decrement", 1, "Reverted: f.csv, line 2")
+
+
 @pytest.mark.parametrize(
     ("lie", "complaint"),
     [
@@ -260,6 +294,12 @@ def done_and_refused(story: Story) -> None:
         (not_seen, "did not see entry 2, which had been confirmed"),
         (in_the_wrong_order, "is in the log after it"),
         (two_things_by_one_key, "made 2 things under one key"),
+        (counted_twice, "happened 2 times"),
+        (counted_another, "instead of 1"),
+        (not_undone, "was confirmed and has not happened"),
+        (line_not_applied, "was confirmed and has not happened"),
+        (line_applied_twice, "happened 2 times"),
+        (reverted_unasked, "nobody asked for entry 6"),
         (done_and_refused, "both done and refused under one key"),
     ],
 )
@@ -291,6 +331,22 @@ def test_what_got_no_answer_may_have_happened_or_not(tmp_path):
     story.moves("increment", 1, "perhaps", type="info")
     story.moves("increment", 1, "perhaps not", type="info")
     story.happens("increment", 1, "perhaps")
+
+    assert story.told_by(tmp_path) == []
+
+
+def test_what_people_did_at_a_desk(tmp_path):
+    story = Story()
+    story.says("count", {"product": TEA, "counted": 7, "mark": "shelf", "told": 1}, "invoke")
+    story.happens("increment", 1, "count of 7: shelf")
+    story.says("count", {"product": TEA, "counted": 7, "mark": "shelf", "told": 1}, "ok")
+    story.says("count", {"product": TEA, "counted": 7, "mark": "again", "told": 0})
+    story.says("undo", {"product": TEA, "number": 6})
+    story.happens("decrement", 1, "undo: count of 7: shelf")
+    story.says("apply", FILE)
+    story.happens("increment", 1, "f/0 (f.csv, line 2)")
+    story.says("revert", FILE)
+    story.happens("decrement", 1, "Reverted: f.csv, line 2")
 
     assert story.told_by(tmp_path) == []
 
