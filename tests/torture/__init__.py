@@ -12,11 +12,13 @@ gateway's own book and what the clients were told against each other.
 - `site`: starts and steers all of it.
 - `caller`: calls the API and writes down what came of it, with a `pen`.
 - `store`: a site with its first API clients, which is what tests deal with.
-- `crowd`: buyers, merchants, cancellers, and whoever reads along.
+- `office`: uses the pages for people.
+- `crowd`: buyers, merchants, cancellers, people who count, and whoever reads along.
 - `chaos`: what befalls them, at random by a seed.
 - `checker`: says what does not agree.
 - `history`: keeps what the clients wrote down and what can be read in the end.
 - `check_history`: judges by that alone.
+- `report`: tells what a long run came to.
 
 `make torture` (`__main__`) runs it for long; the tests here run every mark once, and a short crowd.
 """

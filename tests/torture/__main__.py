@@ -11,13 +11,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 
 from config.supervisor import PROJECT
 from tests.torture.cluster import Cluster
 
-RUN_SECONDS = 60
+if TYPE_CHECKING:
+    from tests.torture.chaos import Report
+    from tests.torture.site import Site
+
+# Each crowd has about two minutes, one of them to recover and to be compared.
+RUN_SECONDS, RUN_SECONDS_MIN = 60, 5
 
 
 def main() -> int:
@@ -32,8 +40,9 @@ def main() -> int:
             "DATABASE_POOL_SIZE": "0",
         }
         django.setup()
-        agreed = _random_runs(cluster, arguments.seed, arguments.minutes * 60)
-        return 0 if agreed and _opposite_orders(arguments.rounds) else 1
+        agreed = _random_runs(cluster, arguments)
+        agreed = agreed and (not arguments.rounds or _opposite_orders(arguments.rounds))
+        return 0 if agreed else 1
     finally:
         cluster.end()
 
@@ -43,36 +52,51 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=10_000, help="of orders that cross (F5)")
+    parser.add_argument("--report", type=Path, help="Markdown file to write what it came to")
+    parser.add_argument("--keep", action="store_true", help="keep all histories")
     return parser.parse_args()
 
 
-def _random_runs(cluster: Cluster, seed: int, seconds: float) -> bool:
+def _random_runs(cluster: Cluster, arguments: argparse.Namespace) -> bool:
     from django.core.management import call_command
 
-    from tests.torture import chaos
+    from tests.torture import report
     from tests.torture.site import Site
-    from tests.torture.store import Store
 
     call_command("migrate", verbosity=0)
     cluster.replicate()
     site = Site(cluster.url, servers=2, workers=1)
-    store = Store(site)
-    until = time.monotonic() + seconds
-    keeps_log = True
+    begun = time.monotonic()
+    reports: list[Report] = []
     try:
-        while (left := until - time.monotonic()) > 0:
-            report = chaos.run(
-                store, seed=seed, seconds=min(RUN_SECONDS, max(left, 5)), cluster=cluster
-            )
-            _say(str(report))
-            if report.differences:
-                _say(*report.differences, f"See {site.folder}. Again: --seed {seed}")
-                return False
-            seed += 1
-        keeps_log = False
-        return True
+        for came in _crowds(site, cluster, arguments.seed, begun + arguments.minutes * 60):
+            reports.append(came)
+            _say(str(came))
+            if arguments.report:
+                told = report.written(
+                    reports, seconds=time.monotonic() - begun, server=cluster.version()
+                )
+                arguments.report.write_text(told)
+            if came.differences:
+                break
     finally:
-        site.end(keeps_log=keeps_log)
+        agreed = bool(reports) and not reports[-1].differences
+        site.end(keeps_log=arguments.keep or not agreed)
+    if not agreed:
+        _say(*reports[-1].differences, f"See {site.folder}. Again: --seed {reports[-1].seed}")
+    return agreed
+
+
+def _crowds(site: "Site", cluster: Cluster, seed: int, until: float) -> Iterator["Report"]:
+    """Let in one crowd after the other, each with a seed and products of its own."""
+    from tests.torture import chaos
+    from tests.torture.store import Store
+
+    store = Store(site)
+    while (left := until - time.monotonic()) > 0:
+        seconds = min(RUN_SECONDS, max(left, RUN_SECONDS_MIN))
+        yield chaos.run(store, seed=seed, seconds=seconds, cluster=cluster)
+        seed += 1
 
 
 def _opposite_orders(rounds: int) -> bool:

@@ -110,6 +110,10 @@ class Cluster:
             server.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def version(self) -> str:
+        [[version]] = self._ask(self.first, "SHOW server_version")
+        return str(version)
+
     # The way to the first server.
 
     def tell(self, order: str, **arguments: Any) -> Any:

@@ -1,9 +1,13 @@
-"""A short run of what `make torture` does for long."""
+"""Short runs of what `make torture` does for long."""
 
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 
+from config.supervisor import PROJECT
 from tests.torture import chaos
 from tests.torture.store import Store
 
@@ -16,3 +20,26 @@ def test_after_everything_that_may_happen_all_books_agree(store: Store):
 
     assert report.differences == [], report
     assert report.calls["pay", "ok"] > 0, report
+
+
+@pytest.mark.processes
+def test_f19_what_clients_were_told_outlives_postgresql(tmp_path):
+    """An immediate stop and a promoted standby, on two servers of its own."""
+    report = tmp_path / "report.md"
+    command = [sys.executable, "-m", "tests.torture", "--minutes", "0.1", "--rounds", "0"]
+    environment = {name: os.environ[name] for name in os.environ if name != "DATABASE_URL"}
+
+    ran = subprocess.run(
+        [*command, "--report", str(report)],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = report.read_text()
+    assert "immediate stops of PostgreSQL" in told
+    assert "standbys promoted" in told
+    assert "**Verdict**: nothing differs." in told
