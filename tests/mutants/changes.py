@@ -133,7 +133,7 @@ class _Finding(cst.CSTVisitor):
     def on_visit(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Module):
             self._module = node
-        if isinstance(node, _NEVER_INSIDE) or _is_docstring(node):
+        if isinstance(node, _NEVER_INSIDE) or _is_docstring(node) or _is_sentence(node):
             return False
         if isinstance(node, cst.BaseStatement):
             self._statements.append(self._lines_of(node))
@@ -201,6 +201,13 @@ class _Finding(cst.CSTVisitor):
 
 def _is_docstring(node: cst.CSTNode) -> bool:
     return m.matches(node, m.SimpleStatementLine([m.Expr(m.SimpleString())]))
+
+
+def _is_sentence(node: cst.CSTNode) -> bool:
+    """Tell whether a text with values in it has words beside them."""
+    return isinstance(node, cst.FormattedString) and any(
+        isinstance(part, cst.FormattedStringText) and " " in part.value for part in node.parts
+    )
 
 
 def _is_placed(node: cst.CSTNode) -> bool:
