@@ -8,9 +8,10 @@ from django.test.utils import CaptureQueriesContext
 from api import clock
 from api.actors import Actor
 from api.fields import UNITS_MAX
+from api.idempotency import Answered, Key
 from api.ids import uuid7
 from api.transactions import Stale
-from inventory.errors import StockNotFound, StockTooLow, TooManyUnits
+from inventory.errors import StockMoved, StockNotFound, StockTooLow, TooManyUnits
 from inventory.models import Action, StockTransaction
 from inventory.services import products
 from inventory.services import stock as inventory
@@ -110,6 +111,45 @@ def test_f42_allocated_units_count_towards_the_largest_number():
         record(made, Action.INCREMENT, 1)
 
 
+def test_the_same_as_somebody_recorded_meanwhile_may_be_a_second_click():
+    made = product(50)
+    opened = stock_of(made).sequence
+    again = partial(inventory.record, made.pk, Action.DECREMENT, 3, actor=MERCHANT)
+
+    again(seen=opened, reason="broken")
+    with pytest.raises(StockMoved, match=r"the same 3 \(broken\): it is 47 = 47 available"):
+        again(seen=opened)
+    again(seen=stock_of(made).sequence)
+    with pytest.raises(StockMoved, match="the same 3: it is 44 = 44 available"):
+        again(seen=opened)
+
+    assert numbers_of(made) == (44, 44, 0, 0)
+
+
+def test_what_somebody_else_recorded_meanwhile_is_no_second_click():
+    made = product(50)
+    seen = stock_of(made).sequence
+    record(made, Action.DECREMENT, 3)
+    record(made, Action.INCREMENT, 4)
+    holding_order({made: 5})
+
+    for action, quantity in ((Action.DECREMENT, 4), (Action.INCREMENT, 3), (Action.ALLOCATE, 5)):
+        inventory.record(made.pk, action, quantity, actor=MERCHANT, seen=seen)
+
+    assert numbers_of(made) == (50, 40, 10, 5)
+
+
+def test_a_movement_with_a_key_is_recorded_once():
+    made = product(50)
+    key = Key("user:7", "POST", "/", "one", "fingerprint", uuid7())
+
+    inventory.record(made.pk, Action.DECREMENT, 3, actor=MERCHANT, key=key)
+    with pytest.raises(Answered):
+        inventory.record(made.pk, Action.DECREMENT, 3, actor=MERCHANT, key=key)
+
+    assert numbers_of(made) == (47, 47, 0, 0)
+
+
 def test_a_product_without_managed_stock_has_no_movements():
     made = product(managed=False)
 
@@ -185,6 +225,12 @@ def test_an_order_cannot_let_go_of_what_was_set_aside_by_hand(move):
 
     with refused(StockTooLow):
         move({made: 1}, uuid7())
+
+
+def test_it_is_told_of_which_products_the_stock_is_managed():
+    managed, _another, unmanaged = product(1), product(1), product(managed=False)
+
+    assert inventory.managed_among([managed.pk, unmanaged.pk]) == {managed.pk}
 
 
 def test_an_order_that_knows_no_longer_what_is_managed_must_look_again():

@@ -4,13 +4,15 @@ import itertools
 import threading
 import uuid
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 
 import pytest
 
 from api import clock
 from api.actors import Actor
+from api.idempotency import Answered, Key
+from api.ids import uuid7
 from inventory.errors import (
     CountedTooEarly,
     CountTooLow,
@@ -116,6 +118,34 @@ def test_nothing_was_counted_before_there_was_such_a_product(from_nine):
         inventory.count(shirt.pk, 5, actor=MERCHANT, counted_at=NINE - MINUTE)
 
 
+def test_how_old_other_products_are_makes_no_difference_to_a_count(from_nine):
+    shirt = product(5)
+    counted_at = clock.now()
+    product(5)
+
+    assert inventory.count(shirt.pk, 5, actor=MERCHANT, counted_at=counted_at) == 0
+
+
+def test_the_moment_of_a_count_is_told_in_utc(from_nine):
+    shirt = product(5)
+    counted_at = clock.now().astimezone(timezone(timedelta(hours=2)))
+
+    inventory.count(shirt.pk, 4, actor=MERCHANT, counted_at=counted_at)
+
+    assert last_entry(shirt).reason == f"count of 4 at 2026-05-04 09:{counted_at:%M}:00 UTC"
+
+
+def test_a_count_with_a_key_counts_once():
+    shirt = product(50)
+    key = Key("user:7", "POST", "/", "one", "fingerprint", uuid7())
+
+    inventory.count(shirt.pk, 49, actor=MERCHANT, key=key)
+    with pytest.raises(Answered):
+        inventory.count(shirt.pk, 48, actor=MERCHANT, key=key)
+
+    assert numbers(shirt) == (49, 49, 0, 0)
+
+
 def test_a_count_of_units_that_are_allocated_is_refused_and_changes_nothing():
     shirt = product(50)
     paid_order({shirt: 40})
@@ -130,8 +160,8 @@ def test_a_count_of_units_that_are_allocated_is_refused_and_changes_nothing():
 
 
 def test_f37_a_count_begun_before_the_stock_moved_says_so_and_changes_nothing():
-    shirt = product(50)
-    opened = stock_of(shirt).sequence
+    shirt = product(49)
+    opened = move(shirt, Action.INCREMENT, 1).sequence
     paid_order({shirt: 3})
 
     with pytest.raises(StockMoved) as refused:
@@ -201,6 +231,22 @@ def test_only_the_last_entry_is_undone():
         inventory.undo(shirt.pk, mistake.sequence, actor=MERCHANT)
 
     assert numbers(shirt) == (55, 55, 0, 0)
+
+
+def test_the_entry_of_another_product_is_not_undone():
+    shirt, mug = product(50), product(50)
+    of_mug, of_shirt = move(mug, Action.INCREMENT, 7), move(shirt, Action.DECREMENT, 4)
+    assert of_mug.sequence == of_shirt.sequence
+
+    assert inventory.undo(shirt.pk, of_shirt.sequence, actor=MERCHANT) == of_shirt
+    assert inventory.undo(mug.pk, of_mug.sequence, actor=MERCHANT) == of_mug
+
+
+def test_an_entry_that_there_is_not_is_not_undone():
+    shirt = product(50)
+
+    with pytest.raises(NotUndoable):
+        inventory.undo(shirt.pk, 3, actor=MERCHANT)
 
 
 def test_what_an_order_moved_is_not_undone_by_hand():

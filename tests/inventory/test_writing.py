@@ -189,6 +189,21 @@ def test_entries_of_one_statement_may_have_reasons_of_their_own(write):
     assert list(reasons)[1:] == ['{"the", first}', ""]
 
 
+def test_nothing_is_written_before_the_moment_from_which_it_counts():
+    """Another machine, whose clock is faster, may have named that one."""
+    made = product(10)
+    ahead = clock.now() + timedelta(minutes=1)
+
+    with transaction.atomic():
+        [stock] = Stock.objects.lock([made.pk])
+        entries = [stock.move(Action.INCREMENT, 1, by_order=BY_HAND) for _ in range(3)]
+        write(entries, Cause(MERCHANT), effective_at=[None, ahead, ahead - timedelta(seconds=1)])
+
+    moments = stock_of(made).log.order_by("sequence").values_list("created_at", flat=True)
+    assert list(moments)[1:] == [ahead] * 3
+    assert stock_of(made).last_moved_at == ahead
+
+
 @BOTH
 def test_a_row_that_moved_since_it_was_read_is_not_written(write):
     made = product(10)
