@@ -82,6 +82,23 @@ def evidence_of(made: Product) -> list[tuple[int, int]]:
     return list(standing.order_by("counted_at", "sequence").values_list("units", "change"))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_great"),
+    [
+        (10, 0, True),
+        (9, 0, False),
+        (9, 1, False),
+        (20, 10, False),
+        (21, 10, True),
+        (30, 14, True),
+    ],
+)
+def test_most_of_many_units_is_a_great_drop(before, after, is_great):
+    words = f"From {before} to {after}: more than half would be gone."
+
+    assert evidence.words_of_drop(before, after) == (words if is_great else "")
+
+
 # A movement and what took it back add up to nothing.
 
 
@@ -275,6 +292,31 @@ def test_a_count_that_was_undone_is_evidence_no_longer_until_that_is_undone():
         seen.append(evidence_of(shirt))
 
     assert seen == [[], [(18, -2)], []]
+
+
+def test_undoing_a_correction_withdraws_that_count_and_no_other():
+    shirt = product(50)
+    inventory.count(shirt.pk, 48, actor=MERCHANT)
+    in_between = clock.now()
+    inventory.count(shirt.pk, 49, actor=MERCHANT)
+    inventory.count(shirt.pk, 48, actor=MERCHANT, counted_at=in_between)
+    without, with_it = [(48, -2), (48, 0)], [(48, -2), (48, 0), (49, 1)]
+    assert evidence_of(shirt) == with_it
+
+    for sequence, standing in ((3, without), (4, with_it), (5, without)):
+        inventory.undo(shirt.pk, sequence, actor=MERCHANT)
+        assert evidence_of(shirt) == standing
+
+
+def test_reverting_a_file_withdraws_what_it_said_and_no_more():
+    shirt, mug = product(50), product(50)
+    inventory.count(shirt.pk, 48, actor=MERCHANT)
+    by_file(mug, 40, clock.now())
+    file = applied(shirt, 47, clock.now())
+
+    reverted(file)
+
+    assert (evidence_of(shirt), evidence_of(mug)) == ([(48, -2)], [(40, -10)])
 
 
 def test_counts_from_before_they_were_kept_are_taken_over_as_far_as_the_log_knows_them():

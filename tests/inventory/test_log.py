@@ -13,14 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from api import clock
 from api.ids import uuid7
 from inventory.errors import CountedLater, NotUndoable, StockNotFound, StockTransactionNotFound
-from inventory.models import Action, Product, Sheet, StockTransaction
+from inventory.models import Action, Product, Sheet, Stock, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import stock as inventory
 from inventory.services.log import Then, totals_at
 from inventory.services.sheets import processing
 from orders.services import shipments
 from tests.concurrency import run_together
-from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.inventory.movements import record
 
 pytestmark = pytest.mark.django_db
@@ -381,6 +381,52 @@ def test_true_counts_in_any_order_end_at_what_was_on_the_shelf(seed):
         inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
 
     assert total(shirt) == shelf + 5 + len(counts)
+
+
+def test_a_page_of_the_log_is_a_range_of_its_numbers_from_either_end():
+    shirt = product(10)
+    for _ in range(4):
+        inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+
+    def numbers(offset: int, *, newest_first: bool = False) -> list[int]:
+        page = stock_log.page(stock_of(shirt), offset, 2, newest_first=newest_first)
+        return [entry.sequence for entry in page]
+
+    assert [numbers(offset) for offset in (0, 1, 4, 5)] == [[1, 2], [2, 3], [5], []]
+    from_the_end = [numbers(offset, newest_first=True) for offset in (0, 1, 4, 5)]
+    assert from_the_end == [[5, 4], [4, 3], [1], []]
+
+
+def test_what_is_set_aside_is_told_by_the_entries_since_nothing_was():
+    shirt = product(50)
+
+    def told(stock: Stock, limit: int = 9) -> list[tuple[str, int]]:
+        return [(entry.action, entry.quantity) for entry in stock_log.set_aside(stock, limit)]
+
+    for action, quantity in (
+        (Action.ALLOCATE, 5),
+        (Action.DEALLOCATE, 5),
+        (Action.ALLOCATE, 4),
+        (Action.DECREMENT, 1),
+    ):
+        inventory.record(shirt.pk, action, quantity, actor=MERCHANT)
+    holding_order({shirt: 2})
+    inventory.record(shirt.pk, Action.DEALLOCATE, 1, actor=MERCHANT)
+    looked_at = stock_of(shirt)
+    inventory.record(shirt.pk, Action.DEALLOCATE, 3, actor=MERCHANT)
+
+    assert told(looked_at) == [("deallocate", 1), ("allocate", 4)]
+    assert told(looked_at, limit=1) == [("deallocate", 1)]
+    assert told(stock_of(shirt)) == []
+
+
+def test_before_its_first_entry_a_log_has_no_last_number():
+    with clock.replaced(lambda: NOON):
+        shirt = product(10)
+        inventory.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+
+    moments = (NOON - timedelta(seconds=1), NOON)
+    assert [stock_log.last_number(stock_of(shirt), moment) for moment in moments] == [0, 2]
 
 
 def test_stock_and_its_entries_are_found_by_their_product():

@@ -7,6 +7,7 @@ defaults, constants and the fields of models stay. So does prose, which no test 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import libcst as cst
@@ -156,7 +157,7 @@ class _Finding(cst.CSTVisitor):
 
     def _mutant(self, before: cst.CSTNode, after: cst.CSTNode) -> Mutant:
         line = self.get_metadata(PositionProvider, before).start.line if _is_placed(before) else 0
-        words = " → ".join(self._words(each) for each in (before, after))
+        words = _beside(self._words(before), self._words(after))
         return Mutant(
             function=self._function(),
             lines=self._lines_that_matter(before),
@@ -195,8 +196,21 @@ class _Finding(cst.CSTVisitor):
     def _words(self, node: cst.CSTNode) -> str:
         if isinstance(node, cst.If | cst.With | cst.ExceptHandler):
             node = node.with_changes(body=cst.SimpleStatementSuite([cst.Pass()]))
-        words = re.sub(r"\s+", " ", self._module.code_for_node(node)).strip()
-        return words if len(words) <= LONGEST_TELLING else words[: LONGEST_TELLING - 1] + "…"
+        return re.sub(r"\s+", " ", self._module.code_for_node(node)).strip()
+
+
+def _beside(before: str, after: str) -> str:
+    """Write both, and of long ones only what is around their first difference."""
+    pairs = zip_longest(before, after)
+    same = next((place for place, (old, new) in enumerate(pairs) if old != new), 0)
+    is_long = max(len(before), len(after)) > LONGEST_TELLING
+    begin = max(0, same - LONGEST_TELLING // 3) if is_long else 0
+    return f"{_cut(before, begin)} → {_cut(after, begin)}"
+
+
+def _cut(text: str, begin: int) -> str:
+    end = begin + LONGEST_TELLING
+    return "…" * bool(begin) + text[begin:end] + "…" * (len(text) > end)
 
 
 def _is_docstring(node: cst.CSTNode) -> bool:
