@@ -255,7 +255,7 @@ class Harm:
     def promote(self) -> None:
         """Lose the first server for good, and go on with the other one and a new copy of it."""
         assert self.cluster
-        self.cluster.promote()
+        self.cluster.promote(behind_seconds=self.chance.choice([0, 0.2, 1]))
         self.done["standbys promoted"] += 1
         self.cluster.replicate()
 

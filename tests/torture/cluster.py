@@ -186,21 +186,40 @@ class Cluster:
         self.open()
         return killed
 
-    def promote(self) -> None:
-        """Stop the first server at once, for good, and let the other one take over."""
+    def promote(self, *, behind_seconds: float = 0) -> None:
+        """Stop the first server at once, for good, and let the other one take over.
+
+        It takes over with what it has, from so much before: what was committed since then it never
+        heard of, and so nobody may have been told of that.
+        """
         assert self.is_replicated
         self.is_replicated = False
-        self._fell_first()
+        [[sender]] = self._ask(self.first, "SELECT pid FROM pg_stat_replication")
+        os.kill(sender, signal.SIGSTOP)
+        time.sleep(behind_seconds)
+        self._fell_first(sender)
         self.close()
         self._ask(self.other, "SELECT pg_promote(true, %s)", PATIENCE_SECONDS)
         self.first, self.other = self.other, self.first
         self.open()
 
-    def _fell_first(self) -> None:
+    def _fell_first(self, stopped: int = 0) -> None:
         process = self.first.process
         assert process is not None
         process.send_signal(signal.SIGQUIT)
+        if stopped:
+            # The postmaster has told its children to end, which a stopped one cannot do.
+            self._wait_until_told(stopped)
+            os.kill(stopped, signal.SIGCONT)
         process.wait(PATIENCE_SECONDS)
+
+    def _wait_until_told(self, stopped: int) -> None:
+        """Wait until a signal waits for a stopped process, so that it sends nothing more."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        told = 1 << signal.SIGQUIT - 1
+        while not told & _pending(stopped):
+            assert time.monotonic() < deadline, "The postmaster does not end its children."
+            time.sleep(0.005)
 
     def _let_commits_wait(self, server: Server, for_whom: str) -> None:
         self._ask(server, f"ALTER SYSTEM SET synchronous_standby_names = '{for_whom}'")
@@ -235,6 +254,14 @@ class Cluster:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+
+def _pending(process: int) -> int:
+    """Return which signals wait for a process."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("ShdPnd:"):
+            return int(line.split()[1], 16)
+    raise AssertionError("Linux tells of pending signals.")
 
 
 def _wait_until_cut(bystander: psycopg.Connection[Any]) -> None:
