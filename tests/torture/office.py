@@ -134,8 +134,10 @@ class Office:
                 if self._posted(action, sent).status == http.HTTPStatus.FOUND:
                     page = self._page("GET", path)
                     if page.status == http.HTTPStatus.OK:
-                        # What was taken has no such button any more.
-                        return ("fail" if page.form(action) else "ok"), None
+                        # What was taken has no such button any more, but for lines that sales or
+                        # counts since then have kept.
+                        is_taken = not page.form(action) or "Try the rest again" in page.text
+                        return ("ok" if is_taken else "fail"), None
                 time.sleep(0.2)
             return "info", None
 
