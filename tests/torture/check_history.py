@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 NEVER = float("inf")
-BOTH = "both done and refused"
 # What one unit of an action does to what is available and what is allocated.
 EFFECTS = {"increment": (1, 0), "decrement": (-1, 0), "allocate": (-1, 1), "deallocate": (1, -1)}
-INITIAL = "initial stock"
-COUNT = r"^count of \d+( at [-\d]+ [:\d]+ UTC)?: "
 SHORT = {"insufficient_stock", "stock_too_low"}
 # A clock that is set, or driven to another one, may be off by that much.
 LEEWAY_SECONDS = 0.01
-SHIPPED, UNDONE = "shipped", "ship undone"
-# So begins the reason of what is set aside and let go while units that came back are inspected.
-INSPECTION = "return "
+BOTH = "both done and refused"
+# Reasons in the log, or how they begin. The last one is of units that came back to be inspected.
+INITIAL, SHIPPED, UNSHIPPED, UNDONE, INSPECTION = (
+    *("initial stock", "shipped", "ship undone", "undo: ", "return "),
+)
+COUNT = r"^count of \d+( at [-\d]+ [:\d]+ UTC)?: "
 
 
 @dataclass
@@ -63,6 +63,10 @@ class Operation:
     def refused(self) -> bool:
         return self.outcome == "fail"
 
+    @property
+    def is_paid(self) -> bool:
+        return self.done and isinstance(self.told, dict) and self.told.get("status") == "complete"
+
 
 class Entry:
     """One of the log."""
@@ -70,26 +74,17 @@ class Entry:
     def __init__(self, row: dict[str, Any], wall_less_monotonic: float) -> None:
         self.id, self.product, self.number = row["id"], row["product"], row["number"]
         self.action, self.quantity, self.reason = row["action"], row["quantity"], row["reason"]
-        self.available, self.allocated, self.total = (
-            row[name] for name in ("available", "allocated", "total")
-        )
-        self.order = row["order"]
-        # As written: when the row was locked, and before that was committed.
+        self.available, self.allocated = row["available"], row["allocated"]
+        self.total, self.order = row["total"], row["order"]
+        available, allocated = EFFECTS[self.action]
+        self.came, self.held = available * self.quantity, allocated * self.quantity
+        self.is_by_order = bool(self.order) and not self.reason.startswith(INSPECTION)
+        # When the row was locked, and before the entry was committed.
         self.at = datetime.fromisoformat(row["at"]).timestamp() - wall_less_monotonic
 
     def __str__(self) -> str:
-        return (
-            f"entry {self.number} of {self.product} ({self.action} {self.quantity}: {self.reason})"
-        )
-
-    @property
-    def came(self) -> int:
-        """How many units more are available."""
-        return int(EFFECTS[self.action][0] * self.quantity)
-
-    @property
-    def is_by_order(self) -> bool:
-        return self.order is not None and not self.reason.startswith(INSPECTION)
+        what = f"{self.action} {self.quantity}: {self.reason}"
+        return f"entry {self.number} of {self.product} ({what})"
 
 
 class Run:
@@ -103,54 +98,46 @@ class Run:
         self.log: dict[str, list[Entry]] = {product: [] for product in self.products}
         for row in rows(folder / "log.jsonl"):
             self.log[row["product"]].append(Entry(row, min(offsets)))
+        self.entries = [entry for log in self.log.values() for entry in log]
 
     def of(self, *names: str) -> list[Operation]:
         return [one for one in self.operations if one.f in names]
 
-    @cached_property
-    def entries(self) -> list[Entry]:
-        return [entry for log in self.log.values() for entry in log]
-
-    @cached_property
-    def by_reason(self) -> dict[str, list[Entry]]:
-        """What was done by hand. Before the reason that was given a count says what it was."""
-        found: dict[str, list[Entry]] = defaultdict(list)
-        for entry in self.entries:
-            if entry.order is None:
-                found[re.sub(COUNT, "", entry.reason)].append(entry)
-        return found
-
     def because_of(self, reason: str) -> list[Entry]:
-        return self.by_reason.get(reason, [])
+        """Find what was done by hand, for a reason that somebody gave."""
+        return self._by_reason.get(reason, [])
+
+    @cached_property
+    def _by_reason(self) -> dict[str, list[Entry]]:
+        # Before the reason that was given a count says what it was.
+        by_hand = [entry for entry in self.entries if entry.order is None]
+        return grouped((re.sub(COUNT, "", entry.reason), entry) for entry in by_hand)
 
     @cached_property
     def of_orders(self) -> dict[str, list[Entry]]:
-        found: dict[str, list[Entry]] = defaultdict(list)
-        for entry in self.entries:
-            if entry.order:
-                found[entry.order].append(entry)
-        return found
+        return grouped((entry.order, entry) for entry in self.entries if entry.order)
 
     @cached_property
-    def carts(self) -> dict[str, Counter[str]]:
-        """What was put into carts, product by product, for all that anybody knows."""
-        found: dict[str, Counter[str]] = defaultdict(Counter)
-        for add in self.of("add"):
-            if not add.refused:
-                found[add.subject][add.data["id"]] += add.data["quantity"]
-        return found
+    def carts(self) -> dict[str, list[Operation]]:
+        return grouped((one.subject, one) for one in self.of("add") if not one.refused)
 
-    def wanted(self, operation: Operation) -> Counter[str]:
+    def wanted(self, one: Operation) -> Counter[str]:
         """How many units of which product the operation needs to be available."""
-        if operation.f in ("add", "move"):
-            product = operation.data["id"] if operation.f == "add" else operation.subject
-            return Counter({product: operation.data["quantity"]})
-        if operation.f == "checkout":
-            return self.carts[operation.subject]
         lines: Counter[str] = Counter()
-        for item in self.orders[operation.subject]["items"]:
+        if one.f == "move":
+            lines[one.subject] = one.data["quantity"]
+        for add in [one] if one.f == "add" else self.carts.get(one.subject, []):
+            lines[add.data["id"]] += add.data["quantity"]
+        for item in self.orders[one.subject]["items"] if one.f == "pay" else []:
             lines[item["product"]] += item["quantity"]
         return lines
+
+
+def grouped(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for name, one in pairs:
+        groups[name].append(one)
+    return groups
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -190,30 +177,28 @@ def complaints(folder: Path) -> list[str]:
 
 def one_key_one_outcome(run: Run) -> Iterator[str]:
     """All calls with one key have one outcome, and no two operations made the same thing."""
+    made: dict[str, Operation] = {}
     for one in run.operations:
         if one.code == BOTH:
             yield f"{one} was {BOTH} under one key"
         if len(one.ids) > 1:
             yield f"{one} made {len(one.ids)} things under one key"
-    made: dict[str, Operation] = {}
-    for one in run.of("checkout", "pay", "move", "ship_some", "take_back"):
-        for identifier in one.ids:
-            if identifier in made:
+        for identifier in one.ids if one.f in MAKES else ():
+            if made.setdefault(identifier, one) is not one:
                 yield f"{one} and {made[identifier]} were told of one thing: {identifier}"
-            made[identifier] = one
+
+
+MAKES = {"checkout", "pay", "move", "ship_some", "take_back"}
 
 
 def the_log_adds_up(run: Run) -> Iterator[str]:
     """Each entry is the one before it and its own effect; nothing is ever below nothing."""
     for product, log in run.log.items():
-        available = allocated = 0
-        at = -NEVER
+        available, allocated, at = 0, 0, -NEVER
         for entry in log:
-            by, to = EFFECTS[entry.action]
-            available += by * entry.quantity
-            allocated += to * entry.quantity
-            now = (entry.available, entry.allocated, entry.total)
-            if now != (available, allocated, available + allocated):
+            available, allocated = available + entry.came, allocated + entry.held
+            expected = (available, allocated, available + allocated)
+            if (entry.available, entry.allocated, entry.total) != expected:
                 yield f"{entry} does not follow from the one before it"
                 available, allocated = entry.available, entry.allocated
             if available < 0 or allocated < 0:
@@ -246,22 +231,17 @@ def nothing_is_oversold(run: Run) -> Iterator[str]:
             there[entry.product] += entry.came
     given_up = {one.subject for one in run.of("cancel", "void", "refund") if not one.refused}
     gone: Counter[str] = Counter()
-    for order in {one.subject for one in run.of("pay") if is_taken(one)} - given_up:
-        for item in run.orders.get(order, {"items": []})["items"]:
-            kept = item["quantity"] - item["cancelled"] - item["returned"]
-            gone[item["product"]] += kept
+    for order in {one.subject for one in run.of("pay") if one.is_paid} - given_up:
+        for item in run.orders[order]["items"] if order in run.orders else ():
+            gone[item["product"]] += item["quantity"] - item["cancelled"] - item["returned"]
     for product, units in gone.items():
         if units > there[product]:
             yield f"{units} of {product} are paid for, and there were {there[product]}"
 
 
-def is_taken(pay: Operation) -> bool:
-    return pay.done and isinstance(pay.told, dict) and pay.told.get("status") == "complete"
-
-
-def movements_by_hand(run: Run) -> Iterator[str]:
+def what_was_done_by_hand(run: Run) -> Iterator[str]:
     """What was confirmed is in the log once, what was refused never, the rest at most once."""
-    explained: set[str] = {entry.id for entry in run.entries if entry.reason == INITIAL}
+    explained = {entry.id for entry in run.because_of(INITIAL)}
     for one in run.of("move"):
         found = run.because_of(one.data["reason"])
         explained |= {entry.id for entry in found}
@@ -292,29 +272,23 @@ def at_the_desk(run: Run, one: Operation) -> Iterator[tuple[list[Entry], int | N
     what undid it is the next one. A line of a file may be refused when it is applied or reverted,
     but for changes that only add.
     """
-    asked = one.asked
+    asked, told = one.asked, one.told
     if one.f == "count":
-        yield (
-            run.because_of(asked["mark"]),
-            None if one.told is None else min(abs(one.told), 1),
-            one.told,
-        )
-        return
-    if one.f == "undo":
-        log, number = run.log[asked["product"]], asked["number"]
-        found = [entry for entry in log[number : number + 1] if entry.reason.startswith("undo: ")]
-        # Nobody else's, unless somebody else has undone the same.
-        yield found if not one.refused else [], 1, -log[number - 1].came
-        return
-    for line_number, line in enumerate(asked["lines"], 2):
-        source = f"{asked['name']}, line {line_number}"
+        yield run.because_of(asked["mark"]), None if told is None else min(abs(told), 1), told
+    elif one.f == "undo":
+        of, found = run.log[asked["product"]][asked["number"] - 1 :][:2], []
+        # Somebody else may have undone the same.
+        if len(of) == 2 and of[1].reason.startswith(UNDONE) and not one.refused:
+            found = of[1:]
+        yield found, 1, -of[0].came if of else None
+    for number, line in enumerate(asked.get("lines", ()), 2):
+        source = f"{asked['name']}, line {number}"
         if one.f == "revert":
             yield run.because_of(f"Reverted: {source}"), None, None
-        elif asked["kind"] == "change":
-            certain = 1 if line["units"] > 0 else None
-            yield run.because_of(f"{line['reason']} ({source})"), certain, line["units"]
         else:
-            yield run.because_of(f"{line['reason']} ({source})"), None, None
+            change = line["units"] if asked["kind"] == "change" else None
+            certain = 1 if change and change > 0 else None
+            yield run.because_of(f"{line['reason']} ({source})"), certain, change
 
 
 def how_often(one: Operation, found: list[Entry], *, expected: int | None) -> Iterator[str]:
@@ -328,12 +302,10 @@ def how_often(one: Operation, found: list[Entry], *, expected: int | None) -> It
 
 def the_log_keeps_the_order_of_time(run: Run) -> Iterator[str]:
     """What was answered before something else was asked for stands before it."""
-    by_id = {next(iter(one.ids)): one for one in run.of("move") if one.done and one.ids}
+    by_id = {identifier: one for one in run.of("move") if one.done for identifier in one.ids}
     for log in run.log.values():
         soonest, whose = NEVER, None
-        for entry in reversed(log):
-            if (one := by_id.get(entry.id)) is None:
-                continue
+        for one in [by_id[entry.id] for entry in reversed(log) if entry.id in by_id]:
             if soonest < one.begin:
                 yield f"{whose} was answered before {one} was asked for, and is in the log after it"
             if one.end < soonest:
@@ -346,171 +318,142 @@ def orders_hold_what_they_should(run: Run) -> Iterator[str]:
         yield f"the log knows of an order {stranger} that is not there"
     for name, order in run.orders.items():
         for item in order["items"]:
-            entries = [
-                entry
-                for entry in run.of_orders[name]
-                if entry.product == item["product"] and entry.is_by_order
+            of_product = [
+                entry for entry in run.of_orders[name] if entry.product == item["product"]
             ]
-            yield from _units_of(name, order, item, entries)
+            entries = [entry for entry in of_product if entry.is_by_order]
+            yield from units_of(f"order {name}, product {item['product']}", order, item, entries)
 
 
-def _units_of(
-    name: str, order: dict[str, Any], item: dict[str, Any], entries: list[Entry]
-) -> Iterator[str]:
-    where = f"order {name}, product {item['product']}"
+def units_of(where: str, order: Any, item: Any, entries: list[Entry]) -> Iterator[str]:
     held = 0
     for entry in entries:
-        held += EFFECTS[entry.action][1] * entry.quantity
+        held += entry.held
         if not 0 <= held <= item["quantity"]:
             yield f"{where}: {entry} leaves it {held} of {item['quantity']} units"
     left = item["quantity"] - item["shipped"] - item["cancelled"]
     if held not in (0, left) or (held and order["status"] == "cancelled"):
         yield f"{where}: it holds {held} units in the end, and {left} are left"
-    sent = sum(shipment["units"].get(item["id"], 0) for shipment in order["shipments"])
-    undone = sum(
-        shipment["units"].get(item["id"], 0)
-        for shipment in order["shipments"]
-        if shipment["undone"]
-    )
+    parcels = [(each["units"].get(item["id"], 0), each["undone"]) for each in order["shipments"]]
+    sent, undone = (sum(units for units, is_undone in parcels if is_undone in of) for of in WHICH)
+    lines = [line for back in order["returns"] for line in back["items"]]
     back = sum(
         line["quantity"]
-        for one in order["returns"]
-        for line in one["items"]
+        for line in lines
         if line["item"] == item["id"] and line["disposition"] in ("restocked", "inspection")
     )
-    told = Counter({"sent": sent, "undone": undone, "back": back, "shipped": item["shipped"]})
-    logged = Counter(
-        {
-            "sent": _sum(entries, "decrement", SHIPPED),
-            "undone": _sum(entries, "increment", UNDONE),
-            "back": sum(
-                entry.quantity
-                for entry in entries
-                if entry.action == "increment" and not entry.reason.startswith(UNDONE)
-            ),
-            "shipped": sent - undone,
-        }
-    )
+    out = [entry for entry in entries if entry.action == "decrement"]
+    came = [entry for entry in entries if entry.action == "increment"]
+    unshipped = sum(entry.quantity for entry in came if entry.reason.startswith(UNSHIPPED))
+    logged = {
+        "sent": sum(entry.quantity for entry in out if entry.reason.startswith(SHIPPED)),
+        "undone": unshipped,
+        "back": sum(entry.quantity for entry in came) - unshipped,
+        "shipped": item["shipped"],
+    }
+    told = {"sent": sent, "undone": undone, "back": back, "shipped": sent - undone}
     if told != logged:
-        yield f"{where}: its documents say {dict(told)}, the log {dict(logged)}"
+        yield f"{where}: its documents say {told}, the log {logged}"
 
 
-def _sum(entries: Iterable[Entry], action: str, reason: str) -> int:
-    return sum(
-        entry.quantity
-        for entry in entries
-        if entry.action == action and entry.reason.startswith(reason)
-    )
+# All shipments, and those that were undone.
+WHICH = ((True, False), (True,))
 
 
 def what_was_confirmed_of_orders(run: Run) -> Iterator[str]:
     """No acknowledged operation has vanished, and nothing was done that nobody asked for."""
     for one in run.of("checkout"):
-        if one.done and one.ids and not one.ids <= run.orders.keys():
+        if one.done and not one.ids <= run.orders.keys():
             yield f"{one} was confirmed, and there is no order {one.ids}"
-    for one in run.of("pay"):
-        yield from _payment(run, one)
-    for one in run.of("cancel"):
-        if one.done and run.orders[one.subject]["status"] != "cancelled":
-            yield f"{one} was confirmed, and the order is not cancelled"
-    asked: dict[tuple[str, str], list[Operation]] = defaultdict(list)
-    for one in run.of("ship", "ship_some", "take_back"):
-        kind = "returns" if one.f == "take_back" else "shipments"
-        asked[one.subject, kind].append(one)
+    by_order = grouped((one.subject, one) for one in run.of(*OF_ORDERS))
+    for stranger in by_order.keys() - run.orders.keys():
+        yield f"{by_order[stranger][0]} is of an order that is not there"
     for name, order in run.orders.items():
-        for kind in ("shipments", "returns"):
-            yield from _records(name, order, kind, asked[name, kind])
-    for one in run.of("undo_ship"):
-        shipments = {each["id"]: each for each in run.orders[one.subject]["shipments"]}
-        if one.done and not shipments[one.asked["path"].split("/")[5]]["undone"]:
-            yield f"{one} was confirmed, and the shipment stands"
+        asked = grouped((one.f, one) for one in by_order[name])
+        for one in asked["pay"]:
+            yield from payment(run, order, one)
+        if any(one.done for one in asked["cancel"]) and order["status"] != "cancelled":
+            yield f"{asked['cancel'][0]} was confirmed, and the order is not cancelled"
+        sent = asked["ship"] + asked["ship_some"]
+        yield from records(f"order {name} has shipments", order["shipments"], sent)
+        yield from records(f"order {name} has returns", order["returns"], asked["take_back"])
+        stands = {each["id"] for each in order["shipments"] if not each["undone"]}
+        for one in asked["undo_ship"]:
+            if one.done and one.asked["path"].split("/")[5] in stands:
+                yield f"{one} was confirmed, and the shipment stands"
 
 
-def _payment(run: Run, one: Operation) -> Iterator[str]:
-    order = run.orders.get(one.subject)
-    if order is None:
-        yield f"{one} is of an order that is not there"
-        return
+OF_ORDERS = ("pay", "cancel", "ship", "ship_some", "take_back", "undo_ship")
+
+
+def payment(run: Run, order: Any, one: Operation) -> Iterator[str]:
     known = {payment["id"]: payment["status"] for payment in order["payments"]}
     if not one.ids <= known.keys():
         yield f"{one} was confirmed, and there is no payment {one.ids}"
-    if not is_taken(one):
+    if not one.is_paid:
         return
-    if any(known.get(payment) not in ("complete", "cancelled") for payment in one.ids):
+    if any(known.get(name) not in ("complete", "cancelled") for name in one.ids):
         yield f"{one} was complete, and is {known}"
-    for item in order["items"]:
-        if not any(
-            entry.action == "allocate" and entry.product == item["product"]
-            for entry in run.of_orders[one.subject]
-            if entry.is_by_order and entry.at <= one.end + run.leeway
-        ):
-            yield f"{one} was complete, and its order never took its units of {item['product']}"
+    takes = [entry for entry in run.of_orders[one.subject] if entry.action == "allocate"]
+    taken = {entry.product for entry in takes if entry.at <= one.end + run.leeway}
+    for product in {item["product"] for item in order["items"]} - taken:
+        yield f"{one} was complete, and its order never took its units of {product}"
 
 
-def _records(name: str, order: dict[str, Any], kind: str, asked: list[Operation]) -> Iterator[str]:
-    there = {record["id"] for record in order[kind]}
+def records(what: str, found: list[Any], asked: list[Operation]) -> Iterator[str]:
+    there = {record["id"] for record in found}
     confirmed = [one for one in asked if one.done]
     for one in confirmed:
+        # The answer to shipping all that is left is the order.
         if one.f != "ship" and not one.ids <= there:
             yield f"{one} was confirmed and has not happened"
-    possible = [one for one in asked if not one.refused]
-    if not len(confirmed) <= len(there) <= len(possible):
-        yield (
-            f"order {name} has {len(there)} {kind}: {len(confirmed)} were confirmed, "
-            f"and {len(possible)} at most can have happened"
-        )
+    most = len([one for one in asked if not one.refused])
+    if not len(confirmed) <= len(there) <= most:
+        yield f"{what}: {len(there)}. {len(confirmed)} were confirmed, {most} at most can be"
 
 
 def no_refusal_was_false(run: Run) -> Iterator[str]:
     """Whoever was told that there is not enough: at some moment until then there was not."""
     for one in run.of("add", "checkout", "pay", "move"):
-        if not one.refused or one.code not in SHORT:
-            continue
+        is_of_nothing = one.f == "pay" and one.subject not in run.orders
         # What is set aside by hand is not what the log shows.
-        if one.data.get("action") == "deallocate" or (
-            one.f == "pay" and one.subject not in run.orders
-        ):
+        is_hidden = one.data.get("action") == "deallocate"
+        if not one.refused or one.code not in SHORT or is_of_nothing or is_hidden:
             continue
-        least = {
-            product: least_available(run.log[product], one.begin, one.end, run.leeway)
-            for product in run.wanted(one)
-        }
-        if all(least[product] >= units for product, units in run.wanted(one).items()):
+        wanted = run.wanted(one)
+        least = {product: least_available(run, product, one) for product in wanted}
+        if all(least[product] >= units for product, units in wanted.items()):
             yield f"{one} was refused ({one.code}), and there were always enough: {least}"
 
 
-def least_available(log: list[Entry], begin: float, end: float, leeway: float) -> float:
-    """The least that anybody can have seen in between.
+def least_available(run: Run, product: str, one: Operation) -> float:
+    """The least that anybody can have seen between request and answer.
 
-    An entry is seen once it is committed: after it was written, and before the next one was. So
-    what stood before an entry can be seen until the one after that is written.
+    Entries of one moment are of one transaction. They are seen once it is committed: after that
+    moment, and before the next one. So what stood before can be seen until the one after that.
     """
-    least = NEVER
-    for position, entry in enumerate(log):
-        seen_until = log[position + 2].at if position + 2 < len(log) else NEVER
-        if entry.at - leeway <= end and seen_until + leeway >= begin:
-            least = min(least, entry.available)
-    return least
+    log = run.log[product]
+    moments = sorted({entry.at for entry in log})
+    until = dict(zip(moments, [*moments[2:], NEVER, NEVER], strict=False))
+    seen = [
+        entry.available
+        for entry in log
+        if entry.at - run.leeway <= one.end and until[entry.at] + run.leeway >= one.begin
+    ]
+    return min(seen, default=NEVER)
 
 
 def whoever_follows_the_log_sees_no_gap(run: Run) -> Iterator[str]:
     """Each page is what the log has there in the end, and whatever was confirmed before it."""
-    place = {entry.id: entry for entry in run.entries}
-    confirmed: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for one in run.of("move"):
-        if one.done:
-            confirmed[one.subject] += [
-                (one.end, place[name].number) for name in one.ids if name in place
-            ]
-    for read in run.of("read_log"):
-        if not read.done:
-            continue
-        product = read.subject
+    number = {entry.id: entry.number for entry in run.entries}
+    moves = [one for one in run.of("move") if one.done]
+    for read in [one for one in run.of("read_log") if one.done]:
         offset = int(read.asked["path"].rpartition("=")[2])
-        seen = [entry.id for entry in run.log[product][offset : offset + len(read.told)]]
-        if read.told != seen:
+        seen = run.log[read.subject][offset : offset + len(read.told)]
+        if read.told != [entry.id for entry in seen]:
             yield f"{read} saw what is not so in the end, or with a gap: {read.told}"
-        newest = max((number for end, number in confirmed[product] if end < read.begin), default=0)
+        earlier = [one for one in moves if one.subject == read.subject and one.end < read.begin]
+        newest = max((number.get(name, 0) for one in earlier for name in one.ids), default=0)
         if offset + len(read.told) < min(newest, offset + 100):
             yield f"{read} did not see entry {newest}, which had been confirmed"
 
@@ -519,7 +462,7 @@ CHECKS = (
     one_key_one_outcome,
     the_log_adds_up,
     nothing_is_oversold,
-    movements_by_hand,
+    what_was_done_by_hand,
     the_log_keeps_the_order_of_time,
     orders_hold_what_they_should,
     what_was_confirmed_of_orders,

@@ -285,7 +285,7 @@ def reverted_unasked(story: Story) -> None:
         (no_payment, "there is no payment {'p-1'}"),
         (payment_taken_back, "was complete, and is {'p-1': 'failed'}"),
         (no_shipment, "was confirmed and has not happened"),
-        (shipment_nobody_asked_for, "1 at most can have happened"),
+        (shipment_nobody_asked_for, "1 at most can be"),
         (taken_twice, "holds 2 units in the end, and 0 are left"),
         (shipped_twice, "its documents say"),
         (never_cancelled, "the order is not cancelled"),
