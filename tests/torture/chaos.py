@@ -104,12 +104,9 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(len(people), mp_context=context) as pool:
         coming = [pool.submit(role, town, name) for name, role in people.items()]
-        for certain in (Harm.stop_postgresql, Harm.promote) if cluster else ():
-            time.sleep(chance.uniform(0.2, 0.3) * seconds)
-            certain(harm)
         while town.is_open:
             time.sleep(chance.uniform(0.1, 0.6))
-            harm.do_some()
+            harm.do_some(1 - (town.until - time.time()) / seconds)
             store.site.control("release")
         harm.end()
         history = [entry for one in _all(coming) for entry in one]
@@ -155,16 +152,27 @@ class Harm:
     cluster: Cluster | None
     done: Counter[str] = field(default_factory=Counter)
 
-    def do_some(self) -> None:
-        tricks = _TRICKS | (_TRICKS_ON_POSTGRESQL if self.cluster else {})
+    def __post_init__(self) -> None:
+        # What happens in every run, the last one first, once so much of its time has passed.
+        self.certain = [(0.3, Harm.promote), (0.1, Harm.stop_postgresql)] if self.cluster else []
+
+    def do_some(self, passed: float) -> None:
+        if self.certain and self.certain[-1][0] <= passed:
+            self.certain.pop()[1](self)
+            return
+        on_postgresql = self.cluster and not self.certain
+        tricks = _TRICKS | (_TRICKS_ON_POSTGRESQL if on_postgresql else {})
         self.chance.choices(list(tricks), list(tricks.values()))[0](self)
 
     def end(self) -> None:
         """Let nothing go wrong any more; those who are still waiting get their answers."""
+        while self.certain:
+            self.certain.pop()[1](self)
         site = self.store.site
         site.withdraw_orders()
         site.control("clear_faults")
         if self.cluster:
+            self.cluster.wait_until_replicated()
             self.done += Counter(self.cluster.end_cuts())
             # The harness's own is broken too.
             connections.close_all()
@@ -243,21 +251,26 @@ class Harm:
         assert self.cluster
         self.done["connections cut"] += self.cluster.tell("sever")
 
+    # A server that is being copied has to live; so these three wait for another time.
+
     def stop_postgresql(self) -> None:
         assert self.cluster
-        self.cluster.stop_at_once()
-        self.done["immediate stops of PostgreSQL"] += 1
+        if self.cluster.is_replicated:
+            self.cluster.stop_at_once()
+            self.done["immediate stops of PostgreSQL"] += 1
 
     def kill_a_backend(self) -> None:
         assert self.cluster
-        self.done["backends killed"] += self.cluster.kill_a_backend(self.chance)
+        if self.cluster.is_replicated:
+            self.done["backends killed"] += self.cluster.kill_a_backend(self.chance)
 
     def promote(self) -> None:
         """Lose the first server for good, and go on with the other one and a new copy of it."""
         assert self.cluster
-        self.cluster.promote(behind_seconds=self.chance.choice([0, 0.2, 1]))
-        self.done["standbys promoted"] += 1
-        self.cluster.replicate()
+        if self.cluster.is_replicated:
+            self.cluster.promote(behind_seconds=self.chance.choice([0, 0.2, 1]))
+            self.done["standbys promoted"] += 1
+            self.cluster.replicate_meanwhile()
 
 
 # How often each.
@@ -276,9 +289,9 @@ _TRICKS: dict[Callable[[Harm], None], int] = {
 _TRICKS_ON_POSTGRESQL: dict[Callable[[Harm], None], int] = {
     Harm.cut_at_commits: 25,
     Harm.sever: 3,
-    Harm.stop_postgresql: 5,
-    Harm.kill_a_backend: 3,
-    Harm.promote: 4,
+    Harm.stop_postgresql: 6,
+    Harm.kill_a_backend: 4,
+    Harm.promote: 6,
 }
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ class Cluster:
         self.forwarder: subprocess.Popen[str] | None = None
         # Whether the other one has all that clients were told, so that it may take over.
         self.is_replicated = False
+        # Its thread starts servers, and they end with it: so it lasts as long as they do.
+        self.copier = ThreadPoolExecutor(1)
+        self.copying: Future[None] | None = None
 
     @property
     def url(self) -> str:
@@ -103,6 +107,7 @@ class Cluster:
         self.open()
 
     def end(self) -> None:
+        self.copier.shutdown()
         if self.forwarder:
             self.forwarder.kill()
             self.forwarder.wait()
@@ -152,6 +157,13 @@ class Cluster:
         time.sleep(SETTLE_SECONDS)
         self._wait_for_the_other()
         self.is_replicated = True
+
+    def replicate_meanwhile(self) -> None:
+        self.copying = self.copier.submit(self.replicate)
+
+    def wait_until_replicated(self) -> None:
+        if self.copying:
+            self.copying.result()
 
     def stop_at_once(self) -> None:
         """Stop the first server as `pg_ctl stop -m immediate` does, and start it again.
