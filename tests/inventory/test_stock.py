@@ -1,8 +1,9 @@
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from api import clock
@@ -209,6 +210,20 @@ def test_a_shipped_order_takes_its_units_out_of_the_total_in_two_entries():
         ("deallocate", 4, 10, 0, "shipped", order_id),
         ("decrement", 4, 6, 0, "shipped", order_id),
     ]
+
+
+def test_units_of_a_shipment_that_the_log_does_not_know_come_back_from_now_on():
+    undone, put_back = product(10), product(10)
+    known: dict[str, Any] = {"order_id": uuid7(), "actor": MERCHANT, "reason": "who knows"}
+
+    with transaction.atomic():
+        inventory.undo_ship({undone.pk: 4}, **known, entry_ids=[])
+        inventory.put_back({put_back.pk: 4}, **known, entry_ids=[], to_inspect={}, inspected_as="")
+
+    assert (numbers_of(undone), numbers_of(put_back)) == ((14, 10, 4, 0), (14, 14, 0, 0))
+    entries = [*log_of(undone)[1:], *log_of(put_back)[1:]]
+    assert {(entry.reason, entry.effective_at) for entry in entries} == {("who knows", None)}
+    deallocate({undone: 4}, known["order_id"])
 
 
 def test_f04_an_order_takes_all_its_products_or_none():
