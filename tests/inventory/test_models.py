@@ -1,4 +1,6 @@
 import itertools
+from contextlib import nullcontext
+from decimal import Decimal
 
 import pytest
 from django.db import connection, transaction
@@ -6,19 +8,28 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from api.fields import UNITS_MAX
-from inventory.errors import StockTooLow, TooManyUnits
+from api.ids import uuid7
+from inventory.errors import CurrencyAmbiguous, StockTooLow, TooManyUnits
 from inventory.models import (
     BY_HAND,
     DEFAULT_LOCATION_ID,
     EFFECTS,
     FOR_ORDER,
     Action,
+    Category,
     Currency,
+    Delivery,
     Effect,
+    Parent,
+    Product,
+    Sheet,
     Stock,
+    Stocktake,
     StockTransaction,
 )
 from tests.factories import product, stock_of
+
+SOMETHING = uuid7()
 
 
 @pytest.mark.django_db
@@ -220,6 +231,77 @@ def test_a_locked_row_is_as_complete_as_any_other():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        (Currency.objects.lock_all, ['"inventory_currency"."id" ASC FOR NO KEY UPDATE']),
+        (
+            lambda: Parent.objects.lock(SOMETHING),
+            ['WHERE "inventory_parent"."id" = ', "FOR NO KEY UPDATE"],
+        ),
+        (
+            lambda: Sheet.objects.lock(SOMETHING),
+            ['WHERE "inventory_sheet"."id" = ', "FOR NO KEY UPDATE"],
+        ),
+        (
+            lambda: Stocktake.objects.lock(SOMETHING),
+            ['WHERE "inventory_stocktake"."id" = ', "FOR NO KEY UPDATE"],
+        ),
+        (
+            lambda: Delivery.objects.lock(SOMETHING),
+            ['"follows_id" = ', 'ORDER BY "inventory_delivery"."id" ASC FOR NO KEY UPDATE'],
+        ),
+        (Category.objects.lock_tree, ["SELECT pg_advisory_xact_lock("]),
+        (
+            lambda: Category.objects.lock_tree(shared=True),
+            ["SELECT pg_advisory_xact_lock_shared("],
+        ),
+    ],
+    ids=["currencies", "parent", "sheet", "stocktake", "delivery", "tree", "shared tree"],
+)
+def test_a_lock_takes_its_rows_in_key_order_and_leaves_their_keys_to_others(lock, told):
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        lock()
+
+    assert [words for words in told if words not in queries[0]["sql"]] == []
+
+
+@pytest.mark.django_db
+def test_currencies_are_read_again_after_their_lock_and_in_the_same_order():
+    Currency.objects.create(code="EUR", created_at=clock.now(), updated_at=clock.now())
+
+    with transaction.atomic():
+        assert Currency.objects.lock_all() == list(Currency.objects.order_by("pk"))
+
+
+@pytest.mark.parametrize(
+    ("point", "separator", "places", "is_refused"),
+    [
+        (".", ",", 2, False),
+        (".", ".", 2, True),
+        ("1", ",", 2, True),
+        (".", "1", 2, True),
+        ("\u200b", ",", 2, True),
+        ("\u200b", ",", 0, False),
+    ],
+)
+def test_an_amount_reads_in_one_way(point, separator, places, is_refused):
+    currency = Currency(decimal_point=point, thousand_separator=separator, decimal_places=places)
+
+    with pytest.raises(CurrencyAmbiguous) if is_refused else nullcontext():
+        currency.require_unambiguous()
+
+
+def test_what_a_product_costs_is_written_with_its_currency():
+    assert Product(cost=420, cost_currency=Currency(code="USD")).written_cost() == "4.20 USD"
+    assert Product().written_cost() is None
+
+
+def test_spreadsheets_get_an_amount_as_a_number():
+    assert Currency(decimal_places=2).in_major_units(1250) == Decimal("12.50")
+
+
+@pytest.mark.django_db
 def test_total_is_derived_by_the_database():
     made = product(5)
 
@@ -233,6 +315,7 @@ def test_total_is_derived_by_the_database():
     [
         (Currency(format="${price}"), 1250, "$12.50"),
         (Currency(format="${price}"), 5, "$0.05"),
+        (Currency(format="${price}"), 0, "$0.00"),
         (Currency(format="${price}"), -1250, "-$12.50"),
         (Currency(format="${price}"), 123456789, "$1,234,567.89"),
         (Currency(format="¥{price}", decimal_places=0), 1250, "¥1,250"),
