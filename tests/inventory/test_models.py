@@ -1,5 +1,6 @@
 import itertools
 from contextlib import nullcontext
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,13 @@ from django.test.utils import CaptureQueriesContext
 from api import clock
 from api.fields import UNITS_MAX
 from api.ids import uuid7
-from inventory.errors import CurrencyAmbiguous, StockTooLow, TooManyUnits
+from inventory.errors import (
+    CurrencyAmbiguous,
+    LinesMarked,
+    StocktakeNotReady,
+    StockTooLow,
+    TooManyUnits,
+)
 from inventory.models import (
     BY_HAND,
     DEFAULT_LOCATION_ID,
@@ -17,11 +24,15 @@ from inventory.models import (
     FOR_ORDER,
     Action,
     Category,
+    CountLine,
     Currency,
     Delivery,
+    DeliveryLine,
     Effect,
     Parent,
+    Price,
     Product,
+    ProductLine,
     Sheet,
     Stock,
     Stocktake,
@@ -329,3 +340,157 @@ def test_total_is_derived_by_the_database():
 )
 def test_an_amount_is_written_as_people_read_it(currency, amount, text):
     assert currency.formatted(amount) == text
+
+
+def test_people_decide_by_these_words():
+    stock = Stock(managed=True, available=1, allocated=2, held=3)
+    file = Sheet(state="checked", columns=["sku", "count"], changed=1, reverted=2, not_reverted=3)
+
+    empty = Stock(managed=False, available=0, allocated=0, held=0)
+
+    assert [row.standing() for row in (stock, empty, file)] == [
+        {"managed": "yes", "available": "1", "allocated": "2", "set aside": "3"},
+        {"managed": "no", "available": "0", "allocated": "0", "set aside": "0"},
+        {
+            "state": "ready to apply",
+            "columns": "sku, count",
+            "changes": "1",
+            "taken back": "2",
+            "not taken back": "3",
+        },
+    ]
+    for row in (Delivery(revision=4), Stocktake(revision=4)):
+        assert row.standing() == {"state": "open", "changes made to it": "4"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "unchanged", "kind", "comes_to_something"),
+    [
+        (1, 0, "products", True),
+        (0, 1, "products", False),
+        (0, 1, "counts", True),
+        (0, 0, "counts", False),
+    ],
+)
+def test_a_file_in_which_all_agrees_comes_to_something_if_it_counts(
+    changed, unchanged, kind, comes_to_something
+):
+    file = Sheet(changed=changed, unchanged=unchanged, kind=kind)
+
+    assert file.comes_to_something is comes_to_something
+
+
+@pytest.mark.parametrize(
+    ("refused", "state", "reverted_at", "may"),
+    [
+        (1, "applied", None, True),
+        (0, "applied", None, False),
+        (1, "checked", None, False),
+        (1, "applied", clock.now(), False),
+    ],
+)
+def test_refused_lines_may_be_tried_again_once_the_rest_is_applied(
+    refused, state, reverted_at, may
+):
+    file = Sheet(refused=refused, state=state, reverted_at=reverted_at)
+
+    assert file.may_try_again is may
+
+
+def test_a_file_knows_how_far_it_is_and_of_when_it_speaks():
+    now = clock.now()
+
+    assert [Sheet(lines_done=done, lines_total=8).percent_done for done in (0, 3, 8)] == [
+        0,
+        37,
+        100,
+    ]
+    assert Sheet(lines_done=0, lines_total=0).percent_done == 0
+    assert Sheet(created_at=now).as_of == now
+    assert Sheet(created_at=now, speaks_of=now - timedelta(days=1)).as_of == now - timedelta(days=1)
+    under_way = [state for state in Sheet.State.values if Sheet(state=state).is_under_way]
+    assert under_way == ["reading", "checking", "applying", "reverting"]
+
+
+def test_only_what_looks_like_a_mistake_must_be_looked_at():
+    Sheet(marked=0).require_looked_at(False)
+    Sheet(marked=2).require_looked_at(True)
+    with pytest.raises(LinesMarked):
+        Sheet(marked=2).require_looked_at(False)
+
+
+def test_a_file_that_begins_anew_forgets_what_it_came_to():
+    def begun(state: str) -> dict[str, int]:
+        file = Sheet(lines_total=8, left_out=2, position=9)
+        numbers = ("changed", "unchanged", "refused", "units_added", "units_removed", "marked")
+        for name in (*numbers, "lines_done", "not_reverted"):
+            setattr(file, name, 5)
+        file.begin(Sheet.State(state), position=1)
+        assert (file.state, file.position) == (state, 1)
+        assert (file.lines_done, file.not_reverted) == (0, 0)
+        return {name: getattr(file, name) for name in (*numbers, "lines_total", "left_out")}
+
+    zeros = {"changed": 0, "unchanged": 0, "refused": 0, "units_added": 0, "units_removed": 0}
+    fives = dict.fromkeys(zeros, 5)
+
+    assert begun("checking") == zeros | {"marked": 0, "lines_total": 10, "left_out": 0}
+    assert begun("applying") == zeros | {"marked": 5, "lines_total": 8, "left_out": 2}
+    assert begun("reverting") == fives | {"marked": 5, "lines_total": 8, "left_out": 2}
+
+
+def test_a_line_is_applied_until_it_is_taken_back():
+    assert not CountLine().is_applied
+    assert CountLine(sequence=2).is_applied
+    assert not CountLine(sequence=2, reverted_sequence=3).is_applied
+    assert not ProductLine().is_applied
+    assert ProductLine(applied=True).is_applied
+    assert not ProductLine(applied=True, reverted=True).is_applied
+    assert [CountLine(change=change).agreed for change in (None, 0, 1)] == [False, True, False]
+    assert not CountLine(change=0, error="unknown").agreed
+
+
+def test_a_delivery_says_what_is_still_to_come_and_where_it_came_from():
+    lines = [DeliveryLine(expected=4, received=received) for received in (3, 4, 6)]
+
+    assert [(line.short, line.over) for line in lines] == [(1, 0), (0, 0), (0, 2)]
+    assert Delivery(number="D-1").reason == "Delivery D-1"
+    assert Delivery(number="D-1", supplier="Mill").reason == "Delivery D-1 from Mill"
+    assert (Delivery().is_open, Delivery(state="booked").is_open) == (True, False)
+
+
+def test_a_stocktake_hides_the_books_while_it_is_open_if_it_is_blind():
+    assert Stocktake(is_blind=True).hides_the_books
+    assert not Stocktake(is_blind=False).hides_the_books
+    assert not Stocktake(is_blind=True, state="closed").hides_the_books
+    assert Stocktake(products=5, counted=2).left == 3
+
+
+def test_a_stocktake_is_closed_when_something_was_counted_and_reopened_without_its_sheet():
+    Stocktake(counted=1).require_counted()
+    Stocktake(state="closed").require_reopenable()
+    for refused in (
+        lambda: Stocktake(counted=0).require_counted(),
+        lambda: Stocktake(counted=1, state="closed").require_counted(),
+        lambda: Stocktake().require_reopenable(),
+        lambda: Stocktake(state="closed", sheet_id=uuid7()).require_reopenable(),
+    ):
+        with pytest.raises(StocktakeNotReady):
+            refused()
+
+
+def test_a_variant_is_told_in_the_order_of_its_parents_options():
+    parent = Parent(options=[{"name": "Size"}, {"name": "Colour"}, {"name": "Cut"}])
+
+    assert Product(parent=parent, options={"Colour": "Red", "Size": "S"}).variant == (
+        "Size S, Colour Red"
+    )
+    assert Product(options={}).variant == ""
+
+
+def test_a_price_on_record_says_if_the_tax_comes_on_top():
+    dollars = Currency(code="USD")
+
+    assert Price(amount=1250, currency=dollars).written() == "12.50"
+    assert Price(amount=1250, currency=dollars, includes_tax=False).written() == (
+        "12.50, tax not included"
+    )
