@@ -457,9 +457,26 @@ def test_nobody_sees_a_page_without_logging_in():
     assert everything() == before
 
 
-def test_a_password_alone_opens_no_page():
-    client = Client()
-    client.force_login(User.objects.create(username="no member of staff"))
+@pytest.mark.parametrize("lost", ["is_staff", "is_active"])
+def test_a_login_opens_no_page_once_its_person_is_no_more_of_the_staff(lost):
+    """Whatever role it had, and though it was let in while it was."""
+    client = somebody(OWNER)
+    assert client.get("/admin/").status_code == 200
+    User.objects.filter(username=f"the {OWNER}").update(**{lost: False})
+    before = everything()
 
     for page in pages():
-        assert client.get(page.path).status_code == 302, page.path
+        sent = client.post(page.path, TYPED) if page.sends else client.get(page.path)
+        assert sent.status_code == 302, page.path
+
+    assert everything() == before
+
+
+def test_a_role_that_is_taken_away_opens_nothing_from_then_on():
+    client = somebody(OWNER)
+    assert client.get("/admin/auth/user/add/").status_code == 200
+
+    User.objects.get(username=f"the {OWNER}").groups.clear()
+
+    assert client.get("/admin/auth/user/add/").status_code == 403
+    assert client.post("/admin/auth/user/add/", TYPED).status_code == 403
