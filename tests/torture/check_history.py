@@ -13,9 +13,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +28,38 @@ BOTH = "both done and refused"
 INITIAL, SHIPPED, UNSHIPPED, UNDONE, INSPECTION = (
     *("initial stock", "shipped", "ship undone", "undo: ", "return "),
 )
+MAKES = {"checkout", "pay", "move", "ship_some", "take_back"}
+OF_ORDERS = ("pay", "cancel", "ship", "ship_some", "take_back", "undo_ship")
 COUNT = r"^count of \d+( at [-\d]+ [:\d]+ UTC)?: "
 
 
-@dataclass
 class Operation:
     """What somebody wanted, and what they know of it."""
 
-    f: str
-    asked: dict[str, Any]
-    begin: float
-    # When the answer was there that counts; never, if none came.
-    end: float = NEVER
-    outcome: str = "info"
-    code: str = ""
-    told: Any = None
-    ids: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.data: dict[str, Any] = self.asked.get("data") or {}
+    def __init__(self, f: str, asked: dict[str, Any], begin: float) -> None:
+        self.f, self.asked, self.begin = f, asked, begin
+        self.data: dict[str, Any] = asked.get("data") or {}
         # Which cart, order or product it is about.
-        self.subject = str(self.asked["path"].split("/")[3]) if "path" in self.asked else ""
+        self.subject = str(asked["path"].split("/")[3]) if "path" in asked else ""
+        # What the answer was that counts, if one came, and what all answers said was made.
+        self.end, self.outcome, self.code = NEVER, "", ""
+        self.told: Any = None
+        self.done = self.refused = self.is_paid = False
+        self.ids: set[str] = set()
 
     def __str__(self) -> str:
         return f"{self.f} {self.asked.get('key') or self.asked}"[:300]
 
-    @property
-    def done(self) -> bool:
-        return self.outcome == "ok"
-
-    @property
-    def refused(self) -> bool:
-        return self.outcome == "fail"
-
-    @property
-    def is_paid(self) -> bool:
-        return self.done and isinstance(self.told, dict) and self.told.get("status") == "complete"
+    def is_answered(self, outcome: str, value: dict[str, Any], at: float) -> None:
+        told = value.get("told")
+        if not self.outcome:
+            self.end, self.outcome, self.code = at, outcome, value.get("code", "")
+            self.done, self.refused, self.told = outcome == "ok", outcome == "fail", told
+        elif self.outcome != outcome:
+            self.code = BOTH
+        if isinstance(told, dict):
+            self.ids |= {told["id"]} if "id" in told else set()
+            self.is_paid |= self.done and told.get("status") == "complete"
 
 
 class Entry:
@@ -99,34 +93,21 @@ class Run:
         for row in rows(folder / "log.jsonl"):
             self.log[row["product"]].append(Entry(row, min(offsets)))
         self.entries = [entry for log in self.log.values() for entry in log]
+        self.of_orders = grouped((entry.order, entry) for entry in self.entries if entry.order)
+        self.carts = grouped((one.subject, one) for one in self.of("add") if not one.refused)
+        by_hand = [entry for entry in self.entries if not entry.order]
+        # Before the reason that somebody gave, a count says what it was.
+        self.by_reason = grouped((re.sub(COUNT, "", entry.reason), entry) for entry in by_hand)
 
     def of(self, *names: str) -> list[Operation]:
         return [one for one in self.operations if one.f in names]
-
-    def because_of(self, reason: str) -> list[Entry]:
-        """Find what was done by hand, for a reason that somebody gave."""
-        return self._by_reason.get(reason, [])
-
-    @cached_property
-    def _by_reason(self) -> dict[str, list[Entry]]:
-        # Before the reason that was given a count says what it was.
-        by_hand = [entry for entry in self.entries if entry.order is None]
-        return grouped((re.sub(COUNT, "", entry.reason), entry) for entry in by_hand)
-
-    @cached_property
-    def of_orders(self) -> dict[str, list[Entry]]:
-        return grouped((entry.order, entry) for entry in self.entries if entry.order)
-
-    @cached_property
-    def carts(self) -> dict[str, list[Operation]]:
-        return grouped((one.subject, one) for one in self.of("add") if not one.refused)
 
     def wanted(self, one: Operation) -> Counter[str]:
         """How many units of which product the operation needs to be available."""
         lines: Counter[str] = Counter()
         if one.f == "move":
             lines[one.subject] = one.data["quantity"]
-        for add in [one] if one.f == "add" else self.carts.get(one.subject, []):
+        for add in [one] if one.f == "add" else self.carts[one.subject]:
             lines[add.data["id"]] += add.data["quantity"]
         for item in self.orders[one.subject]["items"] if one.f == "pay" else []:
             lines[item["product"]] += item["quantity"]
@@ -155,15 +136,8 @@ def operations(history: Iterable[dict[str, Any]]) -> Iterator[Operation]:
             called[process] = by_key.setdefault(name, Operation(row["f"], value, at))
             continue
         operation = called.pop(process)
-        if row["type"] == "info":
-            continue
-        if operation.outcome == "info":
-            operation.end, operation.outcome = at, row["type"]
-            operation.told, operation.code = value.get("told"), value.get("code", "")
-        elif operation.outcome != row["type"]:
-            operation.code = BOTH
-        if isinstance(value.get("told"), dict) and "id" in value["told"]:
-            operation.ids.add(value["told"]["id"])
+        if row["type"] != "info":
+            operation.is_answered(row["type"], value, at)
     yield from by_key.values()
 
 
@@ -186,9 +160,6 @@ def one_key_one_outcome(run: Run) -> Iterator[str]:
         for identifier in one.ids if one.f in MAKES else ():
             if made.setdefault(identifier, one) is not one:
                 yield f"{one} and {made[identifier]} were told of one thing: {identifier}"
-
-
-MAKES = {"checkout", "pay", "move", "ship_some", "take_back"}
 
 
 def the_log_adds_up(run: Run) -> Iterator[str]:
@@ -241,9 +212,9 @@ def nothing_is_oversold(run: Run) -> Iterator[str]:
 
 def what_was_done_by_hand(run: Run) -> Iterator[str]:
     """What was confirmed is in the log once, what was refused never, the rest at most once."""
-    explained = {entry.id for entry in run.because_of(INITIAL)}
+    explained = {entry.id for entry in run.by_reason[INITIAL]}
     for one in run.of("move"):
-        found = run.because_of(one.data["reason"])
+        found = run.by_reason[one.data["reason"]]
         explained |= {entry.id for entry in found}
         yield from how_often(one, found, expected=1)
         for entry in found:
@@ -274,7 +245,7 @@ def at_the_desk(run: Run, one: Operation) -> Iterator[tuple[list[Entry], int | N
     """
     asked, told = one.asked, one.told
     if one.f == "count":
-        yield run.because_of(asked["mark"]), None if told is None else min(abs(told), 1), told
+        yield run.by_reason[asked["mark"]], None if told is None else min(abs(told), 1), told
     elif one.f == "undo":
         of, found = run.log[asked["product"]][asked["number"] - 1 :][:2], []
         # Somebody else may have undone the same.
@@ -284,11 +255,11 @@ def at_the_desk(run: Run, one: Operation) -> Iterator[tuple[list[Entry], int | N
     for number, line in enumerate(asked.get("lines", ()), 2):
         source = f"{asked['name']}, line {number}"
         if one.f == "revert":
-            yield run.because_of(f"Reverted: {source}"), None, None
+            yield run.by_reason[f"Reverted: {source}"], None, None
         else:
             change = line["units"] if asked["kind"] == "change" else None
             certain = 1 if change and change > 0 else None
-            yield run.because_of(f"{line['reason']} ({source})"), certain, change
+            yield run.by_reason[f"{line['reason']} ({source})"], certain, change
 
 
 def how_often(one: Operation, found: list[Entry], *, expected: int | None) -> Iterator[str]:
@@ -318,10 +289,8 @@ def orders_hold_what_they_should(run: Run) -> Iterator[str]:
         yield f"the log knows of an order {stranger} that is not there"
     for name, order in run.orders.items():
         for item in order["items"]:
-            of_product = [
-                entry for entry in run.of_orders[name] if entry.product == item["product"]
-            ]
-            entries = [entry for entry in of_product if entry.is_by_order]
+            mine = [entry for entry in run.of_orders[name] if entry.product == item["product"]]
+            entries = [entry for entry in mine if entry.is_by_order]
             yield from units_of(f"order {name}, product {item['product']}", order, item, entries)
 
 
@@ -335,29 +304,28 @@ def units_of(where: str, order: Any, item: Any, entries: list[Entry]) -> Iterato
     if held not in (0, left) or (held and order["status"] == "cancelled"):
         yield f"{where}: it holds {held} units in the end, and {left} are left"
     parcels = [(each["units"].get(item["id"], 0), each["undone"]) for each in order["shipments"]]
-    sent, undone = (sum(units for units, is_undone in parcels if is_undone in of) for of in WHICH)
     lines = [line for back in order["returns"] for line in back["items"]]
-    back = sum(
-        line["quantity"]
-        for line in lines
-        if line["item"] == item["id"] and line["disposition"] in ("restocked", "inspection")
-    )
+    told = {
+        "sent": sum(units for units, _ in parcels),
+        "undone": sum(units for units, is_undone in parcels if is_undone),
+        "put back": sum(
+            line["quantity"]
+            for line in lines
+            if line["item"] == item["id"] and line["disposition"] in ("restocked", "inspection")
+        ),
+    }
     out = [entry for entry in entries if entry.action == "decrement"]
     came = [entry for entry in entries if entry.action == "increment"]
-    unshipped = sum(entry.quantity for entry in came if entry.reason.startswith(UNSHIPPED))
+    undone = sum(entry.quantity for entry in came if entry.reason.startswith(UNSHIPPED))
     logged = {
         "sent": sum(entry.quantity for entry in out if entry.reason.startswith(SHIPPED)),
-        "undone": unshipped,
-        "back": sum(entry.quantity for entry in came) - unshipped,
-        "shipped": item["shipped"],
+        "undone": undone,
+        "put back": sum(entry.quantity for entry in came) - undone,
     }
-    told = {"sent": sent, "undone": undone, "back": back, "shipped": sent - undone}
+    if told["sent"] - told["undone"] != item["shipped"]:
+        yield f"{where}: {item['shipped']} are said to be shipped, and its shipments are {told}"
     if told != logged:
         yield f"{where}: its documents say {told}, the log {logged}"
-
-
-# All shipments, and those that were undone.
-WHICH = ((True, False), (True,))
 
 
 def what_was_confirmed_of_orders(run: Run) -> Iterator[str]:
@@ -381,9 +349,6 @@ def what_was_confirmed_of_orders(run: Run) -> Iterator[str]:
         for one in asked["undo_ship"]:
             if one.done and one.asked["path"].split("/")[5] in stands:
                 yield f"{one} was confirmed, and the shipment stands"
-
-
-OF_ORDERS = ("pay", "cancel", "ship", "ship_some", "take_back", "undo_ship")
 
 
 def payment(run: Run, order: Any, one: Operation) -> Iterator[str]:
