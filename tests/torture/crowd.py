@@ -4,6 +4,7 @@ Whoever gets no answer asks again with the same key, as a good client does. Each
 swear to. The same seed lets everybody want the same; what happens then is not repeatable.
 """
 
+import http.client
 import random
 import time
 import urllib.error
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from tests import fake_stripe
 from tests.torture.caller import Entry, Merchant, Shopper
@@ -75,7 +77,8 @@ def _signed_on(call: Callable[[], Any]) -> Any:
     while True:
         try:
             return call()
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            # It is dead, or refuses because its database is away.
             time.sleep(0.1)
 
 
@@ -150,7 +153,7 @@ def keep_shop(town: Town, seed: str) -> list[Entry]:
         if chance.random() < 0.3:
             _move_stock(town, merchant, f"{seed} {number}", chance)
         else:
-            _look_after(_some_order(merchant, chance), merchant, chance)
+            _look_after(_some_order(town, merchant, chance), merchant, chance)
     return merchant.history
 
 
@@ -254,7 +257,7 @@ def cancel_orders(town: Town, seed: str) -> list[Entry]:
     chance = random.Random(seed)
     merchant = _merchant(town, seed)
     while town.is_open:
-        if order := _some_order(merchant, chance):
+        if order := _some_order(town, merchant, chance):
             _insist(lambda key, order=order: merchant.cancel(order["id"], key=key), chance)  # type: ignore[misc]
         time.sleep(chance.uniform(0.1, 0.5))
     return merchant.history
@@ -359,7 +362,8 @@ def _merchant(town: Town, seed: str) -> Merchant:
     return merchant
 
 
-def _some_order(merchant: Merchant, chance: random.Random) -> Any:
-    """Pick one of the latest orders, so that many want the same."""
-    listed = merchant.get("/v2/orders?page[limit]=20&sort=-created_at")
+def _some_order(town: Town, merchant: Merchant, chance: random.Random) -> Any:
+    """Pick one of a product's latest orders, so that many want the same."""
+    asked = quote(f"eq(product_id,{chance.choice(list(town.products))})")
+    listed = merchant.get(f"/v2/orders?filter={asked}&page[limit]=20&sort=-created_at")
     return chance.choice(listed.data) if listed.status == 200 and listed.data else None
