@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def running_site(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator[Site]:
     """Processes on the tests' own database; started once, for that takes a while."""
-    site = Site(_url())
+    site = Site(database_url())
     try:
         yield site
     finally:
@@ -38,7 +38,7 @@ def store(site: Site, books_agree: None) -> Store:
     return Store(site)
 
 
-def _url() -> str:
+def database_url() -> str:
     """Write where the tests' database is the way other processes are told it."""
     named = {key: str(value) for key, value in connection.settings_dict.items()}
     host = named["HOST"]

@@ -1,6 +1,5 @@
 """Short runs of what `make torture` does for long."""
 
-import os
 import random
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import pytest
 
 from config.supervisor import PROJECT
 from tests.torture import chaos
+from tests.torture.conftest import database_url
 from tests.torture.store import Store
 
 SECONDS = 8
@@ -23,16 +23,15 @@ def test_after_everything_that_may_happen_all_books_agree(store: Store):
 
 
 @pytest.mark.processes
+@pytest.mark.django_db
 def test_f19_what_clients_were_told_outlives_postgresql(tmp_path):
     """An immediate stop and a promoted standby, on two servers of its own."""
     report = tmp_path / "report.md"
     command = [sys.executable, "-m", "tests.torture", "--minutes", "0.1", "--rounds", "0"]
-    environment = {name: os.environ[name] for name in os.environ if name != "DATABASE_URL"}
 
     ran = subprocess.run(
-        [*command, "--report", str(report)],
+        [*command, "--report", str(report), "--like", database_url()],
         cwd=PROJECT,
-        env=environment,
         capture_output=True,
         text=True,
         check=False,
