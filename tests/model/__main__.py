@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import django
+from django.test.utils import setup_test_environment
 
 from tests.database import pytest_load_initial_conftests
 
@@ -56,6 +57,7 @@ def _database() -> Iterator[None]:
     from tests import conftest
 
     conftest.pytest_configure()
+    setup_test_environment()
     name = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
@@ -66,8 +68,7 @@ def _database() -> Iterator[None]:
 
 
 def _rounds(arguments: argparse.Namespace) -> int:
-    from tests.model.machine import MACHINES
-    from tests.model.running import run
+    from tests.model.running import MACHINES, run
 
     chosen = [arguments.machine] if arguments.machine != "both" else list(MACHINES)
     ends = time.monotonic() + arguments.minutes * 60
@@ -93,7 +94,7 @@ def _say(line: str) -> None:
 
 def _tell() -> None:
     """Print what was done, and how often."""
-    from tests.model.machine import MACHINES
+    from tests.model.running import MACHINES
 
     for name, machine in MACHINES.items():
         steps = machine.tally.total()

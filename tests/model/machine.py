@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
 
 from django.db import transaction
@@ -188,7 +188,11 @@ def is_managed(shelf: Shelf) -> bool:
 
 class Machine(RuleBasedStateMachine):
     # What was done, how often, and how often it was refused for what.
-    tally: Counter[tuple[str, str]] = Counter()
+    tally: ClassVar[Counter[tuple[str, str]]]
+
+    def __init_subclass__(cls, **how: Any) -> None:
+        super().__init_subclass__(**how)
+        cls.tally = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -250,8 +254,7 @@ class Machine(RuleBasedStateMachine):
     def has_parcels(self) -> bool:
         return any(order.parcels for order in self.shop.orders)
 
-    @rule(data=st.data())
-    def something_happens(self, data: st.DataObject) -> None:
+    def let_something_happen(self, data: st.DataObject) -> None:
         possible = [
             each
             for each in HAPPENINGS
@@ -269,12 +272,14 @@ class Machine(RuleBasedStateMachine):
     )
     def open_the_shop(self, stocks: list[int], left_out: set[str]) -> None:
         self.left_out = left_out
-        store.change(
-            actor=MERCHANT, partly_paid_order_expiry_hours=PARTLY_PAID_FOR // (60 * MINUTE)
-        )
+        self.prepare()
         for units in stocks:
             self.do("sell", 1250, units)
         self.do("sell", 400, 0, managed=False)
+
+    def prepare(self) -> None:
+        hours = PARTLY_PAID_FOR // (60 * MINUTE)
+        store.change(actor=MERCHANT, partly_paid_order_expiry_hours=hours)
 
     # Carts and orders.
 
@@ -729,4 +734,7 @@ def _share(of: int, share: str) -> int | None:
     return {"whole": None, "half": of // 2, "all": of, "none": 0, "more": of + 1}[share]
 
 
-MACHINES: dict[str, type[Machine]] = {"services": Machine}
+class ServicesMachine(Machine):
+    @rule(data=st.data())
+    def something_happens(self, data: st.DataObject) -> None:
+        self.let_something_happen(data)

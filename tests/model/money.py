@@ -162,7 +162,7 @@ class Bookkeeping:
     @staticmethod
     def _give_up(payment: Payment) -> None:
         if payment.there == "acting":
-            payment.there = ""
+            payment.there = "let go"
 
     def buyer_acts(self, number: int, which: int, *, pays: bool) -> None:
         """The buyer does what the gateway asked for, of which we hear nothing."""
@@ -193,12 +193,12 @@ class Bookkeeping:
             payment.acting = payment.there == "acting"
             if payment.there == "charged":
                 self._book(order, payment)
-            elif not payment.there:
+            elif payment.there in ("", "let go"):
                 payment.status = "failed"
                 if not keep:
                     self._release(number)
         elif payment.authorized and not payment.open_moves:
-            if not payment.there:
+            if payment.there == "let go":
                 payment.status = "cancelled"
                 self._release(number)
             elif payment.there == "captured":
@@ -340,7 +340,7 @@ class Bookkeeping:
         if is_refund:
             payment.refunded_there += attempt.amount
         elif attempt.kind == "void":
-            payment.there = ""
+            payment.there = "let go"
         else:
             payment.there, payment.captured_there = "captured", attempt.amount
 

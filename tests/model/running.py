@@ -1,14 +1,19 @@
 """How a machine is run: so many examples from a seed, each a shop of its own."""
 
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test
+from hypothesis.stateful import get_state_machine_test
+
+from tests.model.machine import Machine, ServicesMachine
+from tests.model.over_http import HttpMachine
+
+MACHINES: dict[str, type[Machine]] = {"services": ServicesMachine, "http": HttpMachine}
 
 SHRINKING = tuple(Phase)
 PLAIN = (Phase.explicit, Phase.generate)
 
 
 def run(
-    machine: type[RuleBasedStateMachine],
+    machine: type[Machine],
     *,
     examples: int,
     steps: int,

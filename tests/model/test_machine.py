@@ -2,11 +2,16 @@
 
 import pytest
 
-from tests.model.machine import Machine
+from tests.model.machine import ServicesMachine
+from tests.model.over_http import HttpMachine
 from tests.model.running import run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 
 def test_the_services_do_what_the_model_says():
-    run(Machine, examples=12, steps=30, beginning_with=13)
+    run(ServicesMachine, examples=12, steps=25, beginning_with=13)
+
+
+def test_callers_whose_answers_get_lost_find_what_the_model_says():
+    run(HttpMachine, examples=7, steps=25, beginning_with=13)
