@@ -1,5 +1,6 @@
 """The page of what the last comparison of log, stock and orders found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,18 +18,16 @@ from backoffice.base import ReadOnlyAdmin
 from orders.models import AuditResult
 from payments.services import audit
 
-# The worker compares every hour.
+# The worker compares every hour, and the whole once a day.
 OVERDUE = timedelta(hours=2)
+WHOLE_OVERDUE = timedelta(hours=26)
 
 
 @dataclass(frozen=True)
 class Compared:
     result: AuditResult
     age: timedelta
-
-    @property
-    def is_overdue(self) -> bool:
-        return self.age > OVERDUE
+    is_overdue: bool
 
     @property
     def ago(self) -> str:
@@ -37,17 +36,42 @@ class Compared:
         return "just now" if is_new else f"{timesince(checked_at, checked_at + self.age)} ago"
 
     @property
+    def what(self) -> str:
+        return "All of it" if self.result.is_whole else "What was new"
+
+    @property
     def compared(self) -> str:
         """Say how much was looked at."""
         stocks, entries = self.result.stocks, self.result.entries
         products = f"{stocks:,} product{'' if stocks == 1 else 's'} with stock"
         return f"{products} and {entries:,} movement{'' if entries == 1 else 's'} of them"
 
+    @property
+    def orders(self) -> str:
+        orders = self.result.orders
+        return f"{orders:,} order{'' if orders == 1 else 's'}"
 
-def last() -> Compared | None:
-    """What the last comparison of log, stock and orders found; None before the first."""
-    result = AuditResult.objects.first()
-    return Compared(result, clock.now() - result.checked_at) if result else None
+
+def last(found: Sequence[Compared]) -> Compared | None:
+    """Choose the comparison that tells how things stand; None before there is any.
+
+    What differed when it was compared stands until the same is compared again.
+    """
+    differing = [compared for compared in found if compared.result.differences]
+    return next(iter([*differing, *found]), None)
+
+
+def each() -> list[Compared]:
+    """The last comparison of each kind, the newest first."""
+    now = clock.now()
+    ages = {
+        result: now - result.checked_at for result in AuditResult.objects.order_by("-checked_at")
+    }
+    is_overdue = any(age > WHOLE_OVERDUE for result, age in ages.items() if result.is_whole) or (
+        # To compare all of it is to compare what is new, too.
+        min(ages.values(), default=timedelta()) > OVERDUE
+    )
+    return [Compared(result, age, is_overdue) for result, age in ages.items()]
 
 
 @admin.register(AuditResult)
@@ -62,11 +86,13 @@ class AuditAdmin(ReadOnlyAdmin):
 
     def page_view(self, request: HttpRequest) -> HttpResponse:
         self._require_seen(request)
+        found = each()
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Audit",
-            "audit": last(),
+            "audit": last(found),
+            "each": found,
             "is_under_way": audit.is_under_way(),
         }
         return TemplateResponse(request, "admin/orders/audit.html", context)

@@ -28,7 +28,9 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["title"] = "Dashboard"
     may = request.user.has_perm
     if may("orders.view_auditresult"):
-        context["audit"] = audit.last()
+        found = audit.each()
+        context["audit"] = audit.last(found)
+        context["whole"] = next((each for each in found if each.result.is_whole), None)
     if may("orders.view_order"):
         to_ship = Order.objects.to_ship()
         context["to_ship"] = {

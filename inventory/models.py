@@ -736,6 +736,25 @@ class StockCount(ActedBy):
         return -self.change
 
 
+class StockCheckpoint(models.Model):
+    """A stock as the last audit that found no difference saw it. See services.checkpoints."""
+
+    # No foreign key: that its stock is gone is what an audit is to find.
+    stock_id = models.UUIDField(primary_key=True)
+    sequence = models.BigIntegerField()
+    available = models.IntegerField()
+    allocated = models.IntegerField()
+    held = models.IntegerField()
+    # When the last entry was written.
+    moved_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Until entry {self.sequence}"
+
+
 class SheetQuerySet(models.QuerySet["Sheet"]):
     def lock(self, sheet_id: uuid.UUID) -> "Sheet | None":
         """Lock the file until the transaction ends: before any stock."""

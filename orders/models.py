@@ -873,23 +873,43 @@ class CustomerNote(ActedBy):
 
 
 class AuditResult(models.Model):
-    """The result of the last comparison of all books: one row. See payments.services.audit."""
+    """The last result of each kind of comparing all books. See payments.services.audit."""
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    class Kind(models.IntegerChoices):
+        WHOLE = 1
+        INCREMENTAL = 2
+
+    id = models.PositiveSmallIntegerField(
+        primary_key=True, choices=Kind, default=Kind.WHOLE, editable=False
+    )
+    # The moment as of which all was compared, and how long that took.
     checked_at = models.DateTimeField()
+    seconds = models.FloatField(default=0)
     differences = models.PositiveIntegerField()
     # The first difference, in words; and each, as far as the comparison names them.
     example = models.TextField(blank=True)
     found = models.JSONField(default=list)
-    # How much was compared: rows of stock, and entries of their logs.
+    # How much was compared: rows of stock, entries of their logs, and orders. Of an incremental
+    # comparison, what was written since the one before.
     stocks = models.BigIntegerField(default=0)
     entries = models.BigIntegerField(default=0)
+    orders = models.BigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_result_one_row")]
+        constraints = [
+            models.CheckConstraint(condition=Q(id__in=[1, 2]), name="audit_result_known_kind")
+        ]
 
     def __str__(self) -> str:
         return self.example or "Log, stock, orders and payments agree."
+
+    @property
+    def kind(self) -> str:
+        return self.Kind(self.pk).name.lower()
+
+    @property
+    def is_whole(self) -> bool:
+        return self.pk == self.Kind.WHOLE
 
 
 def next_order_number() -> int:

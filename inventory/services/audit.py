@@ -1,12 +1,15 @@
 """Does the log agree with the stock? Replayed in SQL, so that a million entries take seconds."""
 
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
+
+# Their logs are replayed in memory, or at least the order in which they are read.
+REPLAYED_AT_ONCE = 100
 
 # Every entry must carry the next number, be no older than the one before it, and end in the numbers
 # that its predecessors add up to.
@@ -67,7 +70,7 @@ ORDER BY 1
 _DIFFERING_COUNTS = """
 WITH last_count AS (
     SELECT DISTINCT ON (stock_id) stock_id, units, counted_at, change, sequence
-    FROM inventory_stockcount WHERE withdrawn_at IS NULL AND {stocks} AND {counts}
+    FROM inventory_stockcount WHERE withdrawn_at IS NULL AND {counts}
     ORDER BY stock_id, counted_at DESC, sequence DESC, recorded_at DESC
 )
 SELECT last_count.stock_id, coalesce(product.sku, '?'),
@@ -119,18 +122,36 @@ class Difference:
 def differences(limit: int = 100) -> list[Difference]:
     """Replay the log and name what differs from it, at most `limit` of each kind."""
     return [
-        *_found(_BROKEN_ENTRIES, limit),
-        *_found(_DIFFERING_STOCK, limit),
+        *found(_BROKEN_ENTRIES.format(stocks="true"), limit),
+        *found(_DIFFERING_STOCK.format(stocks="true"), limit),
         *differences_of_counts(limit),
     ]
 
 
-def differences_of_counts(limit: int = 100) -> list[Difference]:
-    return _found(_DIFFERING_COUNTS, limit)
+def differences_of_stock(stock_ids: Sequence[uuid.UUID], limit: int = 100) -> list[Difference]:
+    """Replay the log of some stock, a part after the other, as long as there is room for more."""
+    differing: list[Difference] = []
+    for begin in range(0, len(stock_ids), REPLAYED_AT_ONCE):
+        given = {"stock_ids": list(stock_ids[begin : begin + REPLAYED_AT_ONCE])}
+        for query in (_BROKEN_ENTRIES, _DIFFERING_STOCK):
+            these = query.format(stocks="stock_id = ANY(%(stock_ids)s)")
+            differing += found(these, limit - len(differing), given)
+        if len(differing) >= limit:
+            break
+    return differing
 
 
-def _found(query: str, limit: int, *, stocks: str = "true", **parameters: Any) -> list[Difference]:
-    return found(query.format(stocks=stocks, counts="true"), limit, parameters)
+def differences_of_counts(
+    limit: int = 100, *, recorded_since: datetime | None = None
+) -> list[Difference]:
+    """Compare the last count of each stock with the log of its moment.
+
+    Of those that agreed once, nothing can differ but what was written down since.
+    """
+    if recorded_since is None:
+        return found(_DIFFERING_COUNTS.format(counts="true"), limit)
+    newer = _DIFFERING_COUNTS.format(counts="recorded_at > %(since)s")
+    return found(newer, limit, {"since": recorded_since})
 
 
 def found(
@@ -145,12 +166,3 @@ def found(
     with connection.cursor() as cursor:
         cursor.execute(f"{whole} LIMIT %(limit)s", {**(parameters or {}), "limit": limit})
         return [Difference(pk, sku, what, row) for pk, sku, what in cursor.fetchall()]
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Read the database as it is at one moment, however long reading takes, and write nothing."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute("SET LOCAL statement_timeout = 0")
-        yield

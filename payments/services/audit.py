@@ -1,14 +1,30 @@
 """Whether all books agree: log, stock, orders, and the money of orders with their payments."""
 
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
 from django.db import connection, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
 
 from api import clock
-from inventory.services.audit import Difference, found, snapshot
-from orders.models import AuditResult
+from inventory.services import audit as audit_of_stock
+from inventory.services import checkpoints, fingerprints
+from inventory.services.audit import Difference, found
+from inventory.services.snapshots import read, snapshot, write
+from orders.models import AuditResult, Order
 from orders.services import audit
+
+Kind = AuditResult.Kind
+# So many differences of each kind are named at once, and so many of all of them are kept.
+LIMIT = 100
+NAMED_MAX = 1_000
 
 # Money that came late is in no sum of its order; that it is to be sent back is under way, too.
 _DIFFERING_MONEY = """
@@ -58,33 +74,186 @@ ORDER BY sold.id
 """
 
 # Entries are numbered without gaps, so that nobody has to count them.
-_COMPARED = "SELECT count(*), coalesce(sum(sequence), 0)::bigint FROM inventory_stock"
+_COMPARED = """
+SELECT count(*), coalesce(sum(sequence), 0)::bigint, (SELECT count(*) FROM orders_order)
+FROM inventory_stock
+"""
+# So many orders are compared at once: their lines, shipments and payments find room in memory.
+ORDERS_AT_ONCE = 20_000
+_NEXT_ORDERS = """
+SELECT min(id::text)::uuid, max(id::text)::uuid FROM (
+    SELECT id FROM orders_order WHERE id > %s ORDER BY id LIMIT %s
+) AS next
+"""
+_NO_ORDER = uuid.UUID(int=0)
+# An order says when it was changed, by the clock of whoever changes it, and is seen when that is
+# committed. No transaction takes that long, nor does any clock go so wrong.
+MARGIN = timedelta(hours=1)
+WHOLE_EVERY = timedelta(hours=24)
+# The advisory lock of whoever compares, among all that may be locked by number.
+_COMPARING = int.from_bytes(b"auditing", signed=True)
 JOB = "payments.jobs.audit_inventory"
 # The job's own, so that one comparison at most is waited for.
 LOCK = "audit_inventory"
 
 
+class UnderWay(Exception):
+    """Somebody compares all books already."""
+
+
+class _Part(NamedTuple):
+    """What one reader has found, and how much it has looked at."""
+
+    differences: list[Difference]
+    stocks: int = 0
+    entries: int = 0
+    orders: int = 0
+
+
+# Says which part of how many is done.
+Tell = Callable[[int, int], None]
+
+
 def run() -> list[Difference]:
-    """Compare all books as of one moment, and keep the result for people to read."""
-    with snapshot(), connection.cursor() as cursor:
-        discrepancies = differences()
-        cursor.execute(_COMPARED)
-        stocks, entries = cursor.fetchone()
+    """Compare all books as of one moment, and keep the result for people to read.
+
+    Once a day the whole of them, and in between what was written since. Raises: UnderWay.
+    """
+    _, found = compare(whole=is_whole_due())
+    return found
+
+
+def is_whole_due() -> bool:
+    result = AuditResult.objects.filter(pk=Kind.WHOLE).first()
+    return result is None or clock.now() - result.checked_at > WHOLE_EVERY - MARGIN
+
+
+def compare(
+    *, whole: bool = False, tell: Tell | None = None
+) -> tuple[AuditResult, list[Difference]]:
+    """Compare all books as of one moment, or what was written since they agreed; keep the result.
+
+    Where they never agreed as a whole, or do not any more, the whole is compared in any case.
+    Raises: UnderWay.
+    """
+    began, checked_at = time.monotonic(), clock.now()
+    with snapshot() as name:
+        _take_turns()
+        since = None if whole else _agreed_at()
+        parts = _whole() if since is None else _incremental(since)
+        found = read(name, _told(parts, tell))
+        discrepancies = [difference for part in found for difference in part.differences]
+        if not discrepancies:
+            write(name, checkpoints.keep)
     result = AuditResult(
-        checked_at=clock.now(),
+        id=Kind.WHOLE if since is None else Kind.INCREMENTAL,
+        checked_at=checked_at,
+        seconds=round(time.monotonic() - began, 3),
         differences=len(discrepancies),
         example=str(discrepancies[0]) if discrepancies else "",
-        found=[str(each) for each in discrepancies],
-        stocks=stocks,
-        entries=entries,
+        found=[str(each) for each in discrepancies[:NAMED_MAX]],
+        stocks=sum(part.stocks for part in found),
+        entries=sum(part.entries for part in found),
+        orders=sum(part.orders for part in found),
     )
+    written = [field.name for field in AuditResult._meta.concrete_fields if not field.primary_key]
     AuditResult.objects.bulk_create(
-        [result],
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["checked_at", "differences", "example", "found", "stocks", "entries"],
+        [result], update_conflicts=True, unique_fields=["id"], update_fields=written
     )
-    return discrepancies
+    return result, discrepancies
+
+
+def _take_turns() -> None:
+    """Raises: UnderWay. Two would write one checkpoint."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_COMPARING])
+        if cursor.fetchone() == (False,):
+            raise UnderWay
+
+
+def _agreed_at() -> datetime | None:
+    """Return when all books agreed last; None where nobody knows that they did as a whole."""
+    results = {result.pk: result for result in AuditResult.objects.all()}
+    whole = results.get(Kind.WHOLE)
+    if whole is None or whole.differences or not checkpoints.are_kept():
+        return None
+    return max(result.checked_at for result in results.values() if not result.differences)
+
+
+def _told(parts: Sequence[Callable[[], _Part]], tell: Tell | None) -> list[Callable[[], _Part]]:
+    done = count(1)
+
+    def tell_of(part: Callable[[], _Part]) -> _Part:
+        found = part()
+        if tell:
+            tell(next(done), len(parts))
+        return found
+
+    return [partial(tell_of, part) for part in parts]
+
+
+def _whole() -> list[Callable[[], _Part]]:
+    """Name what is to be compared, the longest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPARED)
+        looked_at = _Part([], *cursor.fetchone())
+    return [
+        lambda: looked_at._replace(differences=_of_chains()),
+        lambda: _Part(audit_of_stock.differences_of_stock(fingerprints.out_of_time())),
+        lambda: _Part(audit_of_stock.differences_of_counts()),
+        lambda: _Part([*checkpoints.gone(), *audit.differences_of_holders()]),
+        *(partial(_of_orders, orders) for orders in _all_orders()),
+    ]
+
+
+def _incremental(since: datetime) -> list[Callable[[], _Part]]:
+    since -= MARGIN
+    changed = Order.objects.filter(updated_at__gt=since)
+    order_ids = list(changed.order_by("pk").values_list("pk", flat=True))
+    return [
+        _of_moved_stock,
+        lambda: _Part(audit_of_stock.differences_of_counts(recorded_since=since)),
+        lambda: _Part([*checkpoints.gone(), *audit.differences_of_holders()]),
+        *(
+            partial(_of_orders, audit.among(some), len(some))
+            for begin in range(0, len(order_ids), ORDERS_AT_ONCE)
+            if (some := order_ids[begin : begin + ORDERS_AT_ONCE])
+        ),
+    ]
+
+
+def _of_chains() -> list[Difference]:
+    suspects = fingerprints.broken_chains()
+    found = audit_of_stock.differences_of_stock(suspects)
+    if suspects and not found:
+        what = f"the log of one stock among {len(suspects)} does not lead to it"
+        found = [Difference(suspects[0], "?", what)]
+    return found
+
+
+def _of_moved_stock() -> _Part:
+    moved = checkpoints.since()
+    found = audit_of_stock.differences_of_stock(moved.suspects)
+    if moved.suspects and not found:
+        what = "its log agrees, but not with what the last audit saw: some of it was rewritten"
+        found = [Difference(stock_id, "?", what) for stock_id in moved.suspects[:LIMIT]]
+    return _Part(found, stocks=moved.stocks, entries=moved.entries)
+
+
+def _all_orders() -> Iterator[audit.Orders]:
+    last = _NO_ORDER
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(_NEXT_ORDERS, [last, ORDERS_AT_ONCE])
+            first, last = cursor.fetchone()
+            if first is None:
+                return
+            yield audit.between(first, last)
+
+
+def _of_orders(orders: audit.Orders, number: int = 0) -> _Part:
+    found = [*audit.differences_of_orders(orders), *money_differences(orders=orders)]
+    return _Part(found, orders=number)
 
 
 def ask() -> bool:
@@ -104,7 +273,7 @@ def is_under_way() -> bool:
     return jobs.exists()
 
 
-def differences(limit: int = 100) -> list[Difference]:
+def differences(limit: int = LIMIT) -> list[Difference]:
     """Return the differences between log, stock, orders and payments, `limit` of each kind."""
     return [*audit.differences(limit), *money_differences(limit)]
 

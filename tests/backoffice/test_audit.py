@@ -1,5 +1,7 @@
 """The page of what the last comparison found."""
 
+from datetime import timedelta
+
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -63,3 +65,48 @@ def test_t22_each_difference_is_told(admin_client):
     assert "2 differences found" in shown
     assert "MUG: orders hold 1 units" in shown
     assert "TIN: orders hold &lt;b&gt;3&lt;/b&gt; units" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_kinds_of_comparison_are_told_with_what_each_looked_at(admin_client):
+    shirt = product(9)
+    paid_order({shirt: 2})
+    audit.compare()
+    paid_order({shirt: 1})
+    audit.compare()
+
+    shown = text(admin_client.get(AUDIT))
+
+    assert "1 product with stock and 2 movements of them were compared with each other" in shown
+    assert "1 product with stock and 1 movement of them were compared with each other" in shown
+    assert "and with 2 orders" in shown
+    assert "all of it was checked just now" in text(admin_client.get("/admin/"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("whole", "new", "is_overdue"), [(25, 1, False), (27, 1, True), (25, 3, True), (1, 3, False)]
+)
+def test_it_is_told_when_one_of_both_is_overdue(admin_client, whole, new, is_overdue):
+    for kind, hours in ((AuditResult.Kind.WHOLE, whole), (AuditResult.Kind.INCREMENTAL, new)):
+        AuditResult.objects.create(
+            pk=kind, checked_at=clock.now() - timedelta(hours=hours), differences=0
+        )
+
+    assert ("does the worker run?" in text(admin_client.get(AUDIT))) == is_overdue
+    assert ("does the worker run?" in text(admin_client.get("/admin/"))) == is_overdue
+
+
+@pytest.mark.django_db
+def test_what_differed_as_a_whole_stands_though_nothing_new_differs(admin_client):
+    found = ["MUG: entry 2 should be entry 1"]
+    long_ago = clock.now() - timedelta(hours=9)
+    AuditResult.objects.create(checked_at=long_ago, differences=1, example=found[0], found=found)
+    AuditResult.objects.create(
+        pk=AuditResult.Kind.INCREMENTAL, checked_at=clock.now(), differences=0
+    )
+
+    home = text(admin_client.get("/admin/"))
+    assert "1 difference" in home
+    assert "MUG: entry 2" in home
+    assert "1 difference found" in text(admin_client.get(AUDIT))

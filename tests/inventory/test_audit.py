@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from inventory.models import Action, Product, StockCount, StockTransaction
 from inventory.services import audit, products
 from inventory.services import stock as inventory
-from inventory.services.audit import Difference, snapshot
+from inventory.services.audit import Difference
+from inventory.services.snapshots import snapshot
 from orders.models import AuditResult, Order
 from orders.services.audit import differences
 from payments.management.commands.audit_inventory import Command
