@@ -306,7 +306,6 @@ def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
         attempt.save(update_fields=["reference"])
         return
     attempt.status = Attempt.Status.PENDING
-    attempt.failure = ""
     bookkeeping.open_attempt(order, payment, attempt)
     _end(order, attempt, answer)
 
