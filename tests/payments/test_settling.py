@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api import clock
 from inventory.models import Product, StockTransaction
 from inventory.services import products
 from orders.errors import InsufficientStock
 from orders.models import Order, OrderItem
-from payments.errors import PaymentDeclined
-from payments.gateways.base import UNKNOWN, Answer, Outcome
+from payments.errors import PaymentDeclined, PaymentNotFound
+from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
 from payments.services import payments, recovery, settling
 from payments.services.bookkeeping import payment_state
@@ -131,6 +133,19 @@ def test_the_same_answer_again_changes_nothing(gateway, order, state, outcome):
     settling.settle(payment, ANSWERS[outcome])
 
     assert books(order) == before
+
+
+@pytest.mark.parametrize(("state", "outcome"), [*LEADS, *WAITS])
+def test_whatever_is_settled_is_dated(gateway, order, state, outcome):
+    payment = in_state(order, state)
+    later = clock.now() + timedelta(minutes=1)
+
+    with clock.replaced(lambda: later):
+        settled = settling.settle(payment, ANSWERS[outcome])
+
+    order.refresh_from_db()
+    assert settled.updated_at == later
+    assert (order.updated_at == later) is ((state, outcome) in LEADS)
 
 
 def drawn(diagram: int) -> set[tuple[str, str]]:
@@ -285,6 +300,45 @@ def test_f25_money_captured_elsewhere_whose_units_are_gone_is_refunded(gateway, 
     assert (settled.late, settled.refunding_amount) == (True, 600)
 
 
+@pytest.mark.parametrize("answer", [OK, CAPTURED])
+def test_money_that_goes_back_is_dated_and_nobody_waits_for_it(gateway, order, answer):
+    late = begin(order, AUTHORIZE)
+    settling.settle(late, DECLINED)
+    payments.cancel(order.pk, actor=MERCHANT)
+    later = clock.now() + timedelta(minutes=1)
+
+    with clock.replaced(lambda: later):
+        settled = settling.settle(late, answer)
+
+    order.refresh_from_db()
+    assert (settled.updated_at, order.updated_at) == (later, later)
+    assert settled.captured_at == (later if answer is CAPTURED else None)
+    assert settled.attempts.get().charging_until is None
+
+
+@pytest.mark.parametrize("kind", ["void", "refund"])
+def test_late_money_that_went_back_was_never_the_orders(gateway, order, kind):
+    late = begin(order, AUTHORIZE)
+    settling.settle(late, DECLINED)
+    payments.cancel(order.pk, actor=MERCHANT)
+    settling.settle(late, OK if kind == "void" else CAPTURED)
+
+    attempt = settling.settle_attempt(late.attempts.get(), OK)
+
+    order.refresh_from_db()
+    assert (attempt.kind, attempt.status) == (kind, "succeeded")
+    assert (order.captured, order.authorized, order.refunded, order.attempts_open) == (0, 0, 0, 0)
+
+
+def test_an_authorization_lapses_after_a_void_of_it_was_refused(gateway, shirt, order):
+    attempt = void(gateway, order)
+    settling.settle_attempt(attempt, DECLINED)
+
+    lapsed = settling.settle(attempt.payment, GIVEN_UP)
+
+    assert (lapsed.status, stock_of(shirt).allocated) == ("cancelled", 0)
+
+
 @pytest.mark.parametrize("answer", ANSWERS.values())
 def test_money_that_goes_back_goes_back_once(gateway, shirt, order, answer):
     late = in_state(order, State.FAILED)
@@ -437,6 +491,25 @@ def test_every_attempt_ends_as_the_gateway_says(gateway, shirt, order, attempt_o
     assert order.attempts_open + order.refunds_open == (outcome is Outcome.UNKNOWN)
 
 
+@pytest.mark.parametrize("attempt_of", ATTEMPTS)
+@pytest.mark.parametrize("answer", [OK, DECLINED, UNKNOWN])
+def test_an_attempt_that_is_settled_is_dated_and_waited_for_no_longer(
+    gateway, order, attempt_of, answer
+):
+    attempt = attempt_of(gateway, order)
+    began = clock.now()
+    later = began + timedelta(minutes=1)
+
+    with clock.replaced(lambda: later):
+        settled = settling.settle_attempt(attempt, answer)
+
+    order.refresh_from_db()
+    assert attempt.charging_until > began
+    assert (settled.updated_at, settled.charging_until) == (later, None)
+    ended = answer is not UNKNOWN
+    assert [row.updated_at == later for row in (settled.payment, order)] == [ended, ended]
+
+
 @pytest.mark.parametrize(("attempt_of", "outcome"), PAID_WHEN)
 def test_an_attempt_settled_again_changes_nothing(gateway, order, attempt_of, outcome):
     attempt = attempt_of(gateway, order)
@@ -502,6 +575,42 @@ def test_a_refund_that_comes_back_is_owed_again(gateway, shirt, order):
     assert (came_back.status, came_back.failure) == ("failed", "lost card")
     assert [event.kind for event in order.events.all()] == ["refund_came_back"]
     assert stock_of(shirt).allocated == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "reference", "booked"),
+    [(400, "", 400), (400, "re_1", 800), (300, "", 700)],
+)
+def test_a_refund_at_the_gateway_is_the_one_that_was_marked_only_if_all_of_it_fits(
+    gateway, order, amount, reference, booked
+):
+    payment = settling.settle(begin(order), OK)
+    marked = payments.begin_refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    settling.settle_attempt(marked, Answer(Outcome.SUCCEEDED, reference))
+
+    settling.settle_refunded(payment, Refunded("", amount, Answer(Outcome.SUCCEEDED, "re_2")))
+
+    order.refresh_from_db()
+    assert order.refunded == booked
+
+
+def test_an_attempt_that_was_refused_is_not_the_refund_that_was_made_at_the_gateway(gateway, order):
+    payment = settling.settle(begin(order), OK)
+    refused = payments.begin_refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    settling.settle_attempt(refused, DECLINED)
+
+    settling.settle_refunded(payment, Refunded("", 400, Answer(Outcome.SUCCEEDED, "re_2")))
+
+    refunds = payment.attempts.order_by("created_at").values_list("status", "reference")
+    assert list(refunds) == [("failed", ""), ("succeeded", "re_2")]
+
+
+def test_a_payment_of_another_order_is_not_found(gateway, shirt, order):
+    payment = authorized(gateway, order)
+    other = unpaid_order({shirt: 1})
+
+    with pytest.raises(PaymentNotFound):
+        payments.void(other.pk, payment.pk, actor=MERCHANT)
 
 
 def test_the_reference_of_an_attempt_is_kept(gateway, order):
