@@ -4,10 +4,12 @@ import uuid
 
 import pytest
 
+from api.errors import Moved
 from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotShippable, PaymentUnderWay
 from orders.services import shipments
 from payments.gateways.base import UNKNOWN
-from payments.services import payments, recovery
+from payments.models import Attempt
+from payments.services import bookkeeping, payments, recovery
 from tests.factories import MERCHANT, paid_order, unpaid_order
 from tests.fake_gateway import DECLINED, OK
 from tests.payments.paying import AUTHORIZE, PURCHASE, declined, in_a_minute, money, pay, states
@@ -114,6 +116,41 @@ def test_cancelling_voids_the_authorization(gateway, shirt, order, slug):
     assert entries(shirt)[1:] == [("deallocate", 1, "order cancelled")]
     with pytest.raises(OrderNotShippable):
         shipments.ship(order.pk, actor=MERCHANT)
+
+
+def test_only_what_is_still_held_is_voided_with_the_order(gateway, order):
+    captured = pay(order, amount=400, method=AUTHORIZE)
+    payments.capture(order.pk, captured.pk, actor=MERCHANT)
+    pay(order, amount=100)
+    held = pay(order, amount=300, method=AUTHORIZE)
+
+    payments.cancel(order.pk, actor=MERCHANT, reason="changed their mind")
+
+    voids = Attempt.objects.filter(kind=Attempt.Kind.VOID)
+    assert [(void.payment_id, void.amount, void.reason) for void in voids] == [
+        (held.pk, 300, "order cancelled")
+    ]
+    assert money(order) == {"captured": 500}
+
+
+def test_what_is_done_with_money_is_decided_on_what_somebody_saw(gateway, order):
+    payment = pay(order, amount=400, method=AUTHORIZE)
+    order.refresh_from_db()
+    seen = bookkeeping.standing(order, payment)
+    pay(order, amount=300, method=AUTHORIZE)
+
+    for act in (payments.begin_capture, payments.begin_void):
+        with pytest.raises(Moved):
+            act(order.pk, payment.pk, actor=MERCHANT, seen=seen)
+    with pytest.raises(Moved):
+        payments.begin_refund(order.pk, payment.pk, None, actor=MERCHANT, seen=seen)
+    with pytest.raises(Moved):
+        payments.cancel(order.pk, actor=MERCHANT, seen=order.standing())
+
+    order.refresh_from_db()
+    payments.begin_void(
+        order.pk, payment.pk, actor=MERCHANT, seen=bookkeeping.standing(order, payment)
+    )
 
 
 @pytest.mark.parametrize("answer", [DECLINED, UNKNOWN])

@@ -15,6 +15,7 @@ from orders.models import Order, OrderItem
 from orders.services import carts, orders, shipments
 from payments.errors import (
     AmountRefused,
+    GatewayNotConfigured,
     GatewayNotEnabled,
     GatewayNotFound,
     ManualNotForShoppers,
@@ -324,6 +325,36 @@ def test_a_disabled_or_unknown_gateway_is_refused(gateway, shirt, order):
 
     assert gateway.charged == []
     assert numbers(shirt) == (10, 10, 0)
+
+
+def test_a_payment_is_on_record_as_it_was_asked_for(gateway, order):
+    request = PaymentRequest("fake", AUTHORIZE, 400, "tok_1", "Visa", "till 3")
+
+    payment = payments.begin(order.pk, request, actor=MERCHANT)
+
+    payment.refresh_from_db()
+    assert (payment.gateway, payment.method, payment.amount) == ("fake", "authorize", 400)
+    assert (payment.token, payment.name, payment.custom_reference) == ("tok_1", "Visa", "till 3")
+    assert (payment.currency, payment.actor) == ("USD", MERCHANT)
+    assert payment.charging_until is not None
+    assert payment.charging_until > payment.created_at == payment.updated_at
+
+
+def test_payments_of_an_unknown_order_are_not_found(order):
+    assert payments.payments_of(order.pk) == []
+    with pytest.raises(OrderNotFound):
+        payments.payments_of(uuid.uuid4())
+
+
+def test_a_gateway_without_its_keys_is_not_enabled(settings):
+    settings.STRIPE_SECRET_KEY = ""
+    payments.set_gateway("stripe", name="Cards", actor=MERCHANT)
+
+    with pytest.raises(GatewayNotConfigured):
+        payments.set_gateway("stripe", enabled=True, actor=MERCHANT)
+
+    stripe = payments.gateway_named("stripe")
+    assert (stripe.name, stripe.enabled) == ("Cards", False)
 
 
 def test_gateways_are_switched_and_named(gateway):

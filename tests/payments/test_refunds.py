@@ -37,6 +37,14 @@ def test_refunds_move_money_and_no_stock(gateway, shirt, order):
     assert numbers(shirt) == (10, 9, 1)
 
 
+def test_a_refund_says_why(gateway, order):
+    payment = pay(order)
+
+    attempt = payments.begin_refund(order.pk, payment.pk, 300, actor=MERCHANT, reason="broken")
+
+    assert (attempt.reason, attempt.actor, attempt.status) == ("broken", MERCHANT, "pending")
+
+
 def test_marking_as_refunded_asks_nobody(gateway, order):
     payment = pay(order)
     payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
