@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+CHECKS = ROOT / "api" / "checks.py"
 SECRETS = {
     "SECRET_KEY": "one-of-more-than-fifty-characters-for-these-tests-here-1",
     "TOKEN_KEY": "another-one-that-nobody-is-going-to-guess",
@@ -46,6 +48,63 @@ def test_django_finds_nothing_to_warn_of():
 
     assert checked.returncode == 0, checked.stderr
     assert "no issues" in checked.stdout
+
+
+# An environment with one fault, by the check that finds it. Those of the database's content are in
+# tests/demo/test_checks.py.
+FAULTS = {
+    "E001": {"HOLDFAST_DEMO": "1"},
+    "E002": {"SECRET_KEY": "abc"},
+    "E003": {"TOKEN_KEY": "abc"},
+    "E004": {"METRICS_TOKEN": SECRETS["SECRET_KEY"]},
+    "E005": {"ALLOWED_HOSTS": "*"},
+    "E006": {"BEHIND_TLS_PROXY": "1"},
+    "E009": {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "sk_live_2"},
+    "W001": {"MANUAL_GATEWAY_FOR_SHOPPERS": "1"},
+    "W002": {"STRIPE_API_BASE": "http://127.0.0.1:12111"},
+    "W003": {"METRICS_TOKEN": "abc"},
+    "W004": {"DATABASE_URL": "postgresql://shop:postgres@db/shop"},
+    "W005": {"ALLOWED_HOSTS": "https://shop.example.com"},
+    "W006": {"STRIPE_SECRET_KEY": "sk_live_1"},
+    "W007": {"STATIC_ROOT": "/nowhere"},
+    "W009": {"REQUEST_LIMIT": "0"},
+    "W010": {"MEDIA_ROOT": ""},
+    "W011": {"MEDIA_ROOT": "/dev/null/media"},
+    "W012": {"S3_BUCKET": "shop", "S3_PUBLIC_URL": "http://pictures.example.com"},
+}
+
+
+def test_t42_every_check_passes_a_good_environment_and_can_fail():
+    """Each is asked by itself, and about what the settings make of the environment."""
+    script = (
+        "import json, os, runpy, sys\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "from django.core.checks.registry import registry\n"
+        "from django.conf import settings\n"
+        "from api.checks import TAG\n"
+        "checks = [each for each in registry.deployment_checks if TAG in each.tags]\n"
+        "def found(**environment):\n"
+        "    kept = dict(os.environ)\n"
+        "    os.environ.update(environment)\n"
+        "    told = runpy.run_path('config/settings.py')\n"
+        "    os.environ.clear(); os.environ.update(kept)\n"
+        "    for name in filter(str.isupper, told):\n"
+        "        setattr(settings, name, told[name])\n"
+        "    return {each.__name__: [m.id for m in each(app_configs=None)] for each in checks}\n"
+        "faults = json.loads(sys.argv[1])\n"
+        "print(json.dumps([found(), {id: found(**fault) for id, fault in faults.items()}]))\n"
+    )
+    told = run("-c", script, json.dumps(FAULTS), **SECRETS)
+    assert told.returncode == 0, told.stderr
+    good, faulty = json.loads(told.stdout)
+
+    assert not any(good.values())
+    for id, by_check in faulty.items():
+        assert any(f"holdfast.{id}" in told for told in by_check.values()), id
+    # None is there that no fault makes fail, and no fault that nobody looks for.
+    assert {name for each in faulty.values() for name in each if each[name]} == good.keys()
+    assert FAULTS.keys() == set(re.findall(r'id="holdfast\.(.*?)"', CHECKS.read_text()))
 
 
 def test_nothing_starts_without_secrets_of_its_own():

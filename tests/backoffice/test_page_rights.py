@@ -87,10 +87,10 @@ def row(page: Page) -> str:
     return next((row for row in TABLE if re.fullmatch(row, page.name)), "")
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
-def test_a_page_is_for_the_roles_that_it_was_made_for(page):
-    assert row(page), f"say in TABLE whom {page.name} is for"
-    assert (letters(page.sees), letters(page.sends)) == TABLE[row(page)]
+@pytest.mark.parametrize("asked", pages(), ids=lambda page: page.name)
+def test_a_page_is_for_the_roles_that_it_was_made_for(asked):
+    assert row(asked), f"say in TABLE whom {asked.name} is for"
+    assert (letters(asked.sees), letters(asked.sends)) == TABLE[row(asked)]
 
 
 def test_every_row_is_about_a_page():
