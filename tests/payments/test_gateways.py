@@ -3,13 +3,15 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from api import clock
 from orders.models import Order
 from payments import gateways
 from payments.errors import GatewayNotEnabled, GatewayNotFound, PaymentDeclined
+from payments.gateways.base import UNKNOWN
 from payments.models import Payment
-from payments.services import payments, recovery
+from payments.services import gateway_calls, payments, recovery
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 
@@ -171,3 +173,11 @@ def test_begin_leaves_nothing_by_hand_for_recovery(order):
     order.refresh_from_db()
     assert settled == 0
     assert (order.captured, order.refunded) == (1000, 300)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f12_no_gateway_is_asked_while_a_transaction_is_open():
+    with transaction.atomic(), pytest.raises(AssertionError, match="a transaction is open"):
+        gateway_calls.ask(lambda: UNKNOWN)
+
+    assert gateway_calls.ask(lambda: UNKNOWN) is UNKNOWN
