@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,15 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = str(path.relative_to(PROJECT))
         self.text = path.read_text()
-        self.tree = ast.parse(self.text)
         self._lines = self.text.splitlines(keepends=True)
-        self._parents = {
-            child: parent
-            for parent in ast.walk(self.tree)
-            for child in ast.iter_child_nodes(parent)
-        }
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(ast.parse(self.text)))
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
     def offset(self, line: int, column: int) -> int:
         before = self._lines[line - 1].encode()[:column].decode()
@@ -58,7 +61,7 @@ class Source:
         while above:
             if isinstance(above, ast.FunctionDef | ast.ClassDef):
                 names.append(above.name)
-            above = self._parents.get(above)
+            above = self.parents.get(above)
         module = self.path.removesuffix(".py").replace("/", ".")
         return ".".join([module, *reversed(names)])
 
@@ -74,16 +77,24 @@ class Source:
         return Replacement(self.path, old, changed)
 
 
-def sources() -> Iterator[Source]:
-    for app in APPS:
-        for path in sorted((PROJECT / app).rglob("*.py")):
-            if "migrations" not in path.parts:
-                yield Source(path)
+@cache
+def sources() -> list[Source]:
+    return [
+        Source(path)
+        for app in APPS
+        for path in sorted((PROJECT / app).rglob("*.py"))
+        if "migrations" not in path.parts
+    ]
+
+
+def _with(word: str) -> Iterator[Source]:
+    """Find the files that have a word at all: to read all of them takes seconds."""
+    return (source for source in sources() if word in source.text)
 
 
 def _calls(source: Source, name: str) -> Iterator[tuple[ast.Call, ast.Attribute]]:
     """Find calls of a method, each with the place of its name."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -99,14 +110,14 @@ def _without_call(source: Source, call: ast.Call, method: ast.Attribute) -> Repl
 
 def locks() -> Iterator[Found]:
     """Each row lock that is asked of Django."""
-    for source in sources():
+    for source in _with("select_for_update"):
         for call, method in _calls(source, "select_for_update"):
             yield Found(source.place(call), _without_call(source, call, method))
 
 
 def strengths() -> Iterator[Found]:
     """Each row lock that lets others refer to the row."""
-    for source in sources():
+    for source in _with("select_for_update"):
         for call, _ in _calls(source, "select_for_update"):
             for keyword in call.keywords:
                 if keyword.arg == "no_key":
@@ -116,12 +127,12 @@ def strengths() -> Iterator[Found]:
 
 def orders_of_locks() -> Iterator[Found]:
     """Each order in which Django locks several rows, where it stands beside the lock."""
-    for source in sources():
+    for source in _with("select_for_update"):
         for call, method in _calls(source, "select_for_update"):
             for ordered, of in _calls(source, "order_by"):
                 around, inside = source.span(call), source.span(ordered)
                 is_before = around[0] <= inside[0] and inside[1] <= source.span(method.value)[1]
-                parent = source._parents.get(call)
+                parent = source.parents.get(call)
                 is_after = isinstance(parent, ast.Attribute) and parent.attr == "filter"
                 if is_before or (is_after and inside[0] <= around[0] and around[1] <= inside[1]):
                     yield Found(source.place(call), _without_call(source, ordered, of))
@@ -129,8 +140,8 @@ def orders_of_locks() -> Iterator[Found]:
 
 def claims() -> Iterator[Found]:
     """Each key of a call that is claimed, so that it happens once."""
-    for source in sources():
-        for node in ast.walk(source.tree):
+    for source in _with("claim("):
+        for node in source.nodes:
             if (
                 isinstance(node, ast.Expr)
                 and isinstance(node.value, ast.Call)
@@ -143,10 +154,10 @@ def claims() -> Iterator[Found]:
 
 def views() -> Iterator[Found]:
     """What each view of the API asks of its caller, beyond a token of some kind."""
-    for source in sources():
+    for source in _with("permission_classes"):
         if source.path.startswith(("backoffice", "demo")):
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if not isinstance(node, ast.ClassDef):
                 continue
             for line in node.body:
@@ -167,10 +178,10 @@ def _assigns(line: ast.stmt, name: str) -> bool:
 
 def refusals_of_pages() -> Iterator[Found]:
     """Each place where a page of the back office refuses somebody's role."""
-    for source in sources():
+    for source in _with("PermissionDenied"):
         if not source.path.startswith("backoffice"):
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Raise) and ast.unparse(node) == "raise PermissionDenied":
                 begin, end = source.span(node)
                 yield Found(source.place(node), source.replaced(begin, end, "pass"))
@@ -178,10 +189,10 @@ def refusals_of_pages() -> Iterator[Found]:
 
 def rights_of_pages() -> Iterator[Found]:
     """Each method by which Django asks whether somebody may see, add, change or delete."""
-    for source in sources():
+    for source in _with("_permission"):
         if not source.path.startswith("backoffice"):
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.FunctionDef) and node.name.endswith("_permission"):
                 if not node.name.startswith("has_"):
                     continue
@@ -193,15 +204,15 @@ def rights_of_pages() -> Iterator[Found]:
 
 def deploy_checks() -> Iterator[Found]:
     """Each message of `check --deploy`, by its id."""
-    for source in sources():
-        for node in ast.walk(source.tree):
+    for source in _with("holdfast."):
+        for node in source.nodes:
             if isinstance(node, ast.Call):
                 ids = [each.value for each in node.keywords if each.arg == "id"]
                 if not ids or not isinstance(ids[0], ast.Constant):
                     continue
                 if not str(ids[0].value).startswith("holdfast."):
                     continue
-                around = source._parents[node]
+                around = source.parents[node]
                 if isinstance(around, ast.Yield):
                     begin, end = source.span(around)
                     # What is yielded nowhere makes a generator all the same.

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.mutation.workshop import Bench
 NOTHING = Catalog({}, {}, [])
 
 
+@cache
 def of_source() -> list[Guard]:
     """Return the guards that are taken out of the source."""
     return guards.all_guards(NOTHING)
