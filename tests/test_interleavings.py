@@ -182,6 +182,14 @@ def hear_of_our_refund(shop: Shop) -> Any:
     return settling.settle_refunded(shop.payment, told)
 
 
+def hear_that_our_refund_failed(shop: Shop) -> Any:
+    """Whoever waits for the refund writes down what became of it, and nobody else."""
+    attempt = shop.payment.attempts.get()
+    told = Refunded(str(attempt.pk), 1000, Answer(Outcome.FAILED, "re_1"))
+    settling.settle_refunded(shop.payment, told)
+    return shop.payment.attempts.get().status
+
+
 def look(shop: Shop) -> Any:
     """What a message makes us do."""
     return recovery.look_at(shop.order.pk, shop.payment.pk)
@@ -322,6 +330,8 @@ MEETINGS = {
         Case(paid, begin_refund, ALL_WRITTEN, hear_of_refund, DONE, DONE, WAITS,
              "complete, paid: 5, 1"),
         Case(paid, refund, REFUNDED, hear_of_our_refund, DONE, DONE, COMES_THROUGH,
+             "complete, refunded: 5, 1"),
+        Case(paid, refund, REFUNDED, hear_that_our_refund_failed, DONE, "pending", COMES_THROUGH,
              "complete, refunded: 5, 1"),
         Case(paid, refund, REFUNDED, look, DONE, "StillUnderWay", COMES_THROUGH,
              "complete, refunded: 5, 1"),

@@ -26,7 +26,9 @@ def main() -> int:
     arguments = _arguments()
     with databases() as made, tempfile.TemporaryDirectory(prefix="holdfast-mutation-") as folder:
         guards = [
-            guard for guard in all_guards(_catalog(made)) if arguments.only in str(guard).lower()
+            guard
+            for guard in all_guards(_catalog(made))
+            if any(part in str(guard).lower() for part in arguments.only)
         ]
         if arguments.list:
             _say(*map(str, guards), f"{len(guards)} guards")
@@ -48,7 +50,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", default="", type=str.lower, help="guards that have this in them")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], type=str.lower, help="guards that have one of these"
+    )
     parser.add_argument("--list", action="store_true", help="name them, and run nothing")
     parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once")
     parser.add_argument("--log", help="a file to go on from, where an earlier run ended")

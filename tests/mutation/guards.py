@@ -498,7 +498,7 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
         _line("payments/services/payments.py",
               "        if not payment.is_pending:\n            return payment\n    return settle",
               "    return settle"),
-        ["tests/payments/test_payments.py", "tests/payments/test_waiting.py"],
+        ["tests/payments/test_stripe.py", "-k", "settled_meanwhile"],
     ),
     (
         "a queued payment is taken up once",
@@ -576,11 +576,6 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
     (
         "a list is sorted by what it declares",
         _line("api/filtering.py", "if not filters.sorts.keys() >= set(fields):", "if False:"),
-        ["tests/api/test_filtering.py"],
-    ),
-    (
-        "a list with an order of its own is not sorted",
-        _line("api/filtering.py", "    if not filters.sorts:", "    if False:"),
         ["tests/api/test_filtering.py"],
     ),
     (
