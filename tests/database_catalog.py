@@ -40,7 +40,7 @@ def constraints() -> dict[str, Constraint]:
         return {
             name: Constraint(table, UNIQUE, f"DROP INDEX {name}")
             if kind == "INDEX"
-            else Constraint(table, kind, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+            else Constraint(table, kind, f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE")
             for name, table, kind in cursor.fetchall()
         }
 

@@ -5,7 +5,8 @@ import pytest
 
 class _DatabaseAsItIs:
     @pytest.fixture(scope="session")
-    def django_db_setup(self) -> None:
+    @classmethod
+    def django_db_setup(cls) -> None:
         """Instead of pytest-django's, which makes a database of its own."""
 
 
