@@ -27,7 +27,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import bodies, incoming, limits, tokens
+from api import bodies, health, incoming, limits, tokens
 from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
 from api.bodies import WholeBody
 from api.errors import (
@@ -310,7 +310,10 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Say whether the database answers too, and has every migration: then send traffic."""
+    """Say whether the database answers too, and has every migration: then send traffic.
+
+    What else there is to tell of the shop makes no difference to that.
+    """
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -319,7 +322,10 @@ def ready(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"status": "the database does not answer"}, status=503)
     if not migrated:
         return JsonResponse({"status": "migrations are missing"}, status=503)
-    return JsonResponse({"status": "ok"})
+    try:
+        return JsonResponse({"status": "ok", **health.details()})
+    except DatabaseError:
+        return JsonResponse({"status": "ok"})
 
 
 _migrated = False

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from api import clock
 from api.views import not_found
+from orders.models import AuditResult
 from payments.services import recovery
 
 
@@ -36,8 +37,29 @@ class _OpenPayments(Collector):
         return [count, age]
 
 
+class _Audits(Collector):
+    """What the last audit of each kind has found, for all processes."""
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        differences, age, seconds = (
+            GaugeMetricFamily(f"holdfast_audit_{name}", text, labels=["kind"])
+            for name, text in (
+                ("differences", "How many differences the last audit has found."),
+                ("age_seconds", "How long ago it was."),
+                ("seconds", "How long it took."),
+            )
+        )
+        now = clock.now()
+        for result in AuditResult.objects.order_by("pk"):
+            differences.add_metric([result.kind], result.differences)
+            age.add_metric([result.kind], (now - result.checked_at).total_seconds())
+            seconds.add_metric([result.kind], result.seconds)
+        return [differences, age, seconds]
+
+
 _registry = CollectorRegistry(auto_describe=False)
 _registry.register(_OpenPayments())
+_registry.register(_Audits())
 
 
 @require_safe

@@ -163,6 +163,21 @@ def compare(
     return result, discrepancies
 
 
+def standing() -> dict[str, float] | None:
+    """Tell monitoring what differed when all was compared last, as a whole or what was new.
+
+    None before the first time.
+    """
+    results = list(AuditResult.objects.only("differences", "checked_at"))
+    if not results:
+        return None
+    newest = max(result.checked_at for result in results)
+    return {
+        "differences": max(result.differences for result in results),
+        "age_seconds": round((clock.now() - newest).total_seconds()),
+    }
+
+
 def _take_turns() -> None:
     """Raises: UnderWay. Two would write one checkpoint."""
     with connection.cursor() as cursor:

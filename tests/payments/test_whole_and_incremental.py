@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
+from django.test import Client
 
-from api import clock
+from api import clock, health
 from benchmarks import audit_data
 from inventory.models import Action, Product, StockCheckpoint, StockTransaction
 from inventory.services import checkpoints, snapshots
@@ -289,6 +290,45 @@ def test_the_command_tells_programs_what_it_found(shirt):
             "what": "the order says 0 attempts and 1 refunds open; its payments say 0 and 0",
         }
     ]
+
+
+# Who is told.
+
+
+@tampered
+def test_a_monitoring_system_reads_of_each_kind_what_it_found_and_when(shirt):
+    audit.compare()
+    with clock.replaced(lambda: MIDNIGHT):
+        Order.objects.update(refunds_open=1, updated_at=MIDNIGHT)
+        audit.compare()
+    AuditResult.objects.update(seconds=1.5)
+    with clock.replaced(lambda: MIDNIGHT + timedelta(seconds=30)):
+        told = Client().get("/metrics").content.decode()
+        ready = Client().get("/health/ready")
+
+    assert 'holdfast_audit_differences{kind="whole"} 0.0' in told
+    assert 'holdfast_audit_differences{kind="incremental"} 1.0' in told
+    assert 'holdfast_audit_age_seconds{kind="incremental"} 30.0' in told
+    assert 'holdfast_audit_seconds{kind="whole"} 1.5' in told
+    # It is ready all the same.
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "ok", "audit": {"differences": 1, "age_seconds": 30}},
+    )
+
+
+def test_readiness_does_not_depend_on_the_audit(monkeypatch, django_assert_num_queries):
+    audit.compare()
+    with django_assert_num_queries(2):
+        assert "audit" in Client().get("/health/ready").json()
+
+    def fail() -> None:
+        raise OperationalError
+
+    monkeypatch.setitem(health._details, "audit", fail)
+    answer = Client().get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.thorough
