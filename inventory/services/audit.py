@@ -141,6 +141,16 @@ def differences_of_stock(stock_ids: Sequence[uuid.UUID], limit: int = 100) -> li
     return differing
 
 
+def stock_unlike_its_log(
+    limit: int = 100, stock_ids: Sequence[uuid.UUID] | None = None
+) -> list[Difference]:
+    """Name the stock that is not what its log adds up to: of these, or of all."""
+    if stock_ids is None:
+        return found(_DIFFERING_STOCK.format(stocks="true"), limit)
+    these = _DIFFERING_STOCK.format(stocks="stock_id = ANY(%(stock_ids)s)")
+    return found(these, limit, {"stock_ids": list(stock_ids)})
+
+
 def differences_of_counts(
     limit: int = 100, *, recorded_since: datetime | None = None
 ) -> list[Difference]:

@@ -4,7 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from psycopg.errors import InsufficientPrivilege
 
+from api.actors import COMMAND_LINE
+from inventory.services import repairing
 from inventory.services.audit import Difference
 from orders.models import AuditResult
 from payments.services import audit
@@ -28,7 +31,49 @@ class Command(BaseCommand):
             "--json", action="store_true", help="tell the result as one JSON object"
         )
 
+        parser.add_argument(
+            "--repair",
+            metavar="SKU",
+            nargs="?",
+            const="",
+            help="set the stock of this product, or of all that differ, to what its log says, once "
+            "its sku is typed; takes the owner of the tables",
+        )
+        parser.add_argument("--yes", action="store_true", help="repair without asking")
+
     def handle(self, **options: Any) -> None:
+        if options["repair"] is None:
+            self._compare(options)
+        else:
+            self._repair(options["repair"], asks=not options["yes"])
+
+    def _repair(self, sku: str, *, asks: bool) -> None:
+        left = 0
+        differing = repairing.differing(sku)
+        for product, stock_id, what in differing:
+            self.stdout.write(f"{product.sku}: {what}")
+            if asks and not self._is_typed(product.sku):
+                self.stdout.write("Left as it is.")
+                left += 1
+                continue
+            try:
+                is_changed = repairing.repair(stock_id, actor=COMMAND_LINE)
+            except DatabaseError as error:
+                self.stderr.write(f"Not repaired: {_why(error)}")
+                left += 1
+            else:
+                self.stdout.write("Repaired." if is_changed else "It agrees by now.")
+        if left:
+            raise CommandError(f"{left} of {len(differing)} left as they are.")
+        if not differing:
+            self.stdout.write("No stock differs from its log.")
+
+    def _is_typed(self, sku: str) -> bool:
+        self.stdout.write("Type the sku to set the stock to what the log says: ", ending="")
+        self.stdout.flush()
+        return sys.stdin.readline().strip() == sku
+
+    def _compare(self, options: dict[str, Any]) -> None:
         tell = self._tell if options["whole"] and sys.stderr.isatty() else None
         try:
             result, differences = audit.compare(whole=options["whole"], tell=tell)
@@ -53,6 +98,12 @@ class Command(BaseCommand):
 
     def _tell(self, done: int, parts: int) -> None:
         self.stderr.write(f"\r{done} of {parts} parts ", ending="\n" if done == parts else "")
+
+
+def _why(error: DatabaseError) -> str:
+    if isinstance(error.__cause__, InsufficientPrivilege):
+        return "only the owner of the tables may, by its own DATABASE_URL."
+    return str(error).partition("CONTEXT:")[0].strip()
 
 
 def _as_json(result: AuditResult, differences: list[Difference]) -> dict[str, Any]:
