@@ -15,7 +15,7 @@ from payments import gateways
 from payments.gateways import deadline
 from payments.models import Gateway
 from payments.services import audit
-from tests import fake_stripe
+from tests import fake_stripe, roles
 from tests.fake_gateway import FakeGateway
 from tests.fake_stripe import FakeStripe
 from tests.http import Api, administrator, shopper
@@ -62,7 +62,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
         lay_the_first_rows()
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda test: leave_the_first_rows())
-        yield
+        with roles.serving():
+            yield
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +151,7 @@ def leave_the_first_rows() -> None:
     """
     names = connection.introspection.django_table_names(only_existing=True, include_views=False)
     tables = [*sorted(set(names) - KEPT), "procrastinate_jobs"]
-    with transaction.atomic(), connection.cursor() as cursor:
+    with roles.as_owner(), transaction.atomic(), connection.cursor() as cursor:
         are_filled = ", ".join(f"EXISTS (SELECT FROM {table})" for table in tables)
         cursor.execute(f"SELECT {are_filled}")
         filled = list(compress(tables, cursor.fetchone()))

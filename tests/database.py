@@ -12,9 +12,14 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+import psycopg
 import pytest
 
 from config.embedded import Server
+
+# How all processes of a run learn that their server knows a role that owns nothing: see
+# tests/roles.py. One that DATABASE_URL names has the one role that it names.
+ROLE = "TESTS_SERVE_AS"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +58,17 @@ def _start_server() -> str:
     signal.signal(signal.SIGTERM, _interrupt)
     atexit.register(_delete, server, owner=os.getpid())
     server.start()
+    os.environ[ROLE] = _make_role(server.url)
     return server.url
+
+
+def _make_role(url: str) -> str:
+    """Make a role that can become the owner, and has none of its rights until it does."""
+    role = "holdfast_application"
+    with psycopg.connect(url, user="postgres") as superuser:
+        superuser.execute(f"CREATE ROLE {role} LOGIN NOINHERIT")
+        superuser.execute(f"GRANT holdfast TO {role}")
+    return role
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

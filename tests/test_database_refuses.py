@@ -15,6 +15,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from tests.database_catalog import CHECK, UNIQUE, constraints
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -272,7 +273,7 @@ def test_the_database_itself_refuses_what_breaks(name, first, then):
     with transaction.atomic():
         insert(table, first)
         if isinstance(refused, Broken) and refused.without:
-            with connection.cursor() as cursor:
+            with as_owner(), connection.cursor() as cursor:
                 cursor.execute(known[refused.without].drop)
         with pytest.raises(IntegrityError) as refusal, transaction.atomic():
             insert(table, then)

@@ -18,6 +18,7 @@ from orders.services.audit import differences
 from payments.management.commands.audit_inventory import Command
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +28,7 @@ _TABLES = ["inventory_stock", "inventory_stocktransaction"]
 @contextmanager
 def _tampering() -> Iterator[None]:
     """Work as somebody whom the database's own net does not stop: the owner of the tables."""
-    with transaction.atomic():
+    with as_owner(), transaction.atomic():
         for table in _TABLES:
             _execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         yield

@@ -13,6 +13,7 @@ from api.ids import uuid7
 from inventory.models import Action, Location, Stock
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT, product, stock_of
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -232,12 +233,12 @@ def test_every_entry_of_a_movement_must_add_up_and_not_only_the_last(stock):
     ["quantity = 5", "reason = 'other'", "actor_name = 'somebody else'", "created_at = now()"],
 )
 def test_f36_no_entry_of_the_log_is_ever_changed(stock, change):
-    with _refused_at_once("UPDATE on inventory_stocktransaction is refused"):
+    with as_owner(), _refused_at_once("UPDATE on inventory_stocktransaction is refused"):
         _execute(f"UPDATE inventory_stocktransaction SET {change} WHERE sequence = 2")
 
 
 def test_f36_no_entry_of_the_log_is_ever_deleted(stock):
-    with _refused_at_once("DELETE on inventory_stocktransaction is refused"):
+    with as_owner(), _refused_at_once("DELETE on inventory_stocktransaction is refused"):
         _execute("DELETE FROM inventory_stocktransaction WHERE sequence = 2")
 
 
@@ -253,7 +254,7 @@ def test_f36_no_entry_of_the_log_is_ever_deleted(stock):
 )
 @pytest.mark.usefixtures("stock")
 def test_t43_no_table_that_is_kept_is_emptied_at_once(tables):
-    with _refused_at_once("is refused: its rows are kept as they are"):
+    with as_owner(), _refused_at_once("is refused: its rows are kept as they are"):
         _execute(f"TRUNCATE {tables}")
 
 

@@ -17,6 +17,7 @@ from inventory.services import stock as inventory
 from tests.factories import MERCHANT, category, product
 from tests.http import Api, statements
 from tests.lists import NOON, NOON_MS, a_shirt_and_a_song, asked, at
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -121,7 +122,7 @@ def large_catalogue() -> None:
         )
         for number in range(12_000)
     )
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_product")
 
 

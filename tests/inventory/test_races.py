@@ -37,6 +37,7 @@ from orders.models import Order, OrderItem
 from orders.services import orders
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
+from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
@@ -117,7 +118,7 @@ def _without_the_guard_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _without_constraint(table: str, name: str) -> Iterator[None]:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name]
         )

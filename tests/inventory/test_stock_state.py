@@ -19,6 +19,7 @@ from inventory.models import Action, Stock
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT
 from tests.http import administrator
+from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
@@ -47,7 +48,7 @@ def rows_touched(ask: Callable[[], Any], *, totals: bool) -> int:
         if 'FROM "inventory_product"' in query["sql"] and (totals or "COUNT(*)" not in query["sql"])
     ]
     assert asked
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_product, inventory_stock")
         return sum(_rows_of(cursor, sql) for sql in asked)
 

@@ -13,6 +13,7 @@ from django.test import Client
 from inventory.models import Product
 from payments.models import Gateway, Payment
 from tests import factories
+from tests.roles import as_owner
 from tests.torture import checker
 from tests.torture.caller import Entry, Merchant, Shopper
 from tests.torture.site import Site
@@ -27,7 +28,7 @@ class Store:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             # The tests empty their own tables, and the jobs' are not among them.
             cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")
         Gateway.objects.update_or_create(

@@ -21,6 +21,7 @@ from tests.factories import (
     shipped_order,
     unpaid_order,
 )
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -183,7 +184,7 @@ WHERE tablename = %s AND indexname <> %s AND indexname NOT IN (SELECT conname FR
 )
 def test_each_way_to_find_an_order_can_use_an_index_of_its_own(find, index):
     found = find()
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         # Of an empty table another one may seem as cheap.
         cursor.execute(_OTHER_INDEXES, [found.model._meta.db_table, index])
         for (other,) in cursor.fetchall():

@@ -27,6 +27,7 @@ from inventory.services import stock as inventory
 from tests.backoffice.pages import client_with, send
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.http import statements
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -235,7 +236,7 @@ def test_a_past_moment_is_found_in_the_index(a_week, look):
             points = 1 if look == "at" else history_tab.POINTS
             stock_log.at_moments(stock, [FIRST_OF_MAY] * points)
     [said] = asked.captured_queries
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_stocktransaction")
         cursor.execute(f"EXPLAIN {said['sql']}")
         plan = "\n".join(row[0] for row in cursor.fetchall())

@@ -1,0 +1,39 @@
+-- What the role that serves may do in the database of the shop: read and write rows, but change no
+-- table, empty none, and rewrite nothing that is kept as evidence. Run as the database's owner,
+-- once before the first `migrate` and again after each one:
+--
+--     psql --username holdfast_owner --dbname shop --variable app=holdfast --file config/roles.sql
+--
+-- It may be run at any time and any number of times.
+
+\set ON_ERROR_STOP on
+\set QUIET on
+SET client_min_messages = warning;
+
+BEGIN;
+
+-- Databases of PostgreSQL 14 and before let everybody make tables.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO :"app";
+
+-- First what is there, then what any later migration makes: no GRANT can be forgotten.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO :"app";
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO :"app";
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO :"app";
+ALTER DEFAULT PRIVILEGES IN SCHEMA public
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"app";
+ALTER DEFAULT PRIVILEGES IN SCHEMA public
+    GRANT USAGE, SELECT ON SEQUENCES TO :"app";
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO :"app";
+
+-- What is only ever added to. Triggers refuse the same to everybody, but an owner may drop them.
+-- Which migrations there have been is for the owner alone to say.
+SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', name, :'app')
+FROM unnest(ARRAY['inventory_stocktransaction', 'orders_orderevent', 'api_change']) AS name
+WHERE to_regclass(name) IS NOT NULL
+UNION ALL
+SELECT format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON django_migrations FROM %I', :'app')
+WHERE to_regclass('django_migrations') IS NOT NULL
+\gexec
+
+COMMIT;

@@ -1,0 +1,116 @@
+"""What the role that serves may do, by config/roles.sql, and what it may not so much as try."""
+
+import os
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.utils import ProgrammingError
+
+from tests.database import ROLE
+from tests.roles import as_owner, run_script
+
+ROLE_NAMED = os.environ.get(ROLE, "")
+KEPT = {"inventory_stocktransaction", "orders_orderevent", "api_change"}
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not ROLE_NAMED, reason="the server that DATABASE_URL names has one role"),
+]
+
+
+def ask(sql: str, *parameters: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def refused(statement: str) -> bool:
+    """Tell whether the role lacks the right to run a statement."""
+    with pytest.raises(ProgrammingError) as refusal, transaction.atomic():
+        ask(statement)
+    return isinstance(refusal.value.__cause__, psycopg.errors.InsufficientPrivilege)
+
+
+@pytest.mark.parametrize("table", sorted(KEPT))
+def test_f36_what_is_kept_cannot_so_much_as_be_tried_to_rewrite(table):
+    [[column]] = ask(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", table
+    )
+
+    assert refused(f"UPDATE {table} SET {column} = {column}")
+    assert refused(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("table", sorted({*KEPT, "inventory_stock", "api_callcount"}))
+def test_t43_no_table_can_be_emptied_at_once(table):
+    assert refused(f"TRUNCATE {table} CASCADE")
+
+
+def test_what_triggers_keep_is_kept_by_rights_too():
+    of_triggers = ask(
+        """
+        SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+        WHERE proname LIKE '%%_is_kept' AND tgqual IS NULL AND (tgtype & 16) > 0
+        """
+    )
+    may_change = ask(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%s) "
+        "AND has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE')",
+        [*KEPT],
+    )
+
+    assert {table for (table,) in of_triggers} == KEPT
+    assert may_change == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE other (id int)",
+        "CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE inventory_stocktransaction DISABLE TRIGGER USER",
+        "DROP TRIGGER log_is_append_only ON inventory_stocktransaction",
+        "CREATE OR REPLACE FUNCTION inventory_is_kept() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN RETURN NEW; END'",
+        "ALTER TABLE inventory_stock DROP CONSTRAINT stock_available_not_negative",
+        "DROP TABLE inventory_stock",
+        "SET session_replication_role = replica",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('api', 'other', now())",
+        "UPDATE django_migrations SET name = name",
+        "DELETE FROM django_migrations",
+    ],
+)
+def test_f36_no_guard_can_be_taken_away(statement):
+    assert refused(statement)
+
+
+def test_t52_what_a_later_migration_makes_needs_no_grant():
+    with as_owner():
+        ask("CREATE TABLE later (id serial PRIMARY KEY, name text)")
+        ask("CREATE FUNCTION later_twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1'")
+
+    ask("INSERT INTO later (name) VALUES ('one')")
+    ask("UPDATE later SET name = 'two' WHERE id = 1")
+
+    assert ask("SELECT later_twice(id), name FROM later") == [(2, "two")]
+    ask("DELETE FROM later")
+    assert refused("TRUNCATE later")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_script_may_be_run_again():
+    rights = "SELECT relname, relacl::text FROM pg_class WHERE relacl IS NOT NULL ORDER BY relname"
+    before = ask(rights)
+
+    run_script(ROLE_NAMED)
+
+    assert ask(rights) == before
+
+
+def test_operators_are_told_of_the_script():
+    told = (settings.BASE_DIR / "docs" / "operations.md").read_text()
+
+    assert "--variable app=holdfast --file config/roles.sql" in told
