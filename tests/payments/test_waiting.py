@@ -297,6 +297,34 @@ def test_of_several_parts_no_more_are_given_up_than_are_in_the_way(
     assert statuses(order) == expected
 
 
+@pytest.mark.parametrize(
+    ("left", "wait", "wanted", "make_way"),
+    [
+        (50, [350, 400, 200], None, []),
+        (50, [350, 400, 200], 50, []),
+        (50, [350, 400, 200], 400, [400]),
+        (50, [350, 400, 200], 249, [200]),
+        (50, [350, 400, 200], 250, [200]),
+        (50, [350, 400, 200], 251, [200, 400]),
+        (50, [350, 400, 200], 1000, [200, 400, 350]),
+        (50, [350, 400, 200], 1001, []),
+        (0, [350, 400, 200], None, [200, 400, 350]),
+        (0, [350, 400, 200], 1, [200]),
+        (0, [350, 400, 200], 0, []),
+        (0, [200, 200], 200, [200]),
+    ],
+)
+def test_the_fewest_make_way_and_the_newest_first(monkeypatch, left, wait, wanted, make_way):
+    order = Order(total=left + sum(wait), pending=sum(wait))
+    all_waiting = [Payment(amount=amount) for amount in wait]
+    monkeypatch.setattr(waiting, "waiting_of", lambda order: all_waiting)
+
+    chosen = waiting.in_the_way(order, wanted)
+
+    assert [payment.amount for payment in chosen] == make_way
+    assert make_way != [200] or chosen == all_waiting[-1:]
+
+
 def test_of_two_alike_one_makes_way(gateway, order):
     for _ in range(2):
         waiting_payment(gateway, order, 500)
