@@ -13,6 +13,7 @@ from inventory.services.products import Money
 from orders.errors import (
     CartEmpty,
     CurrencyDiffers,
+    CustomItemIsAProduct,
     InsufficientStock,
     NotForSale,
     OrderNotChangeable,
@@ -27,6 +28,7 @@ from orders.errors import (
 )
 from orders.models import CartItem, Order, OrderEvent, OrderItem, Shipment
 from orders.services import cart_contents, carts, orders, shipments
+from orders.services.cart_lines import CustomItem
 from payments.errors import PaymentDeclined
 from payments.models import Payment
 from payments.services import payments, recovery
@@ -64,6 +66,64 @@ def test_checkout_makes_an_unpaid_order_and_reserves_nothing():
     ]
     assert numbers(shirt) == (10, 10, 0)
     assert entries(shirt) == []
+
+
+def test_an_order_line_is_a_copy_of_what_stood_in_the_cart():
+    shirt = product(stock=10, price=1250)
+    cart_id = filled_cart({shirt: 4})
+    in_cart = CartItem.objects.get()
+
+    order, [line] = orders.checkout(cart_id, BUYER)
+
+    line.refresh_from_db()
+    assert (line.order_id, line.position, line.product_id) == (order.pk, 0, shirt.pk)
+    assert (line.cart_item_id, line.custom_inputs) == (in_cart.pk, in_cart.custom_inputs)
+    assert (line.name, line.sku, line.quantity) == (shirt.name, shirt.sku, 4)
+    assert (line.unit_price, line.includes_tax) == (1250, shirt.prices.get().includes_tax)
+    assert line.location_id == in_cart.location_id
+
+
+def test_an_order_is_found_by_its_buyer_as_soon_as_it_is_there():
+    order, _ = orders.checkout(filled_cart({product(stock=10): 1}), BUYER)
+
+    order.refresh_from_db()
+    assert "ada" in order.found_by
+
+
+def test_a_custom_item_whose_sku_a_product_has_got_since_is_not_ordered():
+    carts.add_one("mine", CustomItem(1, "Wrapping", 250, sku="MINE"), currency="USD")
+    carts.add_one("plain", CustomItem(1, "Wrapping", 250), currency="USD")
+    product(sku="MINE")
+
+    with pytest.raises(CustomItemIsAProduct) as refused:
+        orders.checkout("mine", BUYER)
+
+    assert refused.value.meta == {"id": str(CartItem.objects.get(sku="MINE").pk), "sku": "MINE"}
+    assert orders.checkout("plain", BUYER)[0].total == 250
+
+
+def test_what_went_off_sale_since_checkout_is_named():
+    shirt = product(stock=10)
+    order = unpaid_order({shirt: 1})
+    cart_id = filled_cart({shirt: 1})
+    products.update(shirt.pk, status="draft", actor=MERCHANT)
+
+    for act in (
+        lambda: orders.checkout(cart_id, BUYER),
+        lambda: payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT),
+    ):
+        with pytest.raises(NotForSale) as refused:
+            act()
+        assert refused.value.meta == {"id": str(shirt.pk), "sku": shirt.sku}
+
+
+def test_lines_of_a_cancelled_order_hold_nothing():
+    order = paid_order({product(stock=10): 4})
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    line = order.items.get()
+    assert (line.allocated, line.stocked, line.cancelled) == (0, False, 4)
 
 
 def test_order_items_name_their_cart_items():

@@ -179,6 +179,16 @@ def test_nothing_more_is_shipped_once_all_money_went_back():
         ship(order)
 
 
+def test_a_shipment_is_on_record_with_who_sent_it():
+    order = paid_order({product(stock=10): 4})
+
+    made = shipments.ship(order.pk, actor=MERCHANT, carrier="DHL", tracking="JJ1")
+
+    shipment = Shipment.objects.get(pk=made.pk)
+    assert (shipment.order_id, shipment.number, shipment.actor) == (order.pk, 1, MERCHANT)
+    assert (shipment.carrier, shipment.tracking) == ("DHL", "JJ1")
+
+
 def test_who_ships_what_was_left_a_moment_ago_is_told():
     order = paid_order({product(stock=10): 4})
     seen = order.standing()
