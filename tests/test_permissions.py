@@ -20,6 +20,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from api import services, tokens
+from api.authentication import BearerAuthentication
 from api.models import ApiClient
 from inventory.models import Action, Currency, StockTransaction
 from inventory.services import stock
@@ -32,6 +33,7 @@ from tests.drawn import picture
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product
 from tests.http import JSON, SECRET
 from tests.test_admin_pages import everything
+from tests.test_admin_pages import patterns as pages_of_admin
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
@@ -121,6 +123,22 @@ def test_every_address_has_a_row_and_every_row_an_address():
         view: Any = found[address].callback
         has = {method for method in METHODS if hasattr(view.view_class, method.lower())}
         assert has == {*shoppers.split(), *administrators.split()}, address
+
+
+def test_every_form_wants_the_token_that_its_page_gave():
+    """What takes none reads no login either: the API, and messages of gateways."""
+    exempt = {
+        path: pattern
+        for path, pattern in (*addresses(), *pages_of_admin())
+        if getattr(pattern.callback, "csrf_exempt", False)
+    }
+
+    no_form = API.keys() | {"oauth/access_token", "v2/openapi.json", "webhooks/{slug}"}
+    assert exempt.keys() == no_form
+    for path in no_form - {"webhooks/{slug}"}:
+        view: Any = exempt[path].callback
+        readers = view.view_class.authentication_classes
+        assert set(readers) <= {BearerAuthentication}, path
 
 
 class Shop:

@@ -1,4 +1,4 @@
-"""The bounds that docs/security.md names are those of the code, and each has its test."""
+"""What docs/security.md names is there: its bounds are those of the code, and tests show it all."""
 
 import re
 from pkgutil import resolve_name
@@ -15,6 +15,13 @@ BOUNDS = {
     way_in: (bound, kept_by, shown_by)
     for way_in, bound, kept_by, shown_by in re.findall(
         r"^\| (?!way in)(.+?) \| (.+?) \| (.+?) \| (.+?) \|$", _TABLE, re.MULTILINE
+    )
+}
+_THREATS = DOCUMENT.partition("<!-- threats -->")[2].partition("<!-- end of threats -->")[0]
+THREATS = {
+    threat: (answer, shown_by)
+    for threat, answer, shown_by in re.findall(
+        r"^\|[^|-]*\| (?!what they try)(.+?) \| (.+?) \| (.+?) \|$", _THREATS, re.MULTILINE
     )
 }
 
@@ -55,13 +62,38 @@ def value_of(name: str) -> Any:
 
 @pytest.mark.parametrize("way_in", BOUNDS)
 def test_a_bound_has_a_test(way_in):
-    tests = named(BOUNDS[way_in][2])
+    _assert_tests(named(BOUNDS[way_in][2]))
 
-    assert tests
-    for test in tests:
+
+def _assert_tests(names: list[str]) -> None:
+    assert names
+    for test in names:
         file, _, name = test.partition("::")
         text = (supervisor.PROJECT / file).read_text()
         assert f"def {name}(" in text if name else "def test_" in text, test
+
+
+@pytest.mark.parametrize("threat", THREATS)
+def test_a_threat_is_answered_and_has_a_test(threat):
+    answer, shown_by = THREATS[threat]
+
+    assert answer
+    _assert_tests(named(shown_by))
+
+
+def test_everybody_who_might_attack_is_in_the_table():
+    who = re.findall(r"^\| (?!who)([^|]+?) \|", _THREATS, re.MULTILINE)
+
+    assert who == [
+        "A stranger",
+        "A shopper",
+        "A program with a token of the server",
+        "A person with a role",
+        "Who pretends to be a gateway",
+        "The network, and other sites",
+        "The operator, by mistake",
+        "An insider with `psql`",
+    ]
 
 
 def test_the_web_server_bounds_what_stands_above_a_body():
