@@ -330,9 +330,14 @@ def units_of(where: str, order: Any, item: Any, entries: list[Entry]) -> Iterato
 
 def what_was_confirmed_of_orders(run: Run) -> Iterator[str]:
     """No acknowledged operation has vanished, and nothing was done that nobody asked for."""
+    unknown = set(run.orders)
     for one in run.of("checkout"):
-        if one.done and not one.ids <= run.orders.keys():
+        unknown -= one.ids
+        if not one.ids <= run.orders.keys():
             yield f"{one} was confirmed, and there is no order {one.ids}"
+    open_ones = [one for one in run.of("checkout") if not one.done and not one.refused]
+    if len(unknown) > len(open_ones):
+        yield f"{len(open_ones)} checkouts got no answer, and there are orders {unknown}"
     by_order = grouped((one.subject, one) for one in run.of(*OF_ORDERS))
     for stranger in by_order.keys() - run.orders.keys():
         yield f"{by_order[stranger][0]} is of an order that is not there"
@@ -340,6 +345,9 @@ def what_was_confirmed_of_orders(run: Run) -> Iterator[str]:
         asked = grouped((one.f, one) for one in by_order[name])
         for one in asked["pay"]:
             yield from payment(run, order, one)
+        known, most = len(order["payments"]), len(asked["pay"])
+        if known > most:
+            yield f"order {name} has {known} payments, {most} asked for"
         if any(one.done for one in asked["cancel"]) and order["status"] != "cancelled":
             yield f"{asked['cancel'][0]} was confirmed, and the order is not cancelled"
         sent = asked["ship"] + asked["ship_some"]

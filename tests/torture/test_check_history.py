@@ -173,6 +173,14 @@ def no_order(story: Story) -> None:
     story.calls("checkout", "/v2/carts/d/checkout", None, told={"id": "o-2"})
 
 
+def ordered_twice(story: Story) -> None:
+    del story.history[7]["value"]["told"]
+
+
+def paid_twice(story: Story) -> None:
+    story.order["payments"].append({"id": "p-2", "status": "complete"})
+
+
 def no_payment(story: Story) -> None:
     story.order["payments"] = []
 
@@ -282,6 +290,8 @@ def reverted_unasked(story: Story) -> None:
         (oversold, "9 of tea are paid for, and there were 8"),
         (not_taken, "never took its units of tea"),
         (no_order, "there is no order {'o-2'}"),
+        (ordered_twice, "0 checkouts got no answer, and there are orders {'o-1'}"),
+        (paid_twice, "order o-1 has 2 payments, 1 asked for"),
         (no_payment, "there is no payment {'p-1'}"),
         (payment_taken_back, "was complete, and is {'p-1': 'failed'}"),
         (no_shipment, "was confirmed and has not happened"),
