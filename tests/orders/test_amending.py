@@ -29,7 +29,14 @@ from payments.models import Payment
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
-from tests.factories import MERCHANT, holding_order, paid_order, product, unpaid_order
+from tests.factories import (
+    MERCHANT,
+    holding_order,
+    paid_order,
+    product,
+    shipped_order,
+    unpaid_order,
+)
 from tests.http import statements
 from tests.orders.test_races import key, kinds, read_instead_of_locking
 
@@ -85,6 +92,28 @@ def test_more_of_a_product_that_is_on_it_already_goes_onto_its_line():
     assert lines(order) == [("SHIRT", 5, 1000)]
 
 
+def test_more_of_a_product_stays_apart_from_what_was_made_for_somebody():
+    shirt = product(9, sku="SHIRT", price=1000)
+    order = unpaid_order({shirt: 2})
+    order.items.update(custom_inputs={"engraving": {"text": "Ada"}})
+
+    change(order, {}, ProductWanted(1, shirt.pk))
+
+    assert lines(order) == [("SHIRT", 2, 1000), ("SHIRT", 1, 1000)]
+
+
+@pytest.mark.parametrize("number", [20, 21])
+def test_of_many_lines_that_change_the_first_are_told(number):
+    order = unpaid_order({product(9): 1})
+
+    change(order, {}, *(CustomItem(1, f"Fee {n}", 100) for n in range(number)))
+
+    *named, last, total = told(order)[0].split("\n")
+    assert len(named) == (19 if number == 20 else 20)
+    assert last == ("Fee 19: 1 added" if number == 20 else "1 more lines")
+    assert total.startswith("Total: ")
+
+
 def test_what_changes_nothing_is_not_told():
     shirt = product(9)
     order = unpaid_order({shirt: 2})
@@ -130,6 +159,7 @@ def holding(of: Product) -> Order:
     [
         (paid, "Money was paid"),
         (cancelled, "cancelled already"),
+        (lambda of: shipped_order({of: 1}), "shipped already"),
         (waiting, "Give it up first"),
         (authorized, "Money was paid"),
         pytest.param(holding, "holds units", marks=pytest.mark.tampers_with_the_books),

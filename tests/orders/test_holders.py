@@ -202,3 +202,14 @@ def test_stock_that_nobody_holds_has_no_holders():
 
     assert (shown["orders"], shown["by_hand"]) == ([], [])
     assert parts(shown) == stock_of(Product.objects.get()).allocated == 0
+
+
+def test_orders_are_told_in_the_order_in_which_they_took_their_units():
+    shirt = product(10)
+    first, second = (unpaid_order({shirt: quantity}) for quantity in (1, 2))
+    for order in (second, first):
+        payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
+
+    stock, units = holders.stock_and_orders(shirt.pk, 9)
+
+    assert (stock, list(units.items())) == (stock_of(shirt), [(second.pk, 2), (first.pk, 1)])

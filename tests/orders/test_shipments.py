@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from api import clock
 from api.errors import Moved
+from api.ids import uuid7
 from inventory.errors import AwayThen, CountedSinceShipped, FoundByCount, StockTooLow
 from inventory.models import StockTransaction
 from inventory.services import products
@@ -26,7 +27,7 @@ from orders.errors import (
     UnitsNotLeft,
 )
 from orders.models import Order, OrderItem, Return, ReturnLine, Shipment, ShipmentLine
-from orders.services import cancelling, returns, shipments
+from orders.services import cancelling, returns, shipments, units
 from orders.services.returns import TakenBack
 from payments.services import payments
 from tests.factories import MERCHANT, paid_order, product, shipped_order, unpaid_order
@@ -145,6 +146,29 @@ def test_what_is_refused_names_the_product_and_what_is_left():
 
     with pytest.raises(UnitsNotLeft, match=r"Of SHIRT, 1 of 4 is left; 2 asked for\."):
         ship(order, 2)
+
+
+def test_a_pick_that_is_refused_names_the_line():
+    one_left = OrderItem(name="Mug", sku="MUG", quantity=3, shipped=2)
+    none_left = OrderItem(name="Cap", sku="CAP", quantity=3, shipped=2, cancelled=1)
+    unknown = uuid7()
+
+    with pytest.raises(UnitsNotLeft) as too_many:
+        units.pick([one_left, none_left], {one_left.pk: 2})
+    with pytest.raises(OrderItemNotFound) as not_found:
+        units.pick([one_left], {unknown: 1})
+
+    assert too_many.value.meta == {"id": str(one_left.pk), "sku": "MUG", "left": 1}
+    assert not_found.value.meta == {"id": str(unknown)}
+    assert units.pick([one_left, none_left], None) == [(one_left, 1)]
+    assert units.pick([one_left, none_left], {one_left.pk: 1}) == [(one_left, 1)]
+
+
+def test_the_lines_of_an_order_are_its_own_and_in_their_order():
+    order = paid_order({product(stock=10): 1, product(stock=10): 2, product(stock=10): 3})
+    paid_order({product(stock=10): 4})
+
+    assert [line.quantity for line in units.lines_of(order)] == [1, 2, 3]
 
 
 def test_what_has_no_stock_is_shipped_in_parts_without_it():
