@@ -31,9 +31,9 @@ class Store:
         with as_owner(), connection.cursor() as cursor:
             # The tests empty their own tables, and the jobs' are not among them.
             cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")
-        Gateway.objects.update_or_create(
-            slug="stripe", defaults={"name": "Stripe", "enabled": True}
-        )
+        # A database that has only been migrated takes no money yet.
+        for slug, name in (("stripe", "Stripe"), ("manual", "Manual")):
+            Gateway.objects.update_or_create(slug=slug, defaults={"name": name, "enabled": True})
         self.storefront = factories.api_client(secret="").client_id
         self.back_office = factories.api_client(SECRET).client_id
         self.shopper = Shopper(site.port, self.storefront)
