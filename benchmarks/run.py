@@ -16,7 +16,7 @@ from django.core.management import call_command
 
 from api import services as api
 from api.actors import SYSTEM
-from benchmarks import flow, stock, yardstick
+from benchmarks import flow, stock, triggers, yardstick
 from benchmarks.processes import cpu_seconds
 from config.embedded import Server, programs
 from config.supervisor import granian_options
@@ -39,6 +39,7 @@ def bench(server: Server, folder: Path) -> None:
     call_command("audit_inventory")
     # From here on stock is allocated for orders that do not exist.
     measure_stock(server, folder, products)
+    measure_triggers(server, products)
     assert not audit.differences(), "the log does not replay to the stock"
 
 
@@ -101,6 +102,18 @@ def measure_stock(server: Server, folder: Path, products: list[uuid.UUID]) -> No
         print(
             f"{name:<32}{ours.per_second:>7.0f}{ours.cpu_us:>8.0f}"
             f"{limit.cpu_us:>10.0f}{limit.cpu_us / ours.cpu_us:>13.0%}"
+        )
+
+
+def measure_triggers(server: Server, products: list[uuid.UUID]) -> None:
+    cpu = _database_cpu(server)
+    print(f"\n{'deferred triggers':<32}{'per s':>7}{'CPU us':>8}{'without':>10}{'their share':>14}")
+    for lines, operations in ((1, OPERATIONS), (20, OPERATIONS // 4)):
+        found = triggers.measure(products, lines, operations, cpu)
+        name = "allocate, 1 line" if lines == 1 else f"allocate, {lines} lines"
+        print(
+            f"{name:<32}{found.per_second:>7.0f}{found.cpu_us:>8.0f}"
+            f"{found.cpu_us_without:>10.0f}{found.share:>13.0%}"
         )
 
 
