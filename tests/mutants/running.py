@@ -13,7 +13,7 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -28,6 +28,7 @@ from django.test.utils import setup_databases
 from pytest_django.plugin import blocking_manager_key
 
 from config.embedded import die_with_parent
+from tests.database import ROLE
 from tests.mutants.changes import Mutant, mutants
 from tests.mutants.findings import Findings
 
@@ -278,30 +279,42 @@ def _functions(path: str) -> dict[Place, list[FunctionType]]:
 @contextmanager
 def _database(config: pytest.Config) -> Iterator[Callable[[], None]]:
     """Make the database of the tests, and give a way to have it as it was."""
-    with config.stash[blocking_manager_key].unblock():
-        old = setup_databases(verbosity=0, interactive=False)
-        name = connection.settings_dict["NAME"]
-        connection.close()
-        _run(
-            f"DROP DATABASE IF EXISTS {name}_untouched",
-            f"CREATE DATABASE {name}_untouched TEMPLATE {name}",
-        )
-        connection.close()
+    # It wants Django's settings, which are there by now.
+    from tests import roles
 
-    def restore() -> None:
-        with config.stash[blocking_manager_key].unblock():
-            _run(
-                f"DROP DATABASE {name} WITH (FORCE)",
-                f"CREATE DATABASE {name} TEMPLATE {name}_untouched",
-            )
-
-    yield restore
-    with config.stash[blocking_manager_key].unblock():
-        _run(f"DROP DATABASE {name}_untouched", f"DROP DATABASE {name} WITH (FORCE)")
-    del old
+    unblocked = config.stash[blocking_manager_key].unblock
+    with unblocked():
+        setup_databases(verbosity=0, interactive=False)
+        name, owner = (connection.settings_dict[key] for key in ("NAME", "USER"))
+        untouched = f"{name}_untouched"
+        with roles.serving():
+            # Its rights go into the copy too, so no child has to give them again.
+            os.environ.pop(ROLE, None)
+            connection.close()
+            _run(owner, f"DROP DATABASE IF EXISTS {untouched}", _copy(name, untouched))
+            yield partial(_restore, unblocked, owner, name, untouched)
+        _run(owner, _drop(untouched), _drop(name))
 
 
-def _run(*statements: str) -> None:
-    with connection._nodb_cursor() as cursor:
+def _restore(
+    unblocked: Callable[[], AbstractContextManager[None]], owner: str, name: str, untouched: str
+) -> None:
+    with unblocked():
+        _run(owner, _drop(name), _copy(untouched, name))
+
+
+def _copy(of: str, name: str) -> str:
+    return f"CREATE DATABASE {name} TEMPLATE {of}"
+
+
+def _drop(name: str) -> str:
+    return f"DROP DATABASE {name} WITH (FORCE)"
+
+
+def _run(owner: str, *statements: str) -> None:
+    """Run what only the owner may, on no database."""
+    connected = connection.copy()
+    connected.settings_dict = {**connection.settings_dict, "USER": owner}
+    with connected._nodb_cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
