@@ -34,6 +34,7 @@ _OF_TYPE: Mapping[str, Any] = {
     "integer": lambda: 0,
     "bigint": lambda: 0,
     "numeric": lambda: 0,
+    "double precision": lambda: 0,
     "bigint[]": lambda: "{}",
 }
 
@@ -165,9 +166,9 @@ REFUSED: dict[str, Broken | Twice] = {
     "stock_transaction_known_action": Broken({"action": "create"}),
     "stock_transaction_numbered": Twice({"stock_id": SOME, "sequence": 1}),
     "stock_transaction_positive": Broken({"quantity": 0}, {"sequence": 0}),
-    "audit_result_one_row": Broken({"id": 2}),
+    "audit_result_known_kind": Broken({"id": 3}),
     "orders_auditresult_differences_check": Broken({"differences": -1}),
-    "orders_auditresult_id_check": Broken({"id": -1}, without="audit_result_one_row"),
+    "orders_auditresult_id_check": Broken({"id": -1}, without="audit_result_known_kind"),
     "cart_item_is_product_or_priced": Broken(
         {"unit_price": 1}, {"product_id": None}, {"product_id": None, "unit_price": -1}
     ),
