@@ -16,7 +16,7 @@ import django
 
 from tests.mutation.databases import FAILURES_MAX, TEMPLATE, Databases, databases
 from tests.mutation.found import Replacement
-from tests.mutation.guards import Catalog, Guard, Statement, all_guards
+from tests.mutation.guards import Catalog, Guard, all_guards
 from tests.mutation.workshop import Bench
 
 _UNKNOWN = -9
@@ -94,17 +94,18 @@ def _files(guard: Guard) -> list[str]:
 
 
 def _run_all(guards: Sequence[Guard], benches: Sequence[Bench], log: Path) -> None:
-    _run_statements(guards, benches[0], log)
+    in_children = [guard for guard in guards if not guard.is_run]
+    for told in benches[0].run_each(in_children) if in_children else ():
+        _write_down(told, log)
     free: SimpleQueue[Bench] = SimpleQueue()
     for bench in benches:
         free.put(bench)
     writing = threading.Lock()
 
     def run(guard: Guard) -> None:
-        if not isinstance(guard.change, Replacement):
-            return
         bench = free.get()
         try:
+            assert isinstance(guard.change, Replacement)
             with bench.without(guard.change.path, guard.change.old, guard.change.new):
                 outcome = bench.run(guard.tests)
         finally:
@@ -116,18 +117,7 @@ def _run_all(guards: Sequence[Guard], benches: Sequence[Bench], log: Path) -> No
             _write_down(told | {"seconds": round(outcome.seconds, 1)}, log)
 
     with ThreadPoolExecutor(len(benches)) as threads:
-        list(threads.map(run, guards))
-
-
-def _run_statements(guards: Sequence[Guard], bench: Bench, log: Path) -> None:
-    statements = [
-        (str(guard), guard.change.sql, guard.tests)
-        for guard in guards
-        if isinstance(guard.change, Statement)
-    ]
-    if statements:
-        for told in bench.run_each(statements):
-            _write_down(told, log)
+        list(threads.map(run, [guard for guard in guards if guard.is_run]))
 
 
 def _write_down(told: dict[str, Any], log: Path) -> None:

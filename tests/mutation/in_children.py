@@ -1,14 +1,18 @@
-"""A pytest plugin whose process runs no test: its children do, one for each statement.
+"""A pytest plugin whose process runs no test: its children do, one for each guard.
 
-What only the database enforces needs no other source. So all is imported and collected once, and
-each child gets a fresh copy of the database, from which a statement has taken something away.
+What only the database enforces needs no other source, and what tests only read is not imported. So
+all is imported and collected once, and each child gets a fresh copy of the database, from which a
+statement has taken something away, or reads a file of the source that is another one by now.
 """
 
+import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +20,8 @@ from _pytest.runner import runtestprotocol
 
 from tests.mutation.databases import FAILURES_MAX, LONGEST_SECONDS, Databases
 
-# Names, statements and tests, as JSON.
-STATEMENTS = "MUTATION_STATEMENTS"
+# Names, what is taken away, and tests, as JSON.
+GUARDS = "MUTATION_GUARDS"
 # With which a line begins that tells what became of one.
 TOLD = "told: "
 
@@ -26,14 +30,29 @@ TOLD = "told: "
 def pytest_runtestloop(session: pytest.Session) -> bool:
     if session.testsfailed:
         raise session.Interrupted("Not all tests could be collected.")
-    databases = Databases(os.environ["DATABASE_URL"])
-    for statement in json.loads(os.environ[STATEMENTS]):
-        databases.copy(databases.name, statement["sql"])
-        items = [item for item in session.items if _is_wanted(item.nodeid, statement["tests"])]
-        told = {"guard": statement["guard"], **_in_a_child(items)}
+    for guard in json.loads(os.environ[GUARDS]):
+        items = [item for item in session.items if _is_wanted(item.nodeid, guard["tests"])]
+        with _without(**guard["change"]):
+            told = {"guard": guard["guard"], **_in_a_child(items, reads="path" in guard["change"])}
         sys.stdout.write(f"\n{TOLD}{json.dumps(told)}\n")
         sys.stdout.flush()
     return True
+
+
+@contextmanager
+def _without(sql: str = "", path: str = "", old: str = "", new: str = "") -> Iterator[None]:
+    if sql:
+        databases = Databases(os.environ["DATABASE_URL"])
+        databases.copy(databases.name, sql)
+        yield
+        return
+    file = Path(path)
+    source = file.read_text()
+    file.write_text(source.replace(old, new))
+    try:
+        yield
+    finally:
+        file.write_text(source)
 
 
 def _is_wanted(node: str, tests: Sequence[str]) -> bool:
@@ -43,13 +62,17 @@ def _is_wanted(node: str, tests: Sequence[str]) -> bool:
     return node.startswith(tuple(files)) and words[0] in node
 
 
-def _in_a_child(items: Sequence[pytest.Item]) -> dict[str, Any]:
+def _in_a_child(items: Sequence[pytest.Item], *, reads: bool) -> dict[str, Any]:
     read, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(read)
         # Whoever waits for what never comes is ended then.
         signal.alarm(LONGEST_SECONDS)
+        if reads:
+            # Into the same module, so that the tests that were collected look there.
+            for module in {item.function.__module__ for item in items}:  # type: ignore[attr-defined]
+                importlib.reload(sys.modules[module])
         failed = _failing(items)
         with os.fdopen(write, "w") as answer:
             json.dump({"status": 1 if failed else 0, "failed": failed}, answer)

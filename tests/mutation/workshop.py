@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.mutation.databases import FAILURES_MAX, LONGEST_SECONDS, PROJECT, Databases
+from tests.mutation.guards import Guard
+from tests.mutation.in_children import GUARDS, TOLD
 
 _NOT_COPIED = shutil.ignore_patterns(
     *(".venv", ".git", ".data", ".*_cache", "screenshots", "test-results")
@@ -84,17 +86,15 @@ class Bench:
         ]
         return Outcome(process.returncode, failed, time.monotonic() - began, output)
 
-    def run_each(
-        self, statements: Sequence[tuple[str, str, Sequence[str]]]
-    ) -> Iterator[dict[str, Any]]:
-        """Run the tests of each statement after it; yield what became of it, by its name."""
-        # Only the plugin, which the variable reaches, knows it.
-        from tests.mutation.in_children import STATEMENTS, TOLD
-
-        files = {name for _, _, tests in statements for name in tests if "/" in name}
-        told = [{"guard": name, "sql": sql, "tests": tests} for name, sql, tests in statements]
+    def run_each(self, guards: Sequence[Guard]) -> Iterator[dict[str, Any]]:
+        """Run the tests of each in a child of one process; yield what became of it."""
+        files = {name for guard in guards for name in guard.tests if "/" in name}
+        told = [
+            {"guard": str(guard), "change": asdict(guard.change), "tests": guard.tests}
+            for guard in guards
+        ]
         plugin = ["-p", "tests.mutation.in_children", "--capture=no"]
-        process = self._pytest([*plugin, *sorted(files)], {STATEMENTS: json.dumps(told)})
+        process = self._pytest([*plugin, *sorted(files)], {GUARDS: json.dumps(told)})
         assert process.stdout
         rest = ""
         for line in process.stdout:
