@@ -53,6 +53,8 @@ def databases() -> Iterator[Databases]:
     """Start a server, migrate a database on it, and delete all that in the end."""
     folder = Path(tempfile.gettempdir(), f"holdfast-mutation-{secrets.token_hex(4)}")
     server = Server(folder, durable=False)
+    # Whoever owns a database may not end a process that cleans it, and so could not drop it.
+    server.settings = {**server.settings, "autovacuum": "off"}
     try:
         server.start()
         made = Databases(server.url)

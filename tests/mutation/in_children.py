@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,16 @@ def _in_a_child(items: Sequence[pytest.Item], *, reads: bool) -> dict[str, Any]:
         os.close(read)
         # Whoever waits for what never comes is ended then.
         signal.alarm(LONGEST_SECONDS)
-        if reads:
-            # Into the same module, so that the tests that were collected look there.
-            for module in {item.function.__module__ for item in items}:  # type: ignore[attr-defined]
-                importlib.reload(sys.modules[module])
-        failed = _failing(items)
-        with os.fdopen(write, "w") as answer:
-            json.dump({"status": 1 if failed else 0, "failed": failed}, answer)
-            answer.flush()
+        try:
+            if reads:
+                # Into the same module, so that the tests that were collected look there.
+                for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+                    importlib.reload(module)
+            failed = _failing(items)
+            with os.fdopen(write, "w") as answer:
+                json.dump({"status": 1 if failed else 0, "failed": failed}, answer)
+        finally:
+            # A child never goes on with what its parent was doing.
             os._exit(0)
     os.close(write)
     with os.fdopen(read) as answer:
@@ -88,7 +91,7 @@ def _in_a_child(items: Sequence[pytest.Item], *, reads: bool) -> dict[str, Any]:
 
 def _failing(items: Sequence[pytest.Item]) -> list[str]:
     failed: list[str] = []
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip_longest(items, items[1:]):
         reports = runtestprotocol(item, nextitem=following, log=False)
         if any(report.failed for report in reports):
             failed.append(item.nodeid)
