@@ -142,8 +142,7 @@ FROM generate_series(1, {products}) AS n,
 """
 
 _CLIENT = "00000000-0000-7000-8000-00000000c11e"
-# What is made in one go is not compared row by row, which the audit is to do, and its indexes are
-# made afterwards: so it takes minutes, and they are as small as if they had grown.
+# Its indexes are made when it is there, which takes a tenth of the time.
 _INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
 FROM pg_index WHERE indrelid = ANY(%s::regclass[]) AND indexrelid NOT IN (
@@ -158,12 +157,10 @@ TABLES = (
 
 
 def make(products: int, rounds: int) -> None:
-    """Fill an empty database, as its superuser: ten entries and an order for product and round."""
+    """Fill an empty database: ten entries, and an order, for each product and round."""
     with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute("SET statement_timeout = 0")
-        cursor.execute("SET maintenance_work_mem = '512MB'")
-        cursor.execute("SET work_mem = '256MB'")
+        for name, value in (("statement_timeout", "0"), ("maintenance_work_mem", "512MB")):
+            cursor.execute(f"SET {name} = '{value}'")
         cursor.execute(_INDEXES, [list(TABLES)])
         indexes = cursor.fetchall()
         for name, _ in indexes:
@@ -173,14 +170,15 @@ def make(products: int, rounds: int) -> None:
             cursor.execute(definition)
         for table in TABLES:
             cursor.execute(f"VACUUM ANALYZE {table}")
-        cursor.execute("RESET session_replication_role")
 
 
 def insert(products: int, rounds: int) -> None:
-    """Insert it where no trigger looks at it."""
+    """Insert it, without what compares it row by row: that is left to the audit."""
     given: dict[str, int | str] = {"client": _CLIENT, "movements": _MOVEMENTS}
     given |= {"products": products, "rounds": rounds, "half": max(rounds // 2, 1)}
     with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(_FUNCTIONS)
         cursor.execute(_PRODUCTS.format(**given))
         for number in range(1, rounds * ROUND + 1):
@@ -188,3 +186,5 @@ def insert(products: int, rounds: int) -> None:
             cursor.execute(_ENTRIES.format(number=number, place=place, round=of_round, **given))
         cursor.execute(_ORDERS.format(**given))
         cursor.execute(_COUNTS.format(**given))
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

@@ -28,7 +28,8 @@ _READING = (
     # To compile what runs for some seconds takes longer than it saves.
     "SET LOCAL jit = off",
     # What is read in the order in which it was written is found where one has just been.
-    "SET LOCAL random_page_cost = 1.1",
+    "SET LOCAL seq_page_cost = 0.1",
+    "SET LOCAL random_page_cost = 0.1",
 )
 
 

@@ -19,11 +19,15 @@ class Orders(NamedTuple):
     parameters: Mapping[str, Any]
 
     def of(self, query: str) -> str:
-        """Put the condition into a query: on an order's own id, and on what belongs to an order."""
+        """Put the condition into a query: on an order's own id, and on what belongs to an order.
+
+        Of both, where they are joined, since PostgreSQL does not conclude one from the other.
+        """
         return query.format(
             ids=self.condition.format("sold.id"),
             order_ids=self.condition.format("order_id"),
             shipped_ids=self.condition.format("shipment.order_id"),
+            item_ids=self.condition.format("item.order_id"),
         )
 
 
@@ -149,7 +153,7 @@ FROM orders_orderitem AS item
 JOIN orders_order AS sold ON sold.id = item.order_id
 LEFT JOIN shipped ON shipped.item_id = item.id
 LEFT JOIN returned ON returned.item_id = item.id
-WHERE {ids}
+WHERE {ids} AND {item_ids}
     AND (item.shipped, item.returned)
         <> (coalesce(shipped.units, 0), coalesce(returned.units, 0))
 ORDER BY item.id
@@ -201,15 +205,14 @@ WITH sent AS (
     SELECT line.entry_id, shipment.order_id, item.product_id, sum(line.quantity) AS units
     FROM orders_shipmentline AS line
     JOIN orders_shipment AS shipment ON shipment.id = line.shipment_id
-    JOIN orders_orderitem AS item ON item.id = line.item_id
+    JOIN orders_orderitem AS item ON item.id = line.item_id AND {item_ids}
     WHERE line.entry_id IS NOT NULL AND {shipped_ids}
     GROUP BY line.entry_id, shipment.order_id, item.product_id
 )
-SELECT sent.entry_id, product.sku,
+SELECT sent.entry_id, (SELECT sku FROM inventory_product WHERE id = sent.product_id),
     format('a shipment says %%s units, the log says %%s', sent.units,
         coalesce(entry.action || ' ' || entry.quantity, 'nothing'))
 FROM sent
-JOIN inventory_product AS product ON product.id = sent.product_id
 LEFT JOIN inventory_stocktransaction AS entry ON entry.id = sent.entry_id
 LEFT JOIN inventory_stock AS stock ON stock.id = entry.stock_id
 WHERE (entry.action, entry.quantity, entry.order_id, stock.product_id)
