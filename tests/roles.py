@@ -18,7 +18,10 @@ from config.embedded import programs
 from tests.database import ROLE
 
 SCRIPT = settings.BASE_DIR / "config" / "roles.sql"
-_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+_AS_OWNER = """
+SELECT set_config('role', pg_get_userbyid(datdba), false)
+FROM pg_database WHERE datname = current_database()
+"""
 
 
 @contextmanager
@@ -47,8 +50,7 @@ def run_script(role: str) -> None:
 def as_owner() -> Iterator[None]:
     """Let this connection do what only the owner of the tables may."""
     with connection.cursor() as cursor:
-        cursor.execute(_OWNER)
-        cursor.execute("SELECT set_config('role', %s, false)", cursor.fetchone())
+        cursor.execute(_AS_OWNER)
     try:
         yield
     finally:
