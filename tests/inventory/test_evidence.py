@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 
 import pytest
@@ -306,6 +306,24 @@ def test_undoing_a_correction_withdraws_that_count_and_no_other():
     for sequence, standing in ((3, without), (4, with_it), (5, without)):
         inventory.undo(shirt.pk, sequence, actor=MERCHANT)
         assert evidence_of(shirt) == standing
+
+
+def test_the_last_count_is_of_the_latest_moment_and_stands():
+    shirt, mug = product(50), product(50)
+    earliest, earlier = clock.now(), clock.now()
+    inventory.count(shirt.pk, 50, actor=MERCHANT, counted_at=earlier)
+    inventory.count(shirt.pk, 48, actor=MERCHANT)
+    inventory.count(shirt.pk, 50, actor=MERCHANT, counted_at=earliest)
+    inventory.count(mug.pk, 40, actor=MERCHANT)
+
+    def last() -> tuple[int, datetime]:
+        count = evidence.last_count(shirt.pk)
+        assert count
+        return count.units, count.counted_at
+
+    assert last()[0] == 48
+    inventory.undo(shirt.pk, 2, actor=MERCHANT)
+    assert last() == (50, earlier)
 
 
 def test_reverting_a_file_withdraws_what_it_said_and_no_more():

@@ -14,6 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock, store
 from api import jobs as api_jobs
+from api.actors import SYSTEM
 from inventory.models import Product
 from orders.models import Order
 from payments import jobs
@@ -372,6 +373,31 @@ def test_to_look_at_a_payment_by_hand_asks_nobody(order):
     payment = payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert recovery.check_now(order.pk, payment.pk, actor=MERCHANT) == payment
+
+
+def test_only_authorizations_that_wait_for_too_long_at_a_gateway_lapse(gateway, shirt, settings):
+    settings.AUTHORIZATION_DAYS = 7
+    orders = [unpaid_order({shirt: 1}) for _ in range(4)]
+    authorized, captured, bought, by_hand = orders
+    for order in (authorized, captured):
+        pay(order, method=AUTHORIZE)
+    payments.capture(captured.pk, captured.payments.get().pk, actor=MERCHANT)
+    pay(bought)
+    payments.pay(by_hand.pk, PaymentRequest("manual", AUTHORIZE), actor=MERCHANT)
+
+    with in_hours(7 * 24 - 1):
+        early = recovery.void_lapsed_authorizations()
+    with in_hours(7 * 24 + 1):
+        lapsed = recovery.void_lapsed_authorizations()
+
+    assert (early, lapsed) == (0, 1)
+    void = Attempt.objects.get(kind=Attempt.Kind.VOID)
+    assert (void.payment.order_id, void.reason, void.actor) == (
+        authorized.pk,
+        "authorization lapsed",
+        SYSTEM,
+    )
+    assert [state(order)[1] for order in orders] == ["unpaid", "paid", "paid", "authorized"]
 
 
 @pytest.mark.parametrize(
