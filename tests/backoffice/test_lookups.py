@@ -107,3 +107,29 @@ def test_t27_nothing_is_sorted_searched_or_named_by_what_is_kept_of_a_secret(sup
 
         secrets = {"secret_sha256", "password", "cost", "cost_currency"}
         assert not secrets & (sorted_by | searched | named_by), model
+
+
+def test_the_choices_of_a_field_are_told_to_who_may_see_them_and_of_no_other_field():
+    clients = {}
+    for name in ("viewer", "nobody"):
+        clients[name] = Client()
+        clients[name].force_login(User.objects.create(username=name, is_staff=True))
+    User.objects.get(username="viewer").groups.add(Group.objects.get(name=VIEWER))
+
+    def status(who: str, model: type[Model], field: str) -> int:
+        meta = model._meta
+        of_model = {"app_label": meta.app_label, "model_name": str(meta.model_name)}
+        asked = {**of_model, "field_name": field}
+        answered: int = clients[who].get("/admin/autocomplete/", asked).status_code
+        return answered
+
+    asked = [
+        (model, name)
+        for model in admin.site._registry
+        for name in (*(field.name for field in model._meta.get_fields() if field.is_relation), "x")
+    ]
+    told = [each for each in asked if status("viewer", *each) not in {403, 404}]
+
+    assert {status("viewer", *each) for each in told} == {200}
+    assert {status("nobody", *each) for each in told} == {403}
+    assert len(told) < len(asked)
