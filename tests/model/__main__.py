@@ -2,8 +2,11 @@
 
     HOLDFAST_DEMO=1 .venv/bin/python -m tests.model --minutes 20 --seed 7
 
+    HOLDFAST_DEMO=1 .venv/bin/python -m tests.model --mutants
+
 It ends with status 1 as soon as the shop is not what the model says, and prints the steps and the
 seed of the round; `--seed` begins with that one again, and `--shrink` looks for the fewest steps.
+With `--mutants` the shop has one thing wrong at a time, and each must be found.
 """
 
 import argparse
@@ -23,6 +26,8 @@ from tests.database import pytest_load_initial_conftests
 
 # Of each machine, in a round.
 EXAMPLES = 10
+# After so many shops a mutant is missed.
+MUTANT_EXAMPLES = 60
 
 
 def main() -> int:
@@ -33,6 +38,8 @@ def main() -> int:
     # Of a gateway that is silent, the log would be full.
     logging.disable(logging.CRITICAL)
     with _database():
+        if arguments.mutants:
+            return _mutants(arguments)
         try:
             return _rounds(arguments)
         finally:
@@ -45,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--machine", choices=["services", "http", "both"], default="both")
+    parser.add_argument("--mutants", action="store_true", help="find what is wrong on purpose")
     parser.add_argument("--shrink", action="store_true", help="look for the fewest steps")
     return parser.parse_args()
 
@@ -85,6 +93,34 @@ def _rounds(arguments: argparse.Namespace) -> int:
                 shrinks=arguments.shrink,
             )
     return 0
+
+
+def _mutants(arguments: argparse.Namespace) -> int:
+    """Say of each mutant how many shops, and how many steps in all, it took to find it."""
+    from tests.model.mutants import MUTANTS
+    from tests.model.running import MACHINES, run
+
+    missed = 0
+    for mutant in MUTANTS:
+        machine = MACHINES[mutant.machine]
+        machine.tally.clear()
+        machine.shops = 0
+        found = ""
+        with mutant.wrong():
+            try:
+                run(
+                    machine,
+                    examples=MUTANT_EXAMPLES,
+                    steps=arguments.steps,
+                    beginning_with=arguments.seed,
+                    shrinks=False,
+                )
+            except Exception as error:
+                found = str(error).partition("\n")[0] or type(error).__name__
+        missed += not found
+        steps = machine.tally.total()
+        _say(f"{mutant.what} | {mutant.machine} | {machine.shops} | {steps} | {found or 'MISSED'}")
+    return int(missed > 0)
 
 
 def _say(line: str) -> None:

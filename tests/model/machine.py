@@ -189,6 +189,7 @@ def is_managed(shelf: Shelf) -> bool:
 class Machine(RuleBasedStateMachine):
     # What was done, how often, and how often it was refused for what.
     tally: ClassVar[Counter[tuple[str, str]]]
+    shops: ClassVar[int] = 0
 
     def __init_subclass__(cls, **how: Any) -> None:
         super().__init_subclass__(**how)
@@ -196,7 +197,10 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        type(self).shops += 1
         self.left_out: set[str] = set()
+        # Whether the last step went as foretold.
+        self.is_sound = True
         self.shop = Shop()
         self.bank = Bank()
         self.driver = self.made_driver()
@@ -211,7 +215,9 @@ class Machine(RuleBasedStateMachine):
         return ByServices(self.bank)
 
     def teardown(self) -> None:
-        self.around.close()
+        with self.around:
+            if self.is_sound:
+                self.comparison.require_clean()
 
     # How a step is taken.
 
@@ -220,6 +226,7 @@ class Machine(RuleBasedStateMachine):
     ) -> str:
         """Have the model foretell what comes of something, do it, and compare everything."""
         self.shop.now += 1
+        self.is_sound = False
         self.shop.fate = self.bank.fate = fate or Fate()
         self.shop.is_silent = self.bank.is_silent = silent
         code = foretold(lambda: getattr(self.shop, name)(*of, **how))
@@ -228,6 +235,7 @@ class Machine(RuleBasedStateMachine):
         assert (found or "") == code, f"{found or 'done'}, and not {code or 'done'}"
         self.comparison.require_the_same()
         self.tally[name, code] += 1
+        self.is_sound = True
         return code
 
     @staticmethod
@@ -606,13 +614,17 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "stock",
-        3,
+        7,
         which=WHICH,
-        action=st.sampled_from(["increment", "decrement", "allocate", "deallocate"]),
-        units=UNITS,
+        action=st.sampled_from(["allocate", "deallocate", "increment", "decrement"]),
+        units=st.integers(1, 3),
     )
     def record(self, which: int, action: str, units: int) -> None:
-        self.do("record", self.a_product(which, is_managed), action, units)
+        def has_units(shelf: Shelf) -> bool:
+            least = {"increment": units, "deallocate": shelf.held}.get(action, shelf.available)
+            return shelf.managed and least >= units
+
+        self.do("record", self.a_product(which, has_units), action, units)
 
     def a_moment(self, ago: int) -> int:
         return max(self.shop.now - ago, -5)
