@@ -1,5 +1,6 @@
 """`audit_inventory --repair` sets a stock to what its log says, if somebody wants it, on record."""
 
+import os
 import sys
 import threading
 from io import StringIO
@@ -16,14 +17,16 @@ from inventory.services import repairing
 from inventory.services import stock as inventory
 from payments.services import audit
 from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebody_waits
+from tests.database import ROLE
 from tests.factories import MERCHANT, paid_order, product, stock_of
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 _TABLES = ("inventory_stock", "inventory_stocktransaction")
 
 
 def _tamper(sql: str, *parameters: Any) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with as_owner(), transaction.atomic(), connection.cursor() as cursor:
         for table in _TABLES:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(sql, parameters)
@@ -48,7 +51,8 @@ def shirt() -> Product:
 def _repair(monkeypatch: pytest.MonkeyPatch, *arguments: str, typed: str = "") -> str:
     output = StringIO()
     monkeypatch.setattr(sys, "stdin", StringIO(typed))
-    call_command("audit_inventory", "--repair", *arguments, stdout=output, stderr=output)
+    with as_owner():
+        call_command("audit_inventory", "--repair", *arguments, stdout=output, stderr=output)
     return output.getvalue()
 
 
@@ -124,6 +128,20 @@ def test_the_triggers_are_back_when_it_is_repaired(shirt, monkeypatch):
         Stock.objects.update(available=5)
 
 
+@pytest.mark.tampers_with_the_books
+@pytest.mark.skipif(not os.environ.get(ROLE), reason="this server has one role only")
+def test_the_role_that_serves_is_told_who_may_repair(shirt):
+    said = StringIO()
+
+    with pytest.raises(CommandError, match="1 of 1 left"):
+        call_command("audit_inventory", "--repair", "--yes", stdout=StringIO(), stderr=said)
+
+    assert said.getvalue() == (
+        "Not repaired: only the owner of the tables may, by its own DATABASE_URL.\n"
+    )
+    assert stock_of(shirt).available == 11
+
+
 def test_only_the_owner_of_the_tables_may_repair():
     with connection.cursor() as cursor:
         cursor.execute(
@@ -148,7 +166,8 @@ def test_a_movement_that_is_under_way_is_waited_for(shirt):
 
     def repair() -> bool:
         assert is_locked.wait(PATIENCE_SECONDS)
-        return repairing.repair(stock_of(shirt).pk, actor=MERCHANT)
+        with as_owner():
+            return repairing.repair(stock_of(shirt).pk, actor=MERCHANT)
 
     assert run_together(move, repair) == [None, True]
     assert stock_of(shirt).available == 10
