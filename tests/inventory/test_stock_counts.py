@@ -174,6 +174,14 @@ def test_f37_a_count_begun_before_the_stock_moved_says_so_and_changes_nothing():
     assert numbers(shirt) == (50, 47, 3, 0)
 
 
+def test_f37_a_count_begun_before_there_was_a_log_says_so():
+    shirt = product()
+    move(shirt, Action.INCREMENT, 5)
+
+    with pytest.raises(StockMoved, match="it was nothing, and is 5 = 5 available"):
+        inventory.count(shirt.pk, 5, actor=MERCHANT, seen=0)
+
+
 def test_a_count_passes_while_the_log_stands_still():
     shirt = product(50)
 

@@ -338,6 +338,7 @@ def test_a_payment_is_on_record_as_it_was_asked_for(gateway, order):
     assert (payment.currency, payment.actor) == ("USD", MERCHANT)
     assert payment.charging_until is not None
     assert payment.charging_until > payment.created_at == payment.updated_at
+    assert order.payments.get() == payment, "what is paid exactly leaves nothing beyond it"
 
 
 def test_payments_of_an_unknown_order_are_not_found(order):
