@@ -1,14 +1,18 @@
 """axe-core: what keeps somebody from using a page who cannot see, or has no mouse."""
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
-_axe = Axe()
+# All else that it finds would be written out, carried over and read, to be thrown away.
+_VIOLATIONS = "axe.run({resultTypes: ['violations']}).then(found => found.violations)"
 
 
 def obstacles(page: Page) -> list[str]:
     """List what axe-core calls serious or critical, each with the elements it is about."""
-    found = _axe.run(page).response["violations"]
+    # Once for a page, however often it is looked at: half a megabyte is compiled anew otherwise.
+    if not page.evaluate("Boolean(window.axe?.run)"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(_VIOLATIONS)
     return [
         f"{finding['id']}: {finding['help']}: "
         + ", ".join(" ".join(node["target"]) for node in finding["nodes"])

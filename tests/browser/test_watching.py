@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.accessibility import obstacles
+
 INLINE = """
     const script = document.createElement('script');
     script.textContent = '1';
@@ -41,3 +43,13 @@ def test_refusals_are_no_mistakes(page, watch):
 
     assert status == 401
     assert watch.complaints == []
+
+
+def test_obstacles_are_seen_at_each_look(page):
+    page.goto("/admin/login/")
+    assert obstacles(page) == []
+
+    page.evaluate("document.body.append(new Image())")
+
+    [found] = obstacles(page)
+    assert found.startswith("image-alt: ")
