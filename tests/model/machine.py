@@ -45,7 +45,7 @@ METHOD = st.sampled_from(["purchase", "authorize"])
 HERE = st.sampled_from(["told", "told", "told", "silent", "unheard", "dies", "dies unheard"])
 CHARGED = st.builds(Fate, st.sampled_from(["yes", "yes", "yes", "no", "act"]), HERE)
 PERFORMED = st.builds(Fate, st.sampled_from(["yes", "yes", "no"]), HERE)
-DISPOSITION = st.sampled_from(["restocked", "restocked", "inspection", "discarded", "missing"])
+DISPOSITION = st.sampled_from(["inspection", "restocked", "restocked", "discarded", "missing"])
 BECAME = st.lists(DISPOSITION, min_size=3, max_size=3)
 # Of the units of a line: mostly all, or none; or more than there are.
 TOO_MANY = 99
@@ -312,7 +312,7 @@ class Machine(RuleBasedStateMachine):
     def check_out(self, cart: str) -> None:
         self.do("check_out", cart)
 
-    @happens("selling", 3, lines=st.lists(st.tuples(WHICH, UNITS, FLAG), min_size=1, max_size=3))
+    @happens("selling", 5, lines=st.lists(st.tuples(WHICH, UNITS, FLAG), min_size=1, max_size=3))
     def order(self, lines: list[tuple[int, int, bool]]) -> None:
         self.place(lines)
 
@@ -325,7 +325,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "selling",
-        8,
+        6,
         lines=st.lists(st.tuples(WHICH, UNITS, FLAG), min_size=1, max_size=2),
         gateway=GATEWAY,
     )
@@ -353,7 +353,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "selling",
-        7,
+        10,
         likely=an_order_is(is_payable),
         when=has_orders,
         which=WHICH,
@@ -406,7 +406,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "money",
-        5,
+        8,
         likely=a_payment_is(is_authorized),
         when=has_payments,
         which=WHICH,
@@ -420,7 +420,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "money",
-        2,
+        3,
         likely=a_payment_is(is_voidable),
         when=has_payments,
         which=WHICH,
@@ -446,7 +446,7 @@ class Machine(RuleBasedStateMachine):
         self.do("refund", number, place, amount, fate=fate)
 
     @happens(
-        "money", 3, likely=a_payment_is(is_open), when=has_payments, which=WHICH, succeeded=FLAG
+        "money", 4, likely=a_payment_is(is_open), when=has_payments, which=WHICH, succeeded=FLAG
     )
     def settle_by_hand(self, which: int, succeeded: bool) -> None:
         chosen = self.a_payment(which, is_open)
@@ -556,7 +556,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "goods",
-        5,
+        6,
         likely=an_order_is(has_parcels_away),
         when=has_parcels,
         which=WHICH,
@@ -596,7 +596,7 @@ class Machine(RuleBasedStateMachine):
 
     @happens(
         "goods",
-        3,
+        8,
         when=lambda self: any(order.inspected for order in self.shop.orders),
         which=WHICH,
         units=UNITS,
@@ -629,7 +629,7 @@ class Machine(RuleBasedStateMachine):
     def a_moment(self, ago: int) -> int:
         return max(self.shop.now - ago, -5)
 
-    @happens("stock", 6, which=WHICH, off=st.integers(-3, 3), ago=st.none() | st.integers(0, 25))
+    @happens("stock", 8, which=WHICH, off=st.integers(-3, 3), ago=st.none() | st.integers(0, 25))
     def count(self, which: int, off: int, ago: int | None) -> None:
         """Count what the books say, or nearly; now, or of a moment before."""
         product = self.a_product(which, is_managed)
