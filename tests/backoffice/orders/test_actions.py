@@ -852,3 +852,15 @@ def test_orders_are_closed_to_everybody_else(client):
 
     assert client.get(page(order)).status_code == 302
     assert client_with().get(page(order)).status_code == 403
+
+
+def test_whoever_may_not_see_an_order_does_nothing_to_it():
+    order = unpaid_order({product(stock=10): 1})
+    client = client_with("add_payment")
+
+    for answer in (
+        client.get(action(order, "record-payment")),
+        client.post(action(order, "record-payment"), {"amount": "1"}),
+    ):
+        assert answer.status_code == 403
+    assert not order.payments.exists()

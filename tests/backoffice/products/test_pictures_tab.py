@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -185,3 +186,15 @@ def test_the_address_of_a_picture_elsewhere_begins_with_https_unless_it_is_left_
     assert (renamed.status_code, shirt.name) == (302, "Renamed")
     assert shirt.image_url == "http://cdn.example.com/a.png"
     assert "begins with https://" in text(refused)
+
+
+def test_whoever_may_only_see_products_moves_no_picture():
+    some = [picture(), picture()]
+    shirt = showing(*some)
+    form = {**opened(client_with(*CLERK), shirt), "move": f"{some[1].pk}:first"}
+    User.objects.all().delete()
+
+    answer = client_with("view_product").post(tab(shirt), form)
+
+    assert answer.status_code == 403
+    assert shown_by(shirt) == [each.pk for each in some]
