@@ -80,7 +80,8 @@ class Bench:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
         failed = [
-            line.split(" ")[1]
+            # A test's name may have spaces, too.
+            line.partition(" ")[2].partition(" - ")[0]
             for line in output.splitlines()
             if line.startswith(("FAILED ", "ERROR "))
         ]
