@@ -2,6 +2,8 @@
 
 import structlog
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
 
 from api import finished_jobs, idempotency, limits
 
@@ -14,7 +16,11 @@ async def retry_stalled_jobs(timestamp: int) -> None:
     """Take up again what a killed worker left behind in the middle."""
     for job in await app.job_manager.get_stalled_jobs():
         log.warning("job_taken_up_again", job=job.id, task=job.task_name)
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except UniqueViolation:
+            # Another one of its kind waits already, of which there may be one: that does the work.
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
 
 
 @app.periodic(cron="17 * * * *")

@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client
+from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock, store
@@ -674,3 +675,25 @@ def test_a_job_that_a_killed_worker_left_is_taken_up_again(gateway, order, monke
     [job] = ProcrastinateJob.objects.all()
     assert job.status == "todo"
     assert job.args == {"payment_id": str(payment.pk)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stalled_job_whose_like_waits_already_keeps_no_other_one_from_being_taken_up(
+    gateway, order, monkeypatch
+):
+    no_wait_is_free(monkeypatch)
+    scheduled = app.configure_task("payments.jobs.settle_pending_payments", queueing_lock="one")
+    scheduled.defer(timestamp=0)
+    pay(order)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET status = 'doing'")
+    scheduled.defer(timestamp=60)
+
+    async_to_sync(api_jobs.retry_stalled_jobs.func)(0)
+
+    told = ProcrastinateJob.objects.order_by("id").values_list("task_name", "status")
+    assert list(told) == [
+        ("payments.jobs.settle_pending_payments", "failed"),
+        ("payments.jobs.charge_queued", "todo"),
+        ("payments.jobs.settle_pending_payments", "todo"),
+    ]
