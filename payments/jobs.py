@@ -35,6 +35,7 @@ def look_into_event(event_id: str) -> None:
 @app.task(queue="payments", queueing_lock="settle_pending", pass_context=False)
 def settle_pending_payments(timestamp: int) -> None:
     """Ask the gateways about payments that a crash or a silence left open."""
+    gateway_events.take_up_again()
     if settled := recovery.settle_pending():
         log.warning("settled_pending_payments", payments=settled)
 

@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
 import structlog
+from django.db.models.fields.json import KT
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from api.fields import storable_json
@@ -21,6 +23,9 @@ log = structlog.get_logger(__name__)
 # Longer than a request takes to wait for a gateway and write down the answer.
 _LOOKED_INTO_AGAIN = timedelta(seconds=30)
 _LOOKED_INTO_FOR = timedelta(days=3)
+# A message that should have been looked into, and was not for this long, has lost its job.
+_LEFT_ALONE = timedelta(minutes=2)
+_JOB = "payments.jobs.look_into_event"
 
 # The longest name that is kept: the type's column has room for no more.
 _LENGTH_MAX = 100
@@ -122,9 +127,30 @@ def look_into(event_id: str) -> None:
         _have_looked_into(event_id, in_seconds=int(wait.total_seconds()))
 
 
+def take_up_again() -> int:
+    """Find the messages whose job was lost, in whatever way, and give each another job.
+
+    A gateway that was told that its message has arrived does not send it again.
+    """
+    waiting = ProcrastinateJob.objects.filter(task_name=_JOB, status="todo")
+    waiting = waiting.annotate(event_id=KT("args__event_id"))
+    now = clock.now()
+    lost = GatewayEvent.objects.filter(
+        handled_at=None,
+        received_at__lt=now - _LEFT_ALONE,
+        # Longer than any is looked into. The index of all that were received knows the others.
+        received_at__gt=now - 2 * _LOOKED_INTO_FOR,
+    ).exclude(pk__in=waiting.values("event_id"))
+    event_ids = list(lost.values_list("pk", flat=True))
+    for event_id in event_ids:
+        log.warning("event_taken_up_again", event_id=event_id)
+        _have_looked_into(event_id)
+    return len(event_ids)
+
+
 def _have_looked_into(event_id: str, *, in_seconds: int = 0) -> None:
     look = app.configure_task(
-        "payments.jobs.look_into_event",
+        _JOB,
         queue="payments",
         schedule_in={"seconds": in_seconds} if in_seconds else None,
     )

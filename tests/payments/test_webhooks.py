@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.utils import quote
+from django.db import connection
 from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -18,7 +19,7 @@ from payments import gateways, jobs
 from payments.errors import SignatureRefused
 from payments.gateways.base import Answer, Dispute, Message, Outcome
 from payments.models import Gateway, GatewayEvent, Payment
-from payments.services import payments, reconciliation, recovery, settling
+from payments.services import gateway_events, payments, reconciliation, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, stock_of, unpaid_order
 from tests.fake_gateway import OK, FakeGateway
@@ -257,6 +258,27 @@ def test_a_message_that_comes_while_something_else_is_asked_is_looked_into_later
     assert again.scheduled_at > clock.now()
     assert GatewayEvent.objects.get().handled_at is not None
     assert payments.payment_of(order.pk, payment.pk).refunded_amount == 300
+
+
+def test_f25_a_message_whose_job_was_lost_is_looked_into_all_the_same(stripe, order):
+    """It has been answered with 200, so that nobody sends it again."""
+    payment = pay(order, method=Payment.Method.AUTHORIZE)
+    stripe.account.capture({}, payment.reference)
+    deliver(told(stripe, "payment_intent.succeeded"))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET status = 'failed'")
+
+    at_once = gateway_events.take_up_again()
+    with clock.replaced(lambda: datetime.now(UTC) + timedelta(minutes=3)):
+        jobs.settle_pending_payments(0)
+        again = gateway_events.take_up_again()
+    work()
+
+    # A message of this moment has a job that somebody may be at; one that waits is enough.
+    assert (at_once, again) == (0, 0)
+    assert ProcrastinateJob.objects.filter(task_name=jobs.look_into_event.name).count() == 2
+    assert GatewayEvent.objects.get().handled_at is not None
+    assert payments.payment_of(order.pk, payment.pk).captured_amount == payment.amount
 
 
 @pytest.mark.parametrize("silent", ["list_refunds", "retrieve_intent"])
