@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.db import connection as tests_own
 
 from config import supervisor
 from config.embedded import EmbeddedDatabaseError, Server, die_with_parent, programs
@@ -302,20 +303,25 @@ def test_an_old_python_is_one_clear_sentence(tmp_path):
 
 
 @pytest.fixture
-def foreign_database():
-    """A migrated database on the tests' server, as somebody's own PostgreSQL would be."""
-    server = os.environ["DATABASE_URL"]
-    with psycopg.connect(server, autocommit=True) as connection:
+def foreign_database(db):
+    """A migrated database on the tests' server, as somebody's own PostgreSQL would be.
+
+    A copy of the tests' own, which is there in a fifth of the time that migrating another takes.
+    """
+    server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    copied, url = f"{server}/{tests_own.settings_dict['NAME']}", f"{server}/holdfast_foreign"
+    dump = [str(programs() / "pg_dump"), "--no-acl", f"--dbname={copied}"]
+    fill = [str(programs() / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}"]
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("CREATE DATABASE holdfast_foreign")
-        yield server.rpartition("/")[0] + "/holdfast_foreign"
+        told = subprocess.run(dump, check=True, capture_output=True).stdout
+        subprocess.run(fill, check=True, input=told, stdout=subprocess.DEVNULL)
+        yield url
         connection.execute("DROP DATABASE holdfast_foreign WITH (FORCE)")
 
 
+@pytest.mark.django_db
 def test_a_database_with_tables_of_ours_is_served_without_the_demo(foreign_database, folder):
-    migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
-    environment = clean_environment() | {"DATABASE_URL": foreign_database}
-    subprocess.run(migrate, cwd=supervisor.PROJECT, env=environment, check=True, timeout=60)
-
     holdfast = Holdfast(folder, DATABASE_URL=foreign_database).wait_until_ready()
     children = holdfast.children()
     holdfast.end()
