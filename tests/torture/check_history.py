@@ -48,7 +48,8 @@ class Operation:
         self.ids: set[str] = set()
 
     def __str__(self) -> str:
-        return f"{self.f} {self.asked.get('key') or self.asked}"[:300]
+        named = [self.asked.get(name) for name in ("key", "mark", "name")]
+        return f"{self.f} {next(filter(None, named), self.asked)}"
 
     def is_answered(self, outcome: str, value: dict[str, Any], at: float) -> None:
         told = value.get("told")
