@@ -27,11 +27,15 @@ def _part(stock: str) -> str:
 
 
 def _hash(stock: str, sequence: str, available: str, allocated: str, held: str) -> str:
-    """Hash what a log has come to: a function each, since a record of all takes twice the time."""
-    numbers = f"(({available})::bigint << 32) # ({allocated})::bigint"
+    """Hash what a log has come to, in few functions: one of a record of all takes twice the time.
+
+    Of a number beyond 32 bits hashint8extended hashes only both halves' XOR, so that two numbers in
+    one would be like any two others with the same XOR. What it starts with may have 64 bits.
+    """
+    others = f"(({allocated})::bigint << 32) # ({held})::bigint"
     return (
         f"uuid_hash_extended({stock}, hashint8extended({sequence}, "
-        f"hashint8extended({numbers}, ({held})::bigint)))"
+        f"hashint8extended(({available})::bigint, {others})))"
     )
 
 

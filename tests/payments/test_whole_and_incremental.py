@@ -71,6 +71,10 @@ TAMPERING = {
     "an older one": "UPDATE inventory_stocktransaction SET created_at = created_at - "
     f"interval '1 day' WHERE {_OF_SHIRT} AND sequence = 2",
     "stock": f"UPDATE inventory_stock SET available = available + 1 WHERE {_SHIRT}",
+    "stock's numbers, exchanged": "UPDATE inventory_stock SET available = allocated, "
+    f"allocated = available WHERE {_SHIRT}",
+    "the last numbers afterwards, exchanged": "UPDATE inventory_stocktransaction "
+    "SET available = allocated, allocated = available WHERE sequence = 4",
     "stock of another number": f"UPDATE inventory_stock SET sequence = 3 WHERE {_SHIRT}",
     "no stock": "DELETE FROM inventory_stock",
 }
