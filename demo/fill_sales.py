@@ -17,6 +17,7 @@ from demo.parcels import parcel_to
 from inventory.models import BY_HAND, FOR_ORDER, Action, Stock
 from orders.models import Order, OrderItem, Return, ReturnLine, Shipment, ShipmentLine
 from payments.models import Attempt, Payment
+from payments.services.bookkeeping import payment_state
 
 CLERK = Actor("user", "clerk", "Clerk")
 LINES_MAX = 3
@@ -184,6 +185,7 @@ def _refund(sale: Sale, amount: int, at: datetime, dice: Random, reason: str) ->
     payment = sale.payment
     assert payment
     sale.order.refunded = payment.refunded_amount = amount
+    sale.order.payment = payment_state(sale.order)
     payment.updated_at = at
     attempt = Attempt(
         id=id_at(at, dice),

@@ -73,6 +73,33 @@ WHERE (sold.captured, sold.authorized, sold.pending, sold.refunded, sold.attempt
 ORDER BY sold.id
 """
 
+# What bookkeeping.restate makes of an order's numbers: by its states people ship and refund.
+_DIFFERING_STATES = """
+WITH states AS (
+    SELECT sold.*, CASE
+        WHEN captured > 0 AND refunded = captured AND authorized = 0 THEN 'refunded'
+        WHEN fully_paid_at IS NOT NULL OR (captured = total AND total > 0) THEN 'paid'
+        WHEN total > 0 AND total = captured + authorized THEN 'authorized'
+        WHEN captured > 0 THEN 'partially_paid'
+        WHEN authorized > 0 THEN 'partially_authorized'
+        ELSE 'unpaid' END AS of_money
+    FROM orders_order AS sold WHERE {ids}
+)
+SELECT id, format('#%%s', number),
+    format('the order is %%s and %%s, and its money says %%s%%s', status, payment, of_money,
+        CASE WHEN cancelled_at IS NOT NULL THEN ', and it was cancelled'
+            WHEN fully_paid_at IS NULL AND of_money = 'paid' THEN ', not since when' ELSE '' END)
+FROM states
+WHERE payment <> of_money
+    OR (of_money = 'paid' AND fully_paid_at IS NULL)
+    OR status <> CASE
+        WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+        WHEN fully_paid_at IS NOT NULL THEN 'complete'
+        WHEN of_money = 'authorized' THEN 'processing'
+        ELSE 'incomplete' END
+ORDER BY id
+"""
+
 # Entries are numbered without gaps, so that nobody has to count them.
 _COMPARED = """
 SELECT count(*), coalesce(sum(sequence), 0)::bigint, (SELECT count(*) FROM orders_order)
@@ -294,5 +321,12 @@ def differences(limit: int = LIMIT) -> list[Difference]:
 
 
 def money_differences(limit: int = 100, orders: audit.Orders = audit.ALL) -> list[Difference]:
-    """Return the orders whose sums of money are not what their payments add up to."""
-    return found(orders.of(_DIFFERING_MONEY), limit, orders.parameters, row="order")
+    """Return the orders whose sums of money are not what their payments add up to.
+
+    And those whose states are not what their sums amount to.
+    """
+    return [
+        difference
+        for query in (_DIFFERING_MONEY, _DIFFERING_STATES)
+        for difference in found(orders.of(query), limit, orders.parameters, row="order")
+    ]

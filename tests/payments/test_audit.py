@@ -5,7 +5,7 @@ from django.db import connection
 
 from orders.models import AuditResult
 from payments.services import audit
-from tests.factories import paid_order, product
+from tests.factories import paid_order, product, unpaid_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,6 +52,38 @@ def test_an_order_that_waits_for_what_nobody_began_is_named(counter, says):
     [difference] = audit.run()
 
     assert difference.what == (f"the order says {says} refunds open; its payments say 0 and 0")
+
+
+@pytest.mark.tampers_with_the_books
+@pytest.mark.parametrize(
+    ("tampering", "says"),
+    [
+        ("payment = 'unpaid'", "complete and unpaid, and its money says paid"),
+        ("payment = 'refunded'", "complete and refunded, and its money says paid"),
+        ("status = 'processing'", "processing and paid, and its money says paid"),
+        ("status = 'cancelled'", "cancelled and paid, and its money says paid"),
+        ("fully_paid_at = NULL", "complete and paid, and its money says paid, not since when"),
+    ],
+)
+def test_an_order_whose_states_are_not_those_of_its_money_is_named(tampering, says):
+    order = paid_order({product(9): 2})
+    _execute(f"UPDATE orders_order SET {tampering}")
+
+    [difference] = audit.run()
+
+    assert str(difference).startswith(f"#{order.number}: the order is {says} (order")
+
+
+@pytest.mark.tampers_with_the_books
+def test_an_order_that_nobody_paid_and_that_says_paid_is_named():
+    """It could be shipped, and what it takes from the shelf would be in no log."""
+    order = unpaid_order({product(9): 2})
+    _execute("UPDATE orders_order SET payment = 'paid'")
+
+    [difference] = audit.run()
+
+    assert difference.what == "the order is incomplete and paid, and its money says unpaid"
+    assert difference.row_id == order.pk
 
 
 def test_parts_of_a_payment_and_what_is_given_back_agree():
