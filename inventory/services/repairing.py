@@ -14,6 +14,7 @@ from api import changes
 from api.actors import Actor
 from api.models import Change
 from api.transactions import in_transaction
+from inventory.errors import StockNotFound
 from inventory.models import Product, Stock
 from inventory.services import audit
 
@@ -28,10 +29,15 @@ class Differing(NamedTuple):
 
 
 def differing(sku: str = "", limit: int = 100) -> list[Differing]:
-    """Return the stock that is not what its log adds up to: of one sku, or of all."""
+    """Return the stock that is not what its log adds up to: of one sku, or of all.
+
+    Raises: StockNotFound, if nothing has this sku.
+    """
     stocks = Stock.objects.select_related("product")
     if sku:
         ids = list(stocks.filter(product__sku=sku).values_list("pk", flat=True))
+        if not ids:
+            raise StockNotFound
         found = audit.stock_unlike_its_log(limit, ids)
     else:
         found = audit.stock_unlike_its_log(limit)

@@ -94,6 +94,11 @@ def test_all_that_differ_are_repaired_without_asking_if_that_is_wanted(shirt, mo
     assert "No stock differs from its log." in _repair(monkeypatch, "--yes")
 
 
+def test_whoever_mistypes_the_sku_is_not_told_that_all_agrees(monkeypatch):
+    with pytest.raises(CommandError, match="No product has the sku SHIRTS"):
+        _repair(monkeypatch, "SHIRTS")
+
+
 @pytest.mark.tampers_with_the_books
 @pytest.mark.parametrize(
     "tampering",

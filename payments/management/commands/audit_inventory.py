@@ -7,6 +7,7 @@ from django.db import DatabaseError
 from psycopg.errors import InsufficientPrivilege
 
 from api.actors import COMMAND_LINE
+from inventory.errors import StockNotFound
 from inventory.services import repairing
 from inventory.services.audit import Difference
 from orders.models import AuditResult
@@ -49,7 +50,10 @@ class Command(BaseCommand):
 
     def _repair(self, sku: str, *, asks: bool) -> None:
         left = 0
-        differing = repairing.differing(sku)
+        try:
+            differing = repairing.differing(sku)
+        except StockNotFound:
+            raise CommandError(f"No product has the sku {sku}.") from None
         for product, stock_id, what in differing:
             self.stdout.write(f"{product.sku}: {what}")
             if asks and not self._is_typed(product.sku):
