@@ -152,7 +152,10 @@ def run() -> list[Difference]:
 
 def is_whole_due() -> bool:
     result = AuditResult.objects.filter(pk=Kind.WHOLE).first()
-    return result is None or clock.now() - result.checked_at > WHOLE_EVERY - MARGIN
+    if result is None:
+        return True
+    # One of a later moment is of a clock that was put back since.
+    return not timedelta() <= clock.now() - result.checked_at <= WHOLE_EVERY - MARGIN
 
 
 def compare(
@@ -219,7 +222,9 @@ def _agreed_at() -> datetime | None:
     whole = results.get(Kind.WHOLE)
     if whole is None or whole.differences or not checkpoints.are_kept():
         return None
-    return max(result.checked_at for result in results.values() if not result.differences)
+    agreed_at = max(result.checked_at for result in results.values() if not result.differences)
+    # By a clock that was put back since, it tells of no order whether it was changed later.
+    return agreed_at if agreed_at <= clock.now() else None
 
 
 def _told(parts: Sequence[Callable[[], _Part]], tell: Tell | None) -> list[Callable[[], _Part]]:

@@ -240,6 +240,18 @@ def test_the_worker_compares_the_whole_once_a_day(shirt):
 MIDNIGHT = clock.now() + timedelta(days=1)
 
 
+@tampered
+def test_when_a_clock_was_put_back_all_is_compared_anew(shirt):
+    with clock.replaced(lambda: MIDNIGHT):
+        audit.compare()
+    Order.objects.update(refunds_open=1, updated_at=clock.now())
+
+    assert audit.is_whole_due()
+    result, found = audit.compare()
+
+    assert (result.kind, len(found)) == ("whole", 1)
+
+
 @contextmanager
 def _somebody_compares() -> Iterator[None]:
     other = connection.copy()
