@@ -44,7 +44,8 @@ def among(order_ids: Collection[uuid.UUID]) -> Orders:
 
 _DIFFERING_HOLDERS = """
 WITH held AS (
-    SELECT product_id, sum(allocated) AS units FROM orders_orderitem
+    SELECT product_id, sum(allocated) AS units FROM orders_orderitem AS item
+    JOIN orders_order AS sold ON sold.id = item.order_id
     WHERE allocated > 0 GROUP BY product_id
 )
 SELECT stock.id, product.sku,

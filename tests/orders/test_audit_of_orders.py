@@ -1,7 +1,7 @@
 """The audit finds where orders, shipments, returns and log say different things."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from inventory.services import products
 from orders.models import Order, OrderItem
@@ -152,3 +152,15 @@ def test_a_line_whose_stock_is_managed_only_since_the_order_took_its_units_is_no
     products.start_managing(shirt.pk, 9, actor=MERCHANT)
 
     assert audit.differences() == []
+
+
+def test_units_that_are_held_for_no_order_are_named():
+    paid_order({product(stock=10): 5})
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # What refers to it is asked for when the transaction ends.
+            cursor.execute("DELETE FROM orders_order")
+        found = audit.differences()
+        transaction.set_rollback(True)
+
+    assert [each.what for each in found] == ["orders hold 0 units, the stock says 5"]
