@@ -158,19 +158,21 @@ def test_only_the_owner_of_the_tables_may_repair():
         assert may == [cursor.fetchone()[0]]
 
 
-def test_a_movement_that_is_under_way_is_waited_for(shirt):
-    """Who has locked the row is to write it yet: nobody may stand in the way of that."""
-    is_locked = threading.Event()
+def test_whoever_moves_stock_is_waited_for_and_may_lock_more(shirt):
+    """Who has written a row may want this one, too: so nothing is locked while one waits."""
+    mug = product(3)
+    has_written = threading.Event()
 
     def move() -> None:
         with transaction.atomic():
-            stocks = Stock.objects.lock([shirt.pk])
-            is_locked.set()
+            for each in Stock.objects.lock([mug.pk]):
+                each.save(update_fields=["managed"])
+            has_written.set()
             wait_until_somebody_waits()
-            stocks[0].save(update_fields=["managed"])
+            Stock.objects.lock([shirt.pk])
 
     def repair() -> bool:
-        assert is_locked.wait(PATIENCE_SECONDS)
+        assert has_written.wait(PATIENCE_SECONDS)
         with as_owner():
             return repairing.repair(stock_of(shirt).pk, actor=MERCHANT)
 
