@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyF
 from django.db import IntegrityError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse, UnreadablePostError
+from procrastinate.exceptions import ConnectorException
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -308,6 +309,9 @@ def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Respon
     return answer(refusal) if refusal else None
 
 
+# Whoever leaves a job to the worker hears of the database in the queue's words.
+DATABASE_ERRORS = (OperationalError, ConnectorException)
+
 # 57P01 to 57P03: the server stops, has crashed, or does not let anybody in yet.
 _OF_CONNECTION = ("08", "57P")
 
@@ -365,7 +369,7 @@ def as_refusal(exception: Exception) -> Refusal | None:
     """Return the refusal that says what Django or DRF raised, if there is one."""
     if isinstance(exception, IntegrityError):
         return refusal_of(exception)
-    if isinstance(exception, OperationalError) and _is_of_connection(exception.__cause__):
+    if isinstance(exception, DATABASE_ERRORS) and _is_of_connection(exception.__cause__):
         # No refusal to those who run the shop: they are to learn of it.
         log.error("database_away", error=str(exception))
         return DatabaseAway()

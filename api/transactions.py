@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import psycopg.errors
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 
-from api.errors import Busy, refusal_of
+from api.errors import DATABASE_ERRORS, Busy, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +42,7 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
             try:
                 with transaction.atomic(durable=True):
                     return service(*args, **kwargs)
-            except (OperationalError, Stale) as error:
+            except (*DATABASE_ERRORS, Stale) as error:
                 if not _may_try_again(error):
                     raise
                 if attempt == ATTEMPTS:
@@ -58,7 +58,7 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _may_try_again(error: OperationalError | Stale) -> bool:
+def _may_try_again(error: Exception) -> bool:
     return isinstance(error, Stale) or isinstance(error.__cause__, _ASKS_TO_TRY_AGAIN)
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, connection
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
+from procrastinate.exceptions import ConnectorException
 from rest_framework import exceptions, serializers
 
 from api.errors import (
@@ -155,8 +156,9 @@ def test_what_nobody_foresaw_is_not_answered_here():
         psycopg_pool.PoolTimeout(),
     ],
 )
-def test_f19_a_lost_database_asks_for_the_same_call_again(said):
-    error = OperationalError()
+@pytest.mark.parametrize("kind", [OperationalError, ConnectorException])
+def test_f19_a_lost_database_asks_for_the_same_call_again(kind, said):
+    error = kind()
     error.__cause__ = said
 
     response = answer_exception(error, {})

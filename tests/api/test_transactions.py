@@ -7,6 +7,8 @@ from typing import Any
 import psycopg.errors
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
 
 from api import services
 from api.errors import Busy, Conflict
@@ -21,6 +23,7 @@ from api.transactions import (
 )
 from inventory.errors import SkuTaken
 from inventory.models import Price, Product
+from payments.services import audit
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, api_client, product
 from tests.http import administrator
@@ -131,6 +134,24 @@ def test_a_lock_that_is_waited_for_too_long_is_tried_again_and_then_busy():
     assert isinstance(outcome, Busy)
     assert isinstance(outcome.__cause__, OperationalError)
     assert isinstance(outcome.__cause__.__cause__, psycopg.errors.LockNotAvailable)
+    assert len(tries) == ATTEMPTS
+
+
+def test_whoever_waits_too_long_to_leave_a_job_to_the_worker_is_tried_again_too():
+    tries = []
+
+    @in_transaction
+    def leave_it_to_the_worker() -> None:
+        tries.append(1)
+        _execute("SET LOCAL lock_timeout = '50ms'")
+        app.configure_task(audit.JOB).defer(timestamp=0)
+
+    with transaction.atomic():
+        _execute("LOCK TABLE procrastinate_jobs")
+        [outcome] = run_together(leave_it_to_the_worker)
+
+    assert isinstance(outcome, Busy)
+    assert isinstance(outcome.__cause__, ConnectorException)
     assert len(tries) == ATTEMPTS
 
 
