@@ -71,17 +71,20 @@ def test_checkout_makes_an_unpaid_order_and_reserves_nothing():
 
 def test_an_order_line_is_a_copy_of_what_stood_in_the_cart():
     shirt = product(stock=10, price=1250)
+    shirt.prices.update(includes_tax=False)
     cart_id = filled_cart({shirt: 4})
-    in_cart = CartItem.objects.get()
+    inputs = {"engraving": {"text": "Ada"}}
+    CartItem.objects.update(custom_inputs=inputs, location_id="default")
 
     order, [line] = orders.checkout(cart_id, BUYER)
 
     line.refresh_from_db()
     assert (line.order_id, line.position, line.product_id) == (order.pk, 0, shirt.pk)
-    assert (line.cart_item_id, line.custom_inputs) == (in_cart.pk, in_cart.custom_inputs)
     assert (line.name, line.sku, line.quantity) == (shirt.name, shirt.sku, 4)
-    assert (line.unit_price, line.includes_tax) == (1250, shirt.prices.get().includes_tax)
-    assert line.location_id == in_cart.location_id
+    assert (line.unit_price, line.includes_tax) == (1250, False)
+    assert line.custom_inputs == inputs
+    assert line.location_id == "default"
+    assert line.cart_item_id == CartItem.objects.get().pk
 
 
 def test_an_order_is_found_by_its_buyer_as_soon_as_it_is_there():
