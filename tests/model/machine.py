@@ -510,7 +510,7 @@ class Machine(RuleBasedStateMachine):
         likely=an_order_is(has_parcels_away),
         when=has_parcels,
         which=WHICH,
-        whereabouts=st.sampled_from(["", "", "shelf", "back"]),
+        whereabouts=st.sampled_from(["", "shelf", "back"]),
     )
     def undo_a_parcel(self, which: int, whereabouts: str) -> None:
         sent = [
@@ -636,6 +636,26 @@ class Machine(RuleBasedStateMachine):
         moment = None if ago is None else self.a_moment(ago)
         then = self.shop.shelves[product].total_at(self.shop.now if ago is None else moment or 0)
         self.do("count", product, max(then + off, 0), moment)
+
+    @happens(
+        "stock",
+        5,
+        when=lambda self: an_order_is(has_parcels_away)(self),
+        which=WHICH,
+        off=st.sampled_from([1, 2, 0, -1]),
+    )
+    def count_while_a_parcel_is_away(self, which: int, off: int) -> None:
+        """Whatever it finds, somebody may yet say that the parcel came back."""
+        sent = [
+            product
+            for order in self.shop.orders
+            for parcel in order.parcels
+            if not parcel.undone
+            for product in parcel.entries
+        ]
+        if sent:
+            product = self.one(sent, which)
+            self.do("count", product, max(self.shop.shelves[product].total + off, 0), None)
 
     @happens("stock", 3, which=WHICH, earlier=st.sampled_from([0, 0, 0, 1]))
     def undo(self, which: int, earlier: int) -> None:
