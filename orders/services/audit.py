@@ -88,7 +88,8 @@ ORDER BY sold.id, product.sku
 
 # A line takes no units where the stock of its product is not managed. What is managed now was so
 # then, unless it began anew, which leaves a count of none: within a minute of the order, nobody
-# can tell which of the two came first.
+# can tell which of the two came first. An undone shipment says when the order holds units again,
+# and no more when its lines took them.
 _LINES_WITHOUT_UNITS = """
 SELECT sold.id, product.sku,
     format('order #%%s is to be sent %%s, and holds none', sold.number,
@@ -102,7 +103,8 @@ WHERE sold.allocated_at IS NOT NULL AND NOT item.stocked
     AND NOT EXISTS (
         SELECT FROM inventory_stockcount AS begun
         WHERE begun.stock_id = stock.id AND (begun.units, begun.change) = (0, 0)
-            AND begun.recorded_at > sold.allocated_at - interval '1 minute'
+            AND begun.recorded_at > CASE WHEN sold.shipments_undone > 0 THEN sold.created_at
+                ELSE sold.allocated_at END - interval '1 minute'
     )
 ORDER BY sold.id, item.position
 """

@@ -1,15 +1,18 @@
 """The audit finds where orders, shipments, returns and log say different things."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 
+from api import clock
 from inventory.services import products
 from orders.models import Order, OrderItem
 from orders.services import audit, returns, shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
 from payments.services.payments import PaymentRequest
-from tests.factories import MERCHANT, paid_order, product, unpaid_order
+from tests.factories import MERCHANT, paid_order, product, undo_ship, unpaid_order
 
 pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
 
@@ -107,6 +110,20 @@ def test_the_audit_takes_as_many_queries_for_many_orders(django_assert_num_queri
 
     with django_assert_num_queries(11):
         audit.differences()
+
+
+def test_a_shipment_is_undone_of_a_product_that_was_managed_since_it_was_sold():
+    """Its line took no units then, and holds none now; the hours make no difference."""
+    made = product(managed=False)
+    order = paid_order({made: 2})
+    sold_at = clock.now()
+    shipments.ship(order.pk, actor=MERCHANT)
+    with clock.replaced(lambda: sold_at + timedelta(hours=1)):
+        products.start_managing(made.pk, 5, actor=MERCHANT)
+    with clock.replaced(lambda: sold_at + timedelta(hours=2)):
+        undo_ship(order)
+
+    assert audit.differences() == []
 
 
 def _take_the_units_of_the_first() -> None:
