@@ -46,7 +46,7 @@ class Comparison:
 
     @staticmethod
     def require_clean() -> None:
-        assert audit.differences() == []
+        _same("the audit", [str(each) for each in audit.differences()], [])
 
     def _products(self) -> None:
         rows = Stock.objects.filter(product__in=self.driver.products).values_list(
