@@ -459,6 +459,34 @@ class Machine(RuleBasedStateMachine):
         chosen = self.a_payment(which, is_doubtful)
         self.do("check_now", *chosen, silent=silent)
 
+    @happens(
+        "money",
+        4,
+        when=an_order_is(is_payable),
+        which=WHICH,
+        meanwhile=st.sampled_from(["cancel", "pay", "nothing"]),
+    )
+    def money_comes_late(self, which: int, meanwhile: str) -> None:
+        """Somebody says that a silent payment has failed; and then it had been charged."""
+        number = self.an_order(which, is_payable)
+        silent = Fate("yes", "silent")
+        if not self.do("pay", number, "bank", "purchase", None, fate=silent):
+            place = len(self.shop.orders[number].payments) - 1
+            self.do("settle_by_hand", number, place, succeeded=False)
+            if meanwhile == "cancel":
+                self.do("cancel", number, restock=True)
+            elif meanwhile == "pay":
+                self.do("pay", number, "manual", "purchase", None)
+            self.do("check_now", number, place)
+
+    @happens("money", 3, when=an_order_is(is_payable), which=WHICH, heard=FLAG)
+    def a_process_dies(self, which: int, heard: bool) -> None:
+        """Recovery leaves a payment alone for as long as somebody may be waiting for it."""
+        number = self.an_order(which, is_payable)
+        fate = Fate("yes", "dies" if heard else "dies unheard")
+        self.do("pay", number, "bank", "purchase", None, fate=fate)
+        self.do("recover")
+
     # What becomes of units.
 
     @happens(
