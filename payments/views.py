@@ -96,7 +96,8 @@ class ConfirmView(ApiView):
         self, request: Request, key: Key | None, order_id: uuid.UUID, payment_id: uuid.UUID
     ) -> Response:
         self.understood(serializers.ConfirmBody, body_required=False)
-        return _transaction(payments.confirm(order_id, payment_id, key=key))
+        payment = payments.confirm(order_id, payment_id, key=key)
+        return _transaction(payment, _pending(payment))
 
 
 class _AttemptView(ApiView):

@@ -740,6 +740,20 @@ def test_what_the_gateway_has_not_answered_yet_is_a_202_with_the_transaction_unc
     assert settled != shown
 
 
+def test_confirming_tells_of_a_refund_on_its_way_the_first_time_and_again(back_office, gateway):
+    order = order_of()
+    paid = pay(back_office, order, "fake")
+    gateway.on_perform = lambda attempt: UNKNOWN
+    act(back_office, order, paid, "refund", {"amount": 1000})
+    path = f"{transactions_of(order)}/{paid.json()['data']['id']}/confirm"
+
+    first, again = (back_office.post(path, {}, key="once") for _ in range(2))
+
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert first.status_code == 202
+    assert first.json()["data"]["pending_action"] == "refund"
+
+
 def test_a_gateway_that_refuses_leaves_the_transaction_as_it_was(back_office, gateway: FakeGateway):
     order = order_of()
     paid = pay(back_office, order, "fake")
