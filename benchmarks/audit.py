@@ -102,15 +102,15 @@ def _look(pid: int, is_done: threading.Event, peaks: list[float]) -> None:
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             peaks.append(sum(_private_megabytes(child) for child in children))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             # One of them has just ended.
             continue
 
 
 def _private_megabytes(pid: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [kilobytes] = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
-    return int(kilobytes) / 1024
+    # What has ended and was not waited for yet has none.
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
 
 
 def _move(movements: int) -> None:
