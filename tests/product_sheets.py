@@ -40,6 +40,7 @@ def sheet_of_rows(header: list[str], rows: list[list[str]], **fields: Any) -> Sh
 
 
 def worked(sheet: Sheet) -> Sheet:
+    """Do what jobs would do."""
     while processing.take_a_batch(sheet.pk):
         pass
     sheet.refresh_from_db()

@@ -17,6 +17,7 @@ from inventory.models import Sheet
 from inventory.services.sheets import processing
 from tests.concurrency import PATIENCE_SECONDS
 from tests.factories import MERCHANT, product, stock_of
+from tests.product_sheets import worked
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = 8_000
@@ -47,8 +48,7 @@ def test_f39_a_killed_worker_leaves_no_line_out_and_none_twice():
     shirt = product(0, sku="A")
     content = "sku,change\n" + "A,1\n" * LINES
     file, _ = processing.upload("long.csv", content.encode(), actor=MERCHANT)
-    while processing.take_a_batch(file.pk):
-        pass
+    worked(file)
     processing.apply(file.pk, actor=MERCHANT)
 
     def lines_done() -> int:

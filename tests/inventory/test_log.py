@@ -22,6 +22,7 @@ from orders.services import shipments
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
 from tests.inventory.movements import record
+from tests.product_sheets import worked
 
 pytestmark = pytest.mark.django_db
 
@@ -71,13 +72,6 @@ def applied_as_it_is(content: str) -> Sheet:
 def reverted(file: Sheet) -> Sheet:
     processing.revert(file.pk, actor=MERCHANT)
     return worked(file)
-
-
-def worked(file: Sheet) -> Sheet:
-    while processing.take_a_batch(file.pk):
-        pass
-    file.refresh_from_db()
-    return file
 
 
 def total(made: Product) -> int:

@@ -25,6 +25,7 @@ from orders.services import cancelling, shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
 from tests.factories import MERCHANT, delivery, paid_order, product, stock_of, undo_ship
+from tests.product_sheets import worked
 
 pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
 
@@ -50,21 +51,15 @@ def _file(made: Product, column: str, units: int, moment: datetime | None = None
     blank = "\n" * Sheet.objects.count()
     content = f"{header}\n{made.sku},{units}{at}\n{blank}".encode()
     file, _ = processing.upload("sheet.csv", content, actor=MERCHANT)
-    _work(file)
+    worked(file)
     processing.apply(file.pk, actor=MERCHANT, looked_at=True)
-    _work(file)
+    worked(file)
     return file
-
-
-def _work(file: Sheet) -> None:
-    while processing.take_a_batch(file.pk):
-        pass
-    file.refresh_from_db()
 
 
 def _reverted(file: Sheet) -> bool:
     processing.revert(file.pk, actor=MERCHANT)
-    _work(file)
+    worked(file)
     return file.state == Sheet.State.REVERTED
 
 
@@ -221,9 +216,9 @@ class Shop:
             return
         made = self.stocktakes.pop(which % len(self.stocktakes))
         file = stocktakes.close(made.pk, actor=MERCHANT)
-        _work(file)
+        worked(file)
         processing.apply(file.pk, actor=MERCHANT, looked_at=True)
-        _work(file)
+        worked(file)
         self.applied.append(file)
 
     def begin_anew(self, unwritten: int) -> None:

@@ -43,6 +43,7 @@ from inventory.services.sheets.counts import DELIVERED_SINCE
 from inventory.services.stocktakes import IN_BETWEEN, NOT_COUNTED
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, delivery, paid_order, product, shipped_order, stock_of
+from tests.product_sheets import worked
 
 pytestmark = pytest.mark.django_db
 
@@ -78,16 +79,9 @@ def ago(**time: int) -> datetime:
 def applied(stocktake: Stocktake, **options: Any) -> Sheet:
     """Close it, and have its sheet checked and applied."""
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT, **options)
-    work_through(sheet)
+    worked(sheet)
     processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
-    work_through(sheet)
-    sheet.refresh_from_db()
-    return sheet
-
-
-def work_through(sheet: Sheet) -> None:
-    while processing.take_a_batch(sheet.pk):
-        pass
+    return worked(sheet)
 
 
 # The list.
@@ -296,7 +290,7 @@ def test_it_ends_in_a_sheet_of_counts_which_is_evidence_and_can_be_taken_back():
     assert StockTransaction.objects.latest("created_at").reason.endswith(": Yearly count, line 3")
 
     processing.revert(sheet.pk, actor=MERCHANT)
-    work_through(sheet)
+    worked(sheet)
     assert (stock_of(mug).total, StockCount.objects.exclude(withdrawn_at=None).count()) == (5, 3)
 
 
@@ -308,14 +302,14 @@ def test_what_was_not_counted_counts_as_none_only_when_that_is_said_twice():
     scan(stocktake, "MUG", 5)
 
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT, rest_is_none=True)
-    work_through(sheet)
+    worked(sheet)
 
     marks = dict(CountLine.objects.values_list("sku", "mark"))
     assert marks == {"MUG": "", "CUP": NOT_COUNTED, "SOLD": NOT_COUNTED}
     with pytest.raises(LinesMarked):
         processing.apply(sheet.pk, actor=MERCHANT)
     processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
-    work_through(sheet)
+    worked(sheet)
     # What an order holds is not taken out.
     assert [stock_of(each).total for each in (mug, cup, sold)] == [5, 0, 5]
 
@@ -340,7 +334,7 @@ def test_a_product_of_which_units_went_between_two_of_its_scans_is_marked():
 
     marked = CountLine.objects.exclude(mark="").values_list("sku", "mark")
     assert list(marked) == [("SHIPPED", IN_BETWEEN)]
-    work_through(sheet)
+    worked(sheet)
     sheet.refresh_from_db()
     assert sheet.marked == 1
 
@@ -358,12 +352,12 @@ def test_a_line_knows_its_product_whatever_sku_that_has_by_now():
     others = [product(9, sku=sku) for sku in ("MUG", "GONE")]
 
     again = processing.try_again(sheet.pk, actor=MERCHANT)
-    work_through(again)
+    worked(again)
 
     [line] = again.lines
     assert (line.product_id, line.sku) == (mug.pk, "MUG-OLD")
     processing.apply(again.pk, actor=MERCHANT, looked_at=True)
-    work_through(again)
+    worked(again)
     assert [stock_of(each).total for each in others] == [9, 9]
 
 
@@ -397,7 +391,7 @@ def test_what_was_counted_before_its_delivery_was_booked_is_marked():
     booking.book(goods.pk, actor=MERCHANT)
 
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT)
-    work_through(sheet)
+    worked(sheet)
 
     marked = CountLine.objects.exclude(mark="").values_list("sku", "mark")
     assert list(marked) == [("MORE", DELIVERED_SINCE)]
@@ -452,7 +446,7 @@ def test_a_stocktake_goes_on_when_its_sheet_was_discarded():
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT)
     with pytest.raises(StocktakeNotReady, match="Discard them first"):
         stocktakes.reopen(stocktake.pk, actor=MERCHANT)
-    work_through(sheet)
+    worked(sheet)
     processing.discard(sheet.pk)
 
     stocktakes.reopen(stocktake.pk, actor=MERCHANT)

@@ -25,6 +25,7 @@ from payments.services.payments import PaymentRequest
 from tests.factories import BUYER, MERCHANT, product
 from tests.model.bank import Bank
 from tests.model.money import Died
+from tests.product_sheets import worked
 
 OPENED = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ENGRAVED = {"engraving": "Ada"}
@@ -283,7 +284,7 @@ class ByServices:
         blank = "\n" * Sheet.objects.count()
         content = "\n".join([header, *rows, blank]).encode()
         sheet, _ = processing.upload("sheet.csv", content, actor=MERCHANT)
-        return _worked(sheet)
+        return worked(sheet)
 
     def apply(self, which: int) -> str:
         return _through(self.sheets[which], processing.apply, looked_at=True)
@@ -300,12 +301,5 @@ class ByServices:
 
 def _through(sheet: Sheet, step: Callable[..., None], **how: Any) -> str:
     code = told(lambda: step(sheet.pk, actor=MERCHANT, **how))
-    _worked(sheet)
+    worked(sheet)
     return code
-
-
-def _worked(sheet: Sheet) -> Sheet:
-    while processing.take_a_batch(sheet.pk):
-        pass
-    sheet.refresh_from_db()
-    return sheet

@@ -31,6 +31,7 @@ from inventory.services import stock as inventory
 from inventory.services.sheets import processing
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, undo_ship
+from tests.product_sheets import worked
 
 CLERK = Actor("user", "9", "jonas")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -56,14 +57,6 @@ def uploaded(content: str | bytes, name: str = "shelf.csv") -> Sheet:
     raw = content.encode() if isinstance(content, str) else content
     sheet, is_new = processing.upload(name, raw, actor=MERCHANT)
     assert is_new
-    return sheet
-
-
-def worked(sheet: Sheet) -> Sheet:
-    """Do what jobs would do."""
-    while processing.take_a_batch(sheet.pk):
-        pass
-    sheet.refresh_from_db()
     return sheet
 
 
