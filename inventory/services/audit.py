@@ -122,8 +122,8 @@ class Difference:
 def differences(limit: int = 100) -> list[Difference]:
     """Replay the log and name what differs from it, at most `limit` of each kind."""
     return [
-        *found(_BROKEN_ENTRIES.format(stocks="true"), limit),
-        *found(_DIFFERING_STOCK.format(stocks="true"), limit),
+        *_found_of_stock(_BROKEN_ENTRIES, limit),
+        *_found_of_stock(_DIFFERING_STOCK, limit),
         *differences_of_counts(limit),
     ]
 
@@ -132,10 +132,9 @@ def differences_of_stock(stock_ids: Sequence[uuid.UUID], limit: int = 100) -> li
     """Replay the log of some stock, a part after the other, as long as there is room for more."""
     differing: list[Difference] = []
     for begin in range(0, len(stock_ids), REPLAYED_AT_ONCE):
-        given = {"stock_ids": list(stock_ids[begin : begin + REPLAYED_AT_ONCE])}
+        these = stock_ids[begin : begin + REPLAYED_AT_ONCE]
         for query in (_BROKEN_ENTRIES, _DIFFERING_STOCK):
-            these = query.format(stocks="stock_id = ANY(%(stock_ids)s)")
-            differing += found(these, limit - len(differing), given)
+            differing += _found_of_stock(query, limit - len(differing), these)
         if len(differing) >= limit:
             break
     return differing
@@ -145,9 +144,15 @@ def stock_unlike_its_log(
     limit: int = 100, stock_ids: Sequence[uuid.UUID] | None = None
 ) -> list[Difference]:
     """Name the stock that is not what its log adds up to: of these, or of all."""
+    return _found_of_stock(_DIFFERING_STOCK, limit, stock_ids)
+
+
+def _found_of_stock(
+    query: str, limit: int, stock_ids: Sequence[uuid.UUID] | None = None
+) -> list[Difference]:
     if stock_ids is None:
-        return found(_DIFFERING_STOCK.format(stocks="true"), limit)
-    these = _DIFFERING_STOCK.format(stocks="stock_id = ANY(%(stock_ids)s)")
+        return found(query.format(stocks="true"), limit)
+    these = query.format(stocks="stock_id = ANY(%(stock_ids)s)")
     return found(these, limit, {"stock_ids": list(stock_ids)})
 
 

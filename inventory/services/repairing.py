@@ -34,13 +34,10 @@ def differing(sku: str = "", limit: int = 100) -> list[Differing]:
     Raises: StockNotFound, if nothing has this sku.
     """
     stocks = Stock.objects.select_related("product")
-    if sku:
-        ids = list(stocks.filter(product__sku=sku).values_list("pk", flat=True))
-        if not ids:
-            raise StockNotFound
-        found = audit.stock_unlike_its_log(limit, ids)
-    else:
-        found = audit.stock_unlike_its_log(limit)
+    ids = list(stocks.filter(product__sku=sku).values_list("pk", flat=True)) if sku else None
+    if sku and not ids:
+        raise StockNotFound
+    found = audit.stock_unlike_its_log(limit, ids)
     by_id = stocks.in_bulk([difference.row_id for difference in found])
     return [
         Differing(by_id[difference.row_id].product, difference.row_id, difference.what)
