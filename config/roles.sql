@@ -16,15 +16,14 @@ BEGIN;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO :"app";
 
--- First what is there, then what any later migration makes: no GRANT can be forgotten.
+-- First what is there, then what any later migration makes: no GRANT can be forgotten. Functions
+-- are for everybody, but for the one from which a migration keeps them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO :"app";
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO :"app";
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO :"app";
 ALTER DEFAULT PRIVILEGES IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"app";
 ALTER DEFAULT PRIVILEGES IN SCHEMA public
     GRANT USAGE, SELECT ON SEQUENCES TO :"app";
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO :"app";
 
 -- What is only ever added to. Triggers refuse the same to everybody, but an owner may drop them.
 -- Which migrations there have been is for the owner alone to say.
@@ -34,10 +33,6 @@ WHERE to_regclass(name) IS NOT NULL
 UNION ALL
 SELECT format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON django_migrations FROM %I', :'app')
 WHERE to_regclass('django_migrations') IS NOT NULL
-UNION ALL
--- To set a stock to what its log says is for the owner, too, whose trigger it takes away meanwhile.
-SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM %I', repair, :'app')
-FROM to_regprocedure('inventory_repair_stock(uuid)') AS repair WHERE repair IS NOT NULL
 \gexec
 
 COMMIT;
