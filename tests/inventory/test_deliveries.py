@@ -407,6 +407,19 @@ def test_an_entry_of_a_delivery_is_undone_by_the_delivery_only():
     assert booking.of_entries(shirt.pk, [last + 1]) == {}
 
 
+def test_an_entry_with_the_number_of_what_a_delivery_wrote_of_another_product_is_undone():
+    shirt, mug = product(), product()
+    made = delivery({shirt: 2})
+    received(made, shirt, units=2)
+    book(made)
+    inventory.record(mug.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    assert stock_of(mug).sequence == stock_of(shirt).sequence
+
+    inventory.undo(mug.pk, stock_of(mug).sequence, actor=MERCHANT)
+
+    assert (numbers(shirt), numbers(mug)) == ((2, 2, 0), (0, 0, 0))
+
+
 def test_a_delivery_is_deleted_while_it_is_open():
     shirt = product()
     made = delivery({shirt: 1})

@@ -419,6 +419,9 @@ def test_of_several_products_each_has_its_own_rule():
     undo_ship(order, Whereabouts.ON_THE_SHELF)
 
     assert (numbers(shirt), numbers(mug)) == ((20, 17, 3), (10, 8, 2))
+    [shirts], [mugs] = (stock_log.at_moments(stock_of(each), [in_between]) for each in (shirt, mug))
+    # Nobody knew then that the shirts were there: the mugs had never been away.
+    assert (shirts[:2], mugs[:2]) == ((17, 0), (8, 2))
     assert by_file(mug, 10, in_between) == ""
     assert total(mug) == 10
 
@@ -466,6 +469,22 @@ def test_the_count_that_an_undone_shipment_relies_on_is_not_taken_back(count):
     # A better count of that moment or a later one corrects it.
     assert count(shirt, 21, moment) == ""
     assert total(shirt) == 21
+
+
+def test_what_an_undone_shipment_relies_on_is_the_last_count_that_stands():
+    """Of its own products: what was counted of others is not written down again."""
+    shirt, cap, mug = product(20), product(20), product(20)
+    order = shipped_order({shirt: 3, cap: 3})
+    for made, units in ((shirt, 19), (shirt, 20), (cap, 20), (mug, 18)):
+        by_hand(made, units, clock.now())
+    by_hand(cap, 15, clock.now())
+    inventory.undo(cap.pk, stock_of(cap).sequence, actor=MERCHANT)
+
+    undo_ship(order, Whereabouts.ON_THE_SHELF)
+
+    assert evidence_of(shirt) == [(19, 2), (20, 1), (20, 0)]
+    assert evidence_of(cap) == [(20, 3), (20, 0)]
+    assert evidence_of(mug) == [(18, -2)]
 
 
 def test_the_count_that_an_undone_shipment_relies_on_stays_that_of_who_counted():

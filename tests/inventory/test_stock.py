@@ -242,6 +242,28 @@ def test_an_order_cannot_let_go_of_what_was_set_aside_by_hand(move):
         move({made: 1}, uuid7())
 
 
+@pytest.mark.parametrize(
+    ("written_off", "actions"), [(True, ["deallocate", "decrement"]), (False, ["deallocate"])]
+)
+def test_what_an_order_let_go_of_for_good_is_told_with_its_order(written_off, actions):
+    torn, inspected = product(10), product(10)
+    known: dict[str, Any] = {"order_id": uuid7(), "actor": MERCHANT, "reason": "torn"}
+    allocate({torn: 4}, known["order_id"])
+    record(inspected, Action.ALLOCATE, 4)
+
+    with transaction.atomic():
+        inventory.write_off({torn.pk: 4}, **known)
+        inventory.settle_inspected(inspected.pk, 4, **known, write_off=written_off)
+
+    by_order, by_hand = (
+        [(e.action, e.by_order, e.order_id, e.reason) for e in log_of(each)[2:]]
+        for each in (torn, inspected)
+    )
+    gone = ["deallocate", "decrement"]
+    assert by_order == [(each, True, known["order_id"], "torn") for each in gone]
+    assert by_hand == [(each, False, known["order_id"], "torn") for each in actions]
+
+
 def test_it_is_told_of_which_products_the_stock_is_managed():
     managed, _another, unmanaged = product(1), product(1), product(managed=False)
 
@@ -253,6 +275,14 @@ def test_an_order_that_knows_no_longer_what_is_managed_must_look_again():
 
     with refused(Stale):
         allocate({managed: 1, unmanaged: 1}, uuid7())
+    with refused(Stale), transaction.atomic():
+        inventory.undo_ship(
+            {managed.pk: 1, unmanaged.pk: 1},
+            order_id=uuid7(),
+            actor=MERCHANT,
+            reason="mistake",
+            entry_ids=[],
+        )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -243,8 +243,9 @@ def test_t14_a_cart_in_a_currency_that_is_disabled_since_is_not_checked_out(euro
     ordered, _ = orders.checkout(cart_id, BUYER)
     currencies.change(euro.pk, enabled=False, actor=MERCHANT)
 
-    with pytest.raises(NotForSale, match="no longer sells in EUR"):
+    with pytest.raises(NotForSale, match="no longer sells in EUR") as refused:
         orders.checkout(cart_id, BUYER)
+    assert refused.value.meta == {"currency": "EUR"}
 
     # What was ordered before keeps its price, as it does whatever becomes of a price.
     payments.pay(ordered.pk, PaymentRequest("manual"), actor=MERCHANT)

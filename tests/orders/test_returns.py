@@ -9,13 +9,21 @@ from inventory.errors import NotUndoable, StockNotFound, StockTooLow
 from inventory.models import Action
 from inventory.services import products
 from inventory.services import stock as inventory
+from inventory.services.stock import Whereabouts
 from orders.errors import NotPutBack, NoUnits, OrderItemNotFound, ReturnNotFound
 from orders.models import Order, OrderItem, Return, ReturnLine
 from orders.services import returns, shipments
 from orders.services.returns import TakenBack
 from payments.models import Attempt
 from payments.services import payments
-from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of
+from tests.factories import (
+    MERCHANT,
+    paid_order,
+    product,
+    shipped_order,
+    stock_of,
+    undo_ship,
+)
 from tests.stock import entries, numbers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
@@ -149,6 +157,20 @@ def test_what_is_no_product_is_not_put_into_stock():
     lost = take_back(order, missing=1).lines.get()
     with pytest.raises(NotPutBack, match="Of Gift wrapping, 0 wait"):
         settle(lost, "discarded")
+
+
+def test_what_a_count_found_after_others_were_shipped_says_nothing_of_these():
+    """Neither of the units of another order, nor of those that are not away after all."""
+    shirt = product(stock=20)
+    shipped_order({shirt: 2})
+    order = shipped_order({shirt: 4})
+    inventory.count(shirt.pk, 18, actor=MERCHANT)
+    undo_ship(order, whereabouts=Whereabouts.ON_THE_SHELF)
+    shipments.ship(order.pk, actor=MERCHANT)
+
+    take_back(order, restocked=3)
+
+    assert numbers(shirt) == (17, 17, 0)
 
 
 def test_who_takes_back_what_somebody_took_back_a_moment_ago_is_told():
