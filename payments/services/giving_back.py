@@ -7,6 +7,7 @@ the goods have moved all the same, and the failed refund needs attention.
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
+from api import clock
 from api.actors import Actor
 from api.errors import Standing
 from api.idempotency import Key, claim
@@ -104,6 +105,8 @@ def _begin_take_back(
     claim(key, return_id)
     order = Order.objects.lock(order_id, seen=seen)
     refunds = _record_refunds(order, amount, actor, reason)
+    # Without a refund, the goods alone change it.
+    order.updated_at = clock.now()
     orders.save_and_mind(order)
     returns.record(
         order,

@@ -1,10 +1,12 @@
 """Money that goes back with goods: for units that are cancelled, or that were taken back."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
 
+from api import clock
 from api.errors import Moved
 from api.idempotency import Answered, Key
 from api.ids import uuid7
@@ -153,16 +155,20 @@ def test_a_return_names_the_first_of_its_refunds(gateway, order):
     assert order.returns.get().attempt_id == refunds[0].pk
 
 
-def test_units_come_back_without_money(gateway, shirt, order):
+def test_units_come_back_without_money_and_the_order_has_changed(gateway, shirt, order):
     pay(order)
     shipped(order)
+    tomorrow = clock.now() + timedelta(days=1)
 
-    assert take_back(order, 1, 0) == []
+    with clock.replaced(lambda: tomorrow):
+        assert take_back(order, 1, 0) == []
 
     assert gateway.performed == []
     assert money(order) == {"captured": 3000}
     assert numbers(shirt) == (8, 8, 0)
     assert order.returns.get().attempt_id is None
+    # By this an incremental audit finds it, and so does whoever reads what changed.
+    assert order.updated_at == tomorrow
 
 
 def test_units_that_come_back_end_that_an_order_was_left_be(order):
