@@ -19,6 +19,7 @@ from api.errors import Moved
 from api.fields import UNITS_MAX
 from api.idempotency import Answered, Key
 from api.ids import uuid7
+from api.models import Change
 from inventory.errors import (
     BookedAnew,
     CodeAmbiguous,
@@ -73,8 +74,10 @@ def key(name: str = "one") -> Key:
 def test_numbers_are_proposed_one_after_the_other():
     assert deliveries.next_number() == "D-1001"
 
+    delivery(number="D-1009")
     delivery(number="D-1007")
-    delivery(number="PO 4711")
+    for number in ("PO 4711", "D-1007-2", "XD-9", "D-" + "9" * 10):
+        delivery(number=number)
 
     assert deliveries.next_number() == "D-1008"
 
@@ -96,6 +99,73 @@ def test_what_somebody_else_changed_is_not_overwritten():
 
     made.refresh_from_db()
     assert made.supplier == "Weavers"
+
+
+def test_what_is_written_on_a_delivery_and_by_whom_is_kept_and_on_record():
+    written = {"supplier": "Weavers", "note": "Ring twice", "expected_on": date(2026, 12, 1)}
+    wanted_id = uuid7()
+
+    made = delivery(delivery_id=wanted_id, **written)
+    deliveries.change(made.pk, actor=MERCHANT, note="", number="D-7")
+    deliveries.delete(made.pk, actor=MERCHANT)
+
+    assert made.pk == wanted_id
+    assert (made.supplier, made.note, made.expected_on) == tuple(written.values())
+    assert (made.made_by, made.is_open) == (MERCHANT.name, True)
+    set_to = {"number": "D-1001", "supplier": "Weavers", "expected_on": "2026-12-01"}
+    assert on_record(made) == [
+        ("created", {**set_to, "note": "Ring twice"}),
+        ("changed", {"number": "D-7", "note": ""}),
+        ("deleted", dict.fromkeys([*set_to, "state", "revision", "made_by"])),
+    ]
+
+
+def on_record(made: Delivery) -> list[tuple[str, dict[str, Any]]]:
+    """What was done to a delivery, and what each of its fields was after that."""
+    told = Change.objects.filter(thing_id=str(made.pk)).order_by("pk")
+    return [(each.what, {f["field"]: f["after"] for f in each.fields}) for each in told]
+
+
+def test_only_an_open_delivery_that_is_there_is_changed():
+    shirt = product()
+    booked, gone = delivery({shirt: 1}), Delivery(pk=uuid7())
+    line = deliveries.scan(booked.pk, shirt.sku).line
+    book(booked)
+
+    for made in (booked, gone):
+        for act in (
+            partial(deliveries.change, made.pk, actor=MERCHANT, note="Ring twice"),
+            partial(deliveries.correct, made.pk, line.pk, received=2),
+            partial(deliveries.take_back_scan, made.pk, line.pk, 1),
+            partial(deliveries.remove_line, made.pk, line.pk),
+        ):
+            with refused(DeliveryNotReady):
+                act()
+
+    assert line_of(booked, shirt) == (1, 1)
+
+
+# Of each a key, and what it is done to: a delivery with one unit of a line received.
+ACTS: dict[str, Callable[[Delivery, DeliveryLine, Key], Any]] = {
+    "delete": lambda made, line, key: deliveries.delete(made.pk, actor=MERCHANT, key=key),
+    "correct": lambda made, line, key: deliveries.correct(made.pk, line.pk, received=2, key=key),
+    "take back": lambda made, line, key: deliveries.take_back_scan(made.pk, line.pk, 1, key=key),
+    "remove": lambda made, line, key: deliveries.remove_line(made.pk, line.pk, key=key),
+    "book": lambda made, line, key: booking.book(made.pk, actor=MERCHANT, key=key),
+}
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_what_is_sent_twice_was_done_the_first_time(what):
+    shirt = product()
+    made = delivery({shirt: 3})
+    line = deliveries.scan(made.pk, shirt.sku).line
+    ACTS[what](made, line, key())
+
+    with pytest.raises(Answered) as again:
+        ACTS[what](made, line, key())
+
+    assert again.value.record.resource_id == str(made.pk)
 
 
 # Scanning.
@@ -200,6 +270,135 @@ def test_a_line_is_corrected_by_hand_unless_somebody_scanned_meanwhile():
     assert line_of(made, shirt) == (4, 2)
 
 
+def test_what_is_expected_and_what_was_received_are_counted_apart():
+    shirt, mug = product(), product()
+    made = delivery()
+
+    line = deliveries.scan(made.pk, shirt.sku, 5, expecting=True).line
+    assert line_of(made, shirt) == (5, 0)
+    deliveries.scan(made.pk, shirt.sku, 2)
+    deliveries.take_back_scan(made.pk, line.pk, 3, expecting=True)
+    assert line_of(made, shirt) == (2, 2)
+    deliveries.correct(made.pk, line.pk, received=4)
+    assert line_of(made, shirt) == (2, 4)
+    deliveries.correct(made.pk, line.pk, expected=0)
+    assert line_of(made, shirt) == (0, 4)
+    # To be expected is a reason to stay on it.
+    other = deliveries.scan(made.pk, mug.sku, expecting=True).line
+    deliveries.scan(made.pk, mug.sku)
+    assert deliveries.take_back_scan(made.pk, other.pk, 1) is not None
+    with pytest.raises(DeliveryNotReady, match=r"Only 1 of .* are expected by now"):
+        deliveries.take_back_scan(made.pk, other.pk, 2, expecting=True)
+
+
+def test_a_line_that_was_booked_once_stays_without_units():
+    shirt, mug = product(), product()
+    made = delivery()
+    line = deliveries.scan(made.pk, shirt.sku).line
+    deliveries.scan(made.pk, mug.sku)
+    book(made)
+    undo(made)
+
+    assert deliveries.take_back_scan(made.pk, line.pk, 1) is not None
+
+    assert line_of(made, shirt) == (0, 0)
+    assert booking.of_entries(shirt.pk, [2, 3]) == {1: made, 2: made}
+    assert booking.of_entries(product().pk, [2, 3]) == {}
+
+
+def test_a_line_is_removed_by_whoever_saw_what_was_there():
+    shirt, mug = product(), product()
+    made, other = delivery({shirt: 3, mug: 1}), delivery({shirt: 1}, number="other")
+    line = made.lines.get(product=shirt)
+
+    with refused(Moved):
+        deliveries.remove_line(made.pk, line.pk, seen={"expected": 2})
+    with refused(DeliveryNotReady):
+        deliveries.remove_line(other.pk, line.pk)
+    deliveries.remove_line(made.pk, line.pk, seen={"expected": 3, "received": 0})
+
+    assert [each.product for each in made.lines.all()] == [mug]
+    assert other.lines.exists()
+
+
+def test_a_correction_to_so_many_that_they_may_be_a_barcode_is_asked_about():
+    shirt = product()
+    made = delivery({shirt: 100})
+    line = made.lines.get()
+    correct = partial(deliveries.correct, made.pk, line.pk)
+
+    with refused(ManyUnits):
+        correct(received=1_001)
+    correct(received=1_001, confirmed=True)
+    # Ten times what is the smaller of the two.
+    with refused(ManyUnits):
+        correct(expected=10_111)
+    correct(expected=10_110)
+    with refused(TooManyUnits):
+        correct(received=UNITS_MAX + 1, confirmed=True)
+
+    assert line_of(made, shirt) == (10_110, 1_001)
+
+
+def test_whatever_is_done_to_a_delivery_is_a_change_that_nobody_has_seen():
+    shirt = product()
+    made = delivery({shirt: 3})
+    line = made.lines.get()
+    revisions = []
+
+    for act in (
+        lambda: deliveries.scan(made.pk, shirt.sku),
+        lambda: deliveries.correct(made.pk, line.pk, received=2),
+        lambda: deliveries.take_back_scan(made.pk, line.pk, 1),
+        lambda: deliveries.change(made.pk, actor=MERCHANT, note="Ring twice"),
+        lambda: book(made),
+        lambda: undo(made),
+        lambda: deliveries.remove_line(made.pk, line.pk),
+    ):
+        act()
+        made.refresh_from_db()
+        revisions.append(made.revision)
+        assert made.updated_at > made.created_at
+
+    assert revisions == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_delivery_is_added_up():
+    made_of = {name: product() for name in ("short", "over", "new", "right")}
+    made = delivery({made_of["short"]: 9, made_of["over"]: 2, made_of["right"]: 1})
+    assert set(vars(deliveries.totals(delivery(number="empty"))).values()) == {0}
+    for name, units in (("short", 4), ("over", 5), ("new", 7), ("right", 1)):
+        received(made, made_of[name], units=units)
+    deliveries.scan(made.pk, product().sku, 2, expecting=True)
+
+    assert deliveries.totals(made) == deliveries.Totals(
+        lines_all=5,
+        lines_short=2,
+        lines_over=1,
+        lines_unexpected=1,
+        lines_received=4,
+        units_expected=14,
+        units_received=17,
+        short=7,
+        over=10,
+    )
+
+
+def test_what_is_due_is_open_and_expected_by_then_the_latest_first():
+    days = {name: date(2026, 12, day) for day, name in enumerate(["late", "today", "booked"], 1)}
+    shirt = product()
+    for number, day in reversed(days.items()):
+        delivery({shirt: 1}, number=number, expected_on=day)
+    delivery(number="some day")
+    delivery(number="tomorrow", expected_on=date(2026, 12, 4))
+    booked = Delivery.objects.get(number="booked")
+    received(booked, shirt, units=1)
+    book(booked)
+
+    assert [each.number for each in deliveries.due(date(2026, 12, 3))] == ["late", "today"]
+    assert [each.number for each in deliveries.due(days["late"])] == ["late"]
+
+
 # Booking.
 
 
@@ -300,6 +499,73 @@ def test_the_rest_is_expected_by_a_delivery_of_its_own():
     assert last.number == "D-1001-3"
 
 
+@pytest.mark.parametrize(
+    ("number", "others", "rest_of_it"),
+    [
+        # No other part of anything, whatever it looks like.
+        ("PO-2", [], "PO-2-2"),
+        ("D-1001", ["d-1001-2", "D-1001-3"], "D-1001-4"),
+        ("D" * 100, [], "D" * 94 + "-2"),
+    ],
+)
+def test_the_rest_gets_the_next_number_that_is_free(number, others, rest_of_it):
+    for other in others:
+        delivery(number=other)
+    made = delivery({product(sku="A"): 5}, number=number)
+    deliveries.scan(made.pk, "A")
+
+    rest = book(made, expect_rest=True)
+
+    assert rest
+    assert (rest.number, rest.follows) == (rest_of_it, made)
+
+
+def test_where_nothing_is_short_no_rest_is_expected():
+    shirt = product()
+    made = delivery({shirt: 1})
+    received(made, shirt, units=2)
+
+    assert book(made, expect_rest=True) is None
+    assert list(Delivery.objects.all()) == [made]
+
+
+def test_what_cannot_be_booked_is_known_beforehand():
+    shirt, mug = product(sku="SHIRT"), product(sku="MUG")
+    made = delivery({shirt: 1, mug: 1})
+
+    with pytest.raises(DeliveryNotReady, match="Nothing was received"):
+        booking.require_bookable(made)
+    received(made, shirt, units=1)
+    products.stop_managing(mug.pk, actor=MERCHANT)
+    # Of it nothing was received.
+    booking.require_bookable(made)
+    received(made, mug, units=1)
+    for says_so in (booking.require_bookable, book):
+        with pytest.raises(LinesNotBookable, match="stock of MUG is not managed"):
+            says_so(made)
+    products.archive(shirt.pk, actor=MERCHANT)
+    for says_so in (booking.require_bookable, book):
+        with pytest.raises(LinesNotBookable, match=r"^SHIRT: deleted"):
+            says_so(made)
+    with pytest.raises(DeliveryNotReady, match="The delivery is booked"):
+        booking.require_bookable(Delivery(state="booked"))
+
+
+def test_counts_that_may_have_found_it_already_are_told():
+    shirt, mug, cap, tin = (product(3, sku=sku) for sku in ("SHIRT", "MUG", "CAP", "TIN"))
+    inventory.count(shirt.pk, 4, actor=MERCHANT)
+    made = delivery({mug: 1})
+    received(made, shirt, cap, tin, units=1)
+    # Of the mug nothing was received; of the cap fewer were there.
+    for each, units in ((mug, 9), (cap, 2), (tin, 5), (shirt, 6)):
+        inventory.count(each.pk, units, actor=MERCHANT)
+    inventory.undo(tin.pk, stock_of(tin).sequence, actor=MERCHANT)
+
+    assert [(each.stock.product, each.units) for each in booking.found_already(made)] == [
+        (shirt, 6)
+    ]
+
+
 def test_what_is_short_is_expected_until_it_is_booked():
     shirt = product()
     late = delivery({shirt: 5}, number="late", expected_on=date(2026, 12, 1))
@@ -335,6 +601,54 @@ def test_undone_as_if_it_never_had_been_and_booked_again():
     book(made)
     assert numbers(shirt) == (2, 2, 0)
     undo(made)
+    assert numbers(shirt) == (1, 1, 0)
+
+
+def test_a_delivery_says_who_booked_it_and_who_took_that_back():
+    shirt = product()
+    made = delivery({shirt: 1})
+    received(made, shirt, units=1)
+
+    def told() -> tuple[str, bool, str, bool]:
+        made.refresh_from_db()
+        booked, undone = made.booked_at is not None, made.undone_at is not None
+        return made.booked_by, booked, made.undone_by, undone
+
+    book(made)
+    assert told() == (MERCHANT.name, True, "", False)
+    undo(made)
+    assert told() == ("", False, MERCHANT.name, True)
+    book(made)
+    assert told() == (MERCHANT.name, True, "", False)
+
+
+def test_a_booking_is_taken_back_once_and_by_whoever_saw_how_it_stood():
+    shirt = product()
+    made = delivery({shirt: 1})
+    seen = Delivery.objects.get().standing()
+    received(made, shirt, units=1)
+    book(made)
+
+    with refused(Moved):
+        undo(made, seen=seen)
+    undo(made, seen=Delivery.objects.get().standing(), key=key())
+    with pytest.raises(Answered):
+        undo(made, key=key())
+
+    assert numbers(shirt) == (0, 0, 0)
+
+
+def test_nothing_is_taken_out_of_stock_that_is_not_managed_any_more():
+    shirt, mug = product(sku="SHIRT"), product(sku="MUG")
+    made = delivery({shirt: 1, mug: 1})
+    received(made, shirt, mug, units=1)
+    book(made)
+    inventory.record(mug.pk, Action.DECREMENT, 1, actor=MERCHANT)
+    products.stop_managing(mug.pk, actor=MERCHANT)
+
+    with pytest.raises(DeliveryNotUndoable, match="stock of MUG is not managed any more"):
+        undo(made)
+
     assert numbers(shirt) == (1, 1, 0)
 
 
@@ -386,6 +700,7 @@ def test_the_rest_goes_with_it_unless_somebody_worked_on_that():
     undo(made)
 
     assert list(Delivery.objects.all()) == [made]
+    assert [what for what, _ in on_record(rest)] == ["created", "deleted"]
     rest = book(made, expect_rest=True)
     assert rest
     received(rest, shirt, units=1)
@@ -427,7 +742,9 @@ def test_a_delivery_is_deleted_while_it_is_open():
     received(other, shirt, units=1)
     book(other)
 
-    deliveries.delete(made.pk, actor=MERCHANT)
+    with refused(Moved):
+        deliveries.delete(made.pk, actor=MERCHANT, seen={"state": "booked"})
+    deliveries.delete(made.pk, actor=MERCHANT, seen=made.standing())
     with refused(DeliveryNotReady):
         deliveries.delete(other.pk, actor=MERCHANT)
 
@@ -480,6 +797,14 @@ def test_two_people_scan_one_product_at_once_and_both_count():
 @races
 def test_control_without_the_lock_a_scan_is_lost(monkeypatch):
     _without_the_lock(monkeypatch, 2)
+    both_have_counted = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    require_sane = deliveries._require_sane
+
+    def wait_for_the_other(*args: Any) -> None:
+        require_sane(*args)
+        both_have_counted.wait()
+
+    monkeypatch.setattr(deliveries, "_require_sane", wait_for_the_other)
 
     line, _, _ = _raced(_two_scanners)
 

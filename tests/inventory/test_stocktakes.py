@@ -115,6 +115,53 @@ def test_a_category_brings_those_below_it_and_its_path_stays_said():
         begun(category_id=uuid7())
 
 
+def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
+    shirt = product(1, sku="SHIRT")
+    shirt.categories.add(categories.create("Clothes", actor=MERCHANT))
+    [clothes] = shirt.categories.all()
+    closed = begun(category_id=clothes.pk, is_blind=True)
+    discarded = begun()
+    scan(closed, "SHIRT")
+
+    sheet = stocktakes.close(closed.pk, actor=MERCHANT)
+    stocktakes.discard(discarded.pk, actor=MERCHANT)
+
+    for stocktake in (closed, discarded):
+        stocktake.refresh_from_db()
+    assert (closed.is_blind, closed.scope, closed.sheet) == (True, "Clothes", sheet)
+    assert (discarded.is_blind, discarded.scope, discarded.sheet) == (False, "", None)
+    assert (sheet.name, sheet.kind, sheet.uploaded_by) == ("Yearly count", "counts", "clerk")
+    for stocktake, state in ((closed, "closed"), (discarded, "discarded")):
+        assert stocktake.state == state
+        assert (stocktake.opened_by, stocktake.closed_by) == ("clerk", "clerk")
+        assert stocktake.created_at < stocktake.closed_at <= stocktake.updated_at
+    begin, end = Change.objects.filter(thing_id=str(closed.pk)).order_by("pk")
+    assert (begin.what, begin.actor_name) == ("created", "clerk")
+    assert {each["field"]: each["after"] for each in begin.fields} == {
+        "name": "Yearly count",
+        "scope": "Clothes",
+        "is_blind": True,
+        "state": "open",
+    }
+    assert end.fields == [{"field": "state", "before": "open", "after": "closed"}]
+
+    processing.discard(worked(sheet).pk)
+    stocktakes.reopen(closed.pk, actor=MERCHANT)
+
+    closed.refresh_from_db()
+    assert (closed.state, closed.closed_at, closed.closed_by) == ("open", None, "")
+
+
+def test_only_open_stocktakes_count_towards_the_most_there_may_be(monkeypatch):
+    product(1)
+    monkeypatch.setattr(stocktakes, "OPEN_MAX", 1)
+
+    stocktakes.discard(begun().pk, actor=MERCHANT)
+    begun()
+    with pytest.raises(StocktakeNotReady, match="1 stocktakes are open"):
+        begun()
+
+
 def test_there_is_no_stocktake_of_nothing_nor_of_too_much(monkeypatch):
     with pytest.raises(NothingToCount):
         begun()
@@ -236,16 +283,131 @@ def test_units_are_set_by_hand_also_to_none_by_whoever_saw_what_was_there():
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
 
 
+def key() -> Key:
+    return Key("user:7", "POST", "/", "once", "same", uuid7())
+
+
 def test_the_same_sending_of_a_scan_counts_once():
     product(1, sku="MUG")
     stocktake = begun()
-    key = Key("user:7", "POST", "/", "once", "same", uuid7())
 
-    scan(stocktake, "MUG", key=key)
+    scan(stocktake, "MUG", key=key())
     with pytest.raises(Answered):
-        scan(stocktake, "MUG", key=key)
+        scan(stocktake, "MUG", key=key())
 
     assert counted(stocktake) == {"MUG": 1}
+
+
+# Of each a key, and what it is done to: a stocktake with a line of which 3 were counted.
+ACTS: dict[str, Callable[[Stocktake, StocktakeLine, Key], Any]] = {
+    "count": lambda it, line, key: stocktakes.count(it.pk, line.pk, 2, seen=3, key=key),
+    "take back": lambda it, line, key: stocktakes.take_back_scan(it.pk, line.pk, 1, key=key),
+    "discard": lambda it, line, key: stocktakes.discard(it.pk, actor=MERCHANT, key=key),
+    "close": lambda it, line, key: stocktakes.close(it.pk, actor=MERCHANT, key=key),
+}
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_what_is_sent_twice_was_done_the_first_time(what):
+    product(1, sku="MUG")
+    stocktake = begun()
+    line = scan(stocktake, "MUG", 3)
+    ACTS[what](stocktake, line, key())
+
+    with pytest.raises(Answered) as again:
+        ACTS[what](stocktake, line, key())
+
+    assert again.value.record.resource_id == str(stocktake.pk)
+
+
+def test_one_that_is_begun_or_reopened_twice_is_so_once():
+    product(1, sku="MUG")
+    stocktake = begun(key=key())
+    with pytest.raises(Answered) as again:
+        begun(key=key())
+    assert again.value.record.resource_id == str(stocktake.pk)
+    scan(stocktake, "MUG")
+    processing.discard(worked(stocktakes.close(stocktake.pk, actor=MERCHANT)).pk)
+    once = Key("user:7", "POST", "/reopen", "once", "same", uuid7())
+    stocktakes.reopen(stocktake.pk, actor=MERCHANT, key=once)
+
+    with pytest.raises(Answered):
+        stocktakes.reopen(stocktake.pk, actor=MERCHANT, key=once)
+
+    assert Stocktake.objects.count() == 1
+
+
+def test_a_count_is_of_its_last_moment_and_knows_its_first():
+    product(1, sku="MUG")
+    moments = [ago(hours=hours) for hours in (5, 4, 3, 2, 1)]
+    first, second, taken_back, typed, early = moments
+    with at(first):
+        stocktake = begun()
+        line = scan(stocktake, "MUG")
+
+    def times() -> tuple[datetime | None, datetime | None]:
+        line.refresh_from_db()
+        return line.first_at, line.counted_at
+
+    assert times() == (first, first)
+    with at(second):
+        scan(stocktake, "MUG")
+    assert times() == (first, second)
+    with at(taken_back):
+        stocktakes.take_back_scan(stocktake.pk, line.pk, 1)
+    assert times() == (first, taken_back)
+    with at(typed):
+        stocktakes.count(stocktake.pk, line.pk, 7, seen=1)
+    assert times() == (typed, typed)
+    # By a clock that was set back.
+    with at(early - timedelta(hours=2)):
+        scan(stocktake, "MUG")
+    assert times() == (typed, typed)
+    stocktakes.count(stocktake.pk, line.pk, None, seen=8)
+    assert times() == (None, None)
+
+
+def test_what_is_added_comes_after_all_others_each_with_a_number_of_its_own():
+    product(1, sku="MUG")
+    empty, stocktake = begun(), begun()
+    for sku in ("ONE", "TWO"):
+        product(1, sku=sku, name=f"A {sku}")
+        scan(stocktake, sku)
+
+    lines = stocktake.lines.order_by("number").values_list("product__sku", "number", "is_added")
+    assert list(lines) == [("MUG", 1, False), ("ONE", 2, True), ("TWO", 3, True)]
+    assert progress(empty) == (0, 1)
+
+
+def test_a_line_of_another_stocktake_is_not_there():
+    product(1, sku="MUG")
+    one, other = begun(), begun()
+    line = scan(one, "MUG", 3)
+
+    with pytest.raises(StocktakeNotReady, match="no longer there"):
+        stocktakes.count(other.pk, line.pk, 1, seen=3)
+
+    stocktakes.discard(other.pk, actor=MERCHANT)
+    assert counted(one) == {"MUG": 3}
+
+
+def test_whatever_is_done_to_a_stocktake_is_a_change_that_nobody_has_seen():
+    product(1, sku="MUG")
+    stocktake = begun()
+    revisions = []
+    line = scan(stocktake, "MUG", 3)
+
+    for act in (
+        lambda: scan(stocktake, "MUG"),
+        lambda: stocktakes.count(stocktake.pk, line.pk, 9, seen=4),
+        lambda: stocktakes.take_back_scan(stocktake.pk, line.pk, 1),
+        lambda: stocktakes.close(stocktake.pk, actor=MERCHANT),
+    ):
+        act()
+        stocktake.refresh_from_db()
+        revisions.append(stocktake.revision)
+
+    assert revisions == [2, 3, 4, 5]
 
 
 def test_a_scan_costs_the_same_on_a_long_list_of_counts(django_assert_num_queries):
@@ -448,6 +610,8 @@ def test_a_stocktake_goes_on_when_its_sheet_was_discarded():
         stocktakes.reopen(stocktake.pk, actor=MERCHANT)
     worked(sheet)
     processing.discard(sheet.pk)
+    with pytest.raises(Moved):
+        stocktakes.reopen(stocktake.pk, actor=MERCHANT, seen={"changes made to it": "1"})
 
     stocktakes.reopen(stocktake.pk, actor=MERCHANT)
 
