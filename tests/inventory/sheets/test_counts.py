@@ -2,9 +2,10 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from api.actors import Actor
+from api.errors import Moved
 from api.fields import UNITS_MAX
+from api.idempotency import Answered, Key
+from api.ids import uuid7
 from inventory import jobs
-from inventory.errors import LinesMarked, SheetNotReady, SheetUnreadable
+from inventory.errors import LinesMarked, SheetForbidden, SheetNotReady, SheetUnreadable
 from inventory.models import (
     Action,
     CountLine,
@@ -28,7 +32,7 @@ from inventory.models import (
 )
 from inventory.services import products
 from inventory.services import stock as inventory
-from inventory.services.sheets import processing
+from inventory.services.sheets import processing, reading
 from tests.concurrency import PATIENCE_SECONDS, run_together
 from tests.factories import MERCHANT, paid_order, product, shipped_order, stock_of, undo_ship
 from tests.product_sheets import worked
@@ -502,6 +506,204 @@ def test_a_file_must_be_checked_before_it_is_applied():
     for service in (processing.apply, processing.revert):
         with pytest.raises(SheetNotReady, match="being checked"):
             service(sheet.pk, actor=CLERK)
+
+
+def key() -> Key:
+    return Key("user:7", "POST", "/", "one", "fingerprint", uuid7())
+
+
+def with_columns(sheet: Sheet, **options: Any) -> None:
+    meant = {"day_first": None, "decimal_comma": None}
+    processing.choose_columns(sheet.pk, ["sku", "change"], actor=CLERK, **meant, **options)
+
+
+def unclear() -> Sheet:
+    return uploaded("article,moved\nA,5\n")
+
+
+# What is done to a file, and a file that it can be done to.
+ACTS: dict[str, tuple[Callable[[], Sheet], Callable[..., Any]]] = {
+    "choose columns": (unclear, with_columns),
+    "change columns": (
+        lambda: checked("sku,change\nA,5\n"),
+        lambda sheet, **options: processing.change_columns(sheet.pk, actor=CLERK, **options),
+    ),
+    "apply": (
+        lambda: checked("sku,change\nA,5\n"),
+        lambda sheet, **options: processing.apply(sheet.pk, actor=CLERK, **options),
+    ),
+    "revert": (
+        lambda: applied("sku,change\nA,5\n"),
+        lambda sheet, **options: processing.revert(sheet.pk, actor=CLERK, **options),
+    ),
+    "discard": (
+        lambda: checked("sku,change\nA,5\n"),
+        lambda sheet, **options: processing.discard(sheet.pk, **options),
+    ),
+    "try again": (
+        lambda: applied("sku,change\nX,5\n"),
+        lambda sheet, **options: processing.try_again(sheet.pk, actor=CLERK, **options),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_what_is_sent_twice_was_done_the_first_time(what):
+    product(10, sku="A")
+    make, act = ACTS[what]
+    sheet = make()
+    act(sheet, key=key())
+
+    with pytest.raises(Answered) as again:
+        act(sheet, key=key())
+
+    assert again.value.record.resource_id == str(sheet.pk)
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_nothing_is_done_to_a_file_that_is_not_as_it_was_seen(what):
+    product(10, sku="A")
+    make, act = ACTS[what]
+    sheet = make()
+    before = Sheet.objects.values().get()
+
+    with pytest.raises(Moved):
+        act(sheet, seen={**sheet.standing(), "state": "being checked"})
+    assert Sheet.objects.values().get() == before
+
+    act(sheet, seen=sheet.standing())
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_a_file_that_is_not_there_is_not_ready(what):
+    with pytest.raises(SheetNotReady, match="no longer there"):
+        ACTS[what][1](Sheet(pk=uuid7()))
+
+
+def test_a_file_says_who_did_what_with_it_and_when(ticking):
+    product(10, sku="A")
+    sheet = uploaded("sku,change\nA,5\n", name="s" * 201)
+    assert (sheet.name, sheet.uploaded_by, sheet.actor) == ("s" * 200, "clerk", MERCHANT)
+    begun = clock.now()
+    worked(sheet)
+    assert sheet.created_at < begun < sheet.updated_at
+
+    processing.apply(sheet.pk, actor=CLERK)
+    worked(sheet)
+    assert (sheet.applied_by, sheet.actor, sheet.reverted_at) == ("jonas", CLERK, None)
+    applied_at = sheet.applied_at
+    reverted(sheet)
+
+    assert sheet.uploaded_by == "clerk"
+    assert (sheet.applied_by, sheet.reverted_by) == ("jonas", "jonas")
+    assert begun < applied_at == sheet.applied_at < sheet.reverted_at < sheet.updated_at
+
+
+def test_lines_that_said_nothing_are_kept_until_it_is_applied():
+    product(10, sku="A")
+    sheet = checked("sku,change\nA,5\nB,\n")
+    other = checked("sku,change\nA,6\nB,\n")
+    assert (sheet.lines_total, sheet.left_out, sheet.rows.count()) == (1, 1, 2)
+
+    processing.apply(sheet.pk, actor=CLERK)
+
+    assert (worked(sheet).state, sheet.rows.count(), other.rows.count()) == ("applied", 1, 2)
+
+
+def test_a_file_is_discarded_as_long_as_it_was_not_applied(monkeypatch):
+    product(10, sku="A")
+    with monkeypatch.context() as large:
+        large.setattr(reading, "SMALL", 0)
+        unreadable = worked(uploaded("sku,change\nA,5,,,,,,,,,,\n" + '"A'))
+    assert (unreadable.state, unreadable.lines_total) == ("unreadable", 0)
+    assert unreadable.note.startswith("Line 3 cannot be read")
+
+    for sheet in (unreadable, unclear(), checked("sku,change\nA,5\n")):
+        processing.discard(sheet.pk)
+
+    assert not Sheet.objects.exists()
+
+
+def test_what_was_not_made_from_a_file_has_no_columns_to_be_changed():
+    sheet = checked("sku,change\nA,5\n")
+    Sheet.objects.update(header=[])
+
+    with pytest.raises(SheetNotReady, match="no columns"):
+        processing.change_columns(sheet.pk, actor=CLERK)
+
+
+def test_a_column_that_is_hidden_from_somebody_is_not_written_by_them():
+    product(10, sku="A")
+    upload = partial(processing.upload, "a.csv", actor=MERCHANT, hidden=["reason", "change"])
+
+    with pytest.raises(SheetForbidden):
+        upload(b"sku,change\nA,5\n")
+    # Where somebody is asked what the columns are, it can be left out.
+    sheet, _ = upload(b"article,change\nA,5\n")
+    with pytest.raises(SheetForbidden):
+        with_columns(sheet, hidden=["change"])
+    with_columns(sheet, hidden=["reason"])
+
+
+def test_a_small_file_is_done_at_once_and_a_larger_one_is_left_to_its_job(monkeypatch):
+    product(10, sku="A")
+    small, large = uploaded("sku,change\nA,5\n"), uploaded("sku,change\nA,5\nA,6\n")
+    monkeypatch.setattr(processing, "AT_ONCE", 1)
+
+    for sheet in (small, large, Sheet(pk=uuid7())):
+        processing.hurry(sheet.pk)
+
+    assert [Sheet.objects.get(pk=each.pk).state for each in (small, large)] == [
+        "checked",
+        "checking",
+    ]
+
+
+def test_a_file_that_is_read_by_a_job_is_not_hurried(monkeypatch):
+    monkeypatch.setattr(reading, "SMALL", 0)
+    sheet = uploaded("sku,change\nA,5\n")
+
+    processing.hurry(sheet.pk)
+
+    assert Sheet.objects.get().state == "reading"
+
+
+def test_refused_lines_are_tried_again_as_they_were_meant(ticking):
+    shirt = product(10, sku="A")
+    paid_order({shirt: 8})
+    sheet = uploaded("article;counted;when\nA;1.000;3/4/2026 10:00\nA;\nB;1;\nA;x\n")
+    processing.choose_columns(
+        sheet.pk,
+        ["sku", "count", "counted_at"],
+        day_first=True,
+        decimal_comma=False,
+        actor=MERCHANT,
+    )
+    worked(sheet)
+    with pytest.raises(SheetNotReady):
+        processing.try_again(sheet.pk, actor=CLERK)
+    processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
+    worked(sheet)
+
+    again = processing.try_again(sheet.pk, actor=CLERK)
+
+    for name in ("source", "kind", "header", "columns", "delimiter", "day_first", "decimal_comma"):
+        assert getattr(again, name) == getattr(sheet, name)
+    assert (again.name, again.uploaded_by) == ("Again: shelf.csv", "jonas")
+    assert (again.as_of, again.lines_total) == (sheet.created_at, 3)
+    assert [line.cells for line in lines_of(again)] == [
+        ["A", "1.000", "3/4/2026 10:00"],
+        ["B", "1"],
+        ["A", "x"],
+    ]
+    worked(again)
+    assert errors_of(again) == errors_of(sheet)
+    # While it is in force, there is one.
+    assert processing.try_again(sheet.pk, actor=CLERK) == again
+    processing.apply(again.pk, actor=MERCHANT, looked_at=True)
+    third = processing.try_again(worked(again).pk, actor=CLERK)
+    assert third.as_of == sheet.created_at
+    assert third not in {again, sheet}
 
 
 def test_a_discarded_file_leaves_nothing_and_may_come_again():
