@@ -1,10 +1,12 @@
 """Products: made, changed and archived, and whether their stock is managed."""
 
+import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 
-from api.errors import Moved
+from api.errors import Conflict, Moved
 from api.ids import uuid7
 from api.models import Change
 from inventory.errors import (
@@ -18,8 +20,9 @@ from inventory.errors import (
     UnitsAllocated,
 )
 from inventory.models import Action, Product, Stock
-from inventory.services import currencies, products
+from inventory.services import currencies, product_rows, products
 from inventory.services.products import Money, NewCost
+from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, product, stock_of
 from tests.http import administrator, shopper
 from tests.inventory.movements import (
@@ -64,6 +67,7 @@ def test_a_new_product_without_stock_starts_at_zero_with_an_empty_log():
     [
         ({"sku": "TAKEN", "slug": "free"}, SkuTaken),
         ({"sku": "FREE", "slug": "taken"}, SlugTaken),
+        ({"sku": "TAKEN"}, SkuTaken),
         ({"prices": [Money("XXX", 1)]}, CurrencyUnknown),
     ],
 )
@@ -80,6 +84,34 @@ def test_a_slug_is_made_of_the_name_unless_another_product_has_it():
     slugs = [_create(sku=sku).slug for sku in ("NAVY", "NAVY-2")]
 
     assert slugs == ["navy-shirt", "navy-shirt-navy-2"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slug_that_somebody_takes_in_that_moment_is_made_anew(monkeypatch):
+    free_slugs, theirs = product_rows.free_slugs, []
+
+    def found_before_somebody_else_takes_it(made: list[Product]) -> list[str]:
+        found = free_slugs(made)
+        if not theirs:
+            theirs.append("NAVY-2")
+            run_together(partial(_create, sku="NAVY-2"))
+        return found
+
+    monkeypatch.setattr(product_rows, "free_slugs", found_before_somebody_else_takes_it)
+
+    assert _create(sku="NAVY").slug == "navy-shirt-navy"
+    assert Product.objects.get(sku="NAVY-2").slug == "navy-shirt"
+
+
+@pytest.mark.parametrize("slug", ["", "blue"])
+def test_a_product_is_made_under_the_id_that_was_given_and_over_no_other(slug):
+    made = _create(product_id=uuid.UUID(int=7))
+    assert made.pk == uuid.UUID(int=7)
+
+    with pytest.raises(Conflict):
+        _create(product_id=made.pk, name="Blue", sku="BLUE", slug=slug)
+
+    assert Product.objects.get().name == "Navy Shirt"
 
 
 @pytest.mark.parametrize("name", ["シャツ", "½" * 200, "x" * 200])
@@ -100,6 +132,88 @@ def test_a_change_of_a_product_leaves_the_rest_as_it_was():
     assert changed.updated_at > made.updated_at
     assert [price.amount for price in changed.prices.all()] == [1250]
     assert numbers_of(made) == (7, 7, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: products.update(made.pk, name="Blue", actor=MERCHANT),
+        lambda made: products.change_prices(made.pk, {"USD": 900}, actor=MERCHANT),
+        lambda made: products.archive(made.pk, actor=MERCHANT),
+    ],
+)
+def test_a_product_tells_when_it_was_changed(change):
+    made = product()
+    assert made.updated_at == made.created_at
+
+    change(made)
+
+    assert Product.objects.get(pk=made.pk).updated_at > made.created_at
+
+
+def test_a_field_that_is_not_as_somebody_saw_it_is_not_changed():
+    made = product(name="Shirt")
+
+    with pytest.raises(Moved):
+        products.update(made.pk, name="Blue", seen={"name": "Top"}, actor=MERCHANT)
+    assert Product.objects.get().name == "Shirt"
+
+    products.update(made.pk, name="Blue", seen={"name": "Shirt"}, actor=MERCHANT)
+    assert Product.objects.get().name == "Blue"
+
+
+def _prices(made: Product) -> dict[str, tuple[int, bool]]:
+    return {each.currency_id: (each.amount, each.includes_tax) for each in made.prices.all()}
+
+
+def _in_three_currencies() -> Product:
+    for code in ("EUR", "SEK"):
+        currencies.create(code=code, actor=MERCHANT)
+    return product(prices=[Money("USD", 1250, includes_tax=False), Money("SEK", 9900)])
+
+
+def test_some_prices_are_changed_and_the_others_stay():
+    made = _in_three_currencies()
+
+    seen = {"USD": 1250, "EUR": None}
+    products.change_prices(made.pk, {"USD": 900, "EUR": 800}, seen=seen, actor=MERCHANT)
+    assert _prices(made) == {"USD": (900, False), "EUR": (800, True), "SEK": (9900, True)}
+
+    products.change_prices(made.pk, {"SEK": None, "USD": 900}, actor=MERCHANT)
+    assert _prices(made) == {"USD": (900, False), "EUR": (800, True)}
+
+
+@pytest.mark.parametrize("seen", [{"USD": 1249}, {"USD": None}, {"EUR": 800}])
+def test_no_other_price_is_replaced_than_somebody_saw(seen):
+    made = _in_three_currencies()
+
+    with pytest.raises(Moved):
+        products.change_prices(made.pk, {"USD": 900}, seen=seen, actor=MERCHANT)
+
+    assert _prices(made) == {"USD": (1250, False), "SEK": (9900, True)}
+
+
+def test_a_price_cannot_be_changed_to_one_in_a_currency_that_there_is_not():
+    made = product(price=1250)
+
+    with pytest.raises(CurrencyUnknown):
+        products.change_prices(made.pk, {"XXX": 900}, actor=MERCHANT)
+
+    assert _prices(made) == {"USD": (1250, True)}
+
+
+def test_prices_in_disabled_currencies_outlive_those_that_replace_all_prices():
+    made = _in_three_currencies()
+    sek = currencies.by_code()["SEK"]
+    currencies.change(sek.pk, enabled=False, actor=MERCHANT)
+
+    products.update(made.pk, prices=[Money("EUR", 800), Money("SEK", 9900)], actor=MERCHANT)
+    with pytest.raises(CurrencyUnknown):
+        products.update(made.pk, prices=[Money("SEK", 9800)], actor=MERCHANT)
+    with pytest.raises(CurrencyUnknown):
+        products.update(made.pk, prices=[Money("SEK", 9900, includes_tax=False)], actor=MERCHANT)
+
+    assert _prices(made) == {"EUR": (800, True), "SEK": (9900, True)}
 
 
 def test_given_prices_replace_all_prices():
@@ -285,6 +399,29 @@ def test_t11_no_other_units_are_written_off_than_somebody_saw(write_off):
     assert Product.objects.get().archived_at is None
 
 
+def test_t11_stock_begins_only_where_there_is_none_as_somebody_saw():
+    made = product(managed=False)
+    seen = {**stock_of(made).standing(), "available": "1"}
+
+    with pytest.raises(Moved):
+        products.start_managing(made.pk, 30, seen=seen, actor=MERCHANT)
+
+    assert not stock_of(made).managed
+
+
+def test_of_a_product_that_there_is_not_no_stock_is_given_up():
+    with pytest.raises(StockNotFound):
+        products.stop_managing(uuid7(), actor=MERCHANT)
+
+
+def test_what_is_archived_is_on_record_as_deleted():
+    made = product()
+
+    _archive(made)
+
+    assert Change.objects.latest("pk").what == Change.What.DELETED
+
+
 def test_an_archived_product_has_no_stock_to_move():
     made = product(10)
     _archive(made)
@@ -357,13 +494,16 @@ def _restore(made: Product, sku: str = "", slug: str = "") -> Product:
 
 
 def test_an_archived_product_comes_back_as_a_draft_whose_stock_begins_anew():
+    _archive(product())
     made = product(10, sku="SHIRT", price=1250)
     _archive(made)
+    archived_at = Product.objects.get(pk=made.pk).updated_at
 
     _restore(made)
 
     back = Product.objects.kept().get()
     assert (back.pk, back.sku, back.status) == (made.pk, "SHIRT", "draft")
+    assert back.updated_at > archived_at
     assert [price.amount for price in back.prices.all()] == [1250]
     assert not stock_of(made).managed
     products.start_managing(made.pk, 3, actor=MERCHANT)

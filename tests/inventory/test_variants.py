@@ -13,6 +13,7 @@ from api.errors import Moved
 from api.ids import uuid7
 from api.models import Change
 from inventory.errors import (
+    CategoryNotFound,
     CurrencyUnknown,
     OptionsWrong,
     ParentInUse,
@@ -138,6 +139,49 @@ def test_options_are_kept_as_they_are_read():
     assert variants.options([(" Size ", [" S", "M  L"])]) == [Option("Size", ["S", "M L"])]
 
 
+def test_as_many_options_values_and_letters_as_there_may_be_are_taken():
+    fifty = [f"{number:050}" for number in range(50)]
+    three = [("a", fifty), ("b", ["x", "y"]), ("c", ["x", "y"])]
+
+    assert len(variants.combinations(variants.options(three))) == 200
+
+
+@pytest.mark.parametrize(
+    ("pattern", "size", "error"),
+    [
+        (Pattern("x" * 194 + "{Size}", "A"), "6digit", ""),
+        (Pattern("x" * 194 + "{Size}", "A"), "7digits", "The name needs"),
+        (Pattern("Shirt", "x" * 94 + "{Size}"), "6digit", ""),
+        (Pattern("Shirt", "x" * 94 + "{Size}"), "7digits", "The SKU needs"),
+        (Pattern("Shirt", ""), "S", "The SKU needs"),
+        (Pattern("{Size}", "A\u200bB"), "S", "There is a sign"),
+        (Pattern("Shirt", "GONE"), "S", ""),
+        (Pattern("Shirt", "there"), "S", "Another product has a code"),
+        (Pattern("Shirt", "THERE"), "S", "Shirt THERE has this SKU"),
+    ],
+)
+def test_a_variant_is_planned_within_what_names_and_skus_may_be(pattern, size, error):
+    product(sku="THERE")
+    products.archive(product(sku="GONE").pk, actor=MERCHANT)
+
+    [planned] = variants.plan(pattern, [{"Size": size}])
+
+    assert planned.error[: len(error) or None] == error
+
+
+@pytest.mark.parametrize("pattern", [Pattern("x" * 201, "A"), Pattern("Shirt", "x" * 101)])
+def test_a_pattern_is_not_longer_than_what_it_names(pattern):
+    with pytest.raises(OptionsWrong):
+        variants.plan(pattern, [{"Size": "S"}])
+
+
+@pytest.mark.parametrize(("one", "other"), [("x", "X"), ("x  y", "X y")])
+def test_no_two_variants_get_skus_that_people_read_as_one(one, other):
+    planned = variants.plan(Pattern("Shirt", "{Size}"), [{"Size": one}, {"Size": other}])
+
+    assert ["Several" in each.error for each in planned] == [True, True]
+
+
 def test_a_plan_says_of_each_variant_why_it_cannot_be_made():
     product(sku="SHIRT-S-Red", name="Old shirt")
     product(sku="shirt-s-blue")
@@ -169,6 +213,57 @@ def test_variants_are_made_all_or_none(pattern, refusal):
     assert (Parent.objects.count(), Product.objects.count()) == (0, 1)
 
 
+def test_of_many_variants_that_cannot_be_made_the_first_are_told():
+    product(sku="SHIRT-S-Red", name="Old")
+    nameless = Pattern("", "{Size}-{Colour}")
+
+    with pytest.raises(VariantsNotPossible, match=r"^SHIRT-S-Red: Old has this SKU\.$"):
+        parent()
+    with pytest.raises(VariantsNotPossible, match=r"M-Red: The name .*letters\. And 1 more\.$"):
+        parent(pattern=nameless)
+    with pytest.raises(VariantsNotPossible, match=r"M-Blue: The name needs 1 to 200 letters\.$"):
+        parent(pattern=nameless, left_out=[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_is_faster_with_one_sku_keeps_all_variants_from_being_made(monkeypatch):
+    possible = variants._possible
+
+    def and_somebody_is_faster(*wanted: Any) -> Any:
+        planned = possible(*wanted)
+        run_together(partial(product, sku="SHIRT-M-Red"))
+        return planned
+
+    monkeypatch.setattr(variants, "_possible", and_somebody_is_faster)
+
+    with pytest.raises(VariantsNotPossible, match="Another product has this sku"):
+        parent()
+
+    assert (Parent.objects.count(), Product.objects.get().sku) == (0, "SHIRT-M-Red")
+
+
+def test_variants_begin_without_managed_stock_and_tax_where_that_is_wanted():
+    prices = [Money("USD", 990, includes_tax=False)]
+
+    made = parent(shared=Shared(prices, manage_stock=False))
+
+    for each in made.variants.all():
+        assert not stock_of(each).managed
+        assert not each.prices.get().includes_tax
+
+
+def test_variants_are_put_into_no_category_that_is_gone():
+    gone = Shared([], category_ids=[category("Sale").pk, uuid7()])
+    made = parent()
+
+    with pytest.raises(CategoryNotFound):
+        parent(pattern=Pattern("Top", "TOP-{Size}-{Colour}"), shared=gone)
+    with pytest.raises(CategoryNotFound):
+        variants.add_value(made.pk, "Size", "L", PATTERN, gone, actor=MERCHANT)
+
+    assert (Parent.objects.count(), made.variants.count()) == (1, 4)
+
+
 def test_variants_are_not_priced_in_a_currency_that_there_is_not():
     with pytest.raises(CurrencyUnknown):
         parent(shared=Shared([Money("XXX", 1)]))
@@ -190,6 +285,21 @@ def test_another_value_brings_the_combinations_with_it_and_no_others():
             "after": "Size: S, M, L; Colour: Red, Blue",
         }
     ]
+
+
+def test_another_value_brings_its_variants_with_what_they_begin_with():
+    made, sale = parent(), category("Sale")
+    shared = Shared([Money("USD", 990)], "draft", initial_stock=4, category_ids=[sale.pk])
+    pattern = Pattern("Top {Size} {Colour}", "TOP-{Size}-{Colour}")
+
+    variants.add_value(made.pk, "Size", "L", pattern, shared, actor=MERCHANT)
+
+    changed = Parent.objects.get(pk=made.pk)
+    assert (changed.name_pattern, changed.sku_pattern) == (pattern.name, pattern.sku)
+    assert changed.updated_at > made.updated_at == made.created_at
+    first = made.variants.get(sku="TOP-L-Red")
+    assert (first.name, first.status, stock_of(first).available) == ("Top L Red", "draft", 4)
+    assert list(first.categories.all()) == [sale]
 
 
 @pytest.mark.parametrize(("option", "value"), [("Length", "L"), ("Size", "m"), ("Size", "")])
@@ -248,8 +358,35 @@ def test_a_parent_is_named_anew_if_it_is_named_as_seen():
         variants.rename(made.pk, "Top", seen={"name": "Other"}, actor=MERCHANT)
     variants.rename(made.pk, "Top", seen={"name": "Shirt"}, actor=MERCHANT)
 
-    made.refresh_from_db()
-    assert made.name == "Top"
+    renamed = Parent.objects.get()
+    assert renamed.name == "Top"
+    assert renamed.updated_at > made.updated_at
+
+
+def test_what_becomes_of_a_parent_is_on_record():
+    made = parent(Option("Size", ["S"]), pattern=Pattern("Shirt", "{Size}"))
+    variants.rename(made.pk, "Top", actor=MERCHANT)
+    [small] = made.variants.all()
+    products.archive(small.pk, actor=MERCHANT)
+    variants.delete(made.pk, actor=MERCHANT)
+
+    def told(thing: Any) -> list[Any]:
+        return [
+            (entry.what, {each["field"]: (each["before"], each["after"]) for each in entry.fields})
+            for entry in Change.objects.filter(thing_id=str(thing)).order_by("pk")
+        ]
+
+    as_it_was = {"options": "Size: S", "name_pattern": "Shirt", "sku_pattern": "{Size}"}
+    assert told(made.pk) == [
+        ("created", {"name": (None, "Shirt"), **{k: (None, v) for k, v in as_it_was.items()}}),
+        ("changed", {"name": ("Shirt", "Top")}),
+        ("deleted", {"name": ("Top", None), **{k: (v, None) for k, v in as_it_was.items()}}),
+    ]
+    assert told(small.pk)[-1] == (
+        "changed",
+        {"parent": ("Top", None), "options": ("Size S", "")},
+    )
+    assert Product.objects.get().updated_at > Product.objects.get().archived_at
 
 
 def test_a_parent_is_deleted_once_it_has_no_variants_but_archived_ones():
