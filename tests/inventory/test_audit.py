@@ -1,11 +1,9 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import InternalError, connection, transaction
+from django.db import InternalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Action, Product, StockCount, StockTransaction
@@ -18,32 +16,14 @@ from orders.services.audit import differences
 from payments.management.commands.audit_inventory import Command
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, holding_order, paid_order, product, stock_of
-from tests.roles import as_owner
+from tests.tampering import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-_TABLES = ["inventory_stock", "inventory_stocktransaction"]
-
-
-@contextmanager
-def _tampering() -> Iterator[None]:
-    """Work as somebody whom the database's own net does not stop: the owner of the tables."""
-    with as_owner(), transaction.atomic():
-        for table in _TABLES:
-            _execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        yield
-        for table in _TABLES:
-            _execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 def _execute(sql: str, *parameters: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-
-
-def _tamper(sql: str, *parameters: Any) -> None:
-    with _tampering():
-        _execute(sql, *parameters)
 
 
 @pytest.fixture
@@ -81,7 +61,7 @@ def test_an_audit_finds_nothing_in_an_untouched_shop(shirt):
 
 @pytest.mark.tampers_with_the_books
 def test_f35_an_entry_whose_quantity_was_changed_is_found_and_named(shirt):
-    _tamper("UPDATE inventory_stocktransaction SET quantity = 11 WHERE sequence = 2")
+    tamper("UPDATE inventory_stocktransaction SET quantity = 11 WHERE sequence = 2")
 
     found = differences()
 
@@ -97,14 +77,14 @@ def test_f35_an_entry_whose_quantity_was_changed_is_found_and_named(shirt):
 
 @pytest.mark.tampers_with_the_books
 def test_f35_an_entry_whose_numbers_afterwards_were_changed_is_found_and_named(shirt):
-    _tamper("UPDATE inventory_stocktransaction SET available = 51 WHERE sequence = 3")
+    tamper("UPDATE inventory_stocktransaction SET available = 51 WHERE sequence = 3")
 
     assert _found() == ["entry 3 does not end in what the log before it adds up to"]
 
 
 @pytest.mark.tampers_with_the_books
 def test_f35_an_entry_that_was_taken_out_of_the_log_is_found_and_named(shirt):
-    _tamper("DELETE FROM inventory_stocktransaction WHERE sequence = 3")
+    tamper("DELETE FROM inventory_stocktransaction WHERE sequence = 3")
 
     assert "entry 4 does not end in what the log before it adds up to" in _found()
     assert any(what.startswith("stock says 38 available") for what in _found())
@@ -112,7 +92,7 @@ def test_f35_an_entry_that_was_taken_out_of_the_log_is_found_and_named(shirt):
 
 @pytest.mark.tampers_with_the_books
 def test_f35_an_entry_that_is_older_than_the_one_before_it_is_found_and_named(shirt):
-    _tamper(
+    tamper(
         "UPDATE inventory_stocktransaction SET created_at = created_at - interval '1 hour' "
         "WHERE sequence = 3"
     )
@@ -122,7 +102,7 @@ def test_f35_an_entry_that_is_older_than_the_one_before_it_is_found_and_named(sh
 
 @pytest.mark.tampers_with_the_books
 def test_f35_the_newest_entry_taken_out_of_the_log_is_found_and_named(shirt):
-    _tamper("DELETE FROM inventory_stocktransaction WHERE sequence = 5")
+    tamper("DELETE FROM inventory_stocktransaction WHERE sequence = 5")
 
     assert _found() == [
         "stock says 38 available, 12 allocated, 3 held after entry 5; "
@@ -133,7 +113,7 @@ def test_f35_the_newest_entry_taken_out_of_the_log_is_found_and_named(shirt):
 
 @pytest.mark.tampers_with_the_books
 def test_f35_an_entry_with_another_number_is_found_and_named(shirt):
-    _tamper("UPDATE inventory_stocktransaction SET sequence = 7 WHERE sequence = 5")
+    tamper("UPDATE inventory_stocktransaction SET sequence = 7 WHERE sequence = 5")
 
     assert "entry 7 should be entry 5" in _found()
 
@@ -141,7 +121,7 @@ def test_f35_an_entry_with_another_number_is_found_and_named(shirt):
 @pytest.mark.tampers_with_the_books
 @pytest.mark.parametrize("column", ["available", "allocated", "sequence"])
 def test_f35_a_stock_that_was_changed_is_found_and_named(shirt, column):
-    _tamper(f"UPDATE inventory_stock SET {column} = {column} + 1")
+    tamper(f"UPDATE inventory_stock SET {column} = {column} + 1")
 
     [difference] = audit.differences()
 
@@ -152,7 +132,7 @@ def test_f35_a_stock_that_was_changed_is_found_and_named(shirt, column):
 @pytest.mark.tampers_with_the_books
 def test_a_log_whose_stock_is_gone_is_found_and_named(shirt):
     stock = stock_of(shirt)
-    _tamper("DELETE FROM inventory_stock")
+    tamper("DELETE FROM inventory_stock")
 
     assert differences() == [
         Difference(stock.pk, "?", "there is a log but no stock"),
@@ -171,7 +151,7 @@ def test_orders_that_hold_something_else_than_the_stock_says_are_found_and_named
 def test_an_audit_names_at_most_as_many_differences_of_each_kind_as_asked_for():
     for _ in range(3):
         product(1)
-    _tamper("UPDATE inventory_stock SET available = 2")
+    tamper("UPDATE inventory_stock SET available = 2")
 
     assert len(audit.differences(limit=2)) == 2
 
@@ -181,7 +161,7 @@ def test_an_audit_names_at_most_as_many_differences_of_each_kind_as_asked_for():
 
 @pytest.mark.tampers_with_the_books
 @pytest.mark.parametrize(
-    ("tamper", "says"),
+    ("rewritten", "says"),
     [
         ("units = units + 1", "49 were counted at {} UTC, the log says 48 of that moment"),
         ("sequence = 4", "48 were counted at {} UTC, the log says 50 of that moment"),
@@ -192,11 +172,11 @@ def test_an_audit_names_at_most_as_many_differences_of_each_kind_as_asked_for():
         ),
     ],
 )
-def test_f35_a_count_that_the_log_contradicts_is_found_and_named(shirt, tamper, says):
+def test_f35_a_count_that_the_log_contradicts_is_found_and_named(shirt, rewritten, says):
     inventory.count(shirt.pk, 48, actor=MERCHANT)
     inventory.record(shirt.pk, Action.DECREMENT, 5, actor=MERCHANT)
     assert differences() == []
-    _execute(f"UPDATE inventory_stockcount SET {tamper}")
+    tamper(f"UPDATE inventory_stockcount SET {rewritten}")
 
     assert _found() == [says.format(f"{StockCount.objects.get().counted_at:%Y-%m-%d %H:%M:%S}")]
 

@@ -13,12 +13,14 @@ from orders.services.returns import TakenBack
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, undo_ship, unpaid_order
+from tests.roles import as_owner
+from tests.tampering import tamper
 
 pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
 
 
 @pytest.mark.parametrize(
-    ("tamper", "found"),
+    ("tampering", "found"),
     [
         (
             "UPDATE orders_orderitem SET shipped = 2, allocated = 3",
@@ -88,14 +90,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
         ),
     ],
 )
-def test_what_does_not_agree_is_named(tamper, found):
+def test_what_does_not_agree_is_named(tampering, found):
     order = paid_order({product(stock=10): 5})
     [line] = order.items.all()
     shipments.ship(order.pk, actor=MERCHANT, units={line.pk: 3})
     returns.take_back(order.pk, [TakenBack(line.pk, 1, "restocked")], actor=MERCHANT)
     assert audit.differences() == []
-    with connection.cursor() as cursor:
-        cursor.execute(tamper)
+    tamper(tampering)
 
     differences = audit.differences()
 
@@ -174,7 +175,7 @@ def test_a_line_whose_stock_is_managed_only_since_the_order_took_its_units_is_no
 def test_units_that_are_held_for_no_order_are_named():
     paid_order({product(stock=10): 5})
     with transaction.atomic():
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             # What refers to it is asked for when the transaction ends.
             cursor.execute("DELETE FROM orders_order")
         found = audit.differences()

@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -20,22 +19,13 @@ from tests.concurrency import PATIENCE_SECONDS, run_together, wait_until_somebod
 from tests.database import ROLE
 from tests.factories import MERCHANT, paid_order, product, stock_of
 from tests.roles import as_owner
+from tests.tampering import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
-_TABLES = ("inventory_stock", "inventory_stocktransaction")
-
-
-def _tamper(sql: str, *parameters: Any) -> None:
-    with as_owner(), transaction.atomic(), connection.cursor() as cursor:
-        for table in _TABLES:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute(sql, parameters)
-        for table in _TABLES:
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 def _change(of: Product, sql: str) -> None:
-    _tamper(f"UPDATE inventory_stock SET {sql} WHERE product_id = %s", of.pk)
+    tamper(f"UPDATE inventory_stock SET {sql} WHERE product_id = %s", of.pk)
 
 
 @pytest.fixture
@@ -110,7 +100,7 @@ def test_whoever_mistypes_the_sku_is_not_told_that_all_agrees(monkeypatch):
     ],
 )
 def test_where_the_log_is_broken_nothing_is_repaired(shirt, monkeypatch, tampering):
-    _tamper(tampering)
+    tamper(tampering)
 
     with pytest.raises(CommandError, match="1 of 1 left"):
         _repair(monkeypatch, "--yes")
