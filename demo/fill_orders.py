@@ -66,7 +66,7 @@ def fill(
     goods_in = Deliveries(deliveries, began, now, CLERK, dice)
     year = _Year(rows, currency.code, entries, orders, began, now, dice, tell, goods_in)
     tell(f"{entries:,} entries of the log, and the stock they lead to ...")
-    fill_stock.store(year.stocks, year.entries(), dice)
+    fill_stock.store(year.stocks, year.entries())
     tell(f"{orders:,} orders with their payments ...")
     year.store_orders()
     if deliveries:
@@ -172,7 +172,11 @@ class _Year:
     def _done(self, move: Move, order: Order | None) -> Entry:
         movement = move.stock.move(move.action, move.units, by_order=move.by_order)
         actor = SYSTEM if order else CLERK
-        entry = Entry(self._time(), movement, actor, move.reason, order.pk if order else None)
+        at = self._time()
+        entry_id = id_at(at, self.dice)
+        if move.line:
+            move.line.entry_id = entry_id
+        entry = Entry(at, movement, actor, move.reason, entry_id, order.pk if order else None)
         self.written += 1
         if self.written % TELL_EVERY == 0:
             self.tell(f"  {self.written:,} entries")
@@ -277,16 +281,3 @@ class _Year:
         OrderItem.objects.bulk_create([item for sale in sales for item in sale.items], size)
         Payment.objects.bulk_create([sale.payment for sale in sales if sale.payment], size)
         self.books.store(size)
-        with connection.cursor() as cursor:
-            cursor.execute(_NAME_ENTRIES)
-
-
-# By which entry of the log each line of a shipment left. The log was written by itself, for speed.
-_NAME_ENTRIES = """
-UPDATE orders_shipmentline AS line SET entry_id = gone.id
-FROM orders_shipment AS shipment, orders_orderitem AS item, inventory_stock AS stock,
-    inventory_stocktransaction AS gone
-WHERE line.entry_id IS NULL AND shipment.id = line.shipment_id AND item.id = line.item_id
-    AND item.stocked AND stock.product_id = item.product_id AND gone.stock_id = stock.id
-    AND gone.order_id = shipment.order_id AND gone.action = 'decrement'
-"""

@@ -38,6 +38,8 @@ class Move(NamedTuple):
     units: int
     reason: str
     by_order: bool = FOR_ORDER
+    # What is to name the entry.
+    line: ShipmentLine | None = None
 
 
 class Step(NamedTuple):
@@ -127,11 +129,10 @@ def _ship(sale: Sale, books: Books, at: datetime, dice: Random, *, lines: range)
         item = sale.items[line]
         units = item.left
         item.ship(units)
-        books.shipped.append(
-            ShipmentLine(id=id_at(at, dice), shipment=shipment, item=item, quantity=units)
-        )
-        for action in (Action.DEALLOCATE, Action.DECREMENT):
-            yield Move(sale.stocks[line], action, units, "shipped")
+        sent = ShipmentLine(id=id_at(at, dice), shipment=shipment, item=item, quantity=units)
+        books.shipped.append(sent)
+        yield Move(sale.stocks[line], Action.DEALLOCATE, units, "shipped")
+        yield Move(sale.stocks[line], Action.DECREMENT, units, "shipped", line=sent)
     order.restate_shipping(sale.items, at)
 
 

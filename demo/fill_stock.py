@@ -35,6 +35,7 @@ class Entry:
     new: NewEntry
     actor: Actor
     reason: str
+    id: uuid.UUID
     order_id: uuid.UUID | None = None
 
 
@@ -87,14 +88,14 @@ _COLUMNS = (
 )
 
 
-def store(stocks: Sequence[Stock], entries: Iterable[Entry], dice: Random) -> None:
+def store(stocks: Sequence[Stock], entries: Iterable[Entry]) -> None:
     """Write the entries, which move `stocks` as they are taken, and then the stock they lead to."""
     assert_in_transaction()
     statement = f"COPY {StockTransaction._meta.db_table} ({_COLUMNS}) FROM STDIN"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         lines = []
         for entry in entries:
-            lines.append(_line(entry, dice))
+            lines.append(_line(entry))
             entry.new.stock.last_moved_at = entry.at
             if len(lines) == LINES_A_WRITE:
                 copy.write("".join(lines))
@@ -103,11 +104,11 @@ def store(stocks: Sequence[Stock], entries: Iterable[Entry], dice: Random) -> No
     Stock.objects.bulk_create(stocks, batch_size=ROWS_A_STATEMENT)
 
 
-def _line(entry: Entry, dice: Random) -> str:
+def _line(entry: Entry) -> str:
     """Write an entry as COPY reads it, in the order of the columns. No text needs quotes."""
     new, actor = entry.new, entry.actor
     return (
-        f"{id_at(entry.at, dice)}\t{new.stock.pk}\t{new.sequence}\t{new.action.value}\t"
+        f"{entry.id}\t{new.stock.pk}\t{new.sequence}\t{new.action.value}\t"
         f"{new.quantity}\t{new.by_order}\t{new.available}\t{new.allocated}\t{new.held}\t"
         f"{actor.kind}\t{actor.id}\t{actor.name}\t{entry.reason}\t"
         f"{entry.order_id or _NULL}\t{entry.at.isoformat()}\t{_NULL}\n"
