@@ -28,11 +28,31 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public
 -- What is only ever added to. Triggers refuse the same to everybody, but an owner may drop them.
 -- Which migrations there have been is for the owner alone to say.
 SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', name, :'app')
-FROM unnest(ARRAY['inventory_stocktransaction', 'orders_orderevent', 'api_change']) AS name
+FROM unnest(ARRAY['inventory_stocktransaction', 'orders_orderevent', 'orders_shipmentline',
+    'orders_return', 'api_change']) AS name
 WHERE to_regclass(name) IS NOT NULL
 UNION ALL
 SELECT format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON django_migrations FROM %I', :'app')
 WHERE to_regclass('django_migrations') IS NOT NULL
+\gexec
+
+-- What is written once but for these columns: that a count was withdrawn, a shipment undone, and
+-- what was inspected settled. When, triggers say.
+SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', name, :'app'),
+    format('GRANT UPDATE (%s) ON %I TO %I', columns, name, :'app')
+FROM (VALUES
+    ('inventory_stockcount', 'withdrawn_at, withdrawn_sequence'),
+    ('orders_shipment', 'undone_at'),
+    ('orders_returnline', 'quantity, settled_as, settled_at')
+) AS kept (name, columns)
+WHERE to_regclass(name) IS NOT NULL
+\gexec
+
+-- Of which no row ever goes.
+SELECT format('REVOKE DELETE, TRUNCATE ON %I FROM %I', name, :'app')
+FROM unnest(ARRAY['inventory_stockcheckpoint', 'orders_auditresult', 'orders_order',
+    'payments_payment', 'payments_attempt', 'payments_gatewayevent']) AS name
+WHERE to_regclass(name) IS NOT NULL
 \gexec
 
 COMMIT;

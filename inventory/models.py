@@ -689,7 +689,8 @@ class StockTransaction(ActedBy):
 class StockCount(ActedBy):
     """What somebody found on the shelf at a moment: evidence, also where the log says the same.
 
-    Written and withdrawn under the stock's lock only.
+    Written and withdrawn under the stock's lock only; the database refuses any other change, and
+    what was withdrawn stays so.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

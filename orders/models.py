@@ -676,7 +676,10 @@ WHERE item.id = new.id
 
 
 class Shipment(ActedBy):
-    """A parcel, or what else left the warehouse at once. Only whether it was undone changes."""
+    """A parcel, or what else left the warehouse at once.
+
+    The database refuses any change but that it was undone, once.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="shipments", db_index=False)
@@ -722,7 +725,10 @@ class Shipment(ActedBy):
 
 
 class ShipmentLine(models.Model):
-    """How many units of an order's line left with a shipment. Written once, never changed."""
+    """How many units of an order's line left with a shipment. Written once.
+
+    The database refuses any change.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     shipment = models.ForeignKey(Shipment, models.PROTECT, related_name="lines", db_index=False)
@@ -743,7 +749,10 @@ class ShipmentLine(models.Model):
 
 
 class Return(ActedBy):
-    """What was taken back of an order at once. Its money is a refund, which may come with it."""
+    """What was taken back of an order at once. Its money is a refund, which may come with it.
+
+    Written once: the database refuses any change.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="returns", db_index=False)
@@ -765,7 +774,10 @@ class Return(ActedBy):
 
 
 class ReturnLine(models.Model):
-    """Units of an order's line that were taken back, and what became of them."""
+    """Units of an order's line that were taken back, and what became of them.
+
+    The database refuses any change but that units under inspection are settled, once.
+    """
 
     class Disposition(models.TextChoices):
         # Available again.

@@ -34,8 +34,9 @@ FIRST_FILLED = ("inventory_location", "inventory_currency", "payments_gateway")
 
 # Whose rows a trigger keeps from being deleted.
 APPEND_ONLY = (
-    *("inventory_stock", "inventory_stocktransaction", "orders_orderevent"),
-    "api_change",
+    *("inventory_stock", "inventory_stocktransaction", "inventory_stockcount"),
+    *("inventory_deliveryline", "orders_orderevent", "orders_shipment", "orders_shipmentline"),
+    *("orders_return", "orders_returnline", "api_change"),
 )
 
 

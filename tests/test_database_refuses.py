@@ -252,7 +252,8 @@ def insert(table: str, said: Mapping[str, Any]) -> None:
     names = ", ".join(f'"{name}"' for name in row)
     with connection.cursor() as cursor:
         if table in ONE_ROW:
-            cursor.execute(f"DELETE FROM {table}")
+            with as_owner():
+                cursor.execute(f"DELETE FROM {table}")
         places = ", ".join(["%s"] * len(row))
         cursor.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(row.values()))
 

@@ -60,16 +60,16 @@ def keep(counts: Sequence[StockCount]) -> None:
 def follow_undo(stock: Stock, undone: int) -> None:
     """Withdraw the count whose correction the log's last entry has undone.
 
-    Where that entry has undone the undoing of a count, the count stands again, with that entry.
+    Where that entry has undone the undoing of a count, what was counted stands again, as a count of
+    its own with that entry: of the old one nothing is rewritten.
     """
     assert_in_transaction()
     corrections = stock.counts.exclude(change=0)
     corrections.filter(sequence=undone, withdrawn_at=None).update(
         withdrawn_at=clock.now(), withdrawn_sequence=stock.sequence
     )
-    corrections.filter(withdrawn_sequence=undone).update(
-        withdrawn_at=None, withdrawn_sequence=None, sequence=stock.sequence
-    )
+    again = corrections.filter(withdrawn_sequence=undone)
+    keep([_repeated(each, stock, each.change) for each in again])
 
 
 def withdraw(stocks: Collection[Stock], line_ids: Collection[int]) -> None:
@@ -88,12 +88,12 @@ def confirm(stocks: Collection[Stock]) -> None:
     by_id = {stock.pk: stock for stock in stocks}
     counts = StockCount.objects.filter(stock__in=by_id, withdrawn_at=None)
     last = counts.order_by("stock", *_LATEST_FIRST).distinct("stock") if stocks else []
-    keep(
-        [
-            of(by_id[each.stock_id], each.units, each.counted_at, 0, actor=each.actor)
-            for each in last
-        ]
-    )
+    keep([_repeated(each, by_id[each.stock_id], 0) for each in last])
+
+
+def _repeated(count: StockCount, stock: Stock, change: int) -> StockCount:
+    """Make the same count anew, which has moved the locked stock by `change` now."""
+    return of(stock, count.units, count.counted_at, change, actor=count.actor)
 
 
 def last_count(product_id: uuid.UUID) -> StockCount | None:

@@ -110,6 +110,7 @@ TRIGGER_TESTS = [
     "tests/inventory/test_database_net.py",
     "tests/orders/test_orders.py",
     "tests/api/test_changes.py",
+    "tests/test_kept.py",
 ]
 
 
