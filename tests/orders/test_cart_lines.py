@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.idempotency import Answered
 from inventory.errors import ProductNotFound
 from inventory.models import Action
 from inventory.services import products
@@ -13,16 +14,21 @@ from inventory.services import stock as inventory
 from inventory.services.products import Money
 from orders.errors import (
     CartItemNotFound,
+    CustomItemsNotAllowed,
     InsufficientStock,
+    LocationUnknown,
     NoPrice,
     TooManyInALine,
     TooManyItems,
+    TooMuchWritten,
     TotalTooLarge,
 )
-from orders.models import Cart, CartItem, Order
+from orders.models import WRITTEN_MAX, Cart, CartItem, Order
 from orders.services import cart_contents, carts
+from orders.services.cart_lines import CustomItem, LineChange, OtherCart, ProductWanted
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.orders.filling import MIDNIGHT, add, at, quantities
+from tests.orders.test_races import key
 from tests.stock import entries, numbers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("impatient")]
@@ -205,6 +211,108 @@ def test_quantity_zero_removes_the_line():
     assert [line.offer.sku for line in cart_contents.contents("ada").lines] == [mug.sku]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda item, **more: carts.add_item(
+            "ada", product_id=item.product_id, quantity=1, currency="USD", **more
+        ),
+        lambda item, **more: carts.change_item("ada", item.pk, 2, **more),
+        lambda item, **more: carts.remove_item("ada", item.pk, **more),
+        lambda item, **more: carts.remove_items("ada", **more),
+        lambda item, **more: carts.create("new", **more),
+        lambda item, **more: carts.save("ada", **more),
+        lambda item, **more: carts.delete("ada", **more),
+    ],
+    ids=["add", "change", "remove", "empty", "create", "save", "delete"],
+)
+def test_a_change_of_a_cart_that_is_sent_twice_is_made_once(change):
+    add("ada", product(stock=10), 1)
+    item = CartItem.objects.get()
+    change(item, key=key())
+    before = list(CartItem.objects.values_list("pk", "quantity"))
+
+    with pytest.raises(Answered):
+        change(item, key=key())
+
+    assert list(CartItem.objects.values_list("pk", "quantity")) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda line: add("ada", line.product, 1), {"lines": [4], "currency": "EUR"}),
+        (lambda line: carts.change_item("ada", line.pk, 1), {"lines": [1], "currency": "EUR"}),
+        (lambda line: carts.change_item("ada", line.pk, 0), {"lines": [], "currency": None}),
+        (lambda line: carts.remove_item("ada", line.pk), {"lines": [], "currency": None}),
+        (lambda line: carts.remove_items("ada"), {"lines": [], "currency": None}),
+        (lambda line: carts.save("ada", name="Mine"), {"lines": [3], "currency": "EUR"}),
+    ],
+    ids=["add", "change", "change to 0", "remove", "empty", "save"],
+)
+def test_what_changes_a_cart_changes_no_other(euro, change, expected):
+    shirt = product(stock=10, prices=[Money("USD", 1250), Money("EUR", 1100)])
+    with at(MIDNIGHT):
+        add("bob", shirt, 2, currency="EUR")
+        add("ada", shirt, 3, currency="EUR")
+        before = list(Cart.objects.filter(pk="bob").values())
+    line = CartItem.objects.get(cart="ada")
+
+    with at(MIDNIGHT + timedelta(days=1)):
+        change(line)
+
+    ada = Cart.objects.get(pk="ada")
+    lines = CartItem.objects.filter(cart="ada").values_list("quantity", flat=True)
+    assert {"lines": list(lines), "currency": ada.currency_id} == expected
+    assert ada.updated_at == MIDNIGHT + timedelta(days=1)
+    assert list(Cart.objects.filter(pk="bob").values()) == before
+    assert list(CartItem.objects.filter(cart="bob").values_list("quantity", flat=True)) == [2]
+
+
+@pytest.mark.parametrize("gone", [lambda: carts.delete("ada"), carts.purge])
+def test_a_cart_that_is_deleted_takes_no_other_with_it(gone):
+    shirt = product(stock=10)
+    with at(MIDNIGHT):
+        add("ada", shirt, 1)
+    with at(MIDNIGHT + timedelta(days=8)):
+        add("bob", shirt, 2)
+        gone()
+        found = quantities("bob")
+
+    assert [cart.pk for cart in Cart.objects.all()] == ["bob"]
+    assert found == [2]
+
+
+def test_an_expired_cart_that_starts_anew_leaves_the_lines_of_others_alone():
+    shirt = product(stock=10)
+    with at(MIDNIGHT):
+        add("ada", shirt, 1)
+    with at(MIDNIGHT + timedelta(days=6)):
+        add("bob", shirt, 2)
+
+    with at(MIDNIGHT + timedelta(days=8)):
+        add("ada", shirt, 3)
+        found = quantities("ada"), quantities("bob")
+
+    assert found == ([3], [2])
+
+
+def test_a_line_says_when_it_changed_last():
+    shirt = product(stock=10)
+    with at(MIDNIGHT):
+        add("ada", shirt, 1)
+    changes = [
+        lambda: add("ada", shirt, 1),
+        lambda: carts.change_item("ada", CartItem.objects.get().pk, 5),
+        lambda: carts.change_item("ada", CartItem.objects.get().pk, location="default"),
+    ]
+    for hours, change in enumerate(changes, start=1):
+        with at(MIDNIGHT + timedelta(hours=hours)):
+            change()
+        item = CartItem.objects.get()
+        assert (item.created_at, item.updated_at) == (MIDNIGHT, MIDNIGHT + timedelta(hours=hours))
+
+
 def test_lines_of_another_cart_are_unknown():
     add("ada", product(stock=10), 3)
     item = CartItem.objects.get()
@@ -256,6 +364,161 @@ def test_a_line_holds_at_most_2147483647_units():
     assert quantities("ada") == [2**31 - 1]
 
 
+def test_the_units_of_all_entries_of_one_call_are_checked_together():
+    shirt = product(stock=5)
+    entries = [ProductWanted(2, shirt.pk, custom_inputs={"n": n}) for n in range(3)]
+
+    changed = carts.add("ada", entries, all_or_nothing=False, currency="USD")
+
+    assert [(each.position, type(each.refusal)) for each in changed.refused] == [
+        (2, InsufficientStock)
+    ]
+    assert quantities("ada") == [2, 2]
+
+
+# What requests write, in bytes as they are sent.
+FRAME = len('{"text": ""}')
+
+
+def writing(size: int) -> dict[str, str]:
+    """Inputs of so many bytes, in letters of two."""
+    return {"text": "é" * ((size - FRAME) // 2) + "x" * ((size - FRAME) % 2)}
+
+
+def test_a_cart_that_is_written_full_takes_units_and_no_more_words():
+    shirt = product(stock=99)
+    engraving = writing(WRITTEN_MAX - 4)
+    add("ada", shirt, 1, custom_inputs=engraving)
+    carts.add_one("ada", CustomItem(1, "Wrapping", 350, description="éé"), currency="USD")
+
+    add("ada", shirt, 1, custom_inputs=engraving)
+    add("ada", shirt, 1)
+    with pytest.raises(TooMuchWritten):
+        carts.add_one("ada", CustomItem(1, "Card", 100, description="x"), currency="USD")
+
+    assert quantities("ada") == [2, 1, 1]
+
+
+def test_what_is_written_anew_may_fill_the_cart_and_not_more():
+    carts.add_one("ada", CustomItem(1, "Wrapping", 350, description="éé"), currency="USD")
+    add("ada", product(stock=9), 1, custom_inputs=writing(100))
+    wrapping, shirt = CartItem.objects.order_by("pk")
+
+    carts.change_item("ada", wrapping.pk, custom_inputs=writing(WRITTEN_MAX - 104))
+    for line, size in ((wrapping, WRITTEN_MAX - 103), (shirt, 101)):
+        with pytest.raises(TooMuchWritten):
+            carts.change_item("ada", line.pk, custom_inputs=writing(size))
+    carts.change_item("ada", shirt.pk, custom_inputs=writing(99))
+
+    assert CartItem.objects.get(pk=shirt.pk).custom_inputs == writing(99)
+
+
+def test_custom_items_that_differ_in_nothing_but_their_number_add_up():
+    for quantity in (1, 2):
+        carts.add_one("ada", CustomItem(quantity, "Wrapping", 350, sku="W"), currency="USD")
+
+    assert quantities("ada") == [3]
+
+
+def test_a_custom_item_is_the_same_in_the_cart_it_is_merged_into():
+    wrapping = CustomItem(
+        2, "Wrapping", 350, includes_tax=False, sku="W", description="A bow", custom_inputs={"n": 1}
+    )
+    carts.add_one("ada", wrapping, currency="USD")
+    add("ada", product(stock=9), 1, custom_inputs={"for": "Bo"})
+    CartItem.objects.exclude(product=None).update(location="default")
+
+    carts.add("bob", [OtherCart("ada")], currency="USD")
+
+    told = ("product", "name", "sku", "quantity", "unit_price", "includes_tax", "description")
+    items = CartItem.objects.order_by("pk").values(*told, "custom_inputs", "location")
+    ours, theirs = (list(items.filter(cart=cart)) for cart in ("bob", "ada"))
+    assert ours == theirs
+    assert ours[0]["includes_tax"] is False
+
+
+def test_a_shopper_may_say_again_how_many_custom_items_there_are():
+    carts.add_one("ada", CustomItem(2, "Wrapping", 350), currency="USD")
+    item = CartItem.objects.get()
+
+    carts.change_item("ada", item.pk, 2, by_shopper=True)
+    with pytest.raises(CustomItemsNotAllowed):
+        carts.change_item("ada", item.pk, 3, by_shopper=True)
+
+    assert quantities("ada") == [2]
+
+
+def test_only_a_product_is_taken_from_a_location():
+    carts.add_one("ada", CustomItem(2, "Wrapping", 350), currency="USD")
+
+    with pytest.raises(LocationUnknown):
+        carts.change_item("ada", CartItem.objects.get().pk, location="default")
+
+
+def test_lines_that_are_joined_leave_the_other_changes_of_the_call_alone():
+    shirt, mug = product(stock=9), product(stock=9)
+    for wanted, name in ((shirt, "Ada"), (shirt, "Bo"), (mug, "Bo")):
+        add("ada", wanted, 1, custom_inputs={"for": name})
+    first, second, third = CartItem.objects.order_by("pk")
+
+    carts.change_items(
+        "ada", [LineChange(third.pk, 5), LineChange(second.pk, custom_inputs={"for": "Ada"})]
+    )
+
+    assert list(CartItem.objects.order_by("pk").values_list("pk", "quantity")) == [
+        (first.pk, 2),
+        (third.pk, 5),
+    ]
+
+
+def test_what_has_no_price_any_more_counts_nothing(euro):
+    shirt, mug = product(stock=9, price=1000), product(stock=9, price=50)
+    add("ada", shirt, 3)
+    add("ada", mug, 2)
+
+    products.update(shirt.pk, prices=[Money("EUR", 900)], actor=MERCHANT)
+
+    assert cart_contents.contents("ada").total == 100
+
+
+def test_carts_are_read_together_each_with_its_own_lines_and_empty_ones_too():
+    shirt, mug = product(stock=9), product(stock=9)
+    carts.save("empty", name="Wishes")
+    for cart_id, wanted in (("ada", mug), ("ada", shirt), ("bob", shirt)):
+        add(cart_id, wanted, 1)
+
+    found = cart_contents.contents_of(Cart.objects.order_by("pk").all())
+
+    assert [(each.id, [line.offer.sku for line in each.lines]) for each in found] == [
+        ("ada", [mug.sku, shirt.sku]),
+        ("bob", [shirt.sku]),
+        ("empty", []),
+    ]
+
+
+def test_carts_that_changed_at_one_moment_are_listed_newest_first():
+    with at(MIDNIGHT):
+        for cart_id in ("ada", "bob"):
+            carts.save(cart_id)
+        found = list(cart_contents.newest_first())
+
+    assert [cart.pk for cart in found] == ["bob", "ada"]
+
+
+def test_people_order_by_how_many_of_what_and_by_the_price():
+    shirt = product(stock=9, sku="SHIRT", price=1000)
+    add("ada", shirt, 1)
+    add("ada", shirt, 2, custom_inputs={"for": "Bo"})
+    carts.add_one("ada", CustomItem(3, "Wrapping", 350), currency="USD")
+
+    assert cart_contents.standing(cart_contents.contents("ada").lines) == {
+        "units of SHIRT": "1 + 2",
+        "price of SHIRT": 1000,
+        "units of Wrapping": "3",
+        "price of Wrapping": 350,
+    }
+
+
 def test_a_line_is_worth_at_most_9007199254740991():
     gold = product(managed=False, price=2**53 - 1)
     add("ada", gold, 1)
@@ -286,6 +549,16 @@ def test_an_expired_cart_is_empty_and_starts_anew():
     assert revived.cart.name == "Cart"
     assert revived.cart.created_at == a_week_later
     assert revived.cart.expires_at == a_week_later + timedelta(days=7)
+
+
+def test_of_a_cart_nothing_is_merged_from_the_moment_on_at_which_it_expires():
+    with at(MIDNIGHT):
+        add("ada", product(stock=10), 1)
+
+    with at(MIDNIGHT + timedelta(days=7)):
+        carts.add("bob", [OtherCart("ada")], currency="USD")
+
+    assert not Cart.objects.filter(pk="bob").exists()
 
 
 def test_an_expired_cart_takes_the_currency_of_its_next_item(euro):
@@ -343,6 +616,16 @@ def test_deleting_an_unknown_cart_does_nothing():
     carts.remove_items("nobody")
 
     assert not Cart.objects.exists()
+
+
+def test_a_cart_that_begins_with_an_item_is_called_cart_unless_it_is_named_then():
+    mug = ProductWanted(1, product(stock=10).pk)
+    carts.add_one("ada", mug, currency="USD")
+    for name in ("Wishes", "Another's"):
+        carts.add_one("bob", mug, currency="USD", named=name)
+
+    names = Cart.objects.order_by("pk").values_list("name", flat=True)
+    assert list(names) == ["Cart", "Wishes"]
 
 
 def test_a_cart_can_be_made_and_named():

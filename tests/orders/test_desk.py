@@ -1,13 +1,19 @@
 """Orders that people of the store make for a customer."""
 
+from contextlib import suppress
+from datetime import timedelta
+
 import pytest
 
+from api import clock
 from api.errors import Moved
 from api.idempotency import Answered
+from api.ids import uuid7
 from orders.errors import CartEmpty, CartGone, InsufficientStock
 from orders.models import Cart, CartItem, Order, OrderEvent
 from orders.services import cart_contents, carts, desk
 from orders.services.cart_lines import CustomItem, LineChange, ProductWanted
+from orders.services.orders import Buyer
 from tests.factories import BUYER, MERCHANT, product
 from tests.orders.test_races import key
 
@@ -57,6 +63,53 @@ def test_whoever_adds_to_a_draft_that_became_an_order_is_told():
     assert not Cart.objects.filter(pk=cart_id).exists()
 
 
+def test_of_two_drafts_one_becomes_an_order_and_the_other_stays():
+    shirt = product(5)
+    one, other = draft(ProductWanted(1, shirt.pk)), draft(ProductWanted(2, shirt.pk))
+    assert desk.order_of(one) is None
+
+    made = desk.check_out(one, BUYER, actor=MERCHANT)
+
+    assert (desk.order_of(one), desk.order_of(other)) == (made, None)
+    assert [cart.pk for cart in Cart.objects.all()] == [other]
+    assert CartItem.objects.get().quantity == 2
+
+
+def test_a_draft_that_expired_begins_anew():
+    shirt = product(5)
+    cart_id = draft(ProductWanted(1, shirt.pk))
+    later = clock.now() + timedelta(days=400)
+
+    with clock.replaced(lambda: later):
+        draft(ProductWanted(2, shirt.pk), cart_id=cart_id)
+
+    assert CartItem.objects.get().quantity == 2
+
+
+def test_what_is_sent_into_a_draft_twice_is_put_into_it_once_and_an_order_has_the_id_it_was_given():
+    wanted, cart_id, order_id = ProductWanted(1, product(5).pk), desk.new_draft(), uuid7()
+    for _ in range(2):
+        with suppress(Answered):
+            desk.add(cart_id, wanted, currency="USD", actor=MERCHANT, key=key())
+    assert CartItem.objects.get().quantity == 1
+
+    assert desk.check_out(cart_id, BUYER, actor=MERCHANT, order_id=order_id).pk == order_id
+
+
+def test_the_last_order_of_a_customer_is_the_newest_in_whatever_case_the_address_is_written():
+    shirt = product(9)
+    for email in ("Ada@example.com", "ada@example.com", "bob@example.com"):
+        last = desk.check_out(
+            draft(ProductWanted(1, shirt.pk)), Buyer("Ada", email), actor=MERCHANT
+        )
+
+    found = desk.last_order_of("ADA@example.com")
+
+    assert found is not None
+    assert (found.customer_email, found.number < last.number) == ("ada@example.com", True)
+    assert desk.last_order_of("nobody@example.com") is None
+
+
 def test_a_draft_that_is_not_as_it_was_seen_becomes_no_order():
     shirt = product(5, price=1250)
     cart_id = draft(ProductWanted(1, shirt.pk))
@@ -81,6 +134,9 @@ def test_of_two_who_change_a_line_the_second_is_told():
             carts.change_items(cart_id, [LineChange(item.pk, quantity)], seen={str(item.pk): 1})
 
     assert CartItem.objects.get().quantity == 2
+    carts.remove_item(cart_id, item.pk)
+    with pytest.raises(Moved):
+        carts.change_items(cart_id, [LineChange(item.pk, 3)], seen={str(item.pk): 2})
 
 
 def test_checking_out_twice_makes_one_order():
