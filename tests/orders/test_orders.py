@@ -6,6 +6,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from api import clock
+from api.idempotency import Answered
+from api.ids import uuid7
 from inventory.errors import UnitsAllocated
 from inventory.models import Product, StockTransaction
 from inventory.services import currencies, products
@@ -26,9 +28,10 @@ from orders.errors import (
     TotalChanged,
     TotalTooLarge,
 )
-from orders.models import CartItem, Order, OrderEvent, OrderItem, Shipment
-from orders.services import cart_contents, carts, orders, shipments
+from orders.models import CartItem, Order, OrderEvent, OrderItem, ReturnLine, Shipment
+from orders.services import cancelling, cart_contents, carts, orders, returns, shipments
 from orders.services.cart_lines import CustomItem
+from orders.services.returns import TakenBack
 from payments.errors import PaymentDeclined
 from payments.models import Payment
 from payments.services import payments, recovery
@@ -37,6 +40,7 @@ from tests import factories
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.orders.filling import MIDNIGHT, add, at, quantities
 from tests.orders.statements import statements_of
+from tests.orders.test_races import key
 from tests.roles import as_owner
 from tests.stock import entries, numbers
 
@@ -128,6 +132,16 @@ def test_lines_of_a_cancelled_order_hold_nothing():
 
     line = order.items.get()
     assert (line.allocated, line.stocked, line.cancelled) == (0, False, 4)
+
+
+def test_a_checkout_with_a_key_makes_one_order_with_the_id_it_was_given():
+    cart_id, order_id = filled_cart({product(stock=10): 1}), uuid7()
+
+    order, _ = orders.checkout(cart_id, BUYER, order_id=order_id, key=key())
+    with pytest.raises(Answered):
+        orders.checkout(cart_id, BUYER, key=key())
+
+    assert list(Order.objects.values_list("pk", flat=True)) == [order.pk] == [order_id]
 
 
 def test_order_items_name_their_cart_items():
@@ -549,6 +563,57 @@ def test_an_order_is_changed_until_it_is_shipped():
         orders.change(order.pk, actor=MERCHANT, external_ref="erp-10")
 
 
+def test_a_change_that_is_sent_twice_is_made_once_and_the_order_is_found_by_what_is_new():
+    order = unpaid_order({product(stock=10): 1})
+
+    orders.change(order.pk, actor=MERCHANT, customer_name="Grace Hopper", key=key())
+    with pytest.raises(Answered):
+        orders.change(order.pk, actor=MERCHANT, customer_name="Grace Hopper", key=key())
+
+    changed = Order.objects.get()
+    assert changed.updated_at > order.updated_at
+    assert "hopper" in changed.found_by
+    assert len(told(order)) == 1
+
+
+def test_people_change_an_order_by_its_states_and_by_what_stands_in_the_fields():
+    order = unpaid_order({product(stock=10): 1})
+    order.billing_address = {"line_1": "1 Square", "line_2": "", "city": "Ulm"}
+
+    assert orders.standing_of(order, ["billing_address", "customer_name", "order_number"]) == {
+        "status": "incomplete",
+        "shipping": "unfulfilled",
+        "billing address line 1": "1 Square",
+        "billing address city": "Ulm",
+        "customer name": "Ada Buyer",
+    }
+
+
+def test_an_order_that_is_left_be_is_looked_at_again_after_whatever_happens_to_it():
+    order = paid_order({product(stock=10): 5})
+    [line] = order.items.all()
+    shipments.ship(order.pk, actor=MERCHANT, units={line.pk: 3})
+    inspected = [TakenBack(line.pk, 1, "inspection")]
+
+    for act in (
+        lambda: returns.take_back(order.pk, inspected, actor=MERCHANT),
+        lambda: returns.settle_inspected(
+            order.pk, ReturnLine.objects.get().pk, "restocked", actor=MERCHANT
+        ),
+        lambda: cancelling.cancel_items(order.pk, {line.pk: 1}, actor=MERCHANT, reason="late"),
+        lambda: shipments.ship(order.pk, actor=MERCHANT),
+        lambda: undo_ship(order),
+    ):
+        order.refresh_from_db()
+        orders.leave_be(order, actor=MERCHANT, reason="agreed")
+        assert Order.objects.get().left_be_at is not None
+        before = order.updated_at
+        act()
+        order.refresh_from_db()
+        assert (order.left_be_at, order.updated_at > before) == (None, True)
+    assert told(order)[-2] == ("left_be", "agreed", "clerk")
+
+
 # What is told of an order.
 
 
@@ -582,6 +647,35 @@ def test_the_order_tells_what_was_changed_but_keeps_no_address_for_ever():
     assert told(order) == [
         ("changed", 'external ref from "" to "erp-9", shipping address', "clerk")
     ]
+
+
+def test_of_several_fields_only_those_are_told_that_became_others():
+    order = unpaid_order({product(stock=10): 1})
+    attributes = {"level": {"type": "string", "value": "premium"}}
+
+    orders.change(
+        order.pk,
+        actor=MERCHANT,
+        external_ref="",
+        order_number="PO-7",
+        custom_attributes=attributes,
+    )
+
+    assert told(order) == [
+        ("changed", 'order number from "" to "PO-7", custom attributes', "clerk")
+    ]
+
+
+def test_a_note_that_is_sent_twice_is_kept_once_with_who_wrote_it():
+    order = unpaid_order({product(stock=10): 1})
+
+    orders.write_note(order.pk, "Rings twice.", actor=MERCHANT, key=key())
+    with pytest.raises(Answered):
+        orders.write_note(order.pk, "Rings twice.", actor=MERCHANT, key=key())
+
+    assert told(order) == [("note", "Rings twice.", "clerk")]
+    with pytest.raises(OrderNotFound):
+        orders.write_note(uuid.uuid4(), "Whose?", actor=MERCHANT)
 
 
 def test_what_was_refused_is_not_told():

@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from api import clock
+from api.actors import Actor
 from api.errors import Moved
 from inventory.errors import NotUndoable, StockNotFound, StockTooLow
 from inventory.models import Action
@@ -77,8 +79,9 @@ def test_of_one_line_some_are_restocked_and_others_are_not():
 
     assert numbers(shirt) == (8, 7, 1)
     assert order.items.get().returned == 4
-    with pytest.raises(NotPutBack, match="Only 0 of"):
+    with pytest.raises(NotPutBack, match="Only 0 of") as refused:
         take_back(order, missing=1)
+    assert refused.value.meta == {"id": str(order.items.get().pk), "sku": shirt.sku}
 
 
 def test_what_was_shipped_is_taken_back_while_the_rest_is_open_and_no_more():
@@ -125,9 +128,42 @@ def test_nothing_is_no_return(units, refusal):
 
 def test_only_lines_of_the_order_are_taken_back():
     order = shipped_order({product(stock=10): 4})
+    unknown = uuid.uuid4()
 
-    with pytest.raises(OrderItemNotFound):
-        returns.take_back(order.pk, [TakenBack(uuid.uuid4(), 1, "missing")], actor=MERCHANT)
+    with pytest.raises(OrderItemNotFound) as refused:
+        returns.take_back(order.pk, [TakenBack(unknown, 1, "missing")], actor=MERCHANT)
+    assert refused.value.meta == {"id": str(unknown)}
+
+
+def test_a_return_is_on_record_with_who_took_it_back_and_when_and_so_is_the_next():
+    shirt = product(stock=10)
+    order = shipped_order({shirt: 4})
+    clerk, before = Actor("user", "9", "jonas"), clock.now()
+    back = [TakenBack(order.items.get().pk, 1, "restocked")]
+
+    returns.take_back(order.pk, back, actor=clerk)
+    returns.take_back(order.pk, back, actor=clerk)
+
+    first, second = Return.objects.order_by("number")
+    assert (first.number, second.number, first.actor, first.reason) == (1, 2, clerk, "")
+    assert before < first.created_at < second.created_at
+    assert order.items.get().returned == 2
+    log = stock_of(shirt).log.latest("sequence")
+    assert (log.actor, log.order_id, log.reason) == (clerk, order.pk, "came back")
+    event = order.events.latest("pk")
+    assert (event.kind, event.actor) == ("taken_back", clerk)
+
+
+def test_a_return_has_so_many_lines_and_no_more():
+    order = shipped_order({product(managed=False): 500})
+    [line] = order.items.all()
+    back = [TakenBack(line.pk, 1, "missing")] * returns.TAKEN_BACK_MAX
+
+    with pytest.raises(NoUnits):
+        returns.take_back(order.pk, [*back, *back[:1]], actor=MERCHANT)
+    returns.take_back(order.pk, back, actor=MERCHANT)
+
+    assert order.items.get().returned == 400
 
 
 def test_what_has_no_stock_is_not_put_into_it_and_the_refusal_names_it():
@@ -232,7 +268,7 @@ def test_some_of_what_is_inspected_is_good_and_the_rest_goes_on_waiting():
     settle(back.lines.get(), "restocked", 1)
     [waiting] = [line for line in back.lines.all() if line.is_to_inspect]
     for too_many in (0, 3):
-        with pytest.raises(NotPutBack):
+        with pytest.raises(NotPutBack, match=", 2 wait to be inspected"):
             settle(waiting, "discarded", too_many)
     settle(waiting, "discarded")
 
@@ -241,6 +277,24 @@ def test_some_of_what_is_inspected_is_good_and_the_rest_goes_on_waiting():
         (1, "restocked"),
         (2, "discarded"),
     ]
+
+
+def test_what_is_settled_is_told_with_who_and_why_and_only_as_it_was_seen():
+    shirt = product(stock=10, sku="SHIRT")
+    order = shipped_order({shirt: 4})
+    line = take_back(order, inspection=2).lines.get()
+    order.refresh_from_db()
+    seen, clerk = order.standing(), Actor("user", "9", "jonas")
+    take_back(order, missing=1)
+
+    with pytest.raises(Moved):
+        returns.settle_inspected(order.pk, line.pk, "discarded", actor=clerk, seen=seen)
+    returns.settle_inspected(order.pk, line.pk, "discarded", actor=clerk)
+
+    event, last = order.events.latest("pk"), stock_of(shirt).log.latest("sequence")
+    assert (event.kind, event.text) == ("inspected", "R-1: 2 of SHIRT discarded")
+    assert last.reason == f"return R-1 of order #{order.number}, discarded"
+    assert {event.actor, last.actor} == {clerk}
 
 
 def test_the_line_of_another_orders_return_is_not_settled():

@@ -361,6 +361,20 @@ def test_t19_a_line_that_went_off_stock_is_shipped_and_returned_without_it_later
     assert numbers(cap) == (6, 6, 0)
 
 
+def test_t19_what_left_without_stock_comes_back_without_it_though_the_product_is_managed_since():
+    download, shirt = product(managed=False), product(stock=10)
+    for order in (paid_order({download: 5}), paid_order({download: 5, shirt: 1})):
+        shipment = ship(order)
+        products.start_managing(download.pk, 3, actor=MERCHANT)
+
+        assert shipments.not_coming_back(shipment) == []
+        undo(order, shipment)
+
+        assert lines(order)[0] == (False, 0, 0, 5)
+        assert numbers(download) == (3, 3, 0)
+        products.stop_managing(download.pk, actor=MERCHANT)
+
+
 @pytest.mark.parametrize(
     ("anew", "whereabouts", "expected"),
     [
