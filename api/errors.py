@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import psycopg
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, InternalError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse, UnreadablePostError
 from procrastinate.exceptions import ConnectorException
@@ -310,15 +310,16 @@ def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Respon
 
 
 # Whoever leaves a job to the worker hears of the database in the queue's words.
-DATABASE_ERRORS = (OperationalError, ConnectorException)
+DATABASE_ERRORS = (OperationalError, InternalError, ConnectorException)
 
-# 57P01 to 57P03: the server stops, has crashed, or does not let anybody in yet.
-_OF_CONNECTION = ("08", "57P")
+# 57P01 to 57P03: the server stops, has crashed, or does not let anybody in yet. 25P03 and 25P04: it
+# has ended a transaction that stood still for too long, and cut the connection.
+_OF_CONNECTION = ("08", "57P", "25P03", "25P04")
 
 
 def _is_of_connection(cause: BaseException | None) -> bool:
     """Tell a lost connection from what the server says of a statement, a time-out for example."""
-    if not isinstance(cause, psycopg.OperationalError):
+    if not isinstance(cause, psycopg.OperationalError | psycopg.InternalError):
         return False
     # Where it was cut, or none could be had, no server has said anything.
     return cause.sqlstate is None or cause.sqlstate.startswith(_OF_CONNECTION)

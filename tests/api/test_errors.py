@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import suppress
+from select import select
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +29,8 @@ from api.errors import (
 from api.fields import Quantity, Text
 from api.tokens import BadToken
 from inventory.models import Price
+from inventory.services import stock
+from inventory.services.writing import write
 from orders.errors import INSUFFICIENT_STOCK
 from payments.models import Gateway
 from payments.services import payments
@@ -153,6 +156,7 @@ def test_what_nobody_foresaw_is_not_answered_here():
         psycopg.errors.CrashShutdown(),
         psycopg.errors.CannotConnectNow(),
         psycopg.errors.ConnectionFailure(),
+        psycopg.errors.IdleInTransactionSessionTimeout(),
         psycopg_pool.PoolTimeout(),
     ],
 )
@@ -168,9 +172,12 @@ def test_f19_a_lost_database_asks_for_the_same_call_again(kind, said):
     assert response.data["errors"][0]["code"] == "database_away"
 
 
-def test_f19_a_statement_that_took_too_long_is_no_lost_database():
+@pytest.mark.parametrize(
+    "said", [psycopg.errors.QueryCanceled(), psycopg.errors.InFailedSqlTransaction()]
+)
+def test_f19_what_a_server_says_of_a_statement_is_no_lost_database(said):
     error = OperationalError()
-    error.__cause__ = psycopg.errors.QueryCanceled()
+    error.__cause__ = said
 
     assert answer_exception(error, {}) is None
 
@@ -192,6 +199,33 @@ def test_f19_a_call_whose_connection_dies_is_answered_and_happens_at_its_next_tr
     assert (lost.status_code, lost.json()["errors"][0]["code"]) == (503, "database_away")
     assert again == [200, 200]
     assert stock_of(shirt).total == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f19_a_process_that_stood_still_in_a_transaction_asks_for_the_same_call_again(monkeypatch):
+    """As one does whose machine is stopped for a while: the server waits for none for ever."""
+    shirt = product(stock=5)
+    api = administrator()
+    body = {"action": "increment", "quantity": 3}
+    path = f"/v2/inventories/{shirt.pk}/transactions"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stock, "write", _stand_still_and_write)
+        lost = api.post(path, body, key="k")
+    connection.close_if_unusable_or_obsolete()
+    again = api.post(path, body, key="k")
+
+    assert (lost.status_code, lost.json()["errors"][0]["code"]) == (503, "database_away")
+    assert again.status_code == 200
+    assert stock_of(shirt).total == 8
+
+
+def _stand_still_and_write(*args: Any, **options: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 1")
+    # Until the server says good-bye.
+    select([connection.connection.pgconn.socket], [], [], 10)
+    write(*args, **options)
 
 
 @pytest.mark.parametrize("error", [ProtectedError("In use.", set()), RestrictedError("", set())])
