@@ -102,7 +102,11 @@ def test_what_somebody_else_changed_is_not_overwritten():
 
 
 def test_what_is_written_on_a_delivery_and_by_whom_is_kept_and_on_record():
-    written = {"supplier": "Weavers", "note": "Ring twice", "expected_on": date(2026, 12, 1)}
+    written: dict[str, Any] = {
+        "supplier": "Weavers",
+        "note": "Ring twice",
+        "expected_on": date(2026, 12, 1),
+    }
     wanted_id = uuid7()
 
     made = delivery(delivery_id=wanted_id, **written)

@@ -88,7 +88,8 @@ def test_a_slug_is_made_of_the_name_unless_another_product_has_it():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_slug_that_somebody_takes_in_that_moment_is_made_anew(monkeypatch):
-    free_slugs, theirs = product_rows.free_slugs, []
+    free_slugs = product_rows.free_slugs
+    theirs: list[str] = []
 
     def found_before_somebody_else_takes_it(made: list[Product]) -> list[str]:
         found = free_slugs(made)

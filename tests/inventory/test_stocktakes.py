@@ -134,6 +134,7 @@ def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
     for stocktake, state in ((closed, "closed"), (discarded, "discarded")):
         assert stocktake.state == state
         assert (stocktake.opened_by, stocktake.closed_by) == ("clerk", "clerk")
+        assert stocktake.closed_at
         assert stocktake.created_at < stocktake.closed_at <= stocktake.updated_at
     begin, end = Change.objects.filter(thing_id=str(closed.pk)).order_by("pk")
     assert (begin.what, begin.actor_name) == ("created", "clerk")

@@ -513,7 +513,7 @@ def key() -> Key:
 
 
 def with_columns(sheet: Sheet, **options: Any) -> None:
-    meant = {"day_first": None, "decimal_comma": None}
+    meant: dict[str, Any] = {"day_first": None, "decimal_comma": None}
     processing.choose_columns(sheet.pk, ["sku", "change"], actor=CLERK, **meant, **options)
 
 
@@ -592,11 +592,14 @@ def test_a_file_says_who_did_what_with_it_and_when(ticking):
     worked(sheet)
     assert (sheet.applied_by, sheet.actor, sheet.reverted_at) == ("jonas", CLERK, None)
     applied_at = sheet.applied_at
+    assert applied_at
     reverted(sheet)
 
     assert sheet.uploaded_by == "clerk"
     assert (sheet.applied_by, sheet.reverted_by) == ("jonas", "jonas")
-    assert begun < applied_at == sheet.applied_at < sheet.reverted_at < sheet.updated_at
+    assert sheet.applied_at == applied_at
+    assert sheet.reverted_at
+    assert begun < applied_at < sheet.reverted_at < sheet.updated_at
 
 
 def test_lines_that_said_nothing_are_kept_until_it_is_applied():
