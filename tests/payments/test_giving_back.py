@@ -195,6 +195,11 @@ def test_no_money_goes_back_for_units_that_cannot_come_back(gateway, order, unit
     assert not Attempt.objects.exists()
 
 
+def test_nothing_comes_back_of_an_order_that_was_never_shipped(order):
+    with pytest.raises(NotPutBack):
+        take_back(order, 1, 0)
+
+
 # The refunds of both.
 
 BOTH = pytest.mark.parametrize("give_back", [cancel_items, take_back])

@@ -159,6 +159,17 @@ def test_a_late_authorization_is_never_captured(gateway, shirt, order):
     assert money(order) == {}
 
 
+def test_a_late_authorization_goes_back_by_itself_and_not_with_its_order(gateway, shirt, order):
+    late = late_payment(gateway, order, shirt, method=AUTHORIZE)
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert gateway.performed == []
+    assert late.attempts.get().reason == "The payment came too late for the order."
+    payments.void(order.pk, late.pk, actor=MERCHANT)
+    assert states(order) == ("cancelled", "unpaid")
+
+
 def test_what_a_cancelled_order_could_not_let_go_is_not_captured_either(gateway, order):
     payment = pay(order, method=AUTHORIZE)
     gateway.on_perform = lambda attempt: DECLINED

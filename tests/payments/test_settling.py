@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api import clock
+from api.actors import SYSTEM
 from inventory.models import Product, StockTransaction
 from inventory.services import products
 from orders.errors import InsufficientStock
@@ -213,6 +214,16 @@ def test_f28_an_authorization_that_lapsed_leaves_its_void_to_whoever_asked_for_i
     order.refresh_from_db()
     assert unchanged
     assert (order.authorized, order.attempts_open, order.payment) == (0, 0, "unpaid")
+
+
+def test_an_authorization_that_lapsed_says_so(gateway, order):
+    payment = in_state(order, State.AUTHORIZED)
+
+    settled = settling.settle(payment, ANSWERS[Outcome.CANCELLED])
+
+    assert settled.failure == "The authorization has lapsed."
+    [event] = order.events.all()
+    assert (event.kind, event.actor, event.text) == ("authorization_lapsed", SYSTEM, "$10.00")
 
 
 # What somebody captures at the gateway itself, past us.

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from api.actors import SYSTEM
 from api.idempotency import Answered, Key
 from api.ids import uuid7
 from api.models import IdempotencyKey
+from inventory.models import StockTransaction
 from orders.errors import InsufficientStock, OrderNotCancellable, PaymentUnderWay
 from orders.models import Order
 from payments import gateways
 from payments.errors import (
     AmountRefused,
+    GatewayNotEnabled,
     NotVoidable,
     OrderNotPayable,
     PaymentDeclined,
@@ -262,6 +265,24 @@ def test_nobody_is_given_up_for_a_payment_that_its_gateway_could_not_charge(
 
     assert given_up == []
     assert statuses(order) == ["pending"]
+
+
+def test_who_gave_one_up_in_vain_is_named_beside_the_units_that_come_back(gateway, shirt, order):
+    waiting_payment(gateway, order)
+
+    def switch_off(payment: Payment) -> Answer:
+        payments.set_gateway("test", enabled=False, actor=SYSTEM)
+        return GIVEN_UP
+
+    gateway.on_give_up = switch_off
+
+    with pytest.raises(GatewayNotEnabled):
+        pay(order, gateway="test")
+
+    assert statuses(order) == ["failed"]
+    assert numbers(shirt) == (10, 10, 0)
+    came_back = StockTransaction.objects.latest("sequence")
+    assert (came_back.action, came_back.actor) == ("deallocate", MERCHANT)
 
 
 # Parts of an order.
