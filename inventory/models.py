@@ -199,9 +199,6 @@ class ProductQuerySet(models.QuerySet["Product"]):
         """Leave out deleted products, which are only archived."""
         return self.filter(archived_at=None)
 
-    def live(self) -> "ProductQuerySet":
-        return self.kept().filter(status=Product.Status.LIVE)
-
 
 class Product(models.Model):
     class Status(models.TextChoices):
