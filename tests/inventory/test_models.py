@@ -35,10 +35,11 @@ from inventory.models import (
     ProductLine,
     Sheet,
     Stock,
+    StockCount,
     Stocktake,
     StockTransaction,
 )
-from tests.factories import product, stock_of
+from tests.factories import MERCHANT, product, stock_of
 
 SOMETHING = uuid7()
 
@@ -447,6 +448,80 @@ def test_a_line_is_applied_until_it_is_taken_back():
     assert not ProductLine(applied=True, reverted=True).is_applied
     assert [CountLine(change=change).agreed for change in (None, 0, 1)] == [False, True, False]
     assert not CountLine(change=0, error="unknown").agreed
+
+
+def _sheet(kind: Sheet.Kind) -> Sheet:
+    now = clock.now()
+    sheet = Sheet(name="shelf.csv", kind=kind, lines_total=1, created_at=now, updated_at=now)
+    sheet.actor = MERCHANT
+    sheet.save()
+    return sheet
+
+
+@pytest.mark.django_db
+def test_the_line_of_an_entry_is_found_by_its_product_and_number():
+    shirt, mug = product(), product()
+    sheet = _sheet(Sheet.Kind.COUNTS)
+
+    def line(number: int, of: Product, *entries: int | None) -> CountLine:
+        sequence, reverted = entries
+        return CountLine.objects.create(
+            sheet=sheet, number=number, product=of, sequence=sequence, reverted_sequence=reverted
+        )
+
+    ours = line(2, shirt, 5, 7)
+    line(3, shirt, 6, None)
+    line(4, mug, 5, 7)
+    # Of an agreeing count there is no entry.
+    line(5, shirt, None, None)
+
+    found = [list(CountLine.objects.of_entry(shirt.pk, number)) for number in (5, 7, 8)]
+    assert found == [[ours], [ours], []]
+
+
+@pytest.mark.django_db
+def test_the_lines_of_a_product_are_those_that_were_applied_to_it_the_newest_first():
+    shirt, mug = product(), product()
+    sheets = [_sheet(Sheet.Kind.PRODUCTS) for _ in range(2)]
+    lines = [
+        ProductLine.objects.create(sheet=sheet, number=number, product=of, applied=applied)
+        for sheet in sheets
+        for number, of, applied in ((2, shirt, True), (3, mug, True), (4, shirt, False))
+    ]
+
+    assert list(ProductLine.objects.of_product(shirt.pk)) == [lines[3], lines[0]]
+
+
+@pytest.mark.django_db
+def test_jobs_take_the_lines_after_the_last_in_their_order_and_back_again():
+    sheet, other = _sheet(Sheet.Kind.COUNTS), _sheet(Sheet.Kind.COUNTS)
+    for each in (sheet, other):
+        for number in (5, 3, 6, 2, 4):
+            CountLine.objects.create(sheet=each, number=number, left_out=number == 4)
+
+    def numbers(state: str, position: int) -> list[int]:
+        sheet.state, sheet.position = state, position
+        return [line.number for line in sheet.next_lines(2)]
+
+    # Which say nothing is found out by checking them.
+    assert [numbers("checking", after) for after in (0, 3)] == [[2, 3], [4, 5]]
+    assert [numbers("applying", after) for after in (0, 3, 6)] == [[2, 3], [5, 6], []]
+    assert [numbers("reverting", before) for before in (9, 5, 2)] == [[6, 5], [3, 2], []]
+
+
+def test_a_count_tells_how_many_units_were_missing():
+    assert StockCount(change=-3).fewer == 3
+
+
+@pytest.mark.django_db
+def test_a_currency_is_in_use_when_something_refers_to_it_and_no_other_one():
+    made = product()
+    euro = Currency.objects.create(code="EUR", created_at=clock.now(), updated_at=clock.now())
+
+    assert Currency.objects.get(code="USD").is_in_use()
+    assert not euro.is_in_use()
+    Product.objects.filter(pk=made.pk).update(cost=1, cost_currency="EUR")
+    assert euro.is_in_use()
 
 
 def test_a_delivery_says_what_is_still_to_come_and_where_it_came_from():
