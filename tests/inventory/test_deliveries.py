@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from api import clock
-from api.errors import Moved
+from api.errors import Conflict, Moved
 from api.fields import UNITS_MAX
 from api.idempotency import Answered, Key
 from api.ids import uuid7
@@ -172,6 +172,17 @@ def test_what_is_sent_twice_was_done_the_first_time(what):
     assert again.value.record.resource_id == str(made.pk)
 
 
+def test_no_delivery_is_made_twice_nor_over_another_one():
+    made = delivery(key=key())
+
+    with pytest.raises(Answered):
+        delivery(number="D-1002", key=key())
+    with pytest.raises(Conflict):
+        delivery(number="D-1002", delivery_id=made.pk)
+
+    assert Delivery.objects.get().number == "D-1001"
+
+
 # Scanning.
 
 
@@ -278,7 +289,8 @@ def test_what_is_expected_and_what_was_received_are_counted_apart():
     shirt, mug = product(), product()
     made = delivery()
 
-    line = deliveries.scan(made.pk, shirt.sku, 5, expecting=True).line
+    deliveries.scan(made.pk, shirt.sku, 3, expecting=True)
+    line = deliveries.scan(made.pk, shirt.sku, 2, expecting=True).line
     assert line_of(made, shirt) == (5, 0)
     deliveries.scan(made.pk, shirt.sku, 2)
     deliveries.take_back_scan(made.pk, line.pk, 3, expecting=True)
@@ -317,6 +329,9 @@ def test_a_line_is_removed_by_whoever_saw_what_was_there():
 
     with refused(Moved):
         deliveries.remove_line(made.pk, line.pk, seen={"expected": 2})
+    # As from a form that somebody has tampered with.
+    with refused(Moved):
+        deliveries.remove_line(made.pk, line.pk, seen={"shelf": 1})
     with refused(DeliveryNotReady):
         deliveries.remove_line(other.pk, line.pk)
     deliveries.remove_line(made.pk, line.pk, seen={"expected": 3, "received": 0})
@@ -368,23 +383,24 @@ def test_whatever_is_done_to_a_delivery_is_a_change_that_nobody_has_seen():
 
 
 def test_a_delivery_is_added_up():
-    made_of = {name: product() for name in ("short", "over", "new", "right")}
-    made = delivery({made_of["short"]: 9, made_of["over"]: 2, made_of["right"]: 1})
-    assert set(vars(deliveries.totals(delivery(number="empty"))).values()) == {0}
-    for name, units in (("short", 4), ("over", 5), ("new", 7), ("right", 1)):
-        received(made, made_of[name], units=units)
-    deliveries.scan(made.pk, product().sku, 2, expecting=True)
+    lines = {"short": (9, 4), "over": (1, 5), "right": (3, 3), "new": (0, 7), "few": (0, 1)}
+    made, empty = delivery(), delivery(number="empty")
+    for sku, (expected, came) in {**lines, "late": (2, 0)}.items():
+        line = DeliveryLine(delivery=made, product=product(sku=sku), expected=expected)
+        line.received = came
+        line.save()
 
+    assert set(vars(deliveries.totals(empty)).values()) == {0}
     assert deliveries.totals(made) == deliveries.Totals(
-        lines_all=5,
+        lines_all=6,
         lines_short=2,
         lines_over=1,
-        lines_unexpected=1,
-        lines_received=4,
-        units_expected=14,
-        units_received=17,
+        lines_unexpected=2,
+        lines_received=5,
+        units_expected=15,
+        units_received=20,
         short=7,
-        over=10,
+        over=12,
     )
 
 
@@ -395,11 +411,15 @@ def test_what_is_due_is_open_and_expected_by_then_the_latest_first():
         delivery({shirt: 1}, number=number, expected_on=day)
     delivery(number="some day")
     delivery(number="tomorrow", expected_on=date(2026, 12, 4))
+    for number, delivery_id in sorted([("0", uuid7()), ("1", uuid7())], reverse=True):
+        delivery(number=number, delivery_id=delivery_id, expected_on=date(2026, 12, 3))
     booked = Delivery.objects.get(number="booked")
     received(booked, shirt, units=1)
     book(booked)
 
-    assert [each.number for each in deliveries.due(date(2026, 12, 3))] == ["late", "today"]
+    assert [each.number for each in deliveries.due(date(2026, 12, 3))] == [
+        *("late", "today", "0", "1"),
+    ]
     assert [each.number for each in deliveries.due(days["late"])] == ["late"]
 
 
@@ -574,14 +594,22 @@ def test_what_is_short_is_expected_until_it_is_booked():
     shirt = product()
     late = delivery({shirt: 5}, number="late", expected_on=date(2026, 12, 1))
     soon = delivery({shirt: 2}, number="soon", expected_on=date(2026, 11, 1))
-    some_day = delivery({shirt: 1}, number="some day")
+    ids = sorted([uuid7(), uuid7()])
+    then, some_day = (
+        delivery({shirt: 1}, number=f"some day {number}", delivery_id=ids[number])
+        for number in (1, 0)
+    )
     received(late, shirt, units=1)
+    received(delivery({shirt: 1}, number="all there"), shirt, units=1)
+    delivery({product(): 1}, number="of another product")
 
     found = deliveries.expected_of(shirt.pk)
 
-    assert [(each.delivery, each.units) for each in found] == [(soon, 2), (late, 4), (some_day, 1)]
+    assert [(each.delivery, each.units) for each in found] == [
+        *[(soon, 2), (late, 4), (some_day, 1), (then, 1)],
+    ]
     book(late)
-    assert [each.delivery for each in deliveries.expected_of(shirt.pk)] == [soon, some_day]
+    assert [each.delivery for each in deliveries.expected_of(shirt.pk)] == [soon, some_day, then]
 
 
 # Taking it back.

@@ -145,6 +145,8 @@ def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
         "state": "open",
     }
     assert end.fields == [{"field": "state", "before": "open", "after": "closed"}]
+    told = Change.objects.filter(thing_id=str(discarded.pk)).latest("pk")
+    assert told.fields == [{"field": "state", "before": "open", "after": "discarded"}]
 
     processing.discard(worked(sheet).pk)
     stocktakes.reopen(closed.pk, actor=MERCHANT)
@@ -155,6 +157,7 @@ def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
 
 def test_only_open_stocktakes_count_towards_the_most_there_may_be(monkeypatch):
     product(1)
+    monkeypatch.setattr(stocktakes, "PRODUCTS_MAX", 1)
     monkeypatch.setattr(stocktakes, "OPEN_MAX", 1)
 
     stocktakes.discard(begun().pk, actor=MERCHANT)
@@ -227,7 +230,8 @@ def test_so_many_units_that_they_may_be_a_barcode_are_asked_about():
 
     with pytest.raises(ManyUnits):
         scan(stocktake, "MUG", 1_001)
-    scan(stocktake, "MUG", UNITS_MAX, confirmed=True)
+    scan(stocktake, "MUG", 1_000)
+    scan(stocktake, "MUG", UNITS_MAX - 1_000, confirmed=True)
     with pytest.raises(TooManyUnits):
         scan(stocktake, "MUG")
 
@@ -249,6 +253,8 @@ def test_the_last_scan_is_taken_back_and_none_beyond_what_there_is():
     stocktakes.take_back_scan(stocktake.pk, line.pk, 2)
     stocktakes.take_back_scan(stocktake.pk, line.pk, 1)
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
+    with pytest.raises(StocktakeNotReady, match="Only 0"):
+        stocktakes.take_back_scan(stocktake.pk, line.pk, 1)
 
 
 def test_a_scan_is_not_taken_out_of_a_number_that_was_typed_after_it():
@@ -277,10 +283,17 @@ def test_units_are_set_by_hand_also_to_none_by_whoever_saw_what_was_there():
     with pytest.raises(ManyUnits):
         set_to(1_001, seen=3)
     set_to(1_001, seen=3, confirmed=True)
-    set_to(3, seen=1_001)
-    set_to(0, seen=3)
+    set_to(1_000, seen=1_001)
+    set_to(0, seen=1_000)
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": 0}, (1, 1))
     set_to(None, seen=0)
+    assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
+    with pytest.raises(Moved, match="it is not counted now"):
+        set_to(9, seen=0)
+    # What was added is on the list only while it is counted.
+    product(1, sku="NEW")
+    new = scan(stocktake, "NEW")
+    stocktakes.count(stocktake.pk, new.pk, None, seen=1)
     assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
 
 
