@@ -37,6 +37,23 @@ _WATCH = """() => {
     document.activeElement.blur();
     addEventListener("focusin", (event) => { event.target.removeAttribute("data-number"); });
 }"""
+# Frames as a busy machine has them: each late, with all that waited for it.
+_LATE_FRAMES = """() => {
+    const asked = window.requestAnimationFrame.bind(window);
+    const waiting = [];
+    window.requestAnimationFrame = (act) => {
+        if (!waiting.length) setTimeout(() => { waiting.splice(0).forEach(asked); }, 200);
+        waiting.push((now) => act(now));
+    };
+}"""
+# Both before the next frame, and then there are some.
+_PRESS_AND_LEAVE = """async () => {
+    for (const key of ["Enter", "Escape"]) {
+        const options = {key, bubbles: true, cancelable: true};
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", options));
+    }
+    for (let frames = 3; frames; frames--) await new Promise(requestAnimationFrame);
+}"""
 _LEFT = "[...document.querySelectorAll('[data-number]')].map(each => Number(each.dataset.number))"
 
 
@@ -104,6 +121,34 @@ def test_t24_filters_are_opened_and_left_by_keyboard(browse):
     tab_to(page, "Live")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{page.url.partition('?')[0]}?status__exact=live")
+
+
+def test_t24_however_late_frames_come_what_is_left_by_escape_is_closed(browse, subtests):
+    product(20)
+    page = browse("owner")
+    page.goto(PRODUCTS)
+    page.wait_for_load_state("networkidle")
+    page.evaluate(_LATE_FRAMES)
+
+    # Unfold closes the one itself, and not the other.
+    for name, content in (
+        ("Filters", "#changelist-filter"),
+        ("unfold_more", "form[action*=logout]"),
+    ):
+        with subtests.test(name):
+            shown = page.locator(content)
+            tab_to(page, name)
+            page.keyboard.press("Enter")
+            expect(shown).to_be_visible()
+            expect(page.locator(":focus")).not_to_contain_text(name)
+            page.keyboard.press("Escape")
+            expect(page.locator(":focus")).to_contain_text(name)
+            expect(shown).to_be_hidden()
+
+        with subtests.test(f"{name}, left before it shows"):
+            page.evaluate(_PRESS_AND_LEAVE)
+            expect(shown).to_be_hidden()
+            expect(page.locator(":focus")).to_contain_text(name)
 
 
 def test_t24_what_has_no_place_on_a_phone_is_opened_by_keyboard(browse):

@@ -57,28 +57,28 @@ const reached = () =>
 let opener = null;
 let opened = null;
 
-function press(control) {
+// Alpine shows and hides with the next frame what it has to show or hide.
+const settled = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
+async function press(control) {
   const before = new Set(reached());
   control.click();
-  // Alpine shows what it has to show with the next frame.
-  requestAnimationFrame(() =>
-    setTimeout(() => {
-      const first = reached().find((other) => !before.has(other));
-      if (!first) return;
-      [opener, opened] = [control, first];
-      first.focus();
-    }),
-  );
+  await settled();
+  const first = reached().find((other) => !before.has(other));
+  if (!first) return;
+  [opener, opened] = [control, first];
+  first.focus();
 }
 
-function leave() {
+async function leave() {
+  // What was pressed just before has been opened by then. And some of it is closed by Unfold itself:
+  // to click its opener before that shows would open it again.
+  await settled();
   if (!opener) return;
   const [from, shown] = [opener, opened];
   opener = opened = null;
-  setTimeout(() => {
-    if (shown.checkVisibility()) from.click();
-    from.focus();
-  });
+  if (shown.checkVisibility()) from.click();
+  from.focus();
 }
 
 document.addEventListener("keydown", (event) => {
