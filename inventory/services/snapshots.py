@@ -84,7 +84,7 @@ def read(name: str, parts: Iterable[Callable[[], Read]]) -> list[Read]:
             waiting.clear()
 
     with ThreadPoolExecutor(READERS - 1) as others:
-        beside = [others.submit(_apart, read_beside) for _ in range(READERS - 1)]
+        beside = [others.submit(_and_close, read_beside) for _ in range(READERS - 1)]
         try:
             found = read_some()
         finally:
@@ -109,11 +109,16 @@ def write(name: str, work: Callable[[], None]) -> None:
         with joined(name, reads_only=False):
             work()
 
+    apart(write_it)
+
+
+def apart(work: Callable[[], Read]) -> Read:
+    """Do it in another connection than this thread's, and wait for it."""
     with ThreadPoolExecutor(1) as other:
-        other.submit(_apart, write_it).result()
+        return other.submit(_and_close, work).result()
 
 
-def _apart(work: Callable[[], Read]) -> Read:
+def _and_close(work: Callable[[], Read]) -> Read:
     """Do it in a thread, whose connection is closed again."""
     try:
         return work()

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -17,7 +18,7 @@ from api import clock
 from inventory.services import audit as audit_of_stock
 from inventory.services import checkpoints, fingerprints
 from inventory.services.audit import Difference, found
-from inventory.services.snapshots import read, snapshot, write
+from inventory.services.snapshots import apart, read, snapshot, write
 from orders.models import AuditResult, Order
 from orders.services import audit
 
@@ -166,31 +167,57 @@ def compare(
     Where they never agreed as a whole, or do not any more, the whole is compared in any case.
     Raises: UnderWay.
     """
-    began, checked_at = time.monotonic(), clock.now()
-    with snapshot() as name:
-        _take_turns()
+    with _alone():
+        began, checked_at = time.monotonic(), clock.now()
         since = None if whole else _agreed_at()
+        found = apart(partial(_read, since, tell))
+        discrepancies = [difference for part in found for difference in part.differences]
+        result = AuditResult(
+            id=Kind.WHOLE if since is None else Kind.INCREMENTAL,
+            checked_at=checked_at,
+            seconds=round(time.monotonic() - began, 3),
+            differences=len(discrepancies),
+            example=str(discrepancies[0]) if discrepancies else "",
+            found=[str(each) for each in discrepancies[:NAMED_MAX]],
+            stocks=sum(part.stocks for part in found),
+            entries=sum(part.entries for part in found),
+            orders=sum(part.orders for part in found),
+        )
+        _keep(result)
+    return result, discrepancies
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let nobody else compare until what is written here is committed. Raises: UnderWay.
+
+    What another one has compared is seen by each snapshot that begins in here; so no result and no
+    checkpoint is of an earlier moment than what it takes the place of. Nothing else is read in this
+    transaction, which waits for those who read.
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_COMPARING])
+        if cursor.fetchone() == (False,):
+            raise UnderWay
+        yield
+
+
+def _read(since: datetime | None, tell: Tell | None) -> list[_Part]:
+    """Compare as of one moment, and keep what the next comparison goes on from if all agrees."""
+    with snapshot() as name:
         parts = _whole() if since is None else _incremental(since)
         found = read(name, _told(parts, tell))
-        discrepancies = [difference for part in found for difference in part.differences]
-        if not discrepancies:
+        if not any(part.differences for part in found):
             write(name, checkpoints.keep)
-    result = AuditResult(
-        id=Kind.WHOLE if since is None else Kind.INCREMENTAL,
-        checked_at=checked_at,
-        seconds=round(time.monotonic() - began, 3),
-        differences=len(discrepancies),
-        example=str(discrepancies[0]) if discrepancies else "",
-        found=[str(each) for each in discrepancies[:NAMED_MAX]],
-        stocks=sum(part.stocks for part in found),
-        entries=sum(part.entries for part in found),
-        orders=sum(part.orders for part in found),
-    )
+    return found
+
+
+def _keep(result: AuditResult) -> None:
     written = [field.name for field in AuditResult._meta.concrete_fields if not field.primary_key]
     AuditResult.objects.bulk_create(
         [result], update_conflicts=True, unique_fields=["id"], update_fields=written
     )
-    return result, discrepancies
 
 
 def standing() -> dict[str, float] | None:
@@ -206,14 +233,6 @@ def standing() -> dict[str, float] | None:
         "differences": max(result.differences for result in results),
         "age_seconds": round((clock.now() - newest).total_seconds()),
     }
-
-
-def _take_turns() -> None:
-    """Raises: UnderWay. Two would write one checkpoint."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_COMPARING])
-        if cursor.fetchone() == (False,):
-            raise UnderWay
 
 
 def _agreed_at() -> datetime | None:

@@ -267,6 +267,78 @@ def test_two_do_not_compare_at_once(shirt):
     assert not AuditResult.objects.exists()
 
 
+def _others_may_compare() -> bool:
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [audit._COMPARING])
+            found: bool = cursor.fetchone()[0]
+    finally:
+        other.close()
+    return found
+
+
+def test_nobody_else_compares_from_before_the_moment_that_is_read_until_it_is_told(
+    shirt, monkeypatch
+):
+    """Else a comparison of an earlier moment could take the place of a later one's result."""
+    seen = []
+
+    def seeing(step: str) -> None:
+        do = getattr(audit, step)
+
+        def see_and_do(*arguments: Any) -> Any:
+            seen.append((step, _others_may_compare()))
+            return do(*arguments)
+
+        monkeypatch.setattr(audit, step, see_and_do)
+
+    for step in ("_agreed_at", "snapshot", "write", "_keep"):
+        seeing(step)
+
+    audit.compare()
+
+    assert seen == [(step, False) for step in ("_agreed_at", "snapshot", "write", "_keep")]
+    assert _others_may_compare()
+
+
+def test_nothing_is_told_by_whom_the_database_has_lost(shirt, monkeypatch):
+    """Whoever does not hold the lock any more may have been overtaken."""
+    keep = audit._keep
+
+    def keep_too_late(result: AuditResult) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [pid] = cursor.fetchone()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        other.close()
+        keep(result)
+
+    monkeypatch.setattr(audit, "_keep", keep_too_late)
+
+    with pytest.raises(OperationalError):
+        audit.compare()
+
+    assert not AuditResult.objects.exists()
+
+
+def test_whoever_waits_for_the_readers_is_not_hung_up_on(shirt, monkeypatch):
+    limits = []
+
+    def look(work: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            limits.extend(cursor.fetchone())
+        return snapshots.apart(work)
+
+    monkeypatch.setattr(audit, "apart", look)
+    audit.compare()
+
+    assert limits == ["0"]
+
+
 def test_a_reader_that_fails_fails_the_audit(shirt, monkeypatch):
     def fail() -> None:
         raise OperationalError("no more connections")
