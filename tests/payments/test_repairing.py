@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from api.actors import COMMAND_LINE
 from api.models import Change
@@ -44,6 +44,22 @@ def _repair(monkeypatch: pytest.MonkeyPatch, *arguments: str, typed: str = "") -
     with as_owner():
         call_command("audit_inventory", "--repair", *arguments, stdout=output, stderr=output)
     return output.getvalue()
+
+
+@pytest.mark.parametrize("options", [[], ["--repair"], ["--repair", "SHIRT"]])
+def test_where_no_database_answers_a_sentence_says_so(options, monkeypatch):
+    def nobody(parameters: object) -> None:
+        raise OperationalError("nobody listens there")
+
+    connection.close()
+    monkeypatch.setattr(connection, "get_new_connection", nobody)
+
+    with pytest.raises(CommandError, match="not be compared: nobody listens there") as stopped:
+        call_command("audit_inventory", *options)
+
+    assert stopped.value.returncode == 2
+    # What the fixture compares afterwards needs one.
+    monkeypatch.undo()
 
 
 def test_whoever_types_the_sku_has_the_stock_set_to_what_its_log_says(shirt, monkeypatch):

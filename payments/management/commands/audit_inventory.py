@@ -43,10 +43,15 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="repair without asking")
 
     def handle(self, **options: Any) -> None:
-        if options["repair"] is None:
-            self._compare(options)
-        else:
-            self._repair(options["repair"], asks=not options["yes"])
+        try:
+            if options["repair"] is None:
+                self._compare(options)
+            else:
+                self._repair(options["repair"], asks=not options["yes"])
+        except DatabaseError as error:
+            raise CommandError(
+                f"It could not be compared: {error}".strip(), returncode=COULD_NOT_COMPARE
+            ) from error
 
     def _repair(self, sku: str, *, asks: bool) -> None:
         left = 0
@@ -85,10 +90,6 @@ class Command(BaseCommand):
             raise CommandError(
                 "It is being compared already.", returncode=COULD_NOT_COMPARE
             ) from None
-        except DatabaseError as error:
-            raise CommandError(
-                f"It could not be compared: {error}".strip(), returncode=COULD_NOT_COMPARE
-            ) from error
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(result, differences)))
         else:
