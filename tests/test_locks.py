@@ -42,7 +42,8 @@ from inventory.services import (
     variants,
 )
 from inventory.services import stock as inventory
-from inventory.services.variants import Option
+from inventory.services.sheets import processing
+from inventory.services.variants import Option, Pattern, Shared
 from orders.models import Cart, CartItem, Order
 from orders.services import carts, orders, shipments
 from payments.models import Gateway
@@ -61,6 +62,7 @@ from tests.factories import (
     product,
     unpaid_order,
 )
+from tests.product_sheets import applied, checked
 
 pytestmark = pytest.mark.django_db
 
@@ -240,9 +242,73 @@ def put_into_category() -> Any:
     return lambda: categories.set_for([made.pk], [shirts.pk], actor=MERCHANT)
 
 
+def change_category() -> Any:
+    shirts = category("Shirts")
+    return lambda: categories.update(shirts.pk, name="Tops", actor=MERCHANT)
+
+
+def move_category() -> Any:
+    shirts = category("Shirts")
+    return lambda: categories.move(shirts.pk, 1, actor=MERCHANT)
+
+
+def delete_category() -> Any:
+    shirts = category("Shirts")
+    product(category_ids=[shirts.pk])
+    return lambda: categories.delete(shirts.pk, actor=MERCHANT)
+
+
+def make_product_in_category() -> Any:
+    shirts = category("Shirts")
+    return lambda: product(3, category_ids=[shirts.pk])
+
+
+def put_product_into_category() -> Any:
+    made, shirts = product(), category("Shirts")
+    return lambda: products.update(made.pk, category_ids=[shirts.pk], actor=MERCHANT)
+
+
+def make_variants_in_category() -> Any:
+    shirts = category("Shirts")
+    return lambda: parent(Option("Size", ["S", "M"]), stock=3, category_ids=[shirts.pk])
+
+
+def add_variant_in_category() -> Any:
+    made, shirts = parent(Option("Size", ["S", "M"])), category("Shirts")
+    pattern, shared = Pattern("L", "L"), Shared([], category_ids=[shirts.pk])
+    return lambda: variants.add_value(made.pk, "Size", "L", pattern, shared, actor=MERCHANT)
+
+
+def apply_sheet_of_products() -> Any:
+    product(sku="A")
+    category("Shirts")
+    sheet = checked("sku | manage_stock | categories\nA | no | Shirts")
+    processing.apply(sheet.pk, actor=MERCHANT)
+    return lambda: processing.take_a_batch(sheet.pk)
+
+
+def apply_sheet_of_products_in_new_categories() -> Any:
+    sheet = checked("sku | name | price_usd | categories\nA | Shirt | 5 | Shirts")
+    processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
+    return lambda: processing.take_a_batch(sheet.pk)
+
+
+def revert_sheet_of_products() -> Any:
+    product(sku="A")
+    sheet = applied("sku | manage_stock | categories\nA | no | Shirts")
+    processing.revert(sheet.pk, actor=MERCHANT)
+    return lambda: processing.take_a_batch(sheet.pk)
+
+
 def attach_picture() -> Any:
     made, taken = product(), picture()
     return lambda: pictures.attach(made.pk, [taken.pk], actor=MERCHANT)
+
+
+def arrange_pictures() -> Any:
+    made, taken = product(), picture()
+    pictures.attach(made.pk, [taken.pk], actor=MERCHANT)
+    return lambda: pictures.arrange(made.pk, [], seen=[taken.pk], actor=MERCHANT)
 
 
 def delete_picture() -> Any:
@@ -253,6 +319,17 @@ def delete_picture() -> Any:
 def delete_unused_pictures() -> Any:
     taken = picture()
     return lambda: pictures.delete_unused(taken.pk, actor=MERCHANT)
+
+
+def rename_parent() -> Any:
+    made = parent(Option("Size", ["S", "M"]))
+    return lambda: variants.rename(made.pk, "Top", actor=MERCHANT)
+
+
+def put_in_variant() -> Any:
+    made, top = parent(Option("Size", ["S", "M"])), product()
+    variants.take_out(made.pk, made.variants.get(options={"Size": "S"}).pk, actor=MERCHANT)
+    return lambda: variants.put_in(made.pk, top.pk, {"Size": "S"}, actor=MERCHANT)
 
 
 def take_out_variant() -> Any:
@@ -336,9 +413,22 @@ LOCKED: dict[Callable[[], Any], list[str]] = {
     lock_products: [several(Product)],
     make_category: [ALONE],
     put_into_category: [TOGETHER, several(Product)],
+    change_category: [ALONE],
+    move_category: [ALONE],
+    delete_category: [ALONE, several(Product)],
+    make_product_in_category: [TOGETHER, several(Stock)],
+    put_product_into_category: [TOGETHER, one(Product)],
+    make_variants_in_category: [TOGETHER, several(Stock)],
+    add_variant_in_category: [TOGETHER, one(Parent)],
+    apply_sheet_of_products: [one(Sheet), TOGETHER, several(Product), several(Stock)],
+    apply_sheet_of_products_in_new_categories: [one(Sheet), ALONE],
+    revert_sheet_of_products: [one(Sheet), TOGETHER, several(Product), several(Stock)],
     attach_picture: [one(Product), several(Picture)],
+    arrange_pictures: [one(Product), several(Picture)],
     delete_picture: [doomed(Picture)],
     delete_unused_pictures: [doomed(Picture, "in order")],
+    rename_parent: [one(Parent)],
+    put_in_variant: [one(Parent), one(Product)],
     take_out_variant: [one(Parent), one(Product)],
     delete_parent: [one(Parent), several(Product)],
     lock_sheet: [one(Sheet)],
