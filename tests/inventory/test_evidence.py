@@ -27,7 +27,7 @@ from orders.models import Order
 from orders.services import shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
-from tests import factories
+from tests import factories, product_sheets
 from tests.factories import MERCHANT, holding_order, paid_order, product, shipped_order, stock_of
 from tests.inventory.test_log import (
     LATER,
@@ -626,6 +626,17 @@ def test_t01_no_sheet_from_before_adds_to_units_that_stock_began_anew_with(count
 
     assert LATER in count(made, 22, moment)
     assert total(made) == 15
+
+
+@BOTH
+def test_t01_no_sheet_from_before_adds_to_stock_that_a_file_of_products_began_anew(count):
+    made = product(20, sku="A")
+    moment = clock.now()
+    product_sheets.applied("sku | manage_stock\nA | no")
+    product_sheets.applied("sku | manage_stock\nA | yes")
+
+    assert LATER in count(made, 22, moment)
+    assert total(made) == 0
 
 
 @BOTH
