@@ -48,6 +48,7 @@ def test_a_new_product_starts_with_its_stock_in_the_log():
 
     [entry] = log_of(made)
     assert (entry.action, entry.quantity, entry.reason) == ("increment", 50, "initial stock")
+    assert entry.effective_at == made.created_at
     assert (entry.actor_kind, entry.actor_name) == (MERCHANT.kind, MERCHANT.name)
     assert numbers_of(made) == (50, 50, 0, 0)
     assert made.slug == "navy-shirt"

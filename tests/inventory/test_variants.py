@@ -62,6 +62,7 @@ def test_all_combinations_are_made_at_once_each_with_prices_stock_and_categories
     assert (stock_of(first).managed, stock_of(first).available) == (True, 7)
     [entry] = log_of(first)
     assert (entry.action, entry.quantity, entry.reason) == ("increment", 7, "initial stock")
+    assert entry.effective_at == first.created_at
     [told] = Change.objects.filter(thing_id=str(first.pk))
     assert {each["field"]: each["after"] for each in told.fields}.items() >= {
         "parent": "Shirt",
