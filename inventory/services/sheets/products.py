@@ -439,7 +439,7 @@ def _take_back(
     for told in sorted(line.fields, key=lambda told: (not _archives(told), told["field"] == STOCK)):
         if told.get("back"):
             continue
-        fault = _fault_of_going_back(told, line, whole, around, category_ids)
+        fault = _fault_of_going_back(told, line, whole, around, category_ids, movements)
         if fault:
             stays.append(f"The {words_of(told['field'])} stays: {fault}")
             if _archives(told) and whole.product.archived_at:
@@ -462,12 +462,15 @@ def _fault_of_going_back(
     whole: Whole,
     around: Around,
     category_ids: Mapping[str, uuid.UUID],
+    movements: _Movements,
 ) -> str:
     """Say why a field is not taken back, in words; "" if it can be."""
     name, before, stock = told["field"], told["before"], whole.stock
     if name == STOCK:
-        moved = stock is None or not whole.managed or stock.sequence != line.sequence
-        return "its stock has moved since." if moved else ""
+        if stock is None or not whole.managed or stock.sequence != line.sequence:
+            return "its stock has moved since."
+        # Whoever begins with no units leaves no entry, and has said that there are none.
+        return "" if stock in movements.begun else "its stock began anew since."
     now = whole.value(name)
     if now != told["after"]:
         return f"it was changed since{'' if name == 'cost' else f', to {_told(name, now)}'}."

@@ -1,16 +1,26 @@
 """Products by file: what a check promises, what applying and reverting write."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from api.models import Change
-from inventory.errors import LinesMarked
-from inventory.models import Action, Category, Price, Product, StockTransaction
+from inventory.errors import LinesMarked, TooManyCategories
+from inventory.models import (
+    Action,
+    Category,
+    CategoryQuerySet,
+    Price,
+    Product,
+    StockTransaction,
+)
 from inventory.services import categories, category_tree, currencies, pictures, products
 from inventory.services import stock as inventory
-from inventory.services.products import Money
-from inventory.services.sheets import processing
+from inventory.services.products import Money, NewCost
+from inventory.services.sheets import processing, selections
 from tests.factories import MERCHANT, category, paid_order, product, stock_of
 from tests.inventory.test_pictures import attach, rows
 from tests.product_sheets import (
@@ -28,6 +38,64 @@ from tests.product_sheets import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+# What others do meanwhile.
+
+
+def _archive(made: Product) -> None:
+    products.archive(made.pk, actor=MERCHANT)
+
+
+def _restore_live(made: Product) -> None:
+    products.restore(made.pk, sku=made.sku, slug=made.slug, actor=MERCHANT)
+    products.update(made.pk, status="live", actor=MERCHANT)
+
+
+def _describe(made: Product) -> None:
+    products.update(made.pk, description="x" * 61, actor=MERCHANT)
+
+
+def _rename(made: Product) -> None:
+    products.update(made.pk, name="x" * 60, actor=MERCHANT)
+
+
+def _begin_managing(made: Product) -> None:
+    products.start_managing(made.pk, 0, actor=MERCHANT)
+
+
+def _begin_with_units(made: Product) -> None:
+    products.start_managing(made.pk, 5, actor=MERCHANT)
+
+
+def _begin_and_end(made: Product) -> None:
+    products.start_managing(made.pk, 2, actor=MERCHANT)
+    products.stop_managing(made.pk, actor=MERCHANT)
+
+
+def _find_units(made: Product) -> None:
+    inventory.record(made.pk, Action.INCREMENT, 2, actor=MERCHANT)
+
+
+def _allocate(made: Product) -> None:
+    _find_units(made)
+    inventory.record(made.pk, Action.ALLOCATE, 2, actor=MERCHANT)
+
+
+def _delete_sale(made: Product) -> None:
+    categories.delete(Category.objects.get(name="Sale").pk, actor=MERCHANT)
+
+
+def _cost_more(made: Product) -> None:
+    made.refresh_from_db()
+    cost = NewCost(Money("USD", 600), seen=products.cost_of(made))
+    products.change_prices(made.pk, {}, cost=cost, actor=MERCHANT)
+
+
+def _all_of(made: Product) -> list[Any]:
+    stock = stock_of(made)
+    rows = Product.objects.filter(pk=made.pk).values_list()
+    return [*rows, categories.of([made.pk]), stock.managed, stock.sequence, stock.available]
 
 
 # Checking.
@@ -644,3 +712,216 @@ def test_a_category_that_is_gone_since_the_check_is_not_made_anew_unasked():
     assert lines_of(sheet)[0].error == "categories: there is no Clothes > Shirts any more."
     assert categories.of([made.pk])[made.pk] == set()
     assert not Category.objects.filter(name="Shirts").exists()
+
+
+def test_what_becomes_of_lines_is_counted_from_batch_to_batch(monkeypatch):
+    small = {state: replace(work, batch=2) for state, work in processing._WORK.items()}
+    monkeypatch.setattr(processing, "_WORK", small)
+    for number in range(6):
+        product(sku=f"A{number}", name="Shirt")
+    sheet = checked("sku | name\n" + "\n".join(f"A{number} | Blue" for number in range(6)))
+    for sku, name in (("A0", "Blue"), ("A1", "Red"), ("A4", "Red"), ("A5", "Blue")):
+        products.update(named(sku).pk, name=name, actor=MERCHANT)
+
+    apply(sheet)
+    assert (sheet.changed, sheet.unchanged, sheet.refused) == (2, 2, 2)
+    for sku, name in (("A0", "Red"), ("A2", "Red")):
+        products.update(named(sku).pk, name=name, actor=MERCHANT)
+
+    assert (reverted(sheet).reverted, sheet.not_reverted) == (1, 1)
+
+
+def test_a_new_category_for_which_there_is_no_room_refuses_its_lines_alone(monkeypatch):
+    category("Sale")
+    for sku in "ABC":
+        product(sku=sku)
+    sheet = checked("sku | categories\nA | Shirts\nB | Sale\nC | Sale; Shirts")
+    monkeypatch.setattr(categories, "CATEGORIES_MAX", 1)
+
+    apply(sheet)
+
+    refused = f"categories: {TooManyCategories()}"
+    assert [line.error for line in lines_of(sheet)] == [refused, "", refused]
+    assert categories.texts([named("B").pk])[named("B").pk] == "Sale"
+    assert [each.name for each in Category.objects.all()] == ["Sale"]
+
+
+def test_a_category_that_goes_while_a_file_is_about_to_take_it_is_made_again(monkeypatch):
+    made = product(sku="A")
+    sheet = checked("sku | categories\nA | Sale")
+    sale, lock = category("Sale"), CategoryQuerySet.lock_tree
+    looks: list[bool] = []
+
+    def after_somebody_else(rows: CategoryQuerySet, *, shared: bool = False) -> None:
+        if not looks:
+            Category.objects.filter(pk=sale.pk).delete()
+        looks.append(shared)
+        lock(rows, shared=shared)
+
+    monkeypatch.setattr(CategoryQuerySet, "lock_tree", after_somebody_else)
+
+    apply(sheet)
+
+    # It is rolled back with what was written by then, and so is what somebody else did.
+    assert looks == [True, True]
+    assert categories.texts([made.pk])[made.pk] == "Sale"
+
+
+def test_categories_that_are_written_in_other_ways_by_now_are_those_all_the_same():
+    made = product(sku="A")
+    sheet = checked("sku | categories\nA | Sale; Shirts")
+    category("SHIRTS")
+
+    apply(sheet)
+
+    assert categories.texts([made.pk])[made.pk] == "SHIRTS; Sale"
+    assert told(the_line(sheet)) == {"categories": ("", "SHIRTS; Sale")}
+    assert reverted(sheet).not_reverted == 0
+    assert categories.texts([made.pk])[made.pk] == ""
+
+
+@pytest.mark.parametrize(
+    ("cells", "meanwhile", "said"),
+    [
+        ("status\nA | archived", _begin_managing, "The stock managed changed"),
+        ("status\nA | archived", _begin_with_units, "The stock managed changed"),
+        ("manage_stock\nA | yes", _archive, "This product is archived."),
+        ("description\nA | New", _describe, f": it was nothing, and is {'x' * 60}… now."),
+        ("name\nA | New", _rename, f": it was Shirt, and is {'x' * 60} now."),
+        ("cost\nA | 5", _cost_more, "The cost changed since this was checked."),
+        ("name\nA | New", _archive, "This product is archived."),
+    ],
+)
+def test_a_line_is_refused_for_what_it_says_nothing_of(cells, meanwhile, said):
+    made = product(sku="A", name="Shirt", managed=False)
+    sheet = checked(f"sku | {cells}")
+    meanwhile(made)
+    before = _all_of(made)
+
+    apply(sheet)
+
+    assert said in the_line(sheet).error
+    assert _all_of(made) == before
+    assert sheet.refused == 1
+
+
+def test_units_that_came_since_are_not_written_off_with_the_managing_of_stock():
+    made = product(sku="A")
+    sheet = checked("sku | manage_stock\nA | no")
+    inventory.record(made.pk, Action.INCREMENT, 3, actor=MERCHANT)
+
+    apply(sheet)
+
+    assert "The units changed since this was checked: it was 0, and is 3" in the_line(sheet).error
+    assert stock_of(made).available == 3
+
+
+@pytest.mark.parametrize(
+    ("units", "cells", "meanwhile", "said"),
+    [
+        (0, "manage_stock\nA | yes", _find_units, "stock managed stays: there are units of it"),
+        (0, "manage_stock\nA | yes", _allocate, "stock managed stays: there are units of it"),
+        (5, "manage_stock\nA | no", _begin_with_units, "The units stays: its stock has moved"),
+        (0, "categories\nA | (empty)", _delete_sale, "there is no category Sale any more."),
+        (0, "cost\nA | 5", _cost_more, "The cost stays: it was changed since."),
+        (0, "description\nA | New", _archive, "It stays: it is archived by now."),
+    ],
+)
+def test_a_field_that_cannot_be_as_it_was_stays_and_says_why(units, cells, meanwhile, said):
+    made = product(
+        units,
+        sku="A",
+        slug="a",
+        managed="yes" not in cells,
+        category_ids=[category("Sale").pk],
+        cost=Money("USD", 400),
+    )
+    sheet = applied(f"sku | {cells}")
+    meanwhile(made)
+    before = _all_of(made)
+
+    reverted(sheet)
+
+    assert said in the_line(sheet).error
+    assert _all_of(made) == before
+    assert (sheet.state, sheet.not_reverted) == ("applied", 1)
+
+
+def test_t01_no_units_come_back_into_stock_that_somebody_has_begun_anew():
+    made = product(5, sku="A")
+    sheet = applied("sku | manage_stock\nA | no")
+    _begin_managing(made)
+
+    assert reverted(sheet).not_reverted == 1
+
+    assert stock_of(made).available == 0
+    assert the_line(sheet).error == (
+        "The stock managed stays: it was changed since, to yes. "
+        "The units stays: its stock began anew since."
+    )
+
+
+def test_units_that_were_written_off_stay_so_once_others_have_come_and_gone():
+    made = product(5, sku="A")
+    sheet = applied("sku | manage_stock\nA | no")
+    _begin_and_end(made)
+
+    assert reverted(sheet).not_reverted == 1
+
+    assert (stock_of(made).managed, stock_of(made).available) == (True, 0)
+    assert the_line(sheet).error == "The units stays: its stock has moved since."
+
+
+def test_what_nobody_changed_comes_back_beside_a_status_that_somebody_did():
+    made = product(5, sku="A", slug="a")
+    sheet = applied("sku | status\nA | archived")
+    _restore_live(made)
+
+    assert reverted(sheet).not_reverted == 1
+
+    assert (named("A").status, stock_of(made).managed, stock_of(made).available) == (
+        "live",
+        True,
+        5,
+    )
+    assert the_line(sheet).error == "The status stays: it was changed since, to live."
+
+
+def test_a_product_that_a_file_brought_back_is_archived_again_unless_its_stock_is_managed():
+    sheets = []
+    for sku in "AB":
+        products.archive(product(sku=sku).pk, actor=MERCHANT)
+        line = selections.the_same(status="draft")
+        chosen = Product.objects.filter(sku=sku)
+        sheets.append(apply(worked(selections.make("Restore", chosen, line, actor=MERCHANT))))
+    _begin_managing(named("B"))
+
+    for sheet in sheets:
+        reverted(sheet)
+
+    assert [sheet.not_reverted for sheet in sheets] == [0, 1]
+    assert "The status stays: its stock is managed by now." in the_line(sheets[1]).error
+    assert list(Product.objects.kept().values_list("sku", flat=True)) == ["B"]
+
+
+def test_a_new_product_without_managed_stock_is_archived_when_its_file_is_taken_back():
+    sheet = applied("sku | name | manage_stock\nA | Shirt | no")
+    assert not stock_of(named("A")).managed
+
+    assert reverted(sheet).not_reverted == 0
+    assert Product.objects.get().archived_at
+
+
+def test_units_that_are_put_back_say_which_file_was_taken_back():
+    made = product(5, sku="A")
+
+    reverted(applied("sku | manage_stock\nA | no"))
+    reverted(applied("sku | name | initial_stock\nN | New | 3"))
+
+    def last(of: Product) -> tuple[str, int, str]:
+        entry = StockTransaction.objects.filter(stock__product=of).latest("sequence")
+        return entry.action, entry.quantity, entry.reason
+
+    why = "Reverted: catalogue.csv, line 2"
+    assert last(made) == ("increment", 5, why)
+    assert last(Product.objects.get(sku="N")) == ("decrement", 3, why)
