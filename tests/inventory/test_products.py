@@ -171,7 +171,7 @@ def _prices(made: Product) -> dict[str, tuple[int, bool]]:
 def _in_three_currencies() -> Product:
     for code in ("EUR", "SEK"):
         currencies.create(code=code, actor=MERCHANT)
-    return product(prices=[Money("USD", 1250, includes_tax=False), Money("SEK", 9900)])
+    return product(prices=[Money("USD", 1250, False), Money("SEK", 9900, False)])
 
 
 def test_some_prices_are_changed_and_the_others_stay():
@@ -179,7 +179,7 @@ def test_some_prices_are_changed_and_the_others_stay():
 
     seen = {"USD": 1250, "EUR": None}
     products.change_prices(made.pk, {"USD": 900, "EUR": 800}, seen=seen, actor=MERCHANT)
-    assert _prices(made) == {"USD": (900, False), "EUR": (800, True), "SEK": (9900, True)}
+    assert _prices(made) == {"USD": (900, False), "EUR": (800, True), "SEK": (9900, False)}
 
     products.change_prices(made.pk, {"SEK": None, "USD": 900}, actor=MERCHANT)
     assert _prices(made) == {"USD": (900, False), "EUR": (800, True)}
@@ -192,15 +192,16 @@ def test_no_other_price_is_replaced_than_somebody_saw(seen):
     with pytest.raises(Moved):
         products.change_prices(made.pk, {"USD": 900}, seen=seen, actor=MERCHANT)
 
-    assert _prices(made) == {"USD": (1250, False), "SEK": (9900, True)}
+    assert _prices(made) == {"USD": (1250, False), "SEK": (9900, False)}
 
 
 def test_a_price_cannot_be_changed_to_one_in_a_currency_that_there_is_not():
     made = product(price=1250)
 
-    with pytest.raises(CurrencyUnknown):
+    with pytest.raises(CurrencyUnknown) as refused:
         products.change_prices(made.pk, {"XXX": 900}, actor=MERCHANT)
 
+    assert refused.value.source == "data.price"
     assert _prices(made) == {"USD": (1250, True)}
 
 
@@ -209,13 +210,13 @@ def test_prices_in_disabled_currencies_outlive_those_that_replace_all_prices():
     sek = currencies.by_code()["SEK"]
     currencies.change(sek.pk, enabled=False, actor=MERCHANT)
 
-    products.update(made.pk, prices=[Money("EUR", 800), Money("SEK", 9900)], actor=MERCHANT)
-    with pytest.raises(CurrencyUnknown):
-        products.update(made.pk, prices=[Money("SEK", 9800)], actor=MERCHANT)
-    with pytest.raises(CurrencyUnknown):
-        products.update(made.pk, prices=[Money("SEK", 9900, includes_tax=False)], actor=MERCHANT)
+    as_it_is = [Money("USD", 1250, False), Money("SEK", 9900, False)]
+    products.update(made.pk, prices=[*as_it_is, Money("EUR", 800)], actor=MERCHANT)
+    for other in (Money("SEK", 9800, False), Money("SEK", 9900)):
+        with pytest.raises(CurrencyUnknown):
+            products.update(made.pk, prices=[other], actor=MERCHANT)
 
-    assert _prices(made) == {"EUR": (800, True), "SEK": (9900, True)}
+    assert _prices(made) == {"USD": (1250, False), "EUR": (800, True), "SEK": (9900, False)}
 
 
 def test_given_prices_replace_all_prices():

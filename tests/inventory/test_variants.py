@@ -1,6 +1,7 @@
 """Variants: products that share a parent and differ by its options."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -138,6 +139,11 @@ def test_options_that_make_no_variants_are_refused(named):
 
 def test_options_are_kept_as_they_are_read():
     assert variants.options([(" Size ", [" S", "M  L"])]) == [Option("Size", ["S", "M L"])]
+    assert variants.options([("Size", ["XL"])]) == [Option("Size", ["XL"])]
+
+
+def test_a_parent_is_made_under_the_id_that_was_given():
+    assert parent(parent_id=uuid.UUID(int=7)).pk == uuid.UUID(int=7)
 
 
 def test_as_many_options_values_and_letters_as_there_may_be_are_taken():
