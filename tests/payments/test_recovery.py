@@ -16,13 +16,16 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from api import clock, store
 from api import jobs as api_jobs
 from api.actors import SYSTEM
+from api.errors import Moved
+from api.idempotency import Answered, Key
+from api.ids import uuid7
 from inventory.models import Product
 from orders.models import Order
 from payments import jobs
 from payments.errors import NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
 from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
-from payments.services import gateway_calls, payments, recovery, settling
+from payments.services import bookkeeping, gateway_calls, payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.fake_gateway import DECLINED, OK, FakeGateway
@@ -438,6 +441,93 @@ def test_a_stuck_refund_can_be_settled_by_hand_too(gateway, order):
     assert known(payment).refunded_amount == 300
 
 
+def by_hand(payment: Payment, **more: Any) -> Payment:
+    how: dict[str, Any] = {"succeeded": True, "reference": "", "reason": "seen", **more}
+    return recovery.settle_by_hand(payment.order_id, payment.pk, actor=MERCHANT, **how)
+
+
+def test_of_several_refunds_on_their_way_the_oldest_is_settled_by_hand(gateway, order):
+    payment = pay(order)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    for amount in (100, 200):
+        payments.refund(order.pk, payment.pk, amount, actor=MERCHANT)
+
+    by_hand(payment, succeeded=False, reason="their support says so")
+    by_hand(payment, reference="re_2")
+
+    attempts = payment.attempts.order_by("created_at")
+    assert list(attempts.values_list("amount", "status", "reference", "failure")) == [
+        (100, "failed", "", "their support says so"),
+        (200, "succeeded", "re_2", ""),
+    ]
+    assert list(order.events.order_by("pk").values_list("text", flat=True)) == [
+        "failed: their support says so",
+        "succeeded, re_2: seen",
+    ]
+
+
+def test_a_payment_that_is_open_is_settled_by_hand_before_what_is_done_with_it(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+
+    settled = by_hand(payment, succeeded=False, reason="no such charge")
+
+    assert (settled.status, settled.failure, settled.actor) == (
+        "failed",
+        "no such charge",
+        MERCHANT,
+    )
+
+
+def test_the_gateways_own_name_stays_whatever_a_person_types(gateway, order):
+    gateway.on_charge = lambda payment: Answer(Outcome.UNKNOWN, "ch_own")
+    payment = pay(order)
+
+    assert by_hand(payment, reference="ch_typed").reference == "ch_own"
+    [event] = order.events.all()
+    assert event.text == "succeeded, ch_typed: seen"
+
+
+def test_the_name_of_a_payment_is_not_that_of_its_refund(gateway, order):
+    payment = pay(order)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.refund(order.pk, payment.pk, 100, actor=MERCHANT)
+
+    by_hand(payment, reference="re_1")
+
+    assert payment.attempts.get().reference == "re_1"
+    assert known(payment).reference == payment.reference
+
+
+def test_what_is_settled_by_hand_is_settled_as_it_was_seen_and_once(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    payment = pay(order)
+    order.refresh_from_db()
+    seen = bookkeeping.standing(order, payment)
+    key = Key("client", "POST", "/", "settle", "body", uuid7())
+
+    with pytest.raises(Moved):
+        by_hand(payment, seen={**seen, "pending": 0})
+    by_hand(payment, seen=seen, key=key)
+    with pytest.raises(Answered) as again:
+        by_hand(payment, key=key)
+
+    assert again.value.record.resource_id == str(payment.pk)
+    assert order.events.count() == 1
+
+
+def test_a_refund_that_somebody_asks_about_is_not_settled_by_hand(gateway, order):
+    payment = pay(order)
+    payments.begin_refund(order.pk, payment.pk, 100, actor=MERCHANT)
+
+    with pytest.raises(StillUnderWay):
+        by_hand(payment)
+    with pytest.raises(StillUnderWay):
+        recovery.look_at(order.pk, payment.pk)
+
+    assert payment.attempts.get().is_pending
+
+
 def test_what_is_not_open_cannot_be_settled_by_hand(gateway, order, shirt):
     payment = pay(order)
     other = paid_order({shirt: 1})
@@ -615,6 +705,34 @@ def test_what_stays_open_is_counted_by_gateway(gateway: FakeGateway, shirt):
 
     assert (row.gateway, row.count, row.since) == ("fake", 2, first.created_at)
     assert recovery.unresolved(older_than=timedelta(minutes=1)) == []
+
+
+def test_what_stays_open_is_told_of_each_gateway_since_its_oldest(gateway: FakeGateway, shirt):
+    """Whether that is a payment or a refund."""
+    began = clock.now()
+
+    def at(minutes: int) -> AbstractContextManager[None]:
+        return clock.replaced(lambda: began + timedelta(minutes=minutes))
+
+    refunded, open_, at_test = (unpaid_order({shirt: 1}) for _ in range(3))
+    with at(0):
+        payment = pay(refunded)
+    gateway.on_charge = gateway.on_find_charge = lambda payment: UNKNOWN
+    gateway.on_perform = lambda attempt: UNKNOWN
+    with at(1):
+        payments.refund(refunded.pk, payment.pk, 300, actor=MERCHANT)
+    with at(2):
+        pay(open_)
+        payments.refund(refunded.pk, payment.pk, 300, actor=MERCHANT)
+        payments.pay(at_test.pk, PaymentRequest("test", token="unknown"), actor=MERCHANT)
+
+    with at(3):
+        rows = [(row.gateway, row.count, row.since) for row in recovery.unresolved()]
+        [older] = recovery.unresolved(older_than=timedelta(minutes=2))
+
+    one, two = (began + timedelta(minutes=minutes) for minutes in (1, 2))
+    assert rows == [("fake", 3, one), ("test", 1, two)]
+    assert (older.count, older.since) == (1, one)
 
 
 def test_an_alarm_is_raised_about_what_stays_open_for_long(gateway, order, caplog):

@@ -616,6 +616,117 @@ def test_an_attempt_that_was_refused_is_not_the_refund_that_was_made_at_the_gate
     assert list(refunds) == [("failed", ""), ("succeeded", "re_2")]
 
 
+def test_a_refund_of_ours_that_is_on_its_way_settles_by_itself(gateway, order):
+    attempt = refund(gateway, order)
+    before = books(order)
+
+    for outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+        answer = Answer(outcome, "re_1")
+        settling.settle_refunded(attempt.payment, Refunded(str(attempt.pk), 1000, answer))
+
+    assert books(order) == before
+
+
+def test_a_refund_that_failed_at_the_gateway_is_not_the_one_that_was_marked(gateway, order):
+    payment = settling.settle(begin(order), OK)
+    payments.refund(order.pk, payment.pk, None, actor=MERCHANT)
+    before = books(order)
+
+    settling.settle_refunded(payment, Refunded("", 1000, Answer(Outcome.FAILED, "re_1")))
+
+    assert books(order) == before
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNKNOWN])
+def test_a_refund_at_the_gateway_counts_once_it_is_made(gateway, order, outcome):
+    payment = settling.settle(begin(order), OK)
+    before = books(order)
+
+    settling.settle_refunded(payment, Refunded("", 400, Answer(outcome, "re_1")))
+
+    assert books(order) == before
+
+
+@pytest.mark.parametrize(("amount", "refunded"), [(601, 0), (600, 600)])
+def test_f24_a_refund_at_the_gateway_is_booked_if_there_is_so_much_to_go_back(
+    gateway, order, amount, refunded
+):
+    payment = settling.settle(begin(order), OK)
+    payments.begin_refund(order.pk, payment.pk, 400, actor=MERCHANT)
+    later = clock.now() + timedelta(minutes=1)
+
+    with clock.replaced(lambda: later):
+        settling.settle_refunded(payment, Refunded("", amount, Answer(Outcome.SUCCEEDED, "re_1")))
+
+    order.refresh_from_db()
+    assert (order.refunded, order.refunds_open) == (refunded, 1)
+    assert (order.updated_at == later) is bool(refunded)
+    there = payment.attempts.filter(status="succeeded")
+    assert [(each.amount, each.reference, each.reason, each.actor) for each in there] == (
+        [(600, "re_1", "Refunded at the gateway itself.", SYSTEM)] if refunded else []
+    )
+
+
+def test_a_capture_of_the_same_name_and_amount_is_no_refund(gateway, order):
+    payment = settling.settle_attempt(capture(gateway, order), Answer(Outcome.SUCCEEDED, "x_1"))
+    captured = payment.payment
+
+    settling.settle_refunded(captured, Refunded("", 1000, Answer(Outcome.SUCCEEDED, "x_1")))
+
+    order.refresh_from_db()
+    assert (order.captured, order.refunded) == (1000, 1000)
+
+
+def test_f24_what_was_given_up_and_no_longer_fits_is_found_by_its_name(gateway, order):
+    attempt = refund(gateway, order)
+    settling.settle_attempt(attempt, DECLINED)
+    payments.refund(order.pk, attempt.payment_id, None, actor=MERCHANT)
+
+    settled = settling.settle_attempt(attempt, Answer(Outcome.SUCCEEDED, "re_1"))
+
+    assert (settled.status, settled.reference) == ("failed", "re_1")
+
+
+def test_a_refund_comes_back_only_by_its_own_name(gateway, order):
+    attempt = refund(gateway, order)
+    settling.settle_attempt(attempt, Answer(Outcome.SUCCEEDED, "re_1"))
+    before = books(order)
+
+    settling.settle_attempt(attempt, Answer(Outcome.FAILED, "re_2"))
+
+    assert books(order) == before
+
+
+def test_a_refund_that_comes_back_is_dated_and_says_how_much(gateway, order):
+    attempt = refund(gateway, order)
+    settling.settle_attempt(attempt, Answer(Outcome.SUCCEEDED, "re_1"))
+    later = clock.now() + timedelta(minutes=1)
+
+    with clock.replaced(lambda: later):
+        settled = settling.settle_attempt(attempt, Answer(Outcome.FAILED, "re_1"))
+
+    order.refresh_from_db()
+    payment = payments.payment_of(order.pk, attempt.payment_id)
+    assert {settled.updated_at, payment.updated_at, order.updated_at} == {later}
+    assert (payment.refunded_amount, payment.refundable_amount) == (0, 1000)
+    [event] = order.events.all()
+    assert (event.text, event.actor) == ("$10.00", SYSTEM)
+
+
+@pytest.mark.parametrize(("named", "kept"), [("ch_9", "ch_9"), ("", "ch_1")])
+def test_money_that_goes_back_has_the_name_that_its_gateway_gave_it_last(
+    gateway, order, named, kept
+):
+    payment = settling.settle(begin(order), Answer(Outcome.FAILED, "ch_1"))
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    settled = settling.settle(payment, Answer(Outcome.SUCCEEDED, named))
+
+    assert settled.reference == kept
+    event = order.events.latest("pk")
+    assert (event.kind, event.text) == ("money_came_late", "$10.00")
+
+
 def test_a_payment_of_another_order_is_not_found(gateway, shirt, order):
     payment = authorized(gateway, order)
     other = unpaid_order({shirt: 1})

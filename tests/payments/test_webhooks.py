@@ -312,6 +312,43 @@ def test_a_message_is_not_asked_about_for_ever(stripe, order):
     assert ProcrastinateJob.objects.count() == 1
 
 
+def test_a_message_is_asked_about_less_and_less_often(stripe, order):
+    pay(order)
+    deliver(told(stripe, SUCCEEDED))
+    now = clock.now()
+    GatewayEvent.objects.update(received_at=now - timedelta(hours=1))
+    stripe.fault(operation="list_refunds", answer="dropped")
+
+    work()
+
+    again = ProcrastinateJob.objects.latest("pk").scheduled_at
+    assert timedelta(minutes=30) < again - now < timedelta(minutes=33)
+
+
+def test_only_messages_that_wait_and_have_no_job_are_taken_up_again(stripe, order):
+    pay(order)
+    event = told(stripe, SUCCEEDED)
+    for name in ("lost", "waits", "handled", "too old"):
+        deliver({**event, "id": name})
+    of = GatewayEvent.objects.filter
+    GatewayEvent.objects.update(received_at=clock.now() - timedelta(minutes=3))
+    of(id="handled").update(handled_at=clock.now())
+    of(id="too old").update(received_at=clock.now() - timedelta(days=7))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE procrastinate_jobs SET status = 'failed' WHERE args ->> 'event_id' <> 'waits'"
+        )
+
+    assert gateway_events.take_up_again() == 1
+
+    again = ProcrastinateJob.objects.latest("pk")
+    assert (again.status, again.queue_name, again.args) == (
+        "todo",
+        "payments",
+        {"event_id": "lost"},
+    )
+
+
 # What is only kept.
 
 
@@ -377,6 +414,21 @@ def test_a_dispute_is_kept_loud_and_told_on_the_orders_page(stripe, order, admin
     told_there = [(event.what, event.note) for event in page.context["timeline"]]
     assert ("Stripe: dispute created", "fraudulent · needs_response · dp_1") in told_there
     assert state(order) == ("paid", 1)
+
+
+def test_disputes_of_payments_are_told_the_oldest_first(stripe, order):
+    payment = pay(order)
+    about = {"object": "dispute", "payment_intent": payment.reference}
+    for name, status in (("evt_2", "needs_response"), ("evt_1", "lost")):
+        dispute = {**about, "id": "dp_1", "reason": "fraudulent", "status": status}
+        deliver({"id": name, "type": "charge.dispute.updated", "data": {"object": dispute}})
+    deliver(told(stripe, SUCCEEDED))
+
+    found = list(gateway_events.disputes_of([payment]))
+
+    assert [event.id for event, _ in found] == ["evt_2", "evt_1"]
+    assert ["lost" in dispute.notes for _, dispute in found] == [False, True]
+    assert list(gateway_events.disputes_of([])) == []
 
 
 def test_a_message_about_something_that_is_no_charge_is_kept(stripe):
