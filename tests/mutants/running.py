@@ -23,7 +23,7 @@ from types import CodeType, FunctionType
 import coverage
 import pytest
 from _pytest.runner import runtestprotocol
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test.utils import setup_databases
 from pytest_django.plugin import blocking_manager_key
 
@@ -34,6 +34,9 @@ from tests.mutants.findings import Findings
 
 # A test that takes this many times its time, and so many seconds more, is caught in a loop.
 TIMES_PATIENCE, LEAST_PATIENCE = 10, 20
+
+# Only a superuser may end a vacuum of the database that is to be dropped: it is waited for.
+TRIES = 60
 
 # A function's qualified name, and how many of that name stand before it: a property's setter has
 # the name of its getter.
@@ -315,6 +318,13 @@ def _run(owner: str, *statements: str) -> None:
     """Run what only the owner may, on no database."""
     connected = connection.copy()
     connected.settings_dict = {**connection.settings_dict, "USER": owner}
-    with connected._nodb_cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
+    for statement in statements:
+        for left in reversed(range(TRIES)):
+            try:
+                with connected._nodb_cursor() as cursor:
+                    cursor.execute(statement)
+                break
+            except DatabaseError:
+                if not left:
+                    raise
+                time.sleep(1)
