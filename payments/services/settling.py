@@ -133,11 +133,14 @@ def _wait(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 
 
 def _lapse(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
-    """Book that the gateway let an authorization go by itself. An open attempt learns it itself."""
+    """Book that the gateway let an authorization go by itself. An open attempt learns it itself.
+
+    Or that it never had one: then it says why, and somebody had settled it by hand as made.
+    """
     if bookkeeping.has_open_attempt(payment):
         return
     bookkeeping.let_go(order, payment)
-    payment.failure = LAPSED
+    payment.failure = answer.failure if answer.outcome is Outcome.FAILED else LAPSED
     payment.write()
     _note(order, OrderEvent.Kind.AUTHORIZATION_LAPSED, payment, actor)
     bookkeeping.save_and_release(order, actor, reason="authorization lapsed")
@@ -208,6 +211,7 @@ TRANSITIONS: Mapping[tuple[State, Outcome], Transition] = {
     (State.PENDING, Outcome.UNKNOWN): _wait,
     (State.PENDING, Outcome.CAPTURED): _accept,
     (State.AUTHORIZED, Outcome.CANCELLED): _lapse,
+    (State.AUTHORIZED, Outcome.FAILED): _lapse,
     (State.AUTHORIZED, Outcome.CAPTURED): _captured_there,
     (State.FAILED, Outcome.SUCCEEDED): _accept_late,
     (State.FAILED, Outcome.CAPTURED): _accept_late,

@@ -198,7 +198,8 @@ class Bookkeeping:
                 if not keep:
                     self._release(number)
         elif payment.authorized and not payment.open_moves:
-            if payment.there == "let go":
+            # Nothing is there if it was declined, and somebody called it made.
+            if payment.there in ("", "let go"):
                 payment.status = "cancelled"
                 self._release(number)
             elif payment.there == "captured":

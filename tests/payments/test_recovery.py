@@ -22,7 +22,7 @@ from api.ids import uuid7
 from inventory.models import Product
 from orders.models import Order
 from payments import jobs
-from payments.errors import NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
+from payments.errors import GatewayRefused, NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
 from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
 from payments.services import bookkeeping, gateway_calls, payments, recovery, settling
@@ -402,6 +402,56 @@ def test_only_authorizations_that_wait_for_too_long_at_a_gateway_lapse(gateway, 
         SYSTEM,
     )
     assert [state(order)[1] for order in orders] == ["unpaid", "paid", "paid", "authorized"]
+
+
+# What a person called made, and its gateway says that it failed.
+
+
+@pytest.fixture
+def made_up(gateway: FakeGateway, order: Order) -> Payment:
+    """An authorization that a person settled as made, though its gateway had declined it."""
+    gateway.on_charge = lambda payment: UNKNOWN
+    gateway.on_find_charge = lambda payment: DECLINED
+    gateway.on_perform = lambda attempt: DECLINED
+    payment = pay(order, method=AUTHORIZE)
+    recovery.settle_by_hand(
+        order.pk, payment.pk, succeeded=True, reference="ch_77", reason="guessed", actor=MERCHANT
+    )
+    assert state(order) == ("processing", "authorized", 1)
+    return known(payment)
+
+
+def let_it_lapse(payment: Payment) -> None:
+    for hour in range(8 * 24, 9 * 24):
+        with in_hours(hour):
+            recovery.void_lapsed_authorizations()
+
+
+def void_it(payment: Payment) -> None:
+    with pytest.raises(GatewayRefused):
+        payments.void(payment.order_id, payment.pk, actor=MERCHANT)
+
+
+def capture_it(payment: Payment) -> None:
+    with pytest.raises(GatewayRefused):
+        payments.capture(payment.order_id, payment.pk, actor=MERCHANT)
+
+
+def ask_about_it(payment: Payment) -> None:
+    recovery.check_now(payment.order_id, payment.pk, actor=MERCHANT)
+
+
+@pytest.mark.parametrize(
+    ("act", "tries"), [(let_it_lapse, 1), (void_it, 1), (capture_it, 1), (ask_about_it, 0)]
+)
+def test_an_authorization_that_the_gateway_never_had_is_let_go_once(order, made_up, act, tries):
+    act(made_up)
+
+    payment = known(made_up)
+    assert (payment.status, payment.failure) == ("cancelled", "The card was declined.")
+    assert payment.attempts.count() == tries
+    assert state(order) == ("incomplete", "unpaid", 0)
+    assert order.events.latest("pk").kind == "authorization_lapsed"
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ LEADS = {
     (State.PENDING, Outcome.FAILED): State.FAILED,
     (State.PENDING, Outcome.CANCELLED): State.FAILED,
     (State.AUTHORIZED, Outcome.CANCELLED): State.CANCELLED,
+    (State.AUTHORIZED, Outcome.FAILED): State.CANCELLED,
     (State.AUTHORIZED, Outcome.CAPTURED): State.CAPTURED,
     (State.FAILED, Outcome.SUCCEEDED): State.CAPTURED,
     (State.FAILED, Outcome.CAPTURED): State.CAPTURED,
