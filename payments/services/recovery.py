@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
 from api import clock, store
 from api.actors import SYSTEM, Actor
@@ -186,15 +186,24 @@ def settle_by_hand(
 
 
 def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
-    """Void authorizations that have lapsed at their gateway, and so release the units they held."""
+    """Void authorizations that have lapsed at their gateway, and so release the units they held.
+
+    One that its gateway refuses to let go is for people to look at. It is tried again only after as
+    many days, since every try stays on record.
+    """
+    long_ago = clock.now() - timedelta(days=settings.AUTHORIZATION_DAYS)
+    tried = Q(kind=Attempt.Kind.VOID, created_at__gt=long_ago)
     lapsed = Payment.objects.filter(
+        ~Exists(
+            Attempt.objects.filter(tried | Q(status=Attempt.Status.PENDING), payment=OuterRef("pk"))
+        ),
         status=Payment.Status.COMPLETE,
         method=Payment.Method.AUTHORIZE,
         captured_amount=0,
-        created_at__lt=clock.now() - timedelta(days=settings.AUTHORIZATION_DAYS),
+        created_at__lt=long_ago,
     ).exclude(gateway__in=gateways.ASKING_NOBODY)
     return _each(
-        lapsed.values_list("order_id", "pk")[:limit],
+        lapsed.order_by("created_at").values_list("order_id", "pk")[:limit],
         lambda order_id, payment_id: payments.void(
             order_id, payment_id, actor=SYSTEM, reason="authorization lapsed"
         ),

@@ -205,7 +205,7 @@ class Bookkeeping:
             elif payment.there == "captured":
                 self._book_capture(order, payment, payment.captured_there)
                 if payment.late:
-                    payment.attempts.append(Attempt("refund", payment.captured))
+                    payment.attempts.append(Attempt("refund", payment.captured, made=self.now))
         elif payment.status == "failed" and payment.there == "charged":
             self._accept_late(number, payment)
 
@@ -233,7 +233,7 @@ class Bookkeeping:
             payment.status, payment.late = "complete", True
             kind = "void" if payment.method == "authorize" else "refund"
             payment.captured = payment.amount if kind == "refund" else 0
-            payment.attempts.append(Attempt(kind, payment.amount))
+            payment.attempts.append(Attempt(kind, payment.amount, made=self.now))
         else:
             self._book(order, payment)
 
@@ -312,7 +312,7 @@ class Bookkeeping:
 
     def _try(self, number: int, payment: Payment, kind: str, amount: int) -> Attempt:
         """Put on record what is to be done; it is done at once where nobody is to be asked."""
-        attempt = Attempt(kind, amount, busy_until=self.now + LEASE)
+        attempt = Attempt(kind, amount, made=self.now, busy_until=self.now + LEASE)
         payment.attempts.append(attempt)
         if payment.gateway == "manual":
             self._conclude(number, payment, attempt)
@@ -459,7 +459,12 @@ class Bookkeeping:
         for number, order in enumerate(self.orders):
             for which, payment in enumerate(order.payments):
                 is_old = payment.made < self.now - AUTHORIZED_FOR
-                if payment.authorized and is_old and payment.gateway != "manual":
+                # What was refused is not tried each time.
+                is_new = any(
+                    a.kind == "void" and a.made > self.now - AUTHORIZED_FOR
+                    for a in payment.attempts
+                )
+                if payment.authorized and is_old and not is_new and payment.gateway != "manual":
                     try:
                         self.void(number, which)
                     except Refused:

@@ -31,6 +31,8 @@ class Attempt:
 
     kind: str
     amount: int
+    # When it was put on record.
+    made: int = 0
     status: str = "pending"
     # What became of it at the gateway: done, refused, or nothing if it never heard of it.
     there: str = ""

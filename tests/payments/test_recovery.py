@@ -404,6 +404,49 @@ def test_only_authorizations_that_wait_for_too_long_at_a_gateway_lapse(gateway, 
     assert [state(order)[1] for order in orders] == ["unpaid", "paid", "paid", "authorized"]
 
 
+def a_lapsed_authorization_that_is_refused(gateway: FakeGateway, order: Order) -> Payment:
+    """Its gateway says neither that it has it nor that it has not, and lets it go for nobody."""
+    payment = pay(order, method=AUTHORIZE)
+    gateway.on_perform = lambda attempt: DECLINED
+    return payment
+
+
+def test_an_authorization_that_is_not_let_go_is_tried_again_after_days_and_not_each_time(
+    gateway, order, settings
+):
+    settings.AUTHORIZATION_DAYS = 7
+    payment = a_lapsed_authorization_that_is_refused(gateway, order)
+    counted = []
+
+    for hour in range(7 * 24 - 1, 22 * 24, 12):
+        with in_hours(hour):
+            recovery.void_lapsed_authorizations()
+            counted.append(payment.attempts.count())
+
+    assert counted == [0, *[1] * 14, *[2] * 14, 3, 3]
+    assert state(order) == ("processing", "authorized", 1)
+
+
+def test_what_is_not_let_go_keeps_nothing_else_from_lapsing(gateway, order, shirt):
+    a_lapsed_authorization_that_is_refused(gateway, order)
+    silent = unpaid_order({shirt: 1})
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.void(silent.pk, pay(silent, method=AUTHORIZE).pk, actor=MERCHANT)
+    last = unpaid_order({shirt: 1})
+    gateway.on_perform = lambda attempt: OK if attempt.payment.order_id == last.pk else DECLINED
+    pay(last, method=AUTHORIZE)
+
+    with in_hours(8 * 24):
+        for _ in range(2):
+            recovery.void_lapsed_authorizations(limit=1)
+
+    assert [state(each)[1] for each in (order, silent, last)] == [
+        "authorized",
+        "authorized",
+        "unpaid",
+    ]
+
+
 # What a person called made, and its gateway says that it failed.
 
 
