@@ -133,6 +133,29 @@ def test_only_what_is_still_held_is_voided_with_the_order(gateway, order):
     assert money(order) == {"captured": 500}
 
 
+def test_an_order_is_cancelled_as_damaged_and_says_why(gateway, shirt, order):
+    payment = pay(order, method=AUTHORIZE)
+
+    payments.cancel(order.pk, actor=MERCHANT, reason="dropped", restock=False)
+
+    assert numbers(shirt) == (9, 9, 0)
+    event = order.events.get(kind="cancelled")
+    assert (event.actor, "dropped" in event.text) == (MERCHANT, True)
+    assert payment.attempts.get().actor == MERCHANT
+
+
+def test_one_void_that_is_refused_keeps_no_other_from_being_made(gateway, order):
+    first, second = (pay(order, amount, method=AUTHORIZE) for amount in (400, 600))
+    gateway.on_perform = lambda attempt: DECLINED if attempt.payment_id == first.pk else OK
+
+    payments.cancel(order.pk, actor=MERCHANT)
+
+    assert sorted(gateway.performed) == [("void", 400), ("void", 600)]
+    second.refresh_from_db()
+    assert second.status == "cancelled"
+    assert money(order) == {"authorized": 400}
+
+
 def test_what_is_done_with_money_is_decided_on_what_somebody_saw(gateway, order):
     payment = pay(order, amount=400, method=AUTHORIZE)
     order.refresh_from_db()

@@ -5,9 +5,10 @@ import pytest
 from django.db import connection, transaction
 
 from api.actors import SYSTEM
-from api.errors import Busy
-from api.idempotency import Key
+from api.errors import Busy, Moved
+from api.idempotency import Answered, Key
 from api.ids import uuid7
+from api.models import Change
 from inventory.models import Product, StockTransaction
 from inventory.services import products
 from orders.errors import InsufficientStock, NotForSale, OrderNotFound
@@ -25,7 +26,7 @@ from payments.errors import (
     TooManyPayments,
 )
 from payments.gateways.base import UNKNOWN, Answer
-from payments.models import Attempt, Payment
+from payments.models import Attempt, Gateway, Payment
 from payments.services import payments, recovery, settling
 from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
@@ -358,6 +359,36 @@ def test_a_gateway_without_its_keys_is_not_enabled(settings):
     assert (stripe.name, stripe.enabled) == ("Cards", False)
 
 
+def test_what_is_changed_of_a_gateway_is_on_record_and_changed_as_it_was_seen(gateway):
+    payments.set_gateway("fake", name="Cards", seen={"name": "Fake"}, actor=MERCHANT)
+
+    with pytest.raises(Moved):
+        payments.set_gateway("fake", enabled=False, seen={"name": "Fake"}, actor=MERCHANT)
+
+    assert payments.gateway_named("fake").enabled
+    entry = Change.objects.latest("pk")
+    assert (entry.actor, entry.thing_id) == (MERCHANT, "fake")
+    assert entry.fields == [{"field": "name", "before": "Fake", "after": "Cards"}]
+
+
+def test_f27_the_same_key_changes_a_gateway_once(gateway):
+    payments.set_gateway("fake", name="Cards", actor=MERCHANT, key=key())
+
+    with pytest.raises(Answered) as again:
+        payments.set_gateway("fake", name="Cards", actor=MERCHANT, key=key())
+
+    assert again.value.record.resource_id == "fake"
+
+
+def test_only_gateways_that_the_server_knows_are_told_of(gateway):
+    Gateway.objects.create(slug="gone", name="Gone", enabled=True)
+
+    assert "gone" not in payments.known_gateways().values_list("slug", flat=True)
+    with pytest.raises(GatewayNotFound):
+        payments.gateway_named("gone")
+    assert payments.gateway_named("gone", Gateway.objects.all()).name == "Gone"
+
+
 def test_gateways_are_switched_and_named(gateway):
     payments.set_gateway("fake", enabled=False, name="Cards", actor=MERCHANT)
 
@@ -558,6 +589,75 @@ def test_one_payment_that_cannot_be_settled_does_not_hold_up_the_others(gateway,
     other.refresh_from_db()
     broken.refresh_from_db()
     assert (other.status, broken.status) == ("complete", "pending")
+
+
+# More by hand than is owed.
+
+
+def by_hand(order: Order, amount: int | None, **more: Any) -> Payment:
+    """Record money that is here, whatever is owed."""
+    request = PaymentRequest("manual", PURCHASE, amount, takes_excess=True, **more)
+    return payments.pay(order.pk, request, actor=MERCHANT)
+
+
+def test_what_is_beyond_what_is_owed_is_on_record_to_be_given_back(shirt, order):
+    counts = by_hand(order, 1500, name="Transfer", custom_reference="7")
+
+    excess = order.payments.exclude(pk=counts.pk).get()
+    assert (counts.amount, counts.late, payments.is_excess(counts)) == (1000, False, False)
+    assert (excess.amount, excess.captured_amount, excess.status) == (500, 500, "complete")
+    assert (excess.late, payments.is_excess(excess), excess.actor) == (True, True, MERCHANT)
+    assert (excess.name, excess.custom_reference, excess.currency) == ("Transfer", "7", "USD")
+    assert excess.captured_at == excess.created_at
+    assert Payment.objects.filter(payments.EXCESS).get() == excess
+    assert states(order) == ("complete", "paid")
+    assert money(order) == {"captured": 1000}
+    assert numbers(shirt) == (10, 9, 1)
+    payments.refund(order.pk, excess.pk, 500, actor=MERCHANT)
+    assert money(order) == {"captured": 1000}
+
+
+@pytest.mark.parametrize("amount", [None, 400, 1000])
+def test_what_is_owed_leaves_nothing_beyond_it(order, amount):
+    assert by_hand(order, amount).amount == (amount or 1000)
+
+    assert order.payments.count() == 1
+
+
+def test_more_than_is_owed_is_refused_where_nobody_said_that_it_is_here(shirt, order):
+    with pytest.raises(AmountRefused):
+        pay(order, 1500, gateway="manual")
+
+    assert numbers(shirt) == (10, 10, 0)
+
+
+def test_nothing_and_less_is_no_money_that_is_here(order):
+    for amount in (0, -1):
+        with pytest.raises(AmountRefused):
+            by_hand(order, amount)
+
+
+def test_what_is_beyond_is_known_when_it_is_known_what_counts(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    hangs = pay(order, 400)
+
+    with pytest.raises(RestIsPending):
+        by_hand(order, 601)
+    assert by_hand(order, 100).amount == 100
+    settling.settle(hangs, DECLINED)
+
+    assert by_hand(order, 1000).amount == 900
+    assert money(order) == {"captured": 1000}
+
+
+def test_late_money_of_a_gateway_is_no_excess(gateway, order):
+    gateway.on_charge = lambda payment: DECLINED
+    late = declined(order)
+    pay(order, gateway="manual")
+
+    late = settling.settle(late, OK)
+
+    assert (late.late, payments.is_excess(late)) == (True, False)
 
 
 # In parts.

@@ -513,9 +513,10 @@ def test_an_attempt_that_is_settled_is_dated_and_waited_for_no_longer(
     later = began + timedelta(minutes=1)
 
     with clock.replaced(lambda: later):
-        settled = settling.settle_attempt(attempt, answer)
+        settling.settle_attempt(attempt, answer)
 
     order.refresh_from_db()
+    settled = Attempt.objects.get(pk=attempt.pk)
     assert attempt.charging_until > began
     assert (settled.updated_at, settled.charging_until) == (later, None)
     ended = answer is not UNKNOWN

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.actors import SYSTEM
+from api.errors import Moved
 from api.idempotency import Answered, Key
 from api.ids import uuid7
 from api.models import IdempotencyKey
@@ -25,7 +26,8 @@ from payments.errors import (
 )
 from payments.gateways.base import UNKNOWN, Answer, Outcome
 from payments.models import Payment
-from payments.services import payments, recovery, settling, waiting
+from payments.services import bookkeeping, payments, recovery, settling, waiting
+from payments.services.payments import PaymentRequest
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.fake_gateway import DECLINED, GIVEN_UP, OK, FakeGateway
 from tests.http import administrator, shopper
@@ -285,6 +287,63 @@ def test_who_gave_one_up_in_vain_is_named_beside_the_units_that_come_back(gatewa
     assert (came_back.action, came_back.actor) == ("deallocate", MERCHANT)
 
 
+def test_what_is_here_takes_the_place_of_who_waits_and_the_rest_is_to_be_given_back(
+    gateway, given_up, order
+):
+    first = waiting_payment(gateway, order)
+    request = PaymentRequest("manual", amount=1500, takes_excess=True)
+
+    payment = payments.pay(order.pk, request, actor=MERCHANT)
+
+    assert given_up == [first]
+    assert payment.amount == 1000
+    assert [(each.status, each.amount, each.late) for each in order.payments.order_by("pk")] == [
+        ("failed", 1000, False),
+        ("complete", 1000, False),
+        ("complete", 500, True),
+    ]
+
+
+def test_more_than_is_owed_gives_nobody_up_where_it_is_not_here(gateway, given_up, order):
+    waiting_payment(gateway, order)
+
+    with pytest.raises(RestIsPending):
+        pay(order, 1500, gateway="manual")
+
+    assert given_up == []
+
+
+def test_what_is_left_to_pay_counts_who_waits_for_the_buyer_and_nobody_else(gateway, order):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order, 300)
+    order.refresh_from_db()
+    before = payments.left_to_pay(order)
+    waiting_payment(gateway, order, 200)
+    order.refresh_from_db()
+
+    assert (before, payments.left_to_pay(order), order.payable) == (700, 700, 500)
+
+
+def test_it_is_said_beforehand_whether_an_order_can_be_cancelled(gateway, shirt, order):
+    waits, hangs, cancelled = order, unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
+    waiting_payment(gateway, waits, 400)
+    payments.cancel(cancelled.pk, actor=MERCHANT)
+
+    def say(of: Order) -> None:
+        of.refresh_from_db()
+        payments.require_cancellable(of)
+
+    say(waits)
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(hangs)
+    pay(waits, 600)
+    for each in (hangs, waits):
+        with pytest.raises(PaymentUnderWay):
+            say(each)
+    with pytest.raises(OrderNotCancellable):
+        say(cancelled)
+
+
 # Parts of an order.
 
 
@@ -474,6 +533,26 @@ def test_one_that_waits_is_let_go_and_the_units_with_it(gateway, shirt, order):
     assert entries(shirt)[1:] == [("deallocate", 1, "payment given up")]
     with pytest.raises(NotVoidable):
         let_go(payment)
+
+
+def test_who_says_no_reason_is_the_shop(gateway, order):
+    payment = waiting_payment(gateway, order)
+
+    assert let_go(payment) is None
+
+    payment.refresh_from_db()
+    assert payment.failure == "Given up while it waited for its buyer."
+
+
+def test_what_is_authorized_is_let_go_by_a_void(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+    seen = bookkeeping.standing(order, payment)
+
+    with pytest.raises(Moved):
+        let_go(payment, seen={**seen, "captured": 1})
+    attempt = let_go(payment, reason="asked by phone")
+
+    assert (attempt.kind, attempt.reason, attempt.actor) == ("void", "asked by phone", MERCHANT)
 
 
 def test_one_of_several_parts_that_wait_is_let_go_and_the_units_stay(gateway, shirt, order):
