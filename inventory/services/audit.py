@@ -39,15 +39,21 @@ ORDER BY replay.stock_id, replay.sequence
 _DIFFERING_STOCK = """
 WITH replayed AS (
     SELECT stock_id, max(sequence) AS sequence, sum(available) AS available,
-        sum(allocated) AS allocated, sum(held) AS held
+        sum(allocated) AS allocated, sum(held) AS held, max(created_at) AS moved_at
     FROM inventory_stock_effect WHERE {stocks} GROUP BY stock_id
 ), stock AS (
-    SELECT id AS stock_id, product_id, available, allocated, held, sequence FROM inventory_stock
+    SELECT id AS stock_id, product_id, available, allocated, held, sequence, last_moved_at
+    FROM inventory_stock
 ), looked_at AS (
     SELECT * FROM stock WHERE {stocks}
 )
 SELECT coalesce(stock.stock_id, replayed.stock_id), coalesce(product.sku, '?'),
     CASE WHEN stock.stock_id IS NULL THEN 'there is a log but no stock'
+    WHEN (stock.available, stock.allocated, stock.held, stock.sequence)
+            = (coalesce(replayed.available, 0), coalesce(replayed.allocated, 0),
+                coalesce(replayed.held, 0), coalesce(replayed.sequence, 0))
+        THEN format('the stock says that it moved last at %%s UTC, the log at %%s',
+            stock.last_moved_at AT TIME ZONE 'UTC', replayed.moved_at AT TIME ZONE 'UTC')
     ELSE format('stock says %%s available, %%s allocated, %%s held after entry %%s; '
         'the log says %%s, %%s, %%s after entry %%s',
         stock.available, stock.allocated, stock.held, stock.sequence,
@@ -57,9 +63,9 @@ FROM looked_at AS stock
 FULL JOIN replayed ON replayed.stock_id = stock.stock_id
 LEFT JOIN inventory_product AS product ON product.id = stock.product_id
 WHERE stock.stock_id IS NULL
-    OR (stock.available, stock.allocated, stock.held, stock.sequence) IS DISTINCT FROM
-        (coalesce(replayed.available, 0), coalesce(replayed.allocated, 0),
-         coalesce(replayed.held, 0), coalesce(replayed.sequence, 0))
+    OR (stock.available, stock.allocated, stock.held, stock.sequence, stock.last_moved_at)
+        IS DISTINCT FROM (coalesce(replayed.available, 0), coalesce(replayed.allocated, 0),
+            coalesce(replayed.held, 0), coalesce(replayed.sequence, 0), replayed.moved_at)
 ORDER BY 1
 """
 

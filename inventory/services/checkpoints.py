@@ -56,17 +56,39 @@ SELECT count(*), coalesce(sum(entries), 0)::bigint, array_agg(id) FILTER (WHERE 
 FROM compared
 """
 
-# Also of stock that did not move, the log must end in what the stock says, and not go on.
+# Also of stock that did not move, the log must end in what the stock says, and when, and not go on.
 _NOT_THE_LAST = """
 SELECT stock.id FROM inventory_stock AS stock
 CROSS JOIN LATERAL (
     SELECT count(*) AS entries, coalesce(bool_and(
-        (entry.available, entry.allocated, entry.held, entry.sequence)
-            = (stock.available, stock.allocated, stock.held, stock.sequence)), true) AS agrees
+        (entry.available, entry.allocated, entry.held, entry.sequence, entry.created_at)
+            IS NOT DISTINCT FROM (stock.available, stock.allocated, stock.held, stock.sequence,
+                stock.last_moved_at)), true) AS agrees
     FROM inventory_stocktransaction AS entry
     WHERE entry.stock_id = stock.id AND entry.sequence >= stock.sequence
 ) AS last
 WHERE NOT last.agrees OR last.entries <> least(stock.sequence, 1) LIMIT %s
+"""
+
+# What an audit saw at the end of a log stays there, whatever is written after it.
+_REWRITTEN = """
+SELECT kept.stock_id, coalesce(product.sku, '?'),
+    CASE WHEN entry.sequence IS NULL
+        THEN format('there was an entry %%s, and is none', kept.sequence)
+        ELSE format('the last audit saw that entry %%s of %%s UTC ended in %%s available, %%s '
+            'allocated, %%s held; it is of %%s UTC and ends in %%s, %%s, %%s', kept.sequence,
+            kept.moved_at AT TIME ZONE 'UTC', kept.available, kept.allocated, kept.held,
+            entry.created_at AT TIME ZONE 'UTC', entry.available, entry.allocated, entry.held) END
+FROM inventory_stockcheckpoint AS kept
+JOIN inventory_stock AS stock ON stock.id = kept.stock_id
+LEFT JOIN LATERAL (
+    SELECT * FROM inventory_stocktransaction
+    WHERE stock_id = kept.stock_id AND sequence = kept.sequence LIMIT 1
+) AS entry ON true
+LEFT JOIN inventory_product AS product ON product.id = stock.product_id
+WHERE (entry.available, entry.allocated, entry.held, entry.created_at)
+    IS DISTINCT FROM (kept.available, kept.allocated, kept.held, kept.moved_at)
+ORDER BY kept.stock_id
 """
 
 # No stock that has a log is ever deleted.
@@ -111,9 +133,19 @@ def since() -> Since:
     with connection.cursor() as cursor:
         cursor.execute(_MOVED)
         stocks, entries, differing = cursor.fetchone()
+    return Since(stocks, entries, sorted({*(differing or ()), *unlike_the_last_entry()}))
+
+
+def unlike_the_last_entry() -> list[uuid.UUID]:
+    """Find stock that does not say what the last entry of its log ends in, and when."""
+    with connection.cursor() as cursor:
         cursor.execute(_NOT_THE_LAST, [SUSPECTS_MAX])
-        suspects = {*(differing or ()), *(stock_id for (stock_id,) in cursor.fetchall())}
-        return Since(stocks, entries, sorted(suspects))
+        return [stock_id for (stock_id,) in cursor.fetchall()]
+
+
+def rewritten(limit: int = 100) -> list[Difference]:
+    """Name the stock of whose log an audit saw something else."""
+    return found(_REWRITTEN, limit)
 
 
 def gone(limit: int = 100) -> list[Difference]:

@@ -6,7 +6,7 @@ passing. It takes the owner of the tables: see inventory_repair_stock, in the mi
 
 import uuid
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -18,8 +18,13 @@ from inventory.errors import StockNotFound
 from inventory.models import Product, Stock
 from inventory.services import audit
 
-_FIELDS = ("available", "allocated", "held", "sequence")
-_NAMES = ("available", "allocated", "set aside", "number of the last movement")
+_NAMES = {
+    "available": "available",
+    "allocated": "allocated",
+    "held": "set aside",
+    "sequence": "number of the last movement",
+    "last_moved_at": "moment of the last movement",
+}
 
 
 class Differing(NamedTuple):
@@ -56,13 +61,15 @@ def repair(stock_id: uuid.UUID, *, actor: Actor) -> bool:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM inventory_repair_stock(%s)", [stock_id])
-        before = _told(dict(zip(_FIELDS, cursor.fetchone(), strict=True)))
+        before = _told(dict(zip(_NAMES, cursor.fetchone(), strict=True)))
     stock = Stock.objects.select_related("product").get(pk=stock_id)
-    after = _told({name: getattr(stock, name) for name in _FIELDS})
+    after = _told({name: getattr(stock, name) for name in _NAMES})
     entries = changes.entries(actor, Change.What.CHANGED, [(stock.product, before, after)])
     changes.record(entries)
     return bool(entries)
 
 
-def _told(numbers: Mapping[str, int]) -> dict[str, int]:
-    return {f"stock: {name}": numbers[field] for name, field in zip(_NAMES, _FIELDS, strict=True)}
+def _told(row: Mapping[str, Any]) -> changes.State:
+    told = {f"stock: {name}": row[field] for field, name in _NAMES.items()}
+    moment = f"stock: {_NAMES['last_moved_at']}"
+    return {**told, moment: told[moment] and told[moment].isoformat(sep=" ")}

@@ -265,11 +265,17 @@ def _whole() -> list[Callable[[], _Part]]:
         looked_at = _Part([], *cursor.fetchone())
     return [
         lambda: looked_at._replace(differences=_of_chains()),
-        lambda: _Part(audit_of_stock.differences_of_stock(fingerprints.out_of_time())),
+        lambda: _Part(audit_of_stock.differences_of_stock(_suspects())),
         lambda: _Part(audit_of_stock.differences_of_counts()),
-        lambda: _Part([*checkpoints.gone(), *audit.differences_of_holders()]),
+        lambda: _Part(
+            [*checkpoints.gone(), *checkpoints.rewritten(), *audit.differences_of_holders()]
+        ),
         *(partial(_of_orders, orders) for orders in _all_orders()),
     ]
+
+
+def _suspects() -> list[uuid.UUID]:
+    return sorted({*fingerprints.out_of_time(), *checkpoints.unlike_the_last_entry()})
 
 
 def _incremental(since: datetime) -> list[Callable[[], _Part]]:

@@ -77,7 +77,11 @@ def test_whoever_types_the_sku_has_the_stock_set_to_what_its_log_says(shirt, mon
     change = Change.objects.latest("pk")
     assert (change.kind, change.thing_id) == ("inventory.product", str(shirt.pk))
     assert change.actor == COMMAND_LINE
-    assert change.fields == [{"field": "stock: available", "before": 11, "after": 10}]
+    moved_at = f"{stock_of(shirt).last_moved_at}"
+    assert change.fields == [
+        {"field": "stock: available", "before": 11, "after": 10},
+        {"field": "stock: moment of the last movement", "before": None, "after": moved_at},
+    ]
     _change(other, "available = 3")
 
 

@@ -66,6 +66,8 @@ TAMPERING = {
     "the last numbers afterwards, exchanged": "UPDATE inventory_stocktransaction "
     "SET available = allocated, allocated = available WHERE sequence = 4",
     "stock of another number": f"UPDATE inventory_stock SET sequence = 3 WHERE {_SHIRT}",
+    "when stock moved": "UPDATE inventory_stock SET last_moved_at = last_moved_at "
+    f"- interval '1 second' WHERE {_SHIRT}",
     "no stock": "DELETE FROM inventory_stock",
 }
 
@@ -189,12 +191,53 @@ def test_log_and_stock_that_were_rewritten_together_contradict_the_checkpoint(sh
     )
 
     assert audit.differences() == []
-    [difference] = audit.compare()[1]
+    [incremental] = audit.compare()[1]
+    [whole] = audit.compare(whole=True)[1]
 
-    assert (difference.row_id, difference.what) == (
-        stock_of(shirt).pk,
-        "its log agrees, but not with what the last audit saw: some of it was rewritten",
+    assert incremental.row_id == whole.row_id == stock_of(shirt).pk
+    assert incremental.what == (
+        "its log agrees, but not with what the last audit saw: some of it was rewritten"
     )
+    assert "saw that entry 4 of " in whole.what
+    assert "ended in 39 available, 9 allocated, 0 held; it is of" in whole.what
+    assert whole.what.endswith(" UTC and ends in 40, 9, 0")
+
+
+@tampered
+@pytest.mark.parametrize(
+    ("rewritten", "says"),
+    [
+        ("allocated = 8, held = 0", "ends in 39, 8, 0"),
+        ("held = 1", "ends in 39, 9, 1"),
+        ("created_at = created_at + interval '1 hour'", "ends in 39, 9, 0"),
+        ("sequence = 5", "there was an entry 4, and is none"),
+    ],
+)
+def test_of_what_an_audit_saw_at_the_end_of_a_log_nothing_is_rewritten(shirt, rewritten, says):
+    """Also where all else that the whole audit compares agrees with it."""
+    audit.compare()
+    tamper(f"UPDATE inventory_stocktransaction SET {rewritten} WHERE {_OF_SHIRT} AND sequence = 4")
+
+    [difference] = checkpoints.rewritten()
+
+    assert (difference.row_id, difference.sku) == (stock_of(shirt).pk, "SHIRT")
+    assert difference.what.endswith(says)
+
+
+@tampered
+def test_whoever_owns_the_tables_may_say_that_what_was_rewritten_is_right(shirt):
+    audit.compare()
+    tamper(
+        f"UPDATE inventory_stocktransaction SET quantity = 41 WHERE {_OF_SHIRT} AND sequence = 1;"
+        f"UPDATE inventory_stocktransaction SET available = available + 1 WHERE {_OF_SHIRT};"
+        f"UPDATE inventory_stock SET available = available + 1 WHERE {_SHIRT}"
+    )
+    kept = [audit.compare(whole=True)[0].differences, audit.compare()[0].kind]
+
+    tamper(f"DELETE FROM inventory_stockcheckpoint WHERE {_OF_SHIRT}")
+
+    assert kept == [1, "whole"]
+    assert [audit.compare()[1], audit.compare()[0].kind] == [[], "incremental"]
 
 
 def test_a_movement_during_an_audit_is_left_to_the_next_one(shirt, monkeypatch):
