@@ -93,6 +93,21 @@ class Payment(ActedBy):
                 ),
                 name="payment_refunds_within_captured",
             ),
+            # Only late money may be less than a purchase, and only an authorization is let go.
+            models.CheckConstraint(
+                condition=Q(
+                    Q(method="authorize") | Q(late=True) | Q(captured_amount=F("amount")),
+                    status="complete",
+                    method__in=["purchase", "authorize"],
+                )
+                | Q(
+                    Q(status="cancelled", method="authorize")
+                    | Q(status__in=["pending", "failed"], late=False),
+                    captured_amount=0,
+                    captured_at=None,
+                ),
+                name="payment_captured_as_its_status_says",
+            ),
         ]
         indexes = [
             models.Index(
@@ -224,6 +239,14 @@ class Attempt(ActedBy):
                 fields=["payment"],
                 condition=Q(kind__in=["capture", "void"], status="pending"),
                 name="attempt_one_capture_or_void_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=["capture", "void", "refund"],
+                    status__in=["pending", "succeeded", "failed"],
+                    amount__gte=0,
+                ),
+                name="attempt_of_a_known_kind",
             ),
         ]
         indexes = [

@@ -180,6 +180,8 @@ UNREACHABLE = {
     "orders_returnline.return_line_known_disposition",
     "orders_returnline.return_line_settled_after_inspection",
     "payments_attempt.attempt_one_capture_or_void_at_a_time",
+    "payments_attempt.attempt_of_a_known_kind",
+    "payments_payment.payment_captured_as_its_status_says",
     "payments_payment.payment_captured_some_time",
     "payments_payment.payment_captured_within_amount",
     "payments_payment.payment_refunds_within_captured",

@@ -20,6 +20,7 @@ from tests.roles import as_owner
 pytestmark = pytest.mark.django_db
 
 SOME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
+NOTHING = dict.fromkeys(["captured_amount", "refunded_amount", "refunding_amount"], 0)
 NOON, LATER = "2026-05-04 12:00+00", "2026-05-04 13:00+00"
 
 # What stands in a column that may not be empty and of which nothing else is said.
@@ -54,6 +55,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "orders_shipmentline": {"quantity": 1},
     "payments_attempt": {"kind": "capture", "status": "pending"},
     "payments_payment": {
+        "method": "purchase",
+        "status": "complete",
         "amount": 100,
         "captured_amount": 100,
         "captured_at": NOON,
@@ -219,9 +222,23 @@ REFUSED: dict[str, Broken | Twice] = {
     "shipment_line_once": Twice({"shipment_id": SOME, "item_id": SOME}),
     "shipment_line_positive": Broken({"quantity": 0}),
     "attempt_one_capture_or_void_at_a_time": Twice({"payment_id": SOME}, {"kind": "void"}),
+    "attempt_of_a_known_kind": Broken({"kind": "gift"}, {"status": "lost"}, {"amount": -1}),
+    "payment_captured_as_its_status_says": Broken(
+        {"amount": 101},
+        {"status": "pending"},
+        {"status": "failed"},
+        {"status": "cancelled", "method": "authorize"},
+        {"status": "lost"},
+        {"method": "gift"},
+        {"status": "pending", **NOTHING},
+        {"status": "pending", **NOTHING, "captured_at": None, "late": True},
+        {"status": "cancelled", **NOTHING, "captured_at": None},
+    ),
     "payment_captured_some_time": Broken({"captured_at": None}),
     "payment_captured_within_amount": Broken(
-        {"captured_amount": 101}, {"captured_amount": -1}, {"amount": -1}
+        {"captured_amount": 101, "late": True},
+        {"captured_amount": -1, "late": True},
+        {"amount": -1, "late": True},
     ),
     "payment_refunds_within_captured": Broken(
         {"refunding_amount": 51},

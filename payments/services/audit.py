@@ -74,6 +74,47 @@ WHERE (sold.captured, sold.authorized, sold.pending, sold.refunded, sold.attempt
 ORDER BY sold.id
 """
 
+# What a payment says of its refunds, and an authorization of its capture, is what its attempts say.
+# What the order could not take is captured as it came, without an attempt. What a status says of a
+# payment's own numbers is a constraint of the table.
+_DIFFERING_PAYMENTS = """
+WITH tried AS (
+    SELECT payment_id,
+        coalesce(sum(attempt.amount) FILTER (WHERE kind = 'capture'
+            AND attempt.status = 'succeeded'), 0) AS captured,
+        coalesce(sum(attempt.amount) FILTER (WHERE kind = 'refund'
+            AND attempt.status = 'succeeded'), 0) AS refunded,
+        coalesce(sum(attempt.amount) FILTER (WHERE kind = 'refund'
+            AND attempt.status = 'pending'), 0) AS refunding,
+        bool_or(kind = 'void' AND attempt.status = 'succeeded') AS voided,
+        bool_or(kind = 'void' AND attempt.amount <> payment.amount) AS voids_another
+    FROM payments_attempt AS attempt
+    JOIN payments_payment AS payment ON payment.id = attempt.payment_id
+    WHERE {order_ids} GROUP BY payment_id
+), told AS (
+    SELECT payment.*, coalesce(tried.captured, 0) AS captured,
+        coalesce(tried.refunded, 0) AS refunded, coalesce(tried.refunding, 0) AS refunding,
+        coalesce(tried.voided, false) AS voided,
+        coalesce(tried.voids_another, false) AS voids_another
+    FROM payments_payment AS payment
+    LEFT JOIN tried ON tried.payment_id = payment.id
+    WHERE {order_ids}
+)
+SELECT id, (SELECT format('#%%s', number) FROM orders_order WHERE id = order_id),
+    format('the payment, %%s %%s of %%s, says %%s captured, %%s refunded and %%s on its way back; '
+        'its attempts say %%s, %%s and %%s%%s', status, method, amount, captured_amount,
+        refunded_amount, refunding_amount, captured, refunded, refunding,
+        CASE WHEN voids_another THEN ', and that another amount was let go'
+            WHEN voided THEN ', and that it was let go' ELSE '' END)
+FROM told
+WHERE (refunded_amount, refunding_amount) <> (refunded, refunding)
+    OR CASE WHEN method = 'authorize' THEN NOT late AND captured_amount <> captured
+        ELSE captured > 0 OR voided END
+    OR (status = 'complete' AND captured_amount = 0 AND amount > 0 AND voided)
+    OR voids_another
+ORDER BY id
+"""
+
 # What bookkeeping.restate makes of an order's numbers: by its states people ship and refund.
 _DIFFERING_STATES = """
 WITH states AS (
@@ -100,6 +141,12 @@ WHERE payment <> of_money
         ELSE 'incomplete' END
 ORDER BY id
 """
+
+_OF_MONEY = (
+    ("order", _DIFFERING_MONEY),
+    ("order", _DIFFERING_STATES),
+    ("payment", _DIFFERING_PAYMENTS),
+)
 
 # Entries are numbered without gaps, so that nobody has to count them.
 _COMPARED = """
@@ -353,10 +400,11 @@ def differences(limit: int = LIMIT) -> list[Difference]:
 def money_differences(limit: int = 100, orders: audit.Orders = audit.ALL) -> list[Difference]:
     """Return the orders whose sums of money are not what their payments add up to.
 
-    And those whose states are not what their sums amount to.
+    And those whose states are not what their sums amount to, and the payments that are not what
+    their attempts say.
     """
     return [
         difference
-        for query in (_DIFFERING_MONEY, _DIFFERING_STATES)
-        for difference in found(orders.of(query), limit, orders.parameters, row="order")
+        for row, query in _OF_MONEY
+        for difference in found(orders.of(query), limit, orders.parameters, row=row)
     ]

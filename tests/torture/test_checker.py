@@ -81,7 +81,7 @@ def test_a_refund_of_nobodys(book):
 
 
 def test_a_payment_that_recovery_left_open(book):
-    Payment.objects.update(status="pending")
+    Payment.objects.update(status="pending", captured_amount=0, captured_at=None, refunded_amount=0)
 
     assert any("is still pending" in found for found in checker.differences(book))
 
