@@ -1,5 +1,6 @@
 """The tree of categories, and which products are in which of them."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -188,6 +189,54 @@ def test_a_category_moves_among_its_siblings_if_it_is_where_it_was_seen():
     assert paths() == ["C", "A", "B"]
     categories.move(third.pk, 99, actor=MERCHANT)
     assert paths() == ["A", "B", "C"]
+    categories.move(third.pk, 2, actor=MERCHANT)
+    assert paths() == ["A", "C", "B"]
+    assert [fields for _, fields in told_of(third)[1:]] == [
+        [("place", 3, 1)],
+        [("place", 1, 3)],
+        [("place", 3, 2)],
+    ]
+
+
+def test_a_category_that_comes_below_another_is_the_last_there():
+    sale = category("Sale")
+    for path in ("Clothes > Hats", "Clothes > Shirts"):
+        category(path)
+
+    categories.update(sale.pk, parent_id=category("Clothes").pk, actor=MERCHANT)
+
+    assert paths() == ["Clothes", "Clothes > Hats", "Clothes > Shirts", "Clothes > Sale"]
+
+
+def test_a_category_is_made_under_the_id_and_slug_that_were_given_and_is_on_record():
+    made = categories.create("Sale", category_id=uuid.UUID(int=7), slug="now", actor=MERCHANT)
+
+    assert made.pk == uuid.UUID(int=7)
+    assert told_of(made) == [
+        ("created", [("name", None, "Sale"), ("slug", None, "now"), ("place", None, 1)])
+    ]
+
+
+def test_a_slug_is_changed_or_made_anew():
+    made, _ = category("Sale"), category("Shirts")
+
+    categories.update(made.pk, slug="now", actor=MERCHANT)
+    categories.update(made.pk, name="Today", actor=MERCHANT)
+    assert Category.objects.get(pk=made.pk).slug == "now"
+    categories.update(made.pk, slug="", actor=MERCHANT)
+
+    changed = Category.objects.get(pk=made.pk)
+    assert changed.slug == "today"
+    assert changed.updated_at > made.updated_at
+    with pytest.raises(CategorySlugTaken):
+        categories.update(made.pk, slug="shirts", actor=MERCHANT)
+
+
+def test_a_slug_that_is_cut_off_does_not_end_in_a_hyphen():
+    category("Sale")
+    top, below = "a" * 100, "b" * 98
+
+    assert category(f"{top} > {below} > Sale").slug == f"{top}-{below}"
 
 
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten():
@@ -195,6 +244,9 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten():
 
     with pytest.raises(Moved):
         categories.update(shirts.pk, name="Tops", seen={"name": "Shorts"}, actor=MERCHANT)
+    categories.update(shirts.pk, name="Tops", seen={"name": "Shirts"}, actor=MERCHANT)
+
+    assert paths() == ["Tops"]
 
 
 def test_there_is_an_end_to_how_many_categories_a_store_has(monkeypatch):
@@ -253,6 +305,18 @@ def test_a_category_with_others_below_it_is_not_deleted():
         categories.delete(category("Clothes").pk, actor=MERCHANT)
 
 
+def test_some_of_those_below_a_category_are_named_in_their_order():
+    clothes = category("Clothes")
+    for name in ("Shirts", "Hats", "Socks"):
+        category(f"Clothes > {name}")
+
+    with pytest.raises(CategoryHasChildren, match=r"there are Shirts, Hats, Socks\. Move"):
+        categories.delete(clothes.pk, actor=MERCHANT)
+    category("Clothes > Belts")
+    with pytest.raises(CategoryHasChildren, match=r"Shirts, Hats, Socks and others\. Move"):
+        categories.delete(clothes.pk, actor=MERCHANT)
+
+
 def test_products_lose_a_category_that_is_deleted_and_it_is_on_their_record(monkeypatch):
     sale, shirts = category("Sale"), category("Shirts")
     made = product(category_ids=[sale.pk, shirts.pk])
@@ -262,11 +326,12 @@ def test_products_lose_a_category_that_is_deleted_and_it_is_on_their_record(monk
     monkeypatch.setattr(categories, "PRODUCTS_LOSE_MAX", 1)
     with pytest.raises(CategoryTooFull):
         categories.delete(sale.pk, actor=MERCHANT)
-    monkeypatch.undo()
+    monkeypatch.setattr(categories, "PRODUCTS_LOSE_MAX", 2)
     with pytest.raises(Moved):
         categories.delete(sale.pk, seen={"products": 2}, actor=MERCHANT)
     categories.delete(sale.pk, seen={"products": 1}, actor=MERCHANT)
 
+    assert paths() == ["Shirts"]
     assert paths_of(made) == "Shirts"
     assert told_of(made)[-1] == ("changed", [("categories", "Sale; Shirts", "Shirts")])
     assert told_of(away)[-1] == ("changed", [("categories", "Sale", "")])
@@ -277,13 +342,17 @@ def test_products_lose_a_category_that_is_deleted_and_it_is_on_their_record(monk
 
 def test_many_products_change_their_categories_at_once_on_the_record_of_each():
     sale, shirts = category("Sale"), category("Clothes > Shirts")
-    made = [product(category_ids=[shirts.pk]) for _ in range(3)]
+    other, *made = [product(category_ids=[shirts.pk]) for _ in range(4)]
 
     done = categories.change_for(
         [each.pk for each in made], add=[sale.pk], remove=[shirts.pk], actor=MERCHANT
     )
     again = categories.change_for([made[0].pk], add=[sale.pk], actor=MERCHANT)
 
+    changed = Product.objects.in_bulk()
+    assert paths_of(other) == "Clothes > Shirts"
+    assert changed[other.pk].updated_at == other.updated_at
+    assert all(changed[each.pk].updated_at > each.updated_at for each in made)
     assert done.changed == {each.pk for each in made}
     assert (done.refused, *again) == ({}, set(), {})
     assert told_of(made[0])[1:] == [("changed", [("categories", "Clothes > Shirts", "Sale")])]
@@ -322,6 +391,22 @@ def test_who_cannot_be_changed_is_refused_and_the_others_are_changed(monkeypatch
             category_ids=[*full.categories.values_list("pk", flat=True), category("Sale 2").pk],
             actor=MERCHANT,
         )
+
+
+def test_a_product_is_in_as_many_categories_as_it_may_be():
+    made = product(category_ids=[category(f"Of 20 {n}").pk for n in range(19)])
+
+    done = categories.change_for([made.pk], add=[category("The last").pk], actor=MERCHANT)
+
+    assert (done.changed, done.refused) == ({made.pk}, {})
+
+
+def test_it_is_told_of_the_products_that_are_asked_about_and_no_others():
+    sale = category("Sale")
+    made, _ = product(category_ids=[sale.pk]), product(category_ids=[sale.pk])
+
+    assert categories.texts([made.pk]) == {made.pk: "Sale"}
+    assert categories.of([made.pk]) == {made.pk: {sale.pk}}
 
 
 def test_products_are_put_into_exactly_the_categories_that_are_given():
