@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from inventory.errors import CodeAmbiguous, CodeUnknown
 from inventory.models import Product
 from inventory.services import codes
 from tests.factories import product
@@ -147,3 +148,102 @@ def test_each_look_up_has_an_index():
 
     assert "product_sku_any_case" in plan
     assert "product_barcode_any_case" in plan
+
+
+def test_a_product_is_named_by_its_sku_its_barcode_or_both():
+    mug, shirt = product(sku="MUG", barcode="111"), product(sku="SHIRT", barcode="222")
+    product(sku="T1", barcode="333")
+    product(sku="T2", barcode="333")
+
+    found = codes.products_named(
+        [("MUG", ""), ("", "222"), ("MUG", "111"), ("shirt", "222"), ("T2", "333")]
+    )
+
+    assert [(each.product_id, each.error) for each in found[:4]] == [
+        *((mug.pk, ""), (shirt.pk, ""), (mug.pk, ""), (shirt.pk, ""))
+    ]
+    assert found[0].made_at == found[2].made_at == mug.created_at
+    assert found[1].made_at == shirt.created_at
+    assert (found[4].product_id, found[4].error) == (Product.objects.get(sku="T2").pk, "")
+
+
+@pytest.mark.parametrize(
+    ("sku", "barcode", "meant", "error"),
+    [
+        ("X", "", "", "No product has this sku."),
+        ("X", "999", "", "No product has this sku."),
+        ("X", "111", "MUG", "No product has this sku. The barcode is that of MUG."),
+        ("X", "333", "", "No product has this sku. The barcode is that of T1 and 2 more."),
+        ("MUG", "999", "MUG", "No product has this barcode: correct it, or leave it empty."),
+        (
+            "MUG",
+            "222",
+            "",
+            "The barcode is that of SHIRT, and not of MUG: correct one of the two, or leave it "
+            "empty.",
+        ),
+        (
+            "MUG",
+            "333",
+            "",
+            "The barcode is that of T1 and 2 more, and not of MUG: correct one of the two, or "
+            "leave it empty.",
+        ),
+        ("T1", "", "T1", ""),
+        (
+            "Tea-Tin",
+            "",
+            "",
+            "2 products have this sku in other spellings: write it as one of them has it.",
+        ),
+        ("", "999", "", "No product has this barcode."),
+        ("", "333", "", "3 products have this barcode: write the sku."),
+    ],
+)
+def test_whoever_is_not_named_for_certain_is_not_meant(sku, barcode, meant, error):
+    product(sku="MUG", barcode="111")
+    product(sku="SHIRT", barcode="222")
+    for each in ("T1", "T2", "T3"):
+        product(sku=each, barcode="333")
+    product(sku="TEA-TIN")
+    product(sku="tea-tin")
+
+    found = named(sku, barcode)
+
+    product_id = Product.objects.get(sku=meant).pk if meant else None
+    assert (found.product_id, found.error) == (product_id, error)
+    assert (found.made_at is None) == (meant == "")
+
+
+def test_what_a_person_has_scanned_is_one_product_or_said_to_be_none_or_several():
+    mug = product(sku="MUG", barcode="111")
+    for sku in ("A", "B"):
+        product(sku=sku, barcode="333")
+
+    assert codes.scanned("111").id == mug.pk
+    with pytest.raises(CodeUnknown, match="999"):
+        codes.scanned("999")
+    with pytest.raises(CodeAmbiguous, match=r"333.*A.*B"):
+        codes.scanned("333")
+
+
+def test_skus_that_programs_write_are_found_as_they_are_or_tidied():
+    odd, plain = product(sku="B"), product(sku="A")
+    Product.objects.filter(pk=odd.pk).update(sku="A\u200b")
+    product(sku="OTHER")
+
+    found = codes.ids_by_sku(["A\u200b", "A", " A ", "a", "NONE"])
+
+    assert found == {"A\u200b": odd.pk, "A": plain.pk, " A ": plain.pk}
+
+
+def test_zeros_before_a_number_are_thought_of_up_to_five():
+    for sku in ("042", "0000043", "00000044", "A5", "0A5", "45"):
+        product(sku=sku)
+    gone = product(sku="046")
+    Product.objects.filter(pk=gone.pk).update(archived_at=gone.created_at)
+
+    asked = ["42", "43", "44", "A5", "45", "46", "\uff14\uff12"]
+
+    assert codes.with_zeros(asked) == {"42": "042", "43": "0000043"}
+    assert codes.with_zeros(["A5"]) == {}
