@@ -86,8 +86,9 @@ def test_making_many_paths_takes_a_few_statements():
         ("", []),
         ("Sale", ["Sale"]),
         (" Clothes>Shirts ;; sale;Sale ", ["Clothes > Shirts", "sale"]),
+        (";".join(f"Sale {n}" for n in range(20)), [f"Sale {n}" for n in range(20)]),
     ],
-    ids=["nothing", "one", "several, one of them twice"],
+    ids=["nothing", "one", "several, one of them twice", "twenty"],
 )
 def test_a_cell_names_several_paths(cell, read):
     assert [each.casefold() for each in category_tree.read(cell)] == [
@@ -164,6 +165,31 @@ def test_there_are_five_levels_and_not_more():
         with pytest.raises(TooManyLevels):
             below()
     categories.update(other.pk, parent_id=deep.parent_id, actor=MERCHANT)
+    three = category("T > U > V")
+    top = Category.objects.get(name="T")
+    with pytest.raises(TooManyLevels):
+        categories.update(top.pk, parent_id=category("A > B > C").pk, actor=MERCHANT)
+    categories.update(top.pk, parent_id=category("A > B").pk, actor=MERCHANT)
+    assert category_tree.paths()[three.pk] == "A > B > T > U > V"
+
+
+def test_what_is_below_some_categories_is_found_with_them():
+    shirts, hats = category("Clothes > Shirts"), category("Clothes > Hats")
+    short, sale = category("Clothes > Shirts > Short"), category("Sale")
+    clothes = category("Clothes")
+
+    below = category_tree.below([clothes.pk, sale.pk, uuid7()])
+
+    assert below == {each.pk for each in (clothes, shirts, short, hats, sale)}
+    assert category_tree.below([shirts.pk]) == {shirts.pk, short.pk}
+
+
+def test_a_category_is_made_below_one_that_has_none_yet():
+    clothes = category("Clothes")
+
+    categories.create("x" * 100, parent_id=clothes.pk, actor=MERCHANT)
+
+    assert paths() == ["Clothes", f"Clothes > {'x' * 100}"]
 
 
 def test_a_category_moves_with_all_that_is_below_it_but_never_below_itself():

@@ -13,7 +13,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from api import clock
-from inventory.errors import CurrencyTaken, CurrencyUnknown, TooManyCurrencies
+from api.errors import Moved
+from inventory.errors import CurrencyInUse, CurrencyTaken, CurrencyUnknown, TooManyCurrencies
 from inventory.models import Currency, CurrencyQuerySet, Product
 from inventory.services import currencies
 from inventory.services.products import Money
@@ -472,10 +473,58 @@ def test_a_currency_is_found_by_its_code_and_the_default_one_without():
 def test_a_currency_that_the_store_does_not_use_is_refused(code):
     _currency("OLD", enabled=False)
 
-    with pytest.raises(CurrencyUnknown):
+    with pytest.raises(CurrencyUnknown) as unknown:
         currencies.named(code)
+    assert unknown.value.source == "X-MOLTIN-CURRENCY"
     with pytest.raises(CurrencyUnknown):
         product(prices=[Money(code, 1250)])
+
+
+def test_what_this_process_changes_it_knows_at_once():
+    euro = currencies.create(code="EUR", currency_id=UNKNOWN, actor=MERCHANT)
+    assert {code: each.pk for code, each in currencies.by_code().items()} == {
+        "EUR": UNKNOWN,
+        "USD": dollar().pk,
+    }
+
+    currencies.change(euro.pk, format="{price} €", actor=MERCHANT)
+    assert currencies.by_code()["EUR"].format == "{price} €"
+    currencies.delete(euro.pk, actor=MERCHANT)
+    assert {*currencies.by_code()} == {"USD"}
+
+
+def test_of_a_currency_that_is_gone_amounts_are_written_as_most_are():
+    currencies.by_code()
+    _currency("EUR", format="{price} €")
+
+    assert currencies.by_code()["EUR"].formatted(1250) == "12.50 €"
+    gone = currencies.by_code()["XXX"]
+    assert (gone.code, gone.enabled, gone.formatted(1250)) == ("XXX", False, "12.50")
+
+
+def test_a_currency_is_not_changed_from_what_nobody_saw():
+    with pytest.raises(Moved):
+        currencies.change(
+            dollar().pk, format="{price} $", seen={"format": "{price} !"}, actor=MERCHANT
+        )
+
+    assert dollar().format != "{price} $"
+
+
+def test_a_currency_that_somebody_begins_to_use_in_that_moment_stays_what_it_is(monkeypatch):
+    euro = currencies.create(code="EUR", actor=MERCHANT)
+    product(prices=[Money("EUR", 900)])
+    # As it was when it was looked at.
+    monkeypatch.setattr(Currency, "is_in_use", lambda currency: False)
+
+    for act in (
+        partial(currencies.change, euro.pk, code="SEK", actor=MERCHANT),
+        partial(currencies.delete, euro.pk, actor=MERCHANT),
+    ):
+        with pytest.raises(CurrencyInUse):
+            act()
+
+    assert Currency.objects.get(pk=euro.pk).code == "EUR"
 
 
 def test_currencies_are_read_once_in_some_seconds(django_assert_num_queries):
