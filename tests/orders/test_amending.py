@@ -22,7 +22,7 @@ from orders.errors import (
     TotalTooLarge,
 )
 from orders.models import Order
-from orders.services import amending, orders
+from orders.services import amending, carts, orders
 from orders.services.cart_lines import CustomItem, ProductWanted
 from payments.errors import PaymentDeclined
 from payments.models import Payment
@@ -30,6 +30,7 @@ from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
 from tests.factories import (
+    BUYER,
     MERCHANT,
     holding_order,
     paid_order,
@@ -81,6 +82,51 @@ def test_lines_that_stay_keep_their_price_and_new_ones_cost_what_they_do_today()
     payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
     order.refresh_from_db()
     assert order.payment == "paid"
+
+
+def test_a_new_line_is_all_that_was_asked_for_and_what_it_is_of():
+    shirt, cap = product(9, price=1000), product(9, sku="CAP", name="Red cap", price=1500)
+    cap.prices.update(includes_tax=False)
+    order = unpaid_order({shirt: 1})
+    custom = CustomItem(
+        2, "Wrapping", 250, includes_tax=False, sku="WRAP", custom_inputs={"text": "Ada"}
+    )
+
+    change(order, {}, ProductWanted(3, cap.pk), custom)
+
+    old, of_product, of_none = order.items.order_by("position")
+    assert (of_product.position, of_product.product_id) == (1, cap.pk)
+    assert (of_product.name, of_product.sku, of_product.quantity) == ("Red cap", "CAP", 3)
+    assert (of_product.unit_price, of_product.includes_tax) == (1500, False)
+    assert (of_none.position, of_none.product_id) == (2, None)
+    assert (of_none.name, of_none.sku, of_none.quantity) == ("Wrapping", "WRAP", 2)
+    assert (of_none.unit_price, of_none.includes_tax) == (250, False)
+    assert of_none.custom_inputs == {"text": "Ada"}
+    assert len({line.cart_item_id for line in (old, of_product, of_none)}) == 3
+
+
+def test_a_change_is_of_one_order_and_somebody_is_to_look_at_it_again():
+    shirt = product(9, price=1000)
+    other, order = unpaid_order({shirt: 4}), unpaid_order({shirt: 1})
+    orders.leave_be(order, actor=MERCHANT, reason="agreed")
+    before = order.updated_at
+
+    change(order, {shirt: 2}, CustomItem(1, "Fee", 100))
+    change(order, {None: 0})
+
+    assert (order.total, order.left_be_at, order.updated_at > before) == (2000, None, True)
+    other.refresh_from_db()
+    assert ([quantity for _, quantity, _ in lines(other)], other.total) == ([4], 4000)
+
+
+def test_the_lines_of_another_order_are_not_changed_with_it():
+    shirt = product(9)
+    order, other = unpaid_order({shirt: 1}), unpaid_order({shirt: 1})
+
+    with pytest.raises(Moved):
+        amending.change_lines(order.pk, {other.items.get().pk: 2}, actor=MERCHANT)
+
+    assert lines(other)[0][1] == 1
 
 
 def test_more_of_a_product_that_is_on_it_already_goes_onto_its_line():
@@ -140,6 +186,12 @@ def waiting(of: Product) -> Order:
     return order
 
 
+def partly_paid(of: Product) -> Order:
+    order = unpaid_order({of: 1})
+    payments.pay(order.pk, PaymentRequest("manual", amount=1), actor=MERCHANT)
+    return order
+
+
 def authorized(of: Product) -> Order:
     order = unpaid_order({of: 1})
     payments.pay(order.pk, PaymentRequest("test", Payment.Method.AUTHORIZE), actor=MERCHANT)
@@ -160,6 +212,7 @@ def holding(of: Product) -> Order:
     ("made", "why"),
     [
         (paid, "Money was paid"),
+        (partly_paid, "Money was paid"),
         (cancelled, "cancelled already"),
         (lambda of: shipped_order({of: 1}), "shipped already"),
         (waiting, "Give it up first"),
@@ -200,6 +253,7 @@ def archived() -> Product:
         (0, None, OrderNotChangeable),
         (10, None, InsufficientStock),
         (1, lambda: ProductWanted(4, product(3).pk), InsufficientStock),
+        (1, lambda: ProductWanted(1, product(0).pk), InsufficientStock),
         (1, lambda: ProductWanted(1, archived().pk), ProductNotFound),
         (1, lambda: ProductWanted(1, product(3, prices=[]).pk), NoPrice),
         (1, lambda: CustomItem(1, "Shirt", 1, sku=product(sku="MINE").sku), CustomItemIsAProduct),
@@ -226,10 +280,11 @@ def test_there_are_limits_of_lines_and_units():
         change(order, {}, *(CustomItem(1, f"Fee {number}", 1) for number in range(99)))
     with pytest.raises(TooManyInALine):
         change(order, {bulk: 2**31})
+    change(order, {bulk: 2**31 - 1})
 
     change(order, {}, *(CustomItem(1, f"Fee {number}", 1) for number in range(98)))
     assert order.items.count() == 100
-    assert told(order)[0].splitlines()[-2] == "78 more lines"
+    assert told(order)[-1].splitlines()[-2] == "78 more lines"
 
 
 def test_what_went_off_sale_may_stay_and_shrink_and_does_not_grow():
@@ -240,6 +295,41 @@ def test_what_went_off_sale_may_stay_and_shrink_and_does_not_grow():
     with pytest.raises(NotForSale):
         change(order, {shirt: 3})
     change(order, {shirt: 1, mug: 2})
+
+    assert [quantity for _, quantity, _ in lines(order)] == [1, 2]
+
+
+def of_two_lines(of: Product, plain: int, engraved: int) -> tuple[Order, list[Any]]:
+    """Order the product once as it is, and once made for somebody."""
+    wanted = [
+        ProductWanted(plain, of.pk),
+        ProductWanted(engraved, of.pk, custom_inputs={"text": "Ada"}),
+    ]
+    carts.add("mine", wanted, currency="USD")
+    order, items = orders.checkout("mine", BUYER)
+    return order, [item.pk for item in items]
+
+
+def test_two_lines_of_one_product_need_the_units_of_both():
+    shirt = product(9, sku="SHIRT")
+    order, (plain, engraved) = of_two_lines(shirt, 1, 2)
+
+    with pytest.raises(InsufficientStock, match="9 of SHIRT available, and 10 wanted"):
+        amending.change_lines(order.pk, {plain: 6, engraved: 4}, actor=MERCHANT)
+    amending.change_lines(order.pk, {plain: 6, engraved: 3}, actor=MERCHANT)
+
+    assert amending.standing(order)["quantity of SHIRT"] == "6 + 3"
+
+
+def test_what_is_off_sale_may_go_from_one_of_its_lines_to_the_other():
+    shirt = product(9)
+    order, (plain, engraved) = of_two_lines(shirt, 1, 2)
+    products.update(shirt.pk, status="draft", actor=MERCHANT)
+
+    with pytest.raises(NotForSale):
+        amending.change_lines(order.pk, {plain: 3, engraved: 1}, actor=MERCHANT)
+    for quantities in ({plain: 2, engraved: 1}, {plain: 1, engraved: 2}):
+        amending.change_lines(order.pk, quantities, actor=MERCHANT)
 
     assert [quantity for _, quantity, _ in lines(order)] == [1, 2]
 

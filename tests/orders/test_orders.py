@@ -134,6 +134,35 @@ def test_lines_of_a_cancelled_order_hold_nothing():
     assert (line.allocated, line.stocked, line.cancelled) == (0, False, 4)
 
 
+def test_what_one_order_gives_back_no_other_does():
+    shirt = product(stock=10)
+    other, cancelled, declined = (
+        paid_order({shirt: 4}),
+        paid_order({shirt: 1}),
+        unpaid_order({shirt: 2}),
+    )
+
+    payments.cancel(cancelled.pk, actor=MERCHANT)
+    with pytest.raises(PaymentDeclined):
+        payments.pay(declined.pk, PaymentRequest("test", token="decline"), actor=MERCHANT)
+
+    line = other.items.get()
+    assert (line.stocked, line.allocated, line.cancelled) == (True, 4, 0)
+    assert numbers(shirt) == (10, 6, 4)
+
+
+def test_an_order_whose_units_others_took_since_checkout_is_not_paid_and_hears_no_number():
+    shirt = product(stock=5)
+    first, second = unpaid_order({shirt: 3}), unpaid_order({shirt: 3})
+    payments.pay(first.pk, PaymentRequest("manual"), actor=MERCHANT)
+
+    with pytest.raises(InsufficientStock) as refused:
+        payments.pay(second.pk, PaymentRequest("manual"), actor=MERCHANT)
+
+    assert (refused.value.meta, shirt.name in refused.value.detail) == (None, False)
+    assert not Payment.objects.filter(order=second).exists()
+
+
 def test_a_checkout_with_a_key_makes_one_order_with_the_id_it_was_given():
     cart_id, order_id = filled_cart({product(stock=10): 1}), uuid7()
 
