@@ -139,6 +139,8 @@ def test_f30_what_is_damaged_is_cancelled_and_leaves_the_total(whole):
         )
     )
     assert entries(shirt)[-2:] == [("deallocate", units, why), ("decrement", units, why)]
+    told = "a flood" if whole else f"4 of {shirt.sku}, written off: too late"
+    assert order.events.latest("pk").text == told
 
 
 def test_who_cancels_what_is_shipped_meanwhile_is_told():
