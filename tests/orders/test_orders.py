@@ -28,9 +28,10 @@ from orders.errors import (
     TotalChanged,
     TotalTooLarge,
 )
-from orders.models import CartItem, Order, OrderEvent, OrderItem, ReturnLine, Shipment
+from orders.models import Cart, CartItem, Order, OrderEvent, OrderItem, ReturnLine, Shipment
 from orders.services import cancelling, cart_contents, carts, orders, returns, shipments
 from orders.services.cart_lines import CustomItem
+from orders.services.orders import Buyer
 from orders.services.returns import TakenBack
 from payments.errors import PaymentDeclined
 from payments.models import Payment
@@ -89,6 +90,20 @@ def test_an_order_line_is_a_copy_of_what_stood_in_the_cart():
     assert line.custom_inputs == inputs
     assert line.location_id == "default"
     assert line.cart_item_id == CartItem.objects.get().pk
+
+
+def test_an_order_keeps_who_buys_it_and_where_it_goes():
+    cart_id = filled_cart({product(stock=10): 1})
+    attributes = {"level": {"type": "string", "value": "premium"}}
+    Cart.objects.update(custom_attributes=attributes)
+    buyer = Buyer("Ada Buyer", "ada@example.com", {"city": "Ulm"}, {"city": "Bonn"})
+
+    orders.checkout(cart_id, buyer)
+
+    order = Order.objects.get()
+    assert (order.customer_name, order.customer_email) == ("Ada Buyer", "ada@example.com")
+    assert (order.billing_address, order.shipping_address) == ({"city": "Ulm"}, {"city": "Bonn"})
+    assert (order.cart_id, order.custom_attributes) == (cart_id, attributes)
 
 
 def test_an_order_is_found_by_its_buyer_as_soon_as_it_is_there():
