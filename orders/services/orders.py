@@ -341,9 +341,8 @@ def standing_of(order: Order, names: Iterable[str]) -> Standing:
     for name in names:
         value = getattr(order, name)
         parts = value if isinstance(value, Mapping) else {"": value}
-        label = name.replace("_", " ")
         standing |= {
-            f"{label} {part}".strip().replace("_", " "): str(parts[part])
+            f"{name} {part}".strip().replace("_", " "): str(parts[part])
             for part in sorted(parts)
             if parts[part]
         }
