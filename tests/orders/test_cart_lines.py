@@ -8,9 +8,10 @@ import pytest
 
 from api.idempotency import Answered
 from inventory.errors import ProductNotFound
-from inventory.models import Action
-from inventory.services import products
+from inventory.models import Action, Picture
+from inventory.services import picture_files, pictures, products
 from inventory.services import stock as inventory
+from inventory.services.images import LARGE
 from inventory.services.products import Money
 from orders.errors import (
     CartItemNotFound,
@@ -26,6 +27,7 @@ from orders.errors import (
 from orders.models import WRITTEN_MAX, Cart, CartItem, Order
 from orders.services import cart_contents, carts
 from orders.services.cart_lines import CustomItem, LineChange, OtherCart, ProductWanted
+from orders.services.offers import Image, Offer
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.orders.filling import MIDNIGHT, add, at, quantities
 from tests.orders.test_races import key
@@ -468,6 +470,50 @@ def test_lines_that_are_joined_leave_the_other_changes_of_the_call_alone():
     assert list(CartItem.objects.order_by("pk").values_list("pk", "quantity")) == [
         (first.pk, 2),
         (third.pk, 5),
+    ]
+
+
+def test_a_custom_item_is_offered_as_its_line_says():
+    wrapping = CustomItem(2, "Wrapping", 350, includes_tax=False, sku="W", description="A bow")
+    carts.add_one("ada", wrapping, currency="USD")
+
+    [line] = cart_contents.contents("ada").lines
+
+    assert line.offer == Offer(
+        product_id=None,
+        name="Wrapping",
+        sku="W",
+        slug="",
+        description="A bow",
+        image=Image(""),
+        is_live=True,
+        currency="USD",
+        unit_price=350,
+        includes_tax=False,
+        available=None,
+    )
+    assert (line.offer.is_managed, line.value) == (False, 700)
+
+
+def test_a_line_shows_the_main_picture_of_its_product_or_one_from_elsewhere():
+    elsewhere = "https://cdn.example.com/shirt.svg"
+    ours, theirs, none = (
+        product(9, image_url=elsewhere),
+        product(9, image_url=elsewhere),
+        product(9),
+    )
+    front, back = Picture.objects.bulk_create(
+        Picture(name=name, sha256=name, size=1, width=1, height=1, created_at=MIDNIGHT)
+        for name in ("front.png", "back.png")
+    )
+    pictures.attach(ours.pk, [front.pk, back.pk], actor=MERCHANT)
+    for shown in (ours, theirs, none):
+        add("ada", shown, 1)
+
+    assert [line.offer.image for line in cart_contents.contents("ada").lines] == [
+        Image(picture_files.address(front.pk, LARGE), "image/webp", "front.png"),
+        Image(elsewhere),
+        Image(""),
     ]
 
 
