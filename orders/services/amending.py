@@ -131,7 +131,7 @@ class _Amending:
 
     def _append(self, item: OrderItem) -> None:
         item.order = self.order
-        item.position = max((each.position for each in self.items), default=-1) + 1
+        item.position = max(each.position for each in self.items) + 1
         item.cart_item_id = uuid7()
         self.items.append(item)
 
