@@ -298,6 +298,37 @@ def test_each_shipment_knows_its_own_moment_and_asks_for_the_counts_since_then()
     assert numbers(shirt) == (10, 5, 5)
 
 
+def test_whoever_undoes_a_shipment_knows_of_the_counts_since_and_of_the_order_or_is_told():
+    shirt = product(stock=10, sku="SHIRT")
+    order = paid_order({shirt: 5})
+    shipment = ship(order, 2)
+    came_back = partial(
+        shipments.undo,
+        order.pk,
+        shipment.pk,
+        actor=MERCHANT,
+        reason="mistake",
+        whereabouts=Whereabouts.CAME_BACK,
+    )
+
+    def standing() -> Any:
+        return shipments.standing_to_undo(Order.objects.get(), shipment)
+
+    uncounted = standing()
+    assert uncounted == Order.objects.get().standing()
+    inventory.count(shirt.pk, 8, actor=MERCHANT)
+    counted = standing()
+    assert counted.keys() - uncounted.keys() == {"count of SHIRT"}
+    with pytest.raises(Moved):
+        came_back(seen=uncounted)
+    ship(order, 1)
+    with pytest.raises(Moved):
+        came_back(seen=counted)
+    came_back(seen=standing())
+
+    assert numbers(shirt) == (9, 5, 4)
+
+
 def test_units_that_a_count_found_after_the_first_shipment_do_not_come_back_once_more():
     shirt = product(stock=10, sku="SHIRT")
     order = paid_order({shirt: 5})
