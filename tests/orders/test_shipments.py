@@ -329,6 +329,16 @@ def test_whoever_undoes_a_shipment_knows_of_the_counts_since_and_of_the_order_or
     assert numbers(shirt) == (9, 5, 4)
 
 
+def test_whoever_undoes_a_shipment_of_what_has_no_stock_knows_of_the_order_or_is_told():
+    order = paid_order({product(managed=False): 5})
+    shipment = ship(order, 2)
+    seen = shipments.standing_to_undo(Order.objects.get(), shipment)
+    ship(order, 1)
+
+    with pytest.raises(Moved):
+        shipments.undo(order.pk, shipment.pk, actor=MERCHANT, reason="mistake", seen=seen)
+
+
 def test_units_that_a_count_found_after_the_first_shipment_do_not_come_back_once_more():
     shirt = product(stock=10, sku="SHIRT")
     order = paid_order({shirt: 5})
