@@ -15,13 +15,22 @@ from inventory.models import (
     CategoryQuerySet,
     Price,
     Product,
+    Sheet,
     StockTransaction,
 )
-from inventory.services import categories, category_tree, currencies, pictures, products
+from inventory.services import (
+    categories,
+    category_tree,
+    currencies,
+    pictures,
+    products,
+    variants,
+)
 from inventory.services import stock as inventory
 from inventory.services.products import Money, NewCost
 from inventory.services.sheets import processing, selections
-from tests.factories import MERCHANT, category, paid_order, product, stock_of
+from inventory.services.variants import Option
+from tests.factories import MERCHANT, category, paid_order, parent, product, stock_of
 from tests.inventory.test_pictures import attach, rows
 from tests.product_sheets import (
     applied,
@@ -431,6 +440,7 @@ def test_a_sku_that_was_taken_since_the_check_is_refused():
     apply(sheet)
 
     assert [line.error for line in lines_of(sheet)] == ["Another product has this sku.", ""]
+    assert (sheet.changed, sheet.refused) == (1, 1)
     assert named("A").name == "Theirs"
 
 
@@ -725,6 +735,9 @@ def test_what_becomes_of_lines_is_counted_from_batch_to_batch(monkeypatch):
 
     apply(sheet)
     assert (sheet.changed, sheet.unchanged, sheet.refused) == (2, 2, 2)
+    assert [line.what for line in lines_of(sheet)] == [
+        *("leave", "", "change", "change", "", "leave")
+    ]
     for sku, name in (("A0", "Red"), ("A2", "Red")):
         products.update(named(sku).pk, name=name, actor=MERCHANT)
 
@@ -925,3 +938,176 @@ def test_units_that_are_put_back_say_which_file_was_taken_back():
     why = "Reverted: catalogue.csv, line 2"
     assert last(made) == ("increment", 5, why)
     assert last(Product.objects.get(sku="N")) == ("decrement", 3, why)
+
+
+def test_a_picture_that_a_file_added_before_others_goes_again():
+    *own, added = rows(3)
+    shirt = product(sku="A")
+    attach(shirt, *own)
+
+    sheet = applied("sku | image\nA | 2.PNG")
+    assert told(the_line(sheet)) == {"picture": ("0.png", "2.png")}
+    assert pictures.of_products([shirt.pk])[shirt.pk] == [added.pk, *[each.pk for each in own]]
+
+    assert reverted(sheet).not_reverted == 0
+    assert pictures.of_products([shirt.pk])[shirt.pk] == [each.pk for each in own]
+
+
+def test_a_file_adds_no_picture_to_as_many_as_there_may_be():
+    some = rows(21)
+    attach(product(sku="A"), *some[:20])
+    attach(product(sku="B"), *some[:19])
+
+    sheet = checked("sku | image\nA | 20.png\nA2 | 20.png\nB | 20.png")
+
+    full, _, other = lines_of(sheet)
+    assert full.error == "image: a product has at most 20 pictures."
+    assert other.error == ""
+
+
+def test_an_uploaded_picture_is_not_taken_away_by_a_file():
+    attach(product(sku="A", image_url="https://x/a.png"), *rows(1))
+
+    assert the_line(checked("sku | image\nA | (empty)")).error == (
+        "image: an uploaded picture is taken away on the product's own page."
+    )
+
+
+def test_categories_that_a_file_took_away_come_back():
+    made = product(sku="A", category_ids=[category("Sale").pk])
+
+    assert reverted(applied("sku | categories\nA | (empty)")).not_reverted == 0
+
+    assert categories.texts([made.pk])[made.pk] == "Sale"
+
+
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [
+        ("manage_stock | initial_stock\nN | New | no | 5", "initial_stock: only managed stock"),
+        ("manage_stock | initial_stock\nN | New | no | 0", ""),
+        ("manage_stock | initial_stock\nN | New | yes | 5", ""),
+        ("status | slug\nN | New | archived | n", "status: a new product cannot be archived."),
+        ("slug | barcode\nN | New | taken | 1", "slug: another product has it."),
+    ],
+)
+def test_a_new_product_is_one_that_can_be(cells, error):
+    product(slug="taken")
+
+    line = the_line(checked(f"sku | name | {cells}"))
+
+    assert line.error[: len(error) or None] == error
+    assert line.what == ("" if error else "create")
+
+
+def test_a_new_product_is_live_and_managed_and_has_nothing_that_is_taken_away():
+    line = the_line(checked("sku | name | description | threshold\nN | New | (empty) | (empty)"))
+
+    assert told(line) == {
+        "name": (None, "New"),
+        "status": (None, "live"),
+        "manage_stock": (None, True),
+    }
+
+
+def test_a_product_keeps_its_own_slug_and_takes_no_other_ones():
+    product(sku="A", slug="mine", name="Shirt")
+    product(sku="B", slug="theirs")
+    gone = product(sku="C", slug="free")
+    products.archive(gone.pk, actor=MERCHANT)
+
+    sheet = checked("sku | slug | name\nA | mine | Blue\nB | mine |\nB2 | free | New")
+
+    assert [line.error for line in lines_of(sheet)] == ["", "slug: another product has it.", ""]
+
+
+def test_what_is_archived_has_no_stock():
+    product(sku="A", managed=False)
+
+    assert the_line(checked("sku | status | manage_stock\nA | archived | yes")).error == (
+        "manage_stock: an archived product has no stock."
+    )
+
+
+def test_what_a_product_has_is_no_change_whatever_it_is():
+    currencies.create(code="EUR", actor=MERCHANT)
+    product(sku="A", name="Shirt", prices=[Money("USD", 1250), Money("EUR", 1100)])
+    currencies.change(currencies.by_code()["EUR"].pk, enabled=False, actor=MERCHANT)
+
+    same, other = lines_of(
+        worked(
+            sheet_of_rows(
+                ["sku", "price_eur", "name"], [["A", "11.00", "Blue"], ["B", "11.00", "New"]]
+            )
+        )
+    )
+
+    assert (same.error, told(same)) == ("", {"name": ("Shirt", "Blue")})
+    assert "The currency EUR is not enabled." in other.error
+
+
+def test_a_line_that_is_refused_changes_nothing_and_is_no_products():
+    product(sku="A", price=1250)
+    product(sku="B")
+    sheet = worked(
+        sheet_of_rows(["sku", "price_usd"], [["A", "125"], ["A2", "x"], ["B", "1", "2"]])
+    )
+
+    great, bad, long = lines_of(sheet)
+    assert (great.mark, bad.mark, long.mark) == (
+        "The price goes from $12.50 to $125.00.",
+        "",
+        "",
+    )
+    assert (bad.what, bad.fields, long.product) == ("", [], None)
+    assert (sheet.changed, sheet.unchanged, sheet.refused, sheet.marked) == (1, 0, 2, 1)
+
+
+def test_one_unit_is_told_as_one():
+    product(1, sku="A")
+
+    assert the_line(checked("sku | manage_stock\nA | no")).mark == "1 unit is written off."
+
+
+def test_new_lines_that_people_read_alike_are_marked():
+    sheet = checked(
+        "sku | name | price_usd | barcode\nN-1 | New | 5 | ab\nn-1 | New | 5 | AB\nC | New | 5 | c"
+    )
+
+    together = "To people, lines 2, 3 have the same sku. Lines 2, 3 have the same barcode."
+    assert [line.mark for line in lines_of(sheet)] == [together, together, ""]
+
+
+def _brought_back(*gone: Product) -> Sheet:
+    chosen = Product.objects.filter(pk__in=[each.pk for each in gone]).order_by("sku")
+    want = selections.the_same(status="live")
+    return worked(selections.make("Restore", chosen, want, actor=MERCHANT))
+
+
+def test_what_comes_back_meets_nobody_who_has_its_slug_or_is_its_variant():
+    made = parent(Option("Size", ["S"]), sku="TOP")
+    small = made.variants.get()
+    shirt, mug = product(sku="SHIRT", slug="shirt"), product(sku="MUG", slug="mug")
+    for each in (small, shirt, mug):
+        products.archive(each.pk, actor=MERCHANT)
+    product(sku="OTHER", name="Other", slug="shirt")
+    again = product(sku="NEW", name="New")
+    variants.put_in(made.pk, again.pk, {"Size": "S"}, actor=MERCHANT)
+
+    sheet = _brought_back(small, shirt, mug)
+
+    assert [(line.sku, line.error) for line in lines_of(sheet)] == [
+        ("MUG", ""),
+        ("SHIRT", "Other (OTHER) has its slug by now."),
+        ("TOP-S", "New (NEW) is the same variant."),
+    ]
+
+
+def test_what_is_archived_already_is_not_archived_again():
+    gone = product(sku="A")
+    products.archive(gone.pk, actor=MERCHANT)
+    want = selections.the_same(status="archived")
+
+    sheet = worked(selections.make("Archive", Product.objects.all(), want, actor=MERCHANT))
+
+    assert (sheet.changed, sheet.unchanged) == (0, 1)
