@@ -49,6 +49,10 @@ ENDS_99, ENDS_95 = (Rounding(100, ending) for ending in (99, 95))
         # The lowest that ends so.
         (10, "0", 0, ENDS_99, 99),
         (2**53, "1000", 0, CENT, 11 * 2**53),
+        (1, "0", 0, CENT, 1),
+        # First by per cent, then by an amount, then rounded.
+        (1000, "33", 0, ENDS_99, 1299),
+        (1000, "10.5", 50, CENT, 1155),
     ],
 )
 def test_a_price_is_reckoned_exactly_and_rounded_half_up(before, per_cent, amount, rounding, after):
@@ -78,6 +82,9 @@ def test_what_is_offered_is_in_the_digits_of_the_currency(code, digits, offered)
     said = [rounding.written(currency) for rounding in roundings(currency)]
 
     assert [words.split()[-1] for words in said] == offered
+    endings = [(each.step, each.ending) for each in roundings(currency) if each.ending]
+    scale = 10 if digits == 3 else 1
+    assert endings == [(100 * scale, 99 * scale), (100 * scale, 95 * scale)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,9 @@ def test_what_is_offered_is_in_the_digits_of_the_currency(code, digits, offered)
     [
         (PriceChange(Decimal("10")), "+10 %"),
         (PriceChange(Decimal("-2.50")), "\N{MINUS SIGN}2.5 %"),
+        (PriceChange(Decimal("0.5")), "+0.5 %"),
         (PriceChange(amount=-50), "\N{MINUS SIGN}$0.50"),
+        (PriceChange(amount=1), "+$0.01"),
     ],
 )
 def test_a_change_of_prices_is_named_by_what_it_does(change, words):
