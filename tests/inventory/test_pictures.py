@@ -60,6 +60,14 @@ def test_a_picture_is_kept_with_its_files_and_who_sent_it():
     assert kept.size == default_storage.size(f"{kept.pk.hex}-1600.webp")
 
 
+def test_a_picture_is_kept_under_the_id_that_was_given_and_is_on_record():
+    kept = pictures.take("C:\\", drawn(), picture_id=uuid.UUID(int=7), actor=MERCHANT)
+
+    assert (kept.pk, kept.name) == (uuid.UUID(int=7), "picture")
+    entry = Change.objects.get(kind="inventory.picture")
+    assert (entry.what, entry.thing_id) == ("created", str(kept.pk))
+
+
 def test_the_same_content_is_the_same_picture():
     content = drawn()
 
@@ -193,6 +201,8 @@ def test_unused_pictures_go_together_and_newer_ones_stay(monkeypatch):
 
     assert pictures.delete_unused(c.pk, actor=MERCHANT) == 2
     assert set(Picture.objects.values_list("pk", flat=True)) == {b.pk, d.pk}
+    gone = Change.objects.filter(kind="inventory.picture", what="deleted")
+    assert {*gone.values_list("thing_id", flat=True)} == {str(a.pk), str(c.pk)}
     # The files of the others wait for the purge, and nobody for them.
     assert asked == [a.pk]
 
