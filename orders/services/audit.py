@@ -135,31 +135,63 @@ ORDER BY sold.id
 """
 
 # Every unit of a line that is shipped left with a shipment, and every one that came back with a
-# return.
+# return. What a shipment took from stock is an entry of the log, for all its lines of a product.
+# One query for both, since most of the work is to find the lines of shipments. They and their
+# entries are looked up one by one: there are many more of others, and OFFSET keeps PostgreSQL from
+# joining them.
 _DIFFERING_LINES = """
-WITH shipped AS (
-    SELECT line.item_id, sum(line.quantity) AS units
-    FROM orders_shipmentline AS line
-    JOIN orders_shipment AS shipment ON shipment.id = line.shipment_id
-    WHERE shipment.undone_at IS NULL AND {order_ids} GROUP BY line.item_id
+WITH item AS MATERIALIZED (
+    SELECT id, order_id, product_id, sku, shipped, returned
+    FROM orders_orderitem AS item WHERE {item_ids}
+), sent AS MATERIALIZED (
+    SELECT line.item_id, line.entry_id, line.quantity, shipment.order_id,
+        shipment.undone_at IS NULL AS stands
+    FROM orders_shipment AS shipment
+    CROSS JOIN LATERAL (
+        SELECT * FROM orders_shipmentline WHERE shipment_id = shipment.id OFFSET 0
+    ) AS line
+    WHERE {shipped_ids}
+), shipped AS (
+    SELECT item_id, sum(quantity) AS units FROM sent WHERE stands GROUP BY item_id
 ), returned AS (
     SELECT line.item_id, sum(line.quantity) AS units
     FROM orders_returnline AS line
     JOIN orders_return AS of_return ON of_return.id = line.of_return_id
     WHERE {order_ids} GROUP BY line.item_id
+), taken AS (
+    SELECT sent.entry_id, sent.order_id, item.product_id, sum(sent.quantity) AS units
+    FROM sent JOIN item ON item.id = sent.item_id
+    WHERE sent.entry_id IS NOT NULL GROUP BY sent.entry_id, sent.order_id, item.product_id
+), untold AS MATERIALIZED (
+    SELECT taken.*, coalesce(entry.action || ' ' || entry.quantity, 'nothing') AS told
+    FROM taken
+    LEFT JOIN LATERAL (
+        SELECT * FROM inventory_stocktransaction WHERE id = taken.entry_id OFFSET 0
+    ) AS entry ON true
+    LEFT JOIN inventory_stock AS stock ON stock.id = entry.stock_id
+    WHERE (entry.action, entry.quantity, entry.order_id, stock.product_id)
+        IS DISTINCT FROM ('decrement', taken.units, taken.order_id, taken.product_id)
 )
 SELECT item.id, item.sku,
     format('order #%%s says %%s shipped and %%s returned; shipments and returns say %%s and %%s',
-        sold.number, item.shipped, item.returned,
+        (SELECT number FROM orders_order WHERE id = item.order_id), item.shipped, item.returned,
         coalesce(shipped.units, 0), coalesce(returned.units, 0))
-FROM orders_orderitem AS item
-JOIN orders_order AS sold ON sold.id = item.order_id
+FROM item
 LEFT JOIN shipped ON shipped.item_id = item.id
 LEFT JOIN returned ON returned.item_id = item.id
-WHERE {ids} AND {item_ids}
-    AND (item.shipped, item.returned)
-        <> (coalesce(shipped.units, 0), coalesce(returned.units, 0))
-ORDER BY item.id
+WHERE (item.shipped, item.returned) <> (coalesce(shipped.units, 0), coalesce(returned.units, 0))
+UNION ALL
+SELECT item.id, item.sku, format('a shipment of order #%%s says %%s units, the log says %%s',
+    (SELECT number FROM orders_order WHERE id = untold.order_id), untold.units, untold.told)
+FROM untold
+CROSS JOIN LATERAL (
+    SELECT item.id, item.sku FROM orders_shipment AS shipment
+    JOIN orders_shipmentline AS line ON line.shipment_id = shipment.id
+    JOIN orders_orderitem AS item ON item.id = line.item_id
+    WHERE shipment.order_id = untold.order_id AND line.entry_id = untold.entry_id
+    ORDER BY item.position LIMIT 1
+) AS item
+ORDER BY 1
 """
 
 # An order is shipped when nothing of it is left, and counts its shipments.
@@ -202,27 +234,6 @@ WHERE {ids} AND sold.total <> coalesce(sums.value, 0)
 ORDER BY sold.id
 """
 
-# What a shipment took from stock is an entry of the log, for all its lines of a product.
-_DIFFERING_ENTRIES = """
-WITH sent AS (
-    SELECT line.entry_id, shipment.order_id, item.product_id, sum(line.quantity) AS units
-    FROM orders_shipmentline AS line
-    JOIN orders_shipment AS shipment ON shipment.id = line.shipment_id
-    JOIN orders_orderitem AS item ON item.id = line.item_id AND {item_ids}
-    WHERE line.entry_id IS NOT NULL AND {shipped_ids}
-    GROUP BY line.entry_id, shipment.order_id, item.product_id
-)
-SELECT sent.entry_id, (SELECT sku FROM inventory_product WHERE id = sent.product_id),
-    format('a shipment says %%s units, the log says %%s', sent.units,
-        coalesce(entry.action || ' ' || entry.quantity, 'nothing'))
-FROM sent
-LEFT JOIN inventory_stocktransaction AS entry ON entry.id = sent.entry_id
-LEFT JOIN inventory_stock AS stock ON stock.id = entry.stock_id
-WHERE (entry.action, entry.quantity, entry.order_id, stock.product_id)
-    IS DISTINCT FROM ('decrement', sent.units, sent.order_id, sent.product_id)
-ORDER BY sent.entry_id
-"""
-
 # Of all orders that hold units.
 _OF_HOLDERS = (
     ("stock", _DIFFERING_HOLDERS),
@@ -235,7 +246,6 @@ _OF_ORDERS = (
     ("order item", _DIFFERING_LINES),
     ("order", _DIFFERING_ORDERS),
     ("order", _DIFFERING_TOTALS),
-    ("stock transaction", _DIFFERING_ENTRIES),
 )
 
 

@@ -37,13 +37,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.tampers_with_the_books]
         (
             "UPDATE orders_shipmentline SET quantity = 4",
             [
-                "a shipment says 4 units, the log says decrement 3",
+                "a shipment of order #{} says 4 units, the log says decrement 3",
                 "order #{} says 3 shipped and 1 returned; shipments and returns say 4 and 1",
             ],
         ),
         (
             "UPDATE orders_shipmentline SET entry_id = gen_random_uuid()",
-            ["a shipment says 3 units, the log says nothing"],
+            ["a shipment of order #{} says 3 units, the log says nothing"],
         ),
         (
             "UPDATE orders_order SET shipping = 'fulfilled', shipped_at = now()",
@@ -109,7 +109,7 @@ def test_the_audit_takes_as_many_queries_for_many_orders(django_assert_num_queri
     for _ in range(3):
         shipments.ship(paid_order({product(stock=10): 1}).pk, actor=MERCHANT)
 
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(10):
         audit.differences()
 
 
