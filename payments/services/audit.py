@@ -44,16 +44,6 @@ WITH paid AS (
     FROM payments_attempt AS attempt
     JOIN payments_payment AS payment ON payment.id = attempt.payment_id
     WHERE attempt.status = 'pending' AND {order_ids} GROUP BY order_id
-), told AS (
-    SELECT sold.id AS order_id, coalesce(paid.captured, 0) AS captured,
-        coalesce(paid.authorized, 0) AS authorized, coalesce(paid.pending, 0) AS pending,
-        coalesce(paid.refunded, 0) AS refunded,
-        coalesce(paid.payments_open, 0) + coalesce(tried.attempts_open, 0) AS attempts_open,
-        coalesce(tried.refunds_open, 0) AS refunds_open
-    FROM orders_order AS sold
-    LEFT JOIN paid ON paid.order_id = sold.id
-    LEFT JOIN tried ON tried.order_id = sold.id
-    WHERE {ids}
 )
 SELECT sold.id, format('#%%s', sold.number),
     CASE WHEN (sold.captured, sold.authorized, sold.pending, sold.refunded)
@@ -65,9 +55,16 @@ SELECT sold.id, format('#%%s', sold.number),
         ELSE format('the order says %%s attempts and %%s refunds open; its payments say %%s and '
             '%%s', sold.attempts_open, sold.refunds_open, told.attempts_open,
             told.refunds_open) END
-FROM told
-JOIN orders_order AS sold ON sold.id = told.order_id
-WHERE (sold.captured, sold.authorized, sold.pending, sold.refunded, sold.attempts_open,
+FROM orders_order AS sold
+LEFT JOIN paid ON paid.order_id = sold.id
+LEFT JOIN tried ON tried.order_id = sold.id
+CROSS JOIN LATERAL (
+    SELECT coalesce(paid.captured, 0) AS captured, coalesce(paid.authorized, 0) AS authorized,
+        coalesce(paid.pending, 0) AS pending, coalesce(paid.refunded, 0) AS refunded,
+        coalesce(paid.payments_open, 0) + coalesce(tried.attempts_open, 0) AS attempts_open,
+        coalesce(tried.refunds_open, 0) AS refunds_open
+) AS told
+WHERE {ids} AND (sold.captured, sold.authorized, sold.pending, sold.refunded, sold.attempts_open,
         sold.refunds_open)
     <> (told.captured, told.authorized, told.pending, told.refunded, told.attempts_open,
         told.refunds_open)
