@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
 from api.errors import Moved
@@ -131,6 +132,8 @@ def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
     assert (closed.is_blind, closed.scope, closed.sheet) == (True, "Clothes", sheet)
     assert (discarded.is_blind, discarded.scope, discarded.sheet) == (False, "", None)
     assert (sheet.name, sheet.kind, sheet.uploaded_by) == ("Yearly count", "counts", "clerk")
+    # A job checks it.
+    assert (sheet.state, sheet.lines_total, ProcrastinateJob.objects.count()) == ("checking", 1, 1)
     for stocktake, state in ((closed, "closed"), (discarded, "discarded")):
         assert stocktake.state == state
         assert (stocktake.opened_by, stocktake.closed_by) == ("clerk", "clerk")
@@ -213,15 +216,17 @@ def test_what_is_scanned_and_cannot_be_counted_is_said():
 
 
 def test_what_is_not_on_the_list_is_added_to_it_and_leaves_it_with_its_only_scan():
-    product(1, sku="MUG")
+    product(1, sku="CUP", name="Cup")
+    product(1, sku="MUG", name="Mug")
     stocktake = begun()
     product(1, sku="NEW")
 
     line = scan(stocktake, "NEW", 2)
-    assert (line.is_added, progress(stocktake)) == (True, (1, 2))
+    assert (line.is_added, progress(stocktake)) == (True, (1, 3))
 
-    stocktakes.take_back_scan(stocktake.pk, line.pk, 2)
-    assert (counted(stocktake), progress(stocktake)) == ({"MUG": None}, (0, 1))
+    taken_back = stocktakes.take_back_scan(stocktake.pk, line.pk, 2)
+    assert (taken_back.quantity, taken_back.line.units) == (-2, None)
+    assert (counted(stocktake), progress(stocktake)) == ({"CUP": None, "MUG": None}, (0, 2))
 
 
 def test_so_many_units_that_they_may_be_a_barcode_are_asked_about():

@@ -7,9 +7,11 @@ from django.db import connection
 
 from inventory.errors import ColumnsUnclear, SheetForbidden, SheetNotReady, SheetUnreadable
 from inventory.models import Sheet, SheetContent, SheetLayout
-from inventory.services.sheets import columns, processing, reading
+from inventory.services.sheets import columns, processing, reading, workbooks
+from inventory.services.sheets.kinds import normalised
 from inventory.services.sheets.registry import KINDS
 from tests.factories import MERCHANT, product
+from tests.inventory.sheets.test_workbooks import workbook
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +125,86 @@ def test_only_so_many_files_are_remembered(monkeypatch):
     assert SheetLayout.objects.count() == 2
     assert uploaded("Nr;c\nB;1\n").state == "checking"
     assert uploaded("Nr;a\nB;1\n").state == "mapping"
+
+
+def test_what_was_said_last_of_a_file_is_remembered():
+    chosen(uploaded("Nr;Da\nA;1\n"), "sku", "change")
+    again = uploaded("Nr;Da\nA;2\n")
+    processing.hurry(again.pk)
+    processing.change_columns(again.pk, actor=MERCHANT)
+    chosen(again, "sku", "count")
+
+    third = uploaded("Nr;Da\nA;3\n")
+
+    assert (third.kind, third.columns, third.state) == ("counts", ["sku", "count"], "checking")
+    assert SheetLayout.objects.count() == 1
+
+
+def test_columns_that_are_no_longer_there_are_asked_about_anew():
+    chosen(uploaded("Nr;Da\nA;1\n"), "sku", "count")
+    SheetLayout.objects.update(columns=["sku", "price_xyz"])
+
+    assert uploaded("Nr;Da\nA;2\n").state == "mapping"
+
+
+def test_a_column_is_shown_by_what_its_first_rows_say():
+    rows = ["A;;", "B; 1 ;x", f"C;2;{'y' * 61}", "D;3;z", "E;4;z"]
+    sheet = uploaded("Nr;Da;Wo;\n" + "\n".join(rows))
+    uploaded("Nr;Da;Wo\nOTHER;5;5\n")
+
+    assert columns.samples(sheet) == [["A", "B", "C"], ["1", "2", "3"], ["x", "y" * 60, "z"]]
+
+
+def test_only_what_could_be_read_in_two_ways_is_asked_about_and_by_some_of_its_cells():
+    cells = ["1.234", " 2.345 ", "3.456", "4.567", "12"]
+    sheet = uploaded("sku;count;reason\n" + "".join(f"A;{cell};5.678\n" for cell in cells))
+    uploaded("sku;count\nB;9.876\n")
+
+    doubts = columns.doubts(sheet, sheet.columns, KINDS)
+
+    assert (len(doubts.decimal_comma.cells), doubts.day_first.cells) == (3, [])
+    assert {*doubts.decimal_comma.cells} < {"1.234", "2.345", "3.456", "4.567"}
+    with pytest.raises(ColumnsUnclear, match="Say how this is meant: "):
+        chosen(sheet, "sku", "count", "reason")
+    # Where nothing is read of it, nothing is asked.
+    assert chosen(sheet, "sku", "", "change", decimal_comma=False).decimal_comma is False
+
+
+def test_rows_become_lines_of_the_kind_that_their_columns_say():
+    other = uploaded("x;y\nB;2\n")
+    sheet = uploaded("a;b\nA;1\n")
+    model = sheet.rows.model
+
+    chosen(sheet, "sku", "name")
+
+    assert (sheet.kind, sheet.rows.model is model) == ("products", False)
+    assert [(line.number, line.cells) for line in sheet.rows] == [(2, ["A", "1"])]
+    assert [line.sheet_id for line in model._default_manager.all()] == [other.pk]
+
+
+@pytest.mark.parametrize(("size", "is_small"), [(200_000, True), (200_001, False)])
+def test_a_small_file_is_read_while_somebody_waits(size, is_small, monkeypatch):
+    assert reading.is_small(b"x" * size) is is_small
+    content = workbook(["sku", "count"], ["A", 1])
+    unfolded = workbooks.unfolded_size(content)
+    monkeypatch.setattr(reading, "SMALL_UNFOLDED", unfolded - (not is_small))
+    assert reading.is_small(content) is is_small
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Counted at", "counted_at"),
+        (" SKU ", "sku"),
+        ("Qty (on-hand)", "qty_on_hand"),
+        ("EAN / UPC: [code].", "ean_upc_code"),
+        ('\ufeff"sku"', "sku"),
+        ("price_usd", "price_usd"),
+        ("__", ""),
+    ],
+)
+def test_a_columns_name_is_known_however_it_is_written(written, name):
+    assert normalised(written) == name
 
 
 @pytest.mark.parametrize(

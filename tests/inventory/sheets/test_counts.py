@@ -28,6 +28,7 @@ from inventory.models import (
     Sheet,
     SheetQuerySet,
     Stock,
+    StockCount,
     StockTransaction,
 )
 from inventory.services import products
@@ -154,6 +155,26 @@ def test_products_are_found_by_sku_or_barcode():
     }
 
 
+def test_a_line_that_cannot_be_read_keeps_no_other_from_being_looked_up():
+    product(10, sku="A")
+    product(10, sku="B")
+
+    sheet = applied("sku,count\nB,many\nNONE,1\nA,9\n")
+
+    assert [line.number for line in lines_of(sheet) if line.sequence] == [4]
+    assert errors_of(sheet)[3] == "No product has this sku."
+    assert StockCount.objects.get().units == 9
+
+
+def test_a_count_may_be_of_the_very_moment_in_which_a_product_was_made():
+    with clock.replaced(lambda: NOON):
+        product(10, sku="A")
+
+    sheet = checked(f"sku,count,counted_at\nA,8,{NOON.isoformat()}\n")
+
+    assert errors_of(sheet) == {}
+
+
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_t03_lines_that_count_one_product_are_refused_together(size, monkeypatch):
     monkeypatch.setattr(processing, "_WORK", small_batches(size))
@@ -218,6 +239,26 @@ def test_lines_that_repeat_a_product_say_which_they_are(lines, errors):
     sheet = checked("sku,count,barcode\n" + "\n".join(lines))
 
     assert [line.error for line in lines_of(sheet)] == errors
+
+
+@pytest.mark.parametrize(
+    ("others", "sums"),
+    [
+        ("B,11\nC,9\nD,10\nE,1\n", (3, 1, 1, 1, 100)),
+        ("B,11\n", (1, 0, 0, 1, 0)),
+        ("C,9\n", (1, 0, 0, 0, 1)),
+        ("D,10\n", (0, 1, 0, 0, 0)),
+    ],
+)
+def test_what_is_left_of_a_file_without_its_repeated_lines_is_added_up(others, sums):
+    for sku, units in (("A", 10), ("B", 10), ("C", 10), ("D", 10), ("E", 100)):
+        product(units, sku=sku)
+
+    sheet = checked(f"sku,count\nA,11\nA,1\n{others}")
+
+    names = ("changed", "unchanged", "marked", "units_added", "units_removed")
+    assert tuple(getattr(sheet, name) for name in names) == sums
+    assert sheet.refused == 2
 
 
 def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
@@ -773,6 +814,20 @@ def test_units_that_were_sold_cannot_be_taken_back_until_they_are_there():
     assert (sheet.state, sheet.reverted, sheet.not_reverted) == ("reverted", 2, 0)
     assert numbers(shirt) == (3, 0, 3)
     assert errors_of(sheet) == {}
+
+
+def test_a_count_stands_as_long_as_its_line_was_not_taken_back():
+    sold = [product(0, sku=sku) for sku in ("A", "B")]
+    mug, cap = product(3, sku="C"), product(3, sku="D")
+    sheet = applied("sku,count\nA,5\nB,5\nC,5\nD,3\nX,1\n")
+    paid_order(dict.fromkeys(sold, 3))
+
+    reverted(sheet)
+
+    assert (sheet.state, sheet.reverted, sheet.not_reverted) == ("applied", 1, 2)
+    stand = StockCount.objects.filter(withdrawn_at=None).order_by("stock__product__sku")
+    assert [count.stock.product for count in stand] == sold
+    assert [numbers(each)[0] for each in (mug, cap)] == [3, 3]
 
 
 def test_a_reverted_file_may_come_again():

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.idempotency import Answered, Key
+from api.ids import uuid7
 from inventory.errors import SelectionRefused
 from inventory.models import Price, Product, ProductLine, Sheet
 from inventory.services import categories, currencies, products
@@ -74,6 +77,59 @@ def test_too_much_is_refused_before_anything_is_made(monkeypatch):
     with pytest.raises(SelectionRefused, match="At most 1 products"):
         made(selections.the_same(status="draft"), product(), product())
     assert not Sheet.objects.exists()
+
+
+def test_products_are_read_some_at_a_time_and_their_lines_go_on(monkeypatch):
+    monkeypatch.setattr(selections, "BATCH_TO_READ", 2)
+    monkeypatch.setattr(selections, "LINES_MAX", 3)
+    chosen = [product(sku=sku, name=sku) for sku in "ABCD"]
+
+    sheet = made(selections.the_same(status="draft"), *chosen[:3])
+    lines = sheet.lines.order_by("number").values_list("number", "sku")
+    assert list(lines) == [(1, "A"), (2, "B"), (3, "C")]
+    with pytest.raises(SelectionRefused, match="At most 3 products"):
+        made(selections.the_same(status="draft"), *chosen)
+    assert Sheet.objects.get() == sheet
+
+
+def test_a_selection_that_is_sent_twice_is_one_and_is_named_by_what_is_done():
+    key = Key("user:7", "POST", "/", "one", "fingerprint", uuid7())
+    rows = Product.objects.filter(pk=product().pk)
+    make = partial(selections.make, "Unpublish {products}", rows, actor=MERCHANT, key=key)
+
+    sheet = make(selections.the_same(status="draft"))
+    with pytest.raises(Answered) as again:
+        make(selections.the_same(status="draft"))
+
+    assert again.value.record.resource_id == str(sheet.pk)
+    assert (sheet.name, sheet.uploaded_by) == ("Unpublish 1 product", MERCHANT.name)
+    assert Sheet.objects.get(pk=sheet.pk).name == sheet.name
+    long = made(selections.the_same(status="draft"), product(), named="x" * 201)
+    assert long.name == "x" * 200
+
+
+def test_a_price_may_come_to_the_largest_amount():
+    most, more = product(sku="A", price=2**53 - 2), product(sku="B", price=2**53 - 1)
+
+    sheet = made(selections.new_prices("USD", PriceChange(amount=1)), most, more)
+
+    assert wanted(sheet) == [
+        ("A", {"price_USD": 2**53 - 1}, ""),
+        ("B", {}, "The new price is too large."),
+    ]
+
+
+def test_no_product_comes_into_more_categories_than_may_be(monkeypatch):
+    monkeypatch.setattr(selections, "A_PRODUCT_MAX", 1)
+    sale, kids = (categories.create(name=name, actor=MERCHANT) for name in ("Sale", "Kids"))
+    one, other = product(sku="A"), product(sku="B", category_ids=[kids.pk])
+
+    sheet = made(selections.new_categories(add=[sale.pk]), one, other)
+
+    assert wanted(sheet) == [
+        ("A", {"categories": "Sale"}, ""),
+        ("B", {}, "A product is in at most 1 categories."),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,64 @@ def test_t08_a_good_file_is_never_in_memory_as_a_whole():
     assert (lines, most < 1_000_000) == (10_000, True)
 
 
+@pytest.mark.parametrize(
+    ("limit", "most", "content", "said"),
+    [
+        ("BYTES_MAX", 16, b"sku,count\nA,12345", "Split it"),
+        ("ROW_LENGTH_MAX", 12, b"sku,count\nA,1234567890\n", "Line 2 is longer than"),
+        ("LENGTH_MAX", 6, b"sku,count\nA,1\nB,23\nC,4", "too much text"),
+        ("COLUMNS_MAX", 3, b"sku,count,x,y\nA,1\n", "Line 1 names more columns"),
+        ("ROWS_MAX", 3, b"sku,count\nA,1\nB,2\n\n", "more than 200,000 lines"),
+    ],
+)
+def test_t08_as_much_as_may_be_is_read_and_one_more_is_not(limit, most, content, said, monkeypatch):
+    monkeypatch.setattr(tables, limit, most)
+
+    with pytest.raises(SheetUnreadable, match=said):
+        read(content)
+    monkeypatch.setattr(tables, limit, most + 1)
+    read(content)
+
+
+@pytest.mark.parametrize("titles", [9, 10])
+def test_names_are_looked_for_in_the_first_few_rows_that_say_something(titles):
+    content = b"\n" * 9 + b"Our stock;of today\n" * titles + b"sku;count\nA;1\n"
+
+    table = tables.read(content, KNOWN)
+
+    assert table.header == (["sku", "count"] if titles == 9 else ["Our stock", "of today"])
+    # All that stands below is read, also what was looked at.
+    assert [cells for _, cells in table.rows][-1] == ["A", "1"]
+
+
+def test_a_line_that_names_the_delimiter_is_a_line():
+    table = tables.read(b"sep=|\r\nsku|count\r\nA;B|1\r\n", KNOWN)
+
+    assert (table.delimiter, table.header) == ("|", ["sku", "count"])
+    assert list(table.rows) == [(3, ["A;B", "1"])]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sku;name, in full, in capitals, of it;count\nA;;1\n",
+        b"Stock, of today, of shelf, four\nsku;;count\nA;;1\n",
+    ],
+)
+def test_what_splits_a_row_into_known_names_is_the_delimiter(content):
+    assert [cells for _, cells in tables.read(content, KNOWN).rows] == [["A", "", "1"]]
+
+
+def test_the_lines_of_a_file_are_numbered_by_where_they_begin():
+    content = b'title\n\nsku,count,reason\nA,1,"two\nlines"\n , \nB,2,\n'
+
+    assert read(content) == [(4, ["A", "1", "two\nlines"]), (7, ["B", "2"])]
+
+
+def test_a_sign_that_the_database_does_not_know_is_left_out():
+    assert read(workbook(["sku", "count"], ["A_x0000_B", 1])) == [(2, ["AB", "1"])]
+
+
 @pytest.mark.parametrize("rows", [b"\n", b",\n", b" ,\t\n"])
 def test_t08_rows_of_nothing_come_to_an_end(rows, monkeypatch):
     monkeypatch.setattr(tables, "ROWS_MAX", 20)
