@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -63,20 +64,28 @@ def _write(sheet: Sheet, chosen: QuerySet[Product], want: Want) -> int:
     """Write the lines some thousands at a time, so that no statement takes long."""
     table = ProductLine._meta.db_table
     statement = f"COPY {table} (sheet_id, number, product_id, sku, wanted, error) FROM STDIN"
-    rows = chosen.prefetch_related(None).values_list("pk", "sku").iterator(BATCH_TO_READ)
     number = 0
-    while batch := list(islice(rows, BATCH_TO_READ)):
-        if number + len(batch) > LINES_MAX:
-            raise SelectionRefused(
-                f"At most {LINES_MAX:,} products are changed at once. Filter the list further."
-            )
-        wanted = want([product_id for product_id, _ in batch])
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for product_id, sku in batch:
-                number += 1
-                fields, error = wanted[product_id]
-                copy.write_row((sheet.pk, number, product_id, sku, json.dumps(fields), error))
+    # Read to the end or not, their cursor is closed before the transaction is rolled back: where
+    # that comes later, it breaks whichever transaction is open by then.
+    with closing(_batches(chosen)) as batches:
+        for batch in batches:
+            if number + len(batch) > LINES_MAX:
+                raise SelectionRefused(
+                    f"At most {LINES_MAX:,} products are changed at once. Filter the list further."
+                )
+            wanted = want([product_id for product_id, _ in batch])
+            with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                for product_id, sku in batch:
+                    number += 1
+                    fields, error = wanted[product_id]
+                    copy.write_row((sheet.pk, number, product_id, sku, json.dumps(fields), error))
     return number
+
+
+def _batches(chosen: QuerySet[Product]) -> Generator[list[tuple[uuid.UUID, str]]]:
+    rows = chosen.prefetch_related(None).values_list("pk", "sku").iterator(BATCH_TO_READ)
+    while batch := list(islice(rows, BATCH_TO_READ)):
+        yield batch
 
 
 # What may be wanted.
