@@ -1,10 +1,12 @@
 """What the lines of a file of counts say, in whatever way it was written."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from api import store
+from api.ids import uuid7
 from inventory.models import CountLine, Sheet
 from inventory.services.sheets import columns, count_lines, tables
 from inventory.services.sheets.registry import KINDS
@@ -51,6 +53,46 @@ def test_files_of_all_sorts_say_the_same(content):
     [line] = read(content)
 
     assert (line.sku, line.units, line.counted_at, line.error) == ("007", 12, NOON, "")
+
+
+def test_a_line_says_which_product_it_means_and_why_it_was_counted():
+    content = "sku,barcode,count,reason\n A ,4006381333931,5, found \n,42,6,\n"
+
+    lines = read(content)
+
+    said = [(line.sku, line.barcode, line.units, line.reason) for line in lines]
+    assert said == [("A", "4006381333931", 5, "found"), ("", "42", 6, "")]
+
+
+@pytest.mark.parametrize(
+    ("column", "most", "said"), [("reason", 500, "The reason is longer"), ("barcode", 100, "long")]
+)
+def test_what_is_too_long_is_wrong_and_its_beginning_is_kept(column, most, said):
+    content = f"sku,count,{column}\nA,5,{'x' * most}\nB,5,{'x' * (most + 1)}\n"
+
+    lines = read(content)
+
+    assert [getattr(line, column) for line in lines] == ["x" * most] * 2
+    assert [said in line.error for line in lines] == [False, True]
+
+
+def test_what_was_read_by_other_columns_is_forgotten():
+    sheet = Sheet(
+        kind="counts", header=["a", "b", "c"], columns=["sku", "", "count"], created_at=NOON
+    )
+    texts = dict.fromkeys(("sku", "barcode", "reason", "error", "mark"), "before")
+    numbers: dict[str, Any] = {"units": 8, "total_before": 1, "change": 2}
+    before = {**texts, **numbers, "counted_at": NOON, "product_id": uuid7()}
+    rows = [["A", "8", ""], ["A", "8", "9"], ["A", "8", ""]]
+    lines = [CountLine(number=number, cells=row, **before) for number, row in enumerate(rows, 2)]
+
+    count_lines.read(sheet, lines)
+
+    assert ([line.left_out for line in lines], sheet.left_out) == ([True, False, True], 2)
+    for line, said in zip(lines, ("", "A", ""), strict=True):
+        assert [getattr(line, name) for name in texts] == [said, "", "", "", ""]
+        assert (line.units, line.counted_at) == ((9, NOON) if said else (None, None))
+        assert (line.product_id, line.total_before, line.change) == (None, None, None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -164,6 +206,27 @@ def test_t05_a_comma_that_may_have_split_a_number_is_marked(content, marked):
     [line] = read(content)
 
     assert (line.error, bool(line.mark)) == ("", marked)
+
+
+def test_a_mark_says_which_number_may_have_been_meant():
+    [line] = read("sku,count,reason,name\nA,1,00,000\n")
+
+    assert line.mark == "1 is read, and 00,000 stands in the next cell: was it 100000?"
+
+
+@pytest.mark.parametrize(
+    ("line", "units", "moment"),
+    [
+        ("A,2147483647,", 2**31 - 1, NOON),
+        ("A,0,", 0, NOON),
+        ("A,1,2026-05-04 12:00Z", 1, NOON),
+        ("A,1,1970-01-01 00:00Z", 1, datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_count_may_be_as_large_as_early_and_as_late_as_this(line, units, moment):
+    [line] = read(f"sku,count,counted_at\n{line}\n")
+
+    assert (line.error, line.units, line.counted_at) == ("", units, moment)
 
 
 def test_lines_that_say_nothing_of_their_product_are_left_out():
