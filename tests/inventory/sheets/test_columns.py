@@ -109,6 +109,30 @@ def test_what_was_said_of_a_file_is_remembered_for_its_like_and_for_its_refused_
     assert refused.decimal_comma
 
 
+@pytest.mark.parametrize(
+    ("rows", "said", "meant"),
+    [
+        # What nobody has said, the other cells say.
+        (["A;1.234;3/4/2026 10:00", "B;12,5;13/4/2026 10:00"], None, True),
+        (["A;1.234;3/4/2026 10:00", "B;12.5;4/13/2026 10:00"], None, False),
+        # Whoever has seen them knows better.
+        (["A;1.234;3/4/2026 10:00", "B;12,5;13/4/2026 10:00"], False, False),
+        (["A;1.234;3/4/2026 10:00"], True, True),
+        # Where it makes no difference, nothing is said.
+        (["A;1;2026-04-03 10:00"], True, None),
+    ],
+)
+def test_numbers_and_dates_are_meant_as_somebody_or_other_cells_say(rows, said, meant):
+    sheet = uploaded("\n".join(["x;y;z", *rows]))
+
+    chosen(sheet, "sku", "count", "counted_at", day_first=said, decimal_comma=said)
+
+    assert (sheet.day_first, sheet.decimal_comma) == (meant, meant)
+    assert sheet.state == "checking"
+    with pytest.raises(SheetNotReady):
+        chosen(sheet, "sku", "count", "counted_at", day_first=said, decimal_comma=said)
+
+
 def test_other_lines_tell_more_than_what_was_said_of_an_earlier_file():
     chosen(uploaded("Nr;Da\nA;1.234\n"), "sku", "count", decimal_comma=True)
 
@@ -307,7 +331,8 @@ def test_a_workbook_may_take_long_to_its_first_row(monkeypatch):
 def test_a_large_file_that_is_none_at_its_beginning_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(reading, "SMALL", 0)
 
-    with pytest.raises(SheetUnreadable):
-        uploaded("")
+    for content, said in ((b"%PDF-1.7 ...", "is a PDF"), (b"PK\x03\x04...", "cannot be read")):
+        with pytest.raises(SheetUnreadable, match=said):
+            processing.upload("shelf.csv", content, actor=MERCHANT)
 
     assert not Sheet.objects.exists()

@@ -680,7 +680,7 @@ def test_a_column_that_is_hidden_from_somebody_is_not_written_by_them():
     product(10, sku="A")
     upload = partial(processing.upload, "a.csv", actor=MERCHANT, hidden=["reason", "change"])
 
-    with pytest.raises(SheetForbidden):
+    with pytest.raises(SheetForbidden, match="says the change of products"):
         upload(b"sku,change\nA,5\n")
     # Where somebody is asked what the columns are, it can be left out.
     sheet, _ = upload(b"article,change\nA,5\n")
