@@ -41,6 +41,15 @@ def test_files_without_a_row_go_after_a_day_and_nothing_else():
     assert stray.hex not in there
 
 
+def test_however_many_files_are_nobodys_they_go_together(monkeypatch):
+    kept, *_ = picture(), made(25), made(26), made(27)
+    monkeypatch.setattr(picture_files, "_ROWS_A_QUERY", 2)
+
+    assert picture_files.purge() == 3
+
+    assert {name.partition("-")[0] for name in default_storage.listdir("")[1]} == {kept.pk.hex}
+
+
 def test_without_a_folder_there_is_nothing_to_purge():
     assert picture_files.purge() == 0
 

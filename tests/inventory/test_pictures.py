@@ -98,6 +98,7 @@ def test_a_full_disk_is_told_in_words_and_leaves_no_row(monkeypatch):
 
 def test_pictures_are_shown_in_the_order_in_which_they_came_and_rearranged():
     shirt, (a, b, c) = product(), rows(3)
+    attach(product(), b)
 
     attach(shirt, a, b)
     attach(shirt, b, c)

@@ -546,6 +546,7 @@ def test_products_that_were_made_are_archived_unless_something_became_of_them():
     ]
     kept = set(Product.objects.kept().values_list("sku", flat=True))
     assert kept == {"B", "C"}
+    assert (sheet.reverted, sheet.not_reverted) == (3, 2)
     assert stock_of(Product.objects.get(sku="A")).total == 0
 
 
@@ -1111,3 +1112,60 @@ def test_what_is_archived_already_is_not_archived_again():
     sheet = worked(selections.make("Archive", Product.objects.all(), want, actor=MERCHANT))
 
     assert (sheet.changed, sheet.unchanged) == (0, 1)
+
+
+@pytest.mark.parametrize("change", [_describe, _begin_managing])
+def test_a_new_product_stays_for_whatever_became_of_it_until_it_is_archived(change):
+    sheet = applied("sku | name | manage_stock\nA | New | no")
+    made = named("A")
+    change(made)
+
+    assert reverted(sheet).not_reverted == 1
+    assert the_line(sheet).error == "It stays: it was changed since."
+    _archive(made)
+
+    assert reverted(sheet).not_reverted == 0
+    assert (the_line(sheet).reverted, the_line(sheet).error) == (True, "")
+
+
+def test_of_an_archived_product_that_cannot_come_back_nothing_goes_back():
+    old = product(sku="A", name="Old")
+    sheet = applied("sku | name | status\nA | Blue | archived")
+    product(sku="A", name="New")
+
+    assert reverted(sheet).not_reverted == 1
+
+    assert the_line(sheet).error == "The status stays: New (A) has its sku by now."
+    old.refresh_from_db()
+    assert (old.name, old.archived_at is None) == ("Blue", False)
+
+
+def test_what_came_back_and_was_archived_again_by_somebody_stays_so():
+    product(sku="A", slug="before", stock=5)
+    sheet = applied("sku | slug | status\nA | after | archived")
+    other = product(sku="B", slug="before")
+    assert reverted(sheet).not_reverted == 1
+    _archive(named("A"))
+    _archive(other)
+
+    assert reverted(sheet).not_reverted == 1
+
+    assert the_line(sheet).error == "It stays: it is archived by now."
+    assert not Product.objects.kept().exists()
+
+
+def test_a_field_that_stayed_is_taken_back_later_beside_those_that_went_back():
+    made = product(sku="A", name="Shirt", slug="before", price=1250)
+    sheet = applied("sku | name | slug | price_usd\nA | Blue | after | 13")
+    products.change_prices(made.pk, {"USD": 1400}, actor=MERCHANT)
+
+    assert reverted(sheet).not_reverted == 1
+    assert (named("A").name, named("A").slug, prices_of(made)) == (
+        *("Shirt", "before"),
+        {"USD": 1400},
+    )
+    products.change_prices(made.pk, {"USD": 1300}, actor=MERCHANT)
+    products.update(made.pk, name="Green", actor=MERCHANT)
+
+    assert reverted(sheet).not_reverted == 0
+    assert (named("A").name, prices_of(made)) == ("Green", {"USD": 1250})
