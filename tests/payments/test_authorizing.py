@@ -64,6 +64,16 @@ def test_a_part_is_captured_the_rest_let_go_and_owing_again(gateway, shirt, orde
     assert entries(shirt) == [("allocate", 1, "payment started")]
 
 
+def test_parts_that_are_captured_one_after_another_add_up(gateway, order):
+    first, second, _ = (pay(order, amount, method=AUTHORIZE) for amount in (300, 300, 400))
+
+    payments.capture(order.pk, first.pk, actor=MERCHANT)
+    payments.capture(order.pk, second.pk, 200, actor=MERCHANT)
+
+    assert money(order) == {"captured": 500, "authorized": 400}
+    assert order.payable == 100
+
+
 @pytest.mark.parametrize("amount", [0, -1, 1001, 2**53])
 def test_no_more_is_captured_than_is_authorized(gateway, order, amount):
     payment = pay(order, method=AUTHORIZE)

@@ -23,6 +23,7 @@ from inventory.models import Product
 from orders.models import Order
 from payments import jobs
 from payments.errors import GatewayRefused, NotOpen, PaymentDeclined, PaymentNotFound, StillUnderWay
+from payments.gateways import deadline
 from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Attempt, Payment
 from payments.services import bookkeeping, gateway_calls, payments, recovery, settling
@@ -98,6 +99,19 @@ def test_what_is_refused_when_it_is_announced_is_never_charged(gateway, order):
 
     assert gateway.charged == []
     assert state(order) == ("incomplete", "unpaid", 0)
+
+
+def test_who_waits_for_a_gateway_has_time_to_write_down_its_answer(gateway, order, settings):
+    settings.GATEWAY_TIMEOUT_SECONDS = 5
+    payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
+    gateway.on_find_charge = lambda payment: DECLINED
+
+    settled = []
+    for seconds in (14, 16):
+        with later(timedelta(seconds=seconds)):
+            settled.append(recovery.settle_pending())
+
+    assert settled == [0, 1]
 
 
 # More payments than threads that may wait.
@@ -241,6 +255,80 @@ def test_an_attempt_beyond_the_waits_is_made_by_recovery(gateway, order, monkeyp
     attempt.refresh_from_db()
     assert asked == []
     assert (attempt.status, gateway.performed) == ("succeeded", [("refund", 300)])
+
+
+# In turn.
+
+
+def refunds_on_their_way(gateway: FakeGateway, *orders: Order) -> list[Attempt]:
+    payments_of_them = [pay(order) for order in orders]
+    gateway.on_perform = lambda attempt: UNKNOWN
+    return [
+        payments.refund(payment.order_id, payment.pk, 300, actor=MERCHANT)
+        for payment in payments_of_them
+    ]
+
+
+def test_one_refund_that_stays_unknown_does_not_hold_up_the_others(gateway, shirt):
+    stuck, other = refunds_on_their_way(gateway, *(unpaid_order({shirt: 1}) for _ in range(2)))
+    gateway.on_find = lambda attempt: UNKNOWN if attempt.pk == stuck.pk else OK
+
+    settled = [recovery.settle_pending(limit=1) for _ in range(2)]
+
+    other.refresh_from_db()
+    assert (settled, other.status) == ([0, 1], "succeeded")
+
+
+def test_a_refund_that_somebody_waits_for_is_left_to_him(gateway, order):
+    payment = pay(order)
+    payments.begin_refund(order.pk, payment.pk, 300, actor=MERCHANT)
+
+    assert recovery.settle_pending() == 0
+    assert gateway.performed == []
+    with later(timedelta(minutes=1)):
+        assert recovery.settle_pending() == 1
+
+
+def test_all_that_is_settled_is_counted(gateway, shirt):
+    refunds_on_their_way(gateway, unpaid_order({shirt: 1}))
+    gateway.on_charge = lambda payment: UNKNOWN
+    for _ in range(2):
+        pay(unpaid_order({shirt: 1}))
+    gateway.on_find_charge = gateway.on_find = lambda asked: OK
+
+    assert recovery.settle_pending() == 3
+
+
+def test_what_cannot_be_settled_goes_to_the_end_of_the_queue_and_moves_no_other(gateway, shirt):
+    gateway.on_charge = lambda payment: UNKNOWN
+    broken, other = pay(unpaid_order({shirt: 1})), pay(unpaid_order({shirt: 1}))
+    Payment.objects.filter(pk=broken.pk).update(gateway="gone")
+    at = clock.now() + timedelta(minutes=1)
+
+    with clock.replaced(lambda: at):
+        settled = recovery.settle_pending(limit=1)
+
+    assert settled == 0
+    assert (known(broken).updated_at, known(other).updated_at) == (at, other.updated_at)
+
+
+def test_recovery_waits_for_each_answer_no_longer_than_anybody(gateway, order, settings):
+    gateway.on_charge = lambda payment: UNKNOWN
+    pay(order)
+    settings.GATEWAY_TIMEOUT_SECONDS = 3
+    left: list[float] = []
+
+    def find_charge(payment: Payment) -> Answer:
+        # Outside of any wait, a wait would be as long as this.
+        settings.GATEWAY_TIMEOUT_SECONDS = 60
+        left.append(deadline.seconds_left())
+        return OK
+
+    gateway.on_find_charge = find_charge
+
+    recovery.settle_pending()
+
+    assert [seconds <= 3 for seconds in left] == [True]
 
 
 # The deadline.

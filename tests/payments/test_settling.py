@@ -715,6 +715,19 @@ def test_a_refund_that_comes_back_is_dated_and_says_how_much(gateway, order):
     assert (event.text, event.actor) == ("$10.00", SYSTEM)
 
 
+def test_late_money_that_comes_back_once_more_was_never_the_orders(gateway, order):
+    late = in_state(order, State.FAILED)
+    payments.cancel(order.pk, actor=MERCHANT)
+    settling.settle(late, OK)
+    attempt = settling.settle_attempt(late.attempts.get(), Answer(Outcome.SUCCEEDED, "re_1"))
+
+    settling.settle_attempt(attempt, Answer(Outcome.FAILED, "re_1"))
+
+    order.refresh_from_db()
+    assert order.refunded == 0
+    assert payments.payment_of(order.pk, late.pk).refundable_amount == 1000
+
+
 @pytest.mark.parametrize(("named", "kept"), [("ch_9", "ch_9"), ("", "ch_1")])
 def test_money_that_goes_back_has_the_name_that_its_gateway_gave_it_last(
     gateway, order, named, kept
