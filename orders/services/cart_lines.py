@@ -50,11 +50,7 @@ class ProductWanted:
         return f"{self.product_id}:{_digest(self.custom_inputs)}"
 
     def item(self) -> CartItem:
-        return CartItem(
-            product_id=self.product_id,
-            custom_inputs=self.custom_inputs,
-            location_id=self.location or None,
-        )
+        return CartItem(product_id=self.product_id, custom_inputs=self.custom_inputs)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class CustomItem:
         return f"custom:{_digest({**self._fields(), 'quantity': 0})}"
 
     def item(self) -> CartItem:
-        return CartItem(**{**self._fields(), "quantity": 0})
+        return CartItem(**self._fields())
 
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
