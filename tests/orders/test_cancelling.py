@@ -143,6 +143,14 @@ def test_f30_what_is_damaged_is_cancelled_and_leaves_the_total(whole):
     assert order.events.latest("pk").text == told
 
 
+def test_what_is_cancelled_without_a_reason_is_told_without_one():
+    order = paid_order({product(stock=10, sku="SHIRT"): 5})
+
+    cancelling.cancel_items(order.pk, {order.items.get().pk: 2}, actor=MERCHANT, reason="")
+
+    assert order.events.latest("pk").text == "2 of SHIRT"
+
+
 def test_who_cancels_what_is_shipped_meanwhile_is_told():
     order = paid_order({product(stock=10): 5})
     seen, [line] = order.standing(), order.items.all()

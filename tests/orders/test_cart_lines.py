@@ -19,6 +19,7 @@ from orders.errors import (
     InsufficientStock,
     LocationUnknown,
     NoPrice,
+    SeveralRefused,
     TooManyInALine,
     TooManyItems,
     TooMuchWritten,
@@ -26,7 +27,7 @@ from orders.errors import (
 )
 from orders.models import WRITTEN_MAX, Cart, CartItem, Order
 from orders.services import cart_contents, carts
-from orders.services.cart_lines import CustomItem, LineChange, OtherCart, ProductWanted
+from orders.services.cart_lines import CustomItem, Entry, LineChange, OtherCart, ProductWanted
 from orders.services.offers import Image, Offer
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.orders.filling import MIDNIGHT, add, at, quantities
@@ -100,6 +101,8 @@ def test_custom_inputs_make_another_line_whatever_their_order():
     add("ada", mug, 4, custom_inputs={"font": "sans", "text": "Hi"})
 
     assert quantities("ada") == [1, 5, 4]
+    add("ada", mug, 1, custom_inputs={})
+    assert quantities("ada") == [2, 5, 4]
 
 
 def test_lines_keep_their_place_when_quantities_change():
@@ -378,6 +381,26 @@ def test_the_units_of_all_entries_of_one_call_are_checked_together():
     assert quantities("ada") == [2, 2]
 
 
+def test_what_is_refused_is_named_as_it_was_asked_for():
+    mug, gone = product(stock=1, sku="MUG"), uuid.uuid4()
+    entries: list[Entry] = [
+        ProductWanted(1, gone),
+        ProductWanted(2, sku="MUG"),
+        ProductWanted(1, sku="NEVER"),
+        CustomItem(1, "Wrapping", 350, sku="MUG"),
+    ]
+
+    with pytest.raises(SeveralRefused) as refused:
+        carts.add("ada", entries, currency="USD")
+
+    assert [(each.position, each.identity) for each in refused.value.refused] == [
+        (0, {"id": str(gone)}),
+        (1, {"id": str(mug.pk)}),
+        (2, {"sku": "NEVER"}),
+        (3, {"name": "Wrapping"}),
+    ]
+
+
 # What requests write, in bytes as they are sent.
 FRAME = len('{"text": ""}')
 
@@ -399,6 +422,18 @@ def test_a_cart_that_is_written_full_takes_units_and_no_more_words():
         carts.add_one("ada", CustomItem(1, "Card", 100, description="x"), currency="USD")
 
     assert quantities("ada") == [2, 1, 1]
+
+
+def test_what_the_entries_of_one_call_write_is_counted_together():
+    shirt, size = product(stock=9), WRITTEN_MAX // 2 + 1
+    entries = [
+        ProductWanted(1, shirt.pk, custom_inputs={**writing(size), "n": n}) for n in range(2)
+    ]
+
+    changed = carts.add("ada", entries, all_or_nothing=False, currency="USD")
+
+    assert [type(each.refusal) for each in changed.refused] == [TooMuchWritten]
+    assert quantities("ada") == [1]
 
 
 def test_what_is_written_anew_may_fill_the_cart_and_not_more():
@@ -437,6 +472,7 @@ def test_a_custom_item_is_the_same_in_the_cart_it_is_merged_into():
     ours, theirs = (list(items.filter(cart=cart)) for cart in ("bob", "ada"))
     assert ours == theirs
     assert ours[0]["includes_tax"] is False
+    assert (ours[1]["custom_inputs"], ours[1]["location"]) == ({"for": "Bo"}, "default")
 
 
 def test_a_shopper_may_say_again_how_many_custom_items_there_are():
