@@ -65,6 +65,7 @@ def test_amounts_of_different_currencies_are_not_added_up():
     rows = by_path()
 
     assert rows["Clothes"] == rows["total"] == (2, 5, 0, {"USD": 200, "EUR": 300})
+    assert stock_value.read().currencies == ["EUR", "USD"]
 
 
 def test_units_without_a_cost_are_counted_and_worth_nothing():
@@ -72,6 +73,8 @@ def test_units_without_a_cost_are_counted_and_worth_nothing():
     stocked(1, 0, "Clothes")
 
     assert by_path()["Clothes"] == (2, 3, 1, {"USD": 0})
+    stocked(4, None, "Clothes > Shirts")
+    assert by_path()["Clothes"] == (3, 7, 2, {"USD": 0})
 
 
 def test_what_orders_hold_is_worth_something_and_what_is_not_there_is_not():

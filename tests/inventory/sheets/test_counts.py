@@ -658,8 +658,13 @@ def test_a_file_is_discarded_as_long_as_it_was_not_applied(monkeypatch):
     product(10, sku="A")
     with monkeypatch.context() as large:
         large.setattr(reading, "SMALL", 0)
-        unreadable = worked(uploaded("sku,change\nA,5,,,,,,,,,,\n" + '"A'))
+        large.setattr(reading, "BATCH_TO_COPY", 1)
+        unreadable = uploaded("sku,change\nA,5,,,,,,,,,,\n" + '"A')
+        read_at = unreadable.created_at + timedelta(hours=1)
+        with clock.replaced(lambda: read_at):
+            worked(unreadable)
     assert (unreadable.state, unreadable.lines_total) == ("unreadable", 0)
+    assert (unreadable.rows.count(), unreadable.updated_at) == (0, read_at)
     assert unreadable.note.startswith("Line 3 cannot be read")
 
     for sheet in (unreadable, unclear(), checked("sku,change\nA,5\n")):
@@ -901,10 +906,23 @@ def test_a_file_that_was_left_alone_gets_another_job():
     with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
         jobs.take_up_sheets(0)
 
-    assert ProcrastinateJob.objects.count() == 1
+    assert ProcrastinateJob.objects.get().args == {"sheet_id": str(sheet.pk)}
     worked(sheet)
     with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
         assert processing.take_up_again() == 0
+
+
+def test_what_somebody_applies_in_that_moment_is_not_forgotten():
+    product(10, sku="A")
+    done, waiting = applied("sku,change\nA,5\n"), checked("sku,change\nA,6\n")
+    later = waiting.updated_at + timedelta(seconds=1)
+
+    # Neither what was applied nor what somebody has just had to do with.
+    assert not processing._forget(done.pk, later)
+    assert not processing._forget(waiting.pk, waiting.updated_at)
+    assert not processing._forget(uuid7(), later)
+
+    assert Sheet.objects.count() == 2
 
 
 def test_what_nobody_has_applied_for_long_is_forgotten():
