@@ -291,6 +291,7 @@ def test_what_a_product_has_not_is_written_as_nothing():
     whole.managed = True
 
     assert {name: product_lines.cell_of(whole, name) for name in BARE} == BARE
+    assert product_lines.cell_of(_whole(product()), "cost") == ""
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,56 @@ def test_control_whoever_inserts_without_a_look_at_conflicts_ends_its_job(monkey
     assert [type(each).__name__ for each in outcomes if isinstance(each, Exception)] == ["SkuTaken"]
 
 
+def _quicker(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], object]) -> None:
+    """Let somebody else act just before a step is taken for the first time."""
+    take, waiting = getattr(product_rows, step), [act]
+
+    def after_somebody_else(products: Collection[Product]) -> object:
+        if waiting:
+            [outcome] = run_together(waiting.pop())
+            assert not isinstance(outcome, Exception)
+        return take(products)
+
+    monkeypatch.setattr(product_rows, step, after_somebody_else)
+
+
+def test_a_slug_that_somebody_takes_in_that_moment_refuses_the_line_that_wants_it(monkeypatch):
+    product(sku="A", slug="mine")
+    sheet = about_to_apply("sku | slug\nA | wanted")
+    _quicker(monkeypatch, "_update", partial(product, sku="B", slug="wanted"))
+
+    worked(sheet)
+
+    assert the_line(sheet).error == "slug: another product has it."
+    assert (named("A").slug, named("B").slug) == ("mine", "wanted")
+
+
+def test_whoever_is_quicker_with_a_sku_or_slug_keeps_it_and_what_needs_neither_is_made(monkeypatch):
+    sheet = about_to_apply(
+        "sku | name | slug\nA | Mug |\nB | Cup | cup\nC | Plate |\nD | Bowl | bowl"
+    )
+
+    def theirs() -> None:
+        product(sku="X", name="Mug")
+        product(sku="Y", name="Cup", slug="cup")
+        product(sku="C", name="Theirs")
+
+    _quicker(monkeypatch, "_insert", theirs)
+
+    worked(sheet)
+
+    assert [line.error for line in lines_of(sheet)] == [
+        "",
+        "Another product has this slug.",
+        "Another product has this sku.",
+        "",
+    ]
+    made = named("A")
+    assert (made.name, made.slug) == ("Mug", made.pk.hex)
+    assert (named("D").slug, named("C").name) == ("bowl", "Theirs")
+    assert (sheet.changed, sheet.refused) == (2, 2)
+
+
 def _small_batches() -> dict[Sheet.State, processing._Work]:
     return {state: replace(work, batch=2) for state, work in processing._WORK.items()}
 
