@@ -342,6 +342,13 @@ def test_a_payment_is_on_record_as_it_was_asked_for(gateway, order):
     assert order.payments.get() == payment, "what is paid exactly leaves nothing beyond it"
 
 
+def test_a_payment_has_the_id_that_its_caller_chose(gateway, order):
+    chosen = uuid7()
+
+    assert pay(order, payment_id=chosen).pk == chosen
+    assert order.payments.get().pk == chosen
+
+
 def test_payments_of_an_unknown_order_are_not_found(order):
     assert payments.payments_of(order.pk) == []
     with pytest.raises(OrderNotFound):
@@ -622,6 +629,16 @@ def test_what_is_owed_leaves_nothing_beyond_it(order, amount):
     assert by_hand(order, amount).amount == (amount or 1000)
 
     assert order.payments.count() == 1
+
+
+def test_a_cent_beyond_is_beyond_and_nothing_is_not(order):
+    free = unpaid_order({product(stock=3, price=0): 1})
+
+    assert by_hand(order, 1001).amount == 1000
+    by_hand(free, None)
+
+    assert [payment.amount for payment in payments.payments_of(order.pk)] == [1000, 1]
+    assert [payment.amount for payment in payments.payments_of(free.pk)] == [0]
 
 
 def test_more_than_is_owed_is_refused_where_nobody_said_that_it_is_here(shirt, order):

@@ -114,6 +114,31 @@ def test_who_waits_for_a_gateway_has_time_to_write_down_its_answer(gateway, orde
     assert settled == [0, 1]
 
 
+def break_off(asked: Any) -> Answer:
+    raise ConnectionResetError
+
+
+def test_what_could_not_be_announced_is_not_charged(gateway, order):
+    gateway.on_announce = break_off
+
+    payment = pay(order)
+
+    assert gateway.charged == []
+    assert known(payment).queued_until is not None
+
+
+def test_what_could_not_be_asked_about_is_not_made_again(gateway, order):
+    payment = pay(order)
+    gateway.on_perform = lambda attempt: UNKNOWN
+    payments.refund(order.pk, payment.pk, 300, actor=MERCHANT)
+    gateway.on_find = break_off
+
+    assert recovery.settle_pending() == 0
+
+    assert gateway.performed == [("refund", 300)]
+    assert known(payment).refunding_amount == 300
+
+
 # More payments than threads that may wait.
 
 
@@ -465,6 +490,7 @@ def test_to_look_at_a_payment_by_hand_asks_nobody(order):
     payment = payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT)
 
     assert recovery.check_now(order.pk, payment.pk, actor=MERCHANT) == payment
+    assert recovery.look_at(order.pk, payment.pk), "nothing is left to ask"
 
 
 def test_only_authorizations_that_wait_for_too_long_at_a_gateway_lapse(gateway, shirt, settings):
