@@ -104,6 +104,22 @@ def test_all_that_differ_are_repaired_without_asking_if_that_is_wanted(shirt, mo
     assert "No stock differs from its log." in _repair(monkeypatch, "--yes")
 
 
+@pytest.mark.tampers_with_the_books
+def test_what_differs_is_told_of_one_sku_or_of_all_as_far_as_there_is_a_stock(shirt):
+    mug = product(3, sku="MUG")
+    _change(mug, "available = 4")
+
+    both = repairing.differing()
+    assert {each.product: each.stock_id for each in both} == {
+        each: stock_of(each).pk for each in (shirt, mug)
+    }
+    assert [each.product for each in repairing.differing("MUG")] == [mug]
+    assert len(repairing.differing(limit=1)) == 1
+    # A log alone is nothing that could be set.
+    tamper("DELETE FROM inventory_stock WHERE product_id = %s", shirt.pk)
+    assert [each.product for each in repairing.differing()] == [mug]
+
+
 def test_whoever_mistypes_the_sku_is_not_told_that_all_agrees(monkeypatch):
     with pytest.raises(CommandError, match="No product has the sku SHIRTS"):
         _repair(monkeypatch, "SHIRTS")

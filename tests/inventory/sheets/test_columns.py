@@ -151,6 +151,13 @@ def test_only_so_many_files_are_remembered(monkeypatch):
     assert uploaded("Nr;a\nB;1\n").state == "mapping"
 
 
+def test_a_row_of_names_is_told_by_own_names_others_and_those_of_what_is_not_read():
+    known = columns.names_known(KINDS)
+
+    assert {"sku", "counted_at", "on_hand", "artikelnummer", "available", "total"} <= known
+    assert known.isdisjoint({"", "cuont"})
+
+
 def test_what_was_said_last_of_a_file_is_remembered():
     chosen(uploaded("Nr;Da\nA;1\n"), "sku", "change")
     again = uploaded("Nr;Da\nA;2\n")
@@ -308,6 +315,22 @@ def test_reading_that_was_broken_off_begins_again(monkeypatch):
     sheet.refresh_from_db()
     assert (sheet.state, sheet.lines_total, sheet.changed) == ("checked", 5, 5)
     assert not SheetContent.objects.exists()
+
+
+def test_of_several_large_files_each_is_read_and_no_other_is_lost(monkeypatch):
+    monkeypatch.setattr(reading, "SMALL", 0)
+    monkeypatch.setattr(reading, "BATCH_TO_COPY", 2)
+    product(10, sku="A")
+    one, other = uploaded("sku,change\nA,1\nA,2\nA,3\n"), uploaded("sku,change\nA,4\n")
+
+    processing.work_on(one.pk)
+    assert [content.sheet_id for content in SheetContent.objects.all()] == [other.pk]
+    processing.work_on(other.pk)
+
+    for sheet, units in ((one, [1, 2, 3]), (other, [4])):
+        sheet.refresh_from_db()
+        assert (sheet.state, sheet.lines_total) == ("checked", len(units))
+        assert [line.units for line in sheet.lines.order_by("number")] == units
 
 
 def test_a_workbook_may_take_long_to_its_first_row(monkeypatch):
