@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inventory.errors import PicturesBusy, PictureTooLarge, PictureUnreadable
 from inventory.services import images
@@ -115,6 +115,63 @@ def test_a_broken_profile_of_colours_says_nothing():
 
     assert is_red(shown(sent).getpixel((9, 9)))
     assert not any(b"rubbish" in file for file in images.draw(sent).files.values())
+
+
+def _red_for_blue() -> bytes:
+    """A profile of colours in which a camera's red is what sRGB calls blue."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_are_those_that_the_profile_says(mode):
+    file = BytesIO()
+    colour = (*RED, 90) if mode == "RGBA" else RED
+    Image.new(mode, (20, 20), colour).save(file, "PNG", icc_profile=_red_for_blue())
+
+    pixel = shown(file.getvalue()).getpixel((9, 9))
+
+    assert isinstance(pixel, tuple)
+    assert is_red(pixel[2::-1])
+    assert pixel[3:] == colour[3:]
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_profile_for_something_else_says_nothing(mode):
+    file = BytesIO()
+    Image.new("RGB", (20, 20), "white").convert(mode).save(
+        file, "JPEG", icc_profile=_red_for_blue()
+    )
+
+    assert shown(file.getvalue()).getpixel((9, 9)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB"])
+def test_points_are_mixed_where_a_picture_becomes_smaller(mode):
+    stripes = Image.new("RGB", (3200, 20), "black")
+    for column in range(0, 3200, 2):
+        stripes.paste("white", (column, 0, column + 1, 20))
+    file = BytesIO()
+    stripes.convert(mode).save(file, "PNG")
+
+    assert shown(file.getvalue()).convert("L").getpixel((800, 5)) == pytest.approx(128, abs=20)
+
+
+@pytest.mark.parametrize(("mode", "how"), [("RGB", {"transparency": RED}), ("LA", {})])
+def test_one_colour_or_grey_that_can_be_seen_through_stays_so(mode, how):
+    file = BytesIO()
+    Image.new(mode, (10, 10), RED if mode == "RGB" else (200, 0)).save(file, "PNG", **how)
+
+    assert shown(file.getvalue()).getchannel("A").getpixel((5, 5)) == 0
+
+
+def test_a_picture_that_says_nothing_of_how_it_was_held_stays_as_it_is():
+    image = Image.new("RGB", (60, 40), "white")
+    image.paste(RED, (0, 0, 10, 10))
+    file = BytesIO()
+    image.save(file, "JPEG", quality=95)
+
+    assert is_red(shown(file.getvalue()).getpixel((5, 5)))
 
 
 def test_of_an_animation_the_first_picture_is_taken():
