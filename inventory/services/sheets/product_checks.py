@@ -245,8 +245,6 @@ def _decide(line: ProductLine, whole: Whole | None, around: Around) -> None:
         line.what = What.CREATE
         line.fields = [_field(name, None, value) for name, value in line.wanted.items()]
     else:
-        if not line.sku:
-            line.sku = whole.product.sku
         line.fields = _differences(line, whole, around)
         line.what = What.CHANGE if line.fields else What.LEAVE
     for told in line.fields:
