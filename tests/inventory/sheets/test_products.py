@@ -659,16 +659,17 @@ def test_a_price_without_tax_that_was_taken_away_comes_back_without_it():
 def test_an_amount_in_a_currency_that_is_another_by_now_is_refused(meanwhile, said):
     made = product(sku="A")
     euro = currencies.create(actor=MERCHANT, code="EUR", enabled=True, format="€{price}")
-    sheet = checked("sku | price_eur | cost\nA | 12.50 | 3.00 EUR")
+    sheet = checked("sku | name | price_eur | cost\nA | | 12.50 | 3.00 EUR\nN | New | 5 | 3.00 EUR")
 
     meanwhile(euro)
     apply(sheet)
 
-    error = the_line(sheet).error
-    assert error.startswith("price in EUR: ")
-    assert said in error
-    assert "cost: " in error
+    for line in lines_of(sheet):
+        assert line.error.startswith("price in EUR: ")
+        assert said in line.error
+        assert "cost: " in line.error
     assert prices_of(made) == {"USD": 1250}
+    assert Product.objects.count() == 1
 
 
 def test_a_price_is_not_taken_back_into_a_currency_that_is_another_by_now():
@@ -1155,8 +1156,8 @@ def test_what_came_back_and_was_archived_again_by_somebody_stays_so():
 
 
 def test_a_field_that_stayed_is_taken_back_later_beside_those_that_went_back():
-    made = product(sku="A", name="Shirt", slug="before", price=1250)
-    sheet = applied("sku | name | slug | price_usd\nA | Blue | after | 13")
+    made = product(sku="A", name="Shirt", slug="before", price=1250, cost=Money("USD", 420))
+    sheet = applied("sku | name | slug | cost | price_usd\nA | Blue | after | 5 | 13")
     products.change_prices(made.pk, {"USD": 1400}, actor=MERCHANT)
 
     assert reverted(sheet).not_reverted == 1
@@ -1164,6 +1165,7 @@ def test_a_field_that_stayed_is_taken_back_later_beside_those_that_went_back():
         *("Shirt", "before"),
         {"USD": 1400},
     )
+    assert products.cost_of(named("A")) == Money("USD", 420)
     products.change_prices(made.pk, {"USD": 1300}, actor=MERCHANT)
     products.update(made.pk, name="Green", actor=MERCHANT)
 
