@@ -174,6 +174,7 @@ def test_a_product_is_named_by_its_sku_its_barcode_or_both():
         ("X", "999", "", "No product has this sku."),
         ("X", "111", "MUG", "No product has this sku. The barcode is that of MUG."),
         ("X", "333", "", "No product has this sku. The barcode is that of T1 and 2 more."),
+        ("X", "444", "", "No product has this sku. The barcode is that of U1 and 1 more."),
         ("MUG", "999", "MUG", "No product has this barcode: correct it, or leave it empty."),
         (
             "MUG",
@@ -203,8 +204,8 @@ def test_a_product_is_named_by_its_sku_its_barcode_or_both():
 def test_whoever_is_not_named_for_certain_is_not_meant(sku, barcode, meant, error):
     product(sku="MUG", barcode="111")
     product(sku="SHIRT", barcode="222")
-    for each in ("T1", "T2", "T3"):
-        product(sku=each, barcode="333")
+    for each in ("T1", "T2", "T3", "U1", "U2"):
+        product(sku=each, barcode="333" if each[0] == "T" else "444")
     product(sku="TEA-TIN")
     product(sku="tea-tin")
 
