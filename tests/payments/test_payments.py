@@ -342,6 +342,17 @@ def test_a_payment_is_on_record_as_it_was_asked_for(gateway, order):
     assert order.payments.get() == payment, "what is paid exactly leaves nothing beyond it"
 
 
+def test_what_is_paid_is_decided_on_what_somebody_saw(gateway, order):
+    order.refresh_from_db()
+    seen = order.standing()
+    pay(order, 400)
+
+    with pytest.raises(Moved):
+        pay(order, seen=seen)
+
+    assert len(gateway.charged) == 1
+
+
 def test_a_payment_has_the_id_that_its_caller_chose(gateway, order):
     chosen = uuid7()
 

@@ -337,23 +337,23 @@ def test_what_cannot_be_settled_goes_to_the_end_of_the_queue_and_moves_no_other(
     assert (known(broken).updated_at, known(other).updated_at) == (at, other.updated_at)
 
 
-def test_recovery_waits_for_each_answer_no_longer_than_anybody(gateway, order, settings):
-    gateway.on_charge = lambda payment: UNKNOWN
-    pay(order)
+def test_all_that_is_asked_at_once_is_waited_for_together(gateway, order, settings):
     settings.GATEWAY_TIMEOUT_SECONDS = 3
     left: list[float] = []
 
-    def find_charge(payment: Payment) -> Answer:
-        # Outside of any wait, a wait would be as long as this.
+    def note(payment: Payment) -> Answer:
+        # Whoever does not wait already would wait for as long as this.
         settings.GATEWAY_TIMEOUT_SECONDS = 60
         left.append(deadline.seconds_left())
-        return OK
+        return UNKNOWN
 
-    gateway.on_find_charge = find_charge
+    gateway.on_charge = gateway.on_find_charge = note
 
+    pay(order)
+    settings.GATEWAY_TIMEOUT_SECONDS = 3
     recovery.settle_pending()
 
-    assert [seconds <= 3 for seconds in left] == [True]
+    assert [seconds <= 3 for seconds in left] == [True, True]
 
 
 # The deadline.
