@@ -14,6 +14,8 @@ from inventory.services import stock as inventory
 from inventory.services.images import LARGE
 from inventory.services.products import Money
 from orders.errors import (
+    CartCurrencyDiffers,
+    CartIntoItself,
     CartItemNotFound,
     CustomItemsNotAllowed,
     InsufficientStock,
@@ -399,6 +401,28 @@ def test_what_is_refused_is_named_as_it_was_asked_for():
         (2, {"sku": "NEVER"}),
         (3, {"name": "Wrapping"}),
     ]
+
+
+def test_a_cart_that_is_not_merged_is_named(euro):
+    shirt = product(stock=9, prices=[Money("USD", 1250), Money("EUR", 1100)])
+    for cart_id, currency in (("ada", "USD"), ("bob", "EUR")):
+        add(cart_id, shirt, 1, currency=currency)
+
+    with pytest.raises(SeveralRefused) as refused:
+        carts.add("ada", [OtherCart("ada"), OtherCart("bob")], currency="USD")
+
+    assert [(type(each.refusal), each.identity) for each in refused.value.refused] == [
+        (CartIntoItself, {"cart_id": "ada"}),
+        (CartCurrencyDiffers, {"cart_id": "bob"}),
+    ]
+
+
+def test_a_line_is_removed_whatever_else_is_asked_of_it():
+    add("ada", product(stock=9), 1)
+
+    carts.change_item("ada", CartItem.objects.get().pk, 0, writing(WRITTEN_MAX + 1), "nowhere")
+
+    assert quantities("ada") == []
 
 
 # What requests write, in bytes as they are sent.

@@ -221,6 +221,16 @@ def test_who_takes_back_what_somebody_took_back_a_moment_ago_is_told():
         returns.take_back(order.pk, [TakenBack(line.pk, 1, "missing")], actor=MERCHANT, seen=seen)
 
 
+def test_a_return_is_found_at_its_own_order_only():
+    back = take_back(shipped_order({product(stock=10): 4}), missing=1)
+    other = take_back(shipped_order({product(stock=10): 4}), missing=1)
+
+    assert returns.return_of(back.order_id, back.pk) == back
+    for unknown in (other.pk, uuid.uuid4()):
+        with pytest.raises(ReturnNotFound):
+            returns.return_of(back.order_id, unknown)
+
+
 # Inspection.
 
 
