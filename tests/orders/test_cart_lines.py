@@ -417,6 +417,21 @@ def test_a_cart_that_is_not_merged_is_named(euro):
     ]
 
 
+def test_the_first_entry_of_a_call_fixes_the_currency_for_the_carts_that_follow(euro):
+    shirt = product(stock=9, prices=[Money("USD", 1250), Money("EUR", 1100)])
+    add("bob", shirt, 1, currency="EUR")
+
+    changed = carts.add(
+        "ada",
+        [ProductWanted(1, shirt.pk), OtherCart("bob")],
+        all_or_nothing=False,
+        currency="USD",
+    )
+
+    assert [type(each.refusal) for each in changed.refused] == [CartCurrencyDiffers]
+    assert cart_contents.contents("ada").total == 1250
+
+
 def test_a_line_is_removed_whatever_else_is_asked_of_it():
     add("ada", product(stock=9), 1)
 
@@ -631,6 +646,8 @@ def test_a_line_is_worth_at_most_9007199254740991():
 
     with pytest.raises(TotalTooLarge):
         add("ada", gold, 1)
+    with pytest.raises(TotalTooLarge):
+        carts.change_item("ada", CartItem.objects.get().pk, 2)
 
     assert quantities("ada") == [1]
 
