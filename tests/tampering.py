@@ -41,6 +41,8 @@ def another(column: str, kind: str) -> str:
         "boolean": f"NOT {column}",
         "timestamp with time zone": f"coalesce({column}, now()) - interval '1 second'",
         "bigint[]": f"{column} || 99::bigint",
+        "jsonb": "'{\"other\": 1}'",
+        "tsvector": "'other'",
         "character varying": f"left(md5({column}), 4)",
         "text": f"left(md5({column}), 4)",
     }.get(kind, f"coalesce({column}, 0) + 1")
