@@ -729,21 +729,21 @@ def test_a_category_that_is_gone_since_the_check_is_not_made_anew_unasked():
 def test_what_becomes_of_lines_is_counted_from_batch_to_batch(monkeypatch):
     small = {state: replace(work, batch=2) for state, work in processing._WORK.items()}
     monkeypatch.setattr(processing, "_WORK", small)
-    for number in range(6):
+    for number in range(7):
         product(sku=f"A{number}", name="Shirt")
-    sheet = checked("sku | name\n" + "\n".join(f"A{number} | Blue" for number in range(6)))
+    sheet = checked("sku | name\n" + "\n".join(f"A{number} | Blue" for number in range(7)))
     for sku, name in (("A0", "Blue"), ("A1", "Red"), ("A4", "Red"), ("A5", "Blue")):
         products.update(named(sku).pk, name=name, actor=MERCHANT)
 
     apply(sheet)
-    assert (sheet.changed, sheet.unchanged, sheet.refused) == (2, 2, 2)
+    assert (sheet.changed, sheet.unchanged, sheet.refused) == (3, 2, 2)
     assert [line.what for line in lines_of(sheet)] == [
-        *("leave", "", "change", "change", "", "leave")
+        *("leave", "", "change", "change", "", "leave", "change")
     ]
     for sku, name in (("A0", "Red"), ("A2", "Red")):
         products.update(named(sku).pk, name=name, actor=MERCHANT)
 
-    assert (reverted(sheet).reverted, sheet.not_reverted) == (1, 1)
+    assert (reverted(sheet).reverted, sheet.not_reverted) == (2, 1)
 
 
 def test_a_new_category_for_which_there_is_no_room_refuses_its_lines_alone(monkeypatch):
@@ -1171,3 +1171,13 @@ def test_a_field_that_stayed_is_taken_back_later_beside_those_that_went_back():
 
     assert reverted(sheet).not_reverted == 0
     assert (named("A").name, prices_of(made)) == ("Green", {"USD": 1250})
+
+
+def test_what_is_archived_is_not_changed_by_who_says_nothing_of_its_status():
+    gone = product(sku="A")
+    products.archive(gone.pk, actor=MERCHANT)
+    want = selections.the_same(low_stock_threshold=3)
+
+    sheet = worked(selections.make("Set", Product.objects.all(), want, actor=MERCHANT))
+
+    assert the_line(sheet).error == "This product is archived."
