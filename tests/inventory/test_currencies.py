@@ -14,7 +14,13 @@ from django.test import Client
 
 from api import clock
 from api.errors import Moved
-from inventory.errors import CurrencyInUse, CurrencyTaken, CurrencyUnknown, TooManyCurrencies
+from inventory.errors import (
+    CurrencyInUse,
+    CurrencyNotEnabled,
+    CurrencyTaken,
+    CurrencyUnknown,
+    TooManyCurrencies,
+)
 from inventory.models import Currency, CurrencyQuerySet, Product
 from inventory.services import currencies
 from inventory.services.products import Money
@@ -509,6 +515,19 @@ def test_a_currency_is_not_changed_from_what_nobody_saw():
         )
 
     assert dollar().format != "{price} $"
+
+
+def test_another_default_takes_the_place_of_the_one_that_was_seen_and_is_there():
+    currencies.create(code="EUR", actor=MERCHANT)
+
+    with pytest.raises(Moved):
+        currencies.change_store("USD", "EUR", actor=MERCHANT)
+    with pytest.raises(CurrencyNotEnabled):
+        currencies.change_store("XXX", "USD", actor=MERCHANT)
+    assert currencies.named("").code == "USD"
+
+    currencies.change_store("EUR", "USD", actor=MERCHANT)
+    assert currencies.named("").code == "EUR"
 
 
 def test_a_currency_that_somebody_begins_to_use_in_that_moment_stays_what_it_is(monkeypatch):
