@@ -103,6 +103,7 @@ def test_t08_a_good_file_is_never_in_memory_as_a_whole():
         ("BYTES_MAX", 16, b"sku,count\nA,12345", "Split it"),
         ("ROW_LENGTH_MAX", 12, b"sku,count\nA,1234567890\n", "Line 2 is longer than"),
         ("LENGTH_MAX", 6, b"sku,count\nA,1\nB,23\nC,4", "too much text"),
+        ("LINES_MAX", 2, b"sku,count\nA,1\n\nB,1\nC,1\n", "more than 2 lines"),
         ("COLUMNS_MAX", 3, b"sku,count,x,y\nA,1\n", "Line 1 names more columns"),
         ("ROWS_MAX", 3, b"sku,count\nA,1\nB,2\n\n", "more than 200,000 lines"),
     ],
@@ -182,6 +183,7 @@ def test_a_file_of_nothing_is_empty(content):
         "sku,count\n007,12".encode("utf-16-le"),
         "sku\tcount\r\n007\t12".encode("utf-16-be"),
         "\ufeffsku\tcount\r\n007\t12".encode("utf-16"),
+        "\ufeffsku\tcount\r\n007\t12".encode("utf-16-be"),
         b"Stock on 1 May, shelf 4\n\nsku,count\n007,12\n",
     ],
 )
@@ -212,6 +214,12 @@ def test_a_title_is_no_header_where_no_name_is_known_either(content):
 
     assert table.header == ["Art", "VK"]
     assert [cells for _, cells in table.rows] == [["A", "12,50"]]
+
+
+def test_where_no_row_has_several_cells_the_first_is_the_header():
+    table = tables.read(b"Article\nA\nB\n", KNOWN)
+
+    assert (table.header, list(table.rows)) == (["Article"], [(2, ["A"]), (3, ["B"])])
 
 
 def test_what_only_begins_like_a_workbook_is_text():
