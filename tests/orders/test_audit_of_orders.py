@@ -1,5 +1,6 @@
 """The audit finds where orders, shipments, returns and log say different things."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -103,6 +104,23 @@ def test_what_does_not_agree_is_named(tampering, found):
     assert sorted(each.what for each in differences) == [
         words.replace("{}", str(order.number)) for words in found
     ]
+
+
+def test_of_some_orders_only_those_are_compared_and_so_many_differences_are_told():
+    first, second, third = (paid_order({product(stock=10): 5}) for _ in range(3))
+    for order in (first, second, third):
+        shipments.ship(order.pk, actor=MERCHANT, units={order.items.get().pk: 3})
+    tamper("UPDATE orders_orderitem SET shipped = 2, allocated = 3")
+
+    def lines_of(orders: audit.Orders, limit: int = 100) -> list[str]:
+        found = audit.differences_of_orders(orders, limit)
+        return [each.what.split(" says")[0] for each in found if each.row == "order item"]
+
+    assert lines_of(audit.among([first.pk, third.pk])) == [f"order {first}", f"order {third}"]
+    assert lines_of(audit.between(first.pk, second.pk)) == [f"order {first}", f"order {second}"]
+    assert lines_of(audit.ALL, 2) == [f"order {first}", f"order {second}"]
+    kinds = Counter(each.what.split()[0] for each in audit.differences(2))
+    assert set(kinds.values()) == {2}
 
 
 def test_the_audit_takes_as_many_queries_for_many_orders(django_assert_num_queries):
