@@ -975,6 +975,24 @@ def test_an_uploaded_picture_is_not_taken_away_by_a_file():
     )
 
 
+def test_a_product_with_pictures_is_changed_beside_the_one_that_it_shows():
+    attach(product(sku="A", name="Shirt"), *rows(1))
+
+    line = the_line(checked("sku | image | name\nA | 0.png | Blue"))
+
+    assert (line.error, told(line)) == ("", {"name": ("Shirt", "Blue")})
+
+
+def test_units_are_written_off_where_there_are_any():
+    product(5, sku="A")
+    product(sku="B")
+
+    some, none = lines_of(checked("sku | manage_stock\nA | no\nB | no"))
+
+    assert told(some) == {"manage_stock": (True, False), "stock": (5, 0)}
+    assert told(none) == {"manage_stock": (True, False)}
+
+
 def test_categories_that_a_file_took_away_come_back():
     made = product(sku="A", category_ids=[category("Sale").pk])
 
