@@ -1,6 +1,7 @@
 """Products with all that belongs to them: what is read and set, and which slugs are made."""
 
 import pytest
+from django.db import transaction
 
 from api.models import Change
 from inventory.models import Product
@@ -41,6 +42,14 @@ def test_those_without_a_slug_get_one_beside_those_that_have_theirs():
     product_rows.give_slugs(made, ["mug-1"])
 
     assert [each.slug for each in made] == [made[0].pk.hex, "mug"]
+
+
+def test_the_products_that_are_asked_for_are_locked_and_no_others():
+    made, _ = product(), product()
+
+    with transaction.atomic():
+        assert product_rows.lock([made.pk]) == [made]
+        assert product_rows.lock([]) == []
 
 
 def test_what_belongs_to_a_product_is_read_with_it():

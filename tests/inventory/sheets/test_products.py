@@ -1028,6 +1028,16 @@ def test_a_new_product_is_live_and_managed_and_has_nothing_that_is_taken_away():
         "status": (None, "live"),
         "manage_stock": (None, True),
     }
+    assert line.mark == "It has no price, so nobody can buy it."
+
+
+def test_a_product_may_have_its_sku_as_its_barcode():
+    product(sku="4006381333931")
+
+    line = the_line(checked("sku | barcode\n4006381333931 | 4006381333931"))
+
+    assert (line.error, line.mark) == ("", "")
+    assert told(line) == {"barcode": ("", "4006381333931")}
 
 
 def test_a_product_keeps_its_own_slug_and_takes_no_other_ones():
