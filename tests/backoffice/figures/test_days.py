@@ -19,8 +19,9 @@ from inventory.models import Action, StockTransaction
 from inventory.services import stock
 from orders.models import Order, Shipment
 from orders.services import shipments
+from payments.gateways.base import Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import payments
+from payments.services import payments, settling
 from tests.concurrency import run_together
 from tests.factories import MERCHANT, paid_order, product, shipped_order, unpaid_order
 
@@ -154,7 +155,8 @@ def test_a_refund_counts_on_its_own_day_and_no_more_once_it_came_back(a_week):
     refund_of(order, 100)
 
     today = {row[0].day: row[4] for row in refunds()}
-    Attempt.objects.filter(amount=100).update(status="failed")
+    refund = Attempt.objects.get(amount=100)
+    settling.settle_attempt(refund, Answer(Outcome.FAILED, reference=refund.reference))
 
     assert refunded == {1: 1000, 2: 250, 4: 250, 5: 250}
     assert today == {**refunded, 7: 100}
