@@ -295,15 +295,17 @@ def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
 
 def test_a_new_category_is_marked_once_and_made_when_it_is_applied():
     categories.create("Clothes", actor=MERCHANT)
-    product(sku="A")
-    product(sku="B")
+    for sku in "ABC":
+        product(sku=sku)
 
-    sheet = checked("sku | categories\nA | clothes > Shirts; Sale\nB | Clothes > Shirts")
+    sheet = checked(
+        "sku | categories\nA | clothes > Shirts; Sale\nB | Clothes > Shirts\nC | Clothes"
+    )
 
-    first, second = lines_of(sheet)
+    first, second, third = lines_of(sheet)
     assert "Makes the category Clothes > Shirts." in first.mark
     assert "Makes the category Sale." in first.mark
-    assert second.mark == ""
+    assert (second.mark, third.mark) == ("", "")
     assert sorted(category_tree.paths().values()) == ["Clothes"]
 
     apply(sheet)
@@ -989,6 +991,7 @@ def test_units_are_written_off_where_there_are_any():
 
     some, none = lines_of(checked("sku | manage_stock\nA | no\nB | no"))
 
+    assert [each["field"] for each in some.fields] == ["manage_stock", "stock"]
     assert told(some) == {"manage_stock": (True, False), "stock": (5, 0)}
     assert told(none) == {"manage_stock": (True, False)}
 
