@@ -160,6 +160,8 @@ def _accept_late(order: Order, payment: Payment, answer: Answer, actor: Actor) -
     if order.is_cancelled or order.fully_paid_at or payment.amount > order.payable:
         _give_back(order, payment, answer, actor)
         return
+    # It may have come too late once, and counts now.
+    payment.late = False
     _take(order, payment, answer, actor)
     bookkeeping.save_and_allocate(order, actor)
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from inventory.models import Product
+from inventory.models import Action, Product
+from inventory.services import stock as inventory
 from orders.models import Order
 from orders.services import shipments
 from payments.errors import NotCapturable, PaymentReturned
-from payments.gateways.base import Answer
+from payments.gateways.base import Answer, Outcome
 from payments.models import Payment
 from payments.services import payments, recovery, settling
 from tests.factories import MERCHANT, stock_of, unpaid_order
@@ -168,6 +169,20 @@ def test_a_late_authorization_goes_back_by_itself_and_not_with_its_order(gateway
     assert late.attempts.get().reason == "The payment came too late for the order."
     payments.void(order.pk, late.pk, actor=MERCHANT)
     assert states(order) == ("cancelled", "unpaid")
+
+
+def test_a_late_authorization_that_was_captured_after_all_counts_if_it_can(gateway, shirt, order):
+    """It was let go since the stock was gone, which is there again when its money comes."""
+    late = late_payment(gateway, order, shirt, method=AUTHORIZE)
+    payments.void(order.pk, late.pk, actor=MERCHANT)
+    inventory.record(shirt.pk, Action.INCREMENT, 5, actor=MERCHANT)
+
+    settling.settle(late, Answer(Outcome.CAPTURED, "ch_1"))
+
+    late.refresh_from_db()
+    assert (late.status, late.late, late.captured_amount) == ("complete", False, 1000)
+    assert states(order) == ("complete", "paid")
+    assert money(order) == {"captured": 1000}
 
 
 def test_what_a_cancelled_order_could_not_let_go_is_not_captured_either(gateway, order):
