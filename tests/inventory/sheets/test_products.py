@@ -381,6 +381,7 @@ def test_a_change_writes_the_named_fields_alone_and_is_on_record():
     assert (changed.name, changed.description, changed.barcode) == ("Blue shirt", "Soft", "1")
     assert (changed.low_stock_threshold, prices_of(changed)) == (5, {"USD": 1300})
     assert changed.slug == made.slug
+    assert changed.updated_at > made.updated_at
     change = Change.objects.filter(thing_id=str(made.pk)).latest("pk")
     assert {each["field"] for each in change.fields} == {
         *("name", "price_in_USD", "low_stock_threshold")
