@@ -134,6 +134,12 @@ def test_t17_another_code_brings_its_own_digits_along(back_office):
     assert digits == [expected for _, expected in changes]
 
 
+def test_t17_what_names_no_code_leaves_the_digits(back_office):
+    yen = path(currencies.create(code="JPY", actor=MERCHANT))
+
+    assert back_office.put(yen, {"format": "¥{price}"}).json()["data"]["decimal_places"] == 0
+
+
 def test_a_code_that_is_there_is_refused_in_the_words_of_the_contract(back_office):
     for answer in (
         back_office.post("/v2/currencies", {"code": "usd"}),

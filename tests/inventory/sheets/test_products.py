@@ -986,6 +986,16 @@ def test_a_product_with_pictures_is_changed_beside_the_one_that_it_shows():
     assert (line.error, told(line)) == ("", {"name": ("Shirt", "Blue")})
 
 
+def test_what_a_file_says_nothing_of_stays_also_pictures_and_categories():
+    some, made = rows(2), product(sku="A", category_ids=[category("Sale").pk])
+    attach(made, *some)
+
+    applied("sku | name\nA | Blue")
+
+    assert pictures.of_products([made.pk])[made.pk] == [each.pk for each in some]
+    assert categories.texts([made.pk])[made.pk] == "Sale"
+
+
 def test_units_are_written_off_where_there_are_any():
     product(5, sku="A")
     product(sku="B")
