@@ -222,11 +222,15 @@ class Cluster:
         if stopped:
             # The postmaster has told its children to end, which a stopped one cannot do.
             self._wait_until_told(stopped)
-            os.kill(stopped, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(stopped, signal.SIGCONT)
         process.wait(PATIENCE_SECONDS)
 
     def _wait_until_told(self, stopped: int) -> None:
-        """Wait until a signal waits for a stopped process, so that it sends nothing more."""
+        """Wait until a signal waits for a stopped process, so that it sends nothing more.
+
+        On a busy machine that may take so long that the postmaster kills it meanwhile.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         told = 1 << signal.SIGQUIT - 1
         while not told & _pending(stopped):
@@ -269,8 +273,12 @@ class Cluster:
 
 
 def _pending(process: int) -> int:
-    """Return which signals wait for a process."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+    """Return which signals wait for a process: all of them for one that is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    for line in status.splitlines():
         if line.startswith("ShdPnd:"):
             return int(line.split()[1], 16)
     raise AssertionError("Linux tells of pending signals.")
