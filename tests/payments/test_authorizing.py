@@ -85,6 +85,14 @@ def test_no_more_is_captured_than_is_authorized(gateway, order, amount):
     assert money(order) == {"authorized": 1000}
 
 
+def test_a_cent_can_be_captured(gateway, order):
+    payment = pay(order, method=AUTHORIZE)
+
+    payments.capture(order.pk, payment.pk, 1, actor=MERCHANT)
+
+    assert money(order) == {"captured": 1}
+
+
 def test_a_captured_part_is_all_that_goes_back(gateway, order):
     payment = pay(order, method=AUTHORIZE)
     payments.capture(order.pk, payment.pk, 400, actor=MERCHANT)
