@@ -14,6 +14,7 @@ from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
+from api.ids import uuid7
 from orders.models import Order
 from payments import gateways, jobs
 from payments.errors import SignatureRefused
@@ -380,6 +381,27 @@ def test_f26_a_message_about_nothing_of_ours_is_kept_and_shown(stripe, order, ad
     assert GatewayEvent.objects.get().payment is None
     assert "pi_of_nobody" in listed
     assert "pi_of_nobody" in page
+
+
+@pytest.mark.parametrize("metadata", [{}, {"payment_id": str(uuid7())}])
+def test_a_message_about_nothing_of_ours_is_about_no_other_payment(stripe, order, metadata):
+    pay(order)
+    about = {"object": "payment_intent", "id": "pi_of_nobody", "metadata": metadata}
+
+    deliver({"id": "evt_8", "type": SUCCEEDED, "data": {"object": about}})
+
+    assert GatewayEvent.objects.get().payment is None
+
+
+def test_to_look_into_one_message_leaves_the_others_to_be_looked_into(stripe, order):
+    pay(order)
+    event = told(stripe, SUCCEEDED)
+    for name in ("evt_1", "evt_2"):
+        deliver({**event, "id": name})
+
+    jobs.look_into_event(event_id="evt_1")
+
+    assert [event.id for event in GatewayEvent.objects.filter(handled_at=None)] == ["evt_2"]
 
 
 def test_a_message_is_never_about_the_payment_of_another_gateway(stripe, order):
