@@ -133,6 +133,7 @@ def test_a_stocktake_is_told_by_whom_and_how_it_was_begun_and_ended():
     assert (discarded.is_blind, discarded.scope, discarded.sheet) == (False, "", None)
     assert (sheet.name, sheet.kind, sheet.uploaded_by) == ("Yearly count", "counts", "clerk")
     # A job checks it.
+    sheet.refresh_from_db()
     assert (sheet.state, sheet.lines_total, ProcrastinateJob.objects.count()) == ("checking", 1, 1)
     for stocktake, state in ((closed, "closed"), (discarded, "discarded")):
         assert stocktake.state == state

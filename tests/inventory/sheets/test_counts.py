@@ -132,7 +132,12 @@ def test_t39_only_so_many_files_wait(monkeypatch):
     again, is_new = processing.upload("shelf.csv", b"sku,count\nMUG,8\n", actor=MERCHANT)
     assert (again, is_new) == (first, False)
     processing.discard(first.pk)
-    assert checked("sku,count\nMUG,7\n").lines_total == 1
+    second = checked("sku,count\nMUG,7\n")
+    assert second.lines_total == 1
+    # What is applied waits no more.
+    processing.apply(second.pk, actor=CLERK)
+    worked(second)
+    assert checked("sku,count\nMUG,6\n").lines_total == 1
 
 
 def test_products_are_found_by_sku_or_barcode():
@@ -530,6 +535,24 @@ def test_f39_the_same_file_again_changes_nothing_and_is_known():
     assert CountLine.objects.count() == 1
 
 
+def test_where_no_line_was_refused_nothing_is_tried_again():
+    product(10, sku="A")
+    sheet = applied("sku,change\nA,5\n")
+
+    with pytest.raises(SheetNotReady, match="No line of it was refused"):
+        processing.try_again(sheet.pk, actor=CLERK)
+
+
+def test_whoever_takes_back_what_the_columns_are_is_told_of_the_file():
+    product(10, sku="A")
+    sheet = checked("sku,change\nA,5\n")
+
+    processing.change_columns(sheet.pk, actor=CLERK)
+
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.actor, sheet.uploaded_by) == ("mapping", CLERK, "clerk")
+
+
 def test_applying_again_is_refused():
     product(10, sku="A")
     sheet = applied("sku,change\nA,5\n")
@@ -734,7 +757,9 @@ def test_refused_lines_are_tried_again_as_they_were_meant(ticking):
     processing.apply(sheet.pk, actor=MERCHANT, looked_at=True)
     worked(sheet)
 
+    jobs_before = ProcrastinateJob.objects.count()
     again = processing.try_again(sheet.pk, actor=CLERK)
+    assert ProcrastinateJob.objects.count() == jobs_before + 1
 
     for name in ("source", "kind", "header", "columns", "delimiter", "day_first", "decimal_comma"):
         assert getattr(again, name) == getattr(sheet, name)
