@@ -557,26 +557,29 @@ def test_of_a_product_that_was_deleted_meanwhile_nothing_is_counted():
 
 
 def test_what_was_counted_before_its_delivery_was_booked_is_marked():
-    delivered = [product(5, sku=sku) for sku in ("MORE", "FEWER", "UNDONE", "BEFORE")]
+    delivered = [
+        product(5, sku=sku) for sku in ("MORE", "ONE", "SAME", "FEWER", "UNDONE", "BEFORE")
+    ]
     before, goods = delivery({}, number="before"), delivery({}, number="since")
     deliveries.scan(before.pk, "BEFORE", 10)
     booking.book(before.pk, actor=MERCHANT)
     stocktake = begun()
-    for sku, units in (("MORE", 15), ("FEWER", 4), ("UNDONE", 15), ("BEFORE", 16)):
+    counts = {"MORE": 15, "ONE": 6, "SAME": 5, "FEWER": 4, "UNDONE": 15, "BEFORE": 16}
+    for sku, units in counts.items():
         scan(stocktake, sku, units)
     undone = delivery({}, number="undone")
     deliveries.scan(undone.pk, "UNDONE", 10)
     booking.book(undone.pk, actor=MERCHANT)
     booking.undo(undone.pk, actor=MERCHANT)
-    for each in delivered[:2]:
+    for each in delivered[:4]:
         deliveries.scan(goods.pk, each.sku, 10)
     booking.book(goods.pk, actor=MERCHANT)
 
     sheet = stocktakes.close(stocktake.pk, actor=MERCHANT)
     worked(sheet)
 
-    marked = CountLine.objects.exclude(mark="").values_list("sku", "mark")
-    assert list(marked) == [("MORE", DELIVERED_SINCE)]
+    marked = CountLine.objects.exclude(mark="").order_by("sku").values_list("sku", "mark")
+    assert list(marked) == [("MORE", DELIVERED_SINCE), ("ONE", DELIVERED_SINCE)]
     with pytest.raises(LinesMarked):
         processing.apply(sheet.pk, actor=MERCHANT)
 

@@ -259,11 +259,11 @@ def test_what_is_left_of_a_file_without_its_repeated_lines_is_added_up(others, s
     for sku, units in (("A", 10), ("B", 10), ("C", 10), ("D", 10), ("E", 100)):
         product(units, sku=sku)
 
-    sheet = checked(f"sku,count\nA,11\nA,1\n{others}")
+    sheet = checked(f"sku,count\nA,11\nA,10\nA,1\n{others}")
 
     names = ("changed", "unchanged", "marked", "units_added", "units_removed")
     assert tuple(getattr(sheet, name) for name in names) == sums
-    assert sheet.refused == 2
+    assert sheet.refused == 3
 
 
 def test_t04_a_sku_and_a_barcode_of_different_products_are_refused():
@@ -367,6 +367,19 @@ def test_changes_of_a_product_add_up(size, monkeypatch):
         (2, 3),
     ]
     assert numbers(shirt) == (5, 5, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_changes_of_several_products_add_up_each_for_itself(size, monkeypatch):
+    monkeypatch.setattr(processing, "_WORK", small_batches(size))
+    made = [product(units, sku=sku) for sku, units in (("A", 10), ("B", 20))]
+
+    sheet = applied("sku,change\nA,1\nB,-1\nA,2\nB,1\nA,-1\n")
+
+    before = [(line.total_before, line.change) for line in lines_of(sheet)]
+    assert before == [(10, 1), (20, -1), (11, 2), (19, 1), (13, -1)]
+    assert [numbers(each)[0] for each in made] == [12, 20]
+    assert (sheet.changed, sheet.units_added, sheet.units_removed) == (5, 4, 2)
 
 
 def test_t25_lines_name_products_in_other_cases_and_by_other_forms_of_a_barcode():
@@ -671,6 +684,7 @@ def test_lines_that_said_nothing_are_kept_until_it_is_applied():
     sheet = checked("sku,change\nA,5\nB,\n")
     other = checked("sku,change\nA,6\nB,\n")
     assert (sheet.lines_total, sheet.left_out, sheet.rows.count()) == (1, 1, 2)
+    assert sheet.refused == 0
 
     processing.apply(sheet.pk, actor=CLERK)
 

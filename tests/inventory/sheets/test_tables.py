@@ -128,6 +128,13 @@ def test_names_are_looked_for_in_the_first_few_rows_that_say_something(titles):
     assert [cells for _, cells in table.rows][-1] == ["A", "1"]
 
 
+@pytest.mark.parametrize("names", [b"sep=;", b"SEP=;"])
+def test_where_a_line_names_the_delimiter_nothing_is_guessed(names):
+    table = tables.read(names + b"\r\nArticle;a, b, c\r\nA;1, 2, 3\r\n", KNOWN)
+
+    assert (table.delimiter, table.header) == (";", ["Article", "a, b, c"])
+
+
 def test_a_line_that_names_the_delimiter_is_a_line():
     table = tables.read(b"sep=|\r\nsku|count\r\nA;B|1\r\n", KNOWN)
 
