@@ -96,7 +96,7 @@ def _everything() -> list[Any]:
 
 def test_a_movement_with_its_entry_is_let_through(stock):
     with transaction.atomic():
-        _set(stock, "available = available - 2, sequence = 3")
+        _set(stock, "available = available - 2, sequence = 3, last_moved_at = now()")
         _enter(stock, 3, "decrement", 2, (5, 3, 3))
 
     assert stock_of(stock.product).available == 5
@@ -107,7 +107,8 @@ def test_two_movements_in_one_transaction_are_let_through(stock):
         _set(stock, "available = available - 2, sequence = 3")
         _enter(stock, 3, "decrement", 2, (5, 3, 3))
         _enter(stock, 4, "deallocate", 3, (8, 0, 0))
-        _set(stock, "available = 8, allocated = 0, held = 0, sequence = 4")
+        after = "available = 8, allocated = 0, held = 0, sequence = 4, last_moved_at = now()"
+        _set(stock, after)
 
     assert stock_of(stock.product).available == 8
 
