@@ -24,6 +24,16 @@ from payments.services.payments import PaymentRequest
 
 MERCHANT = Actor("user", "7", "clerk")
 BUYER = Buyer("Ada Buyer", "ada@example.com")
+# Whose words are written in many ways.
+HOME = {
+    "first_name": "Zoë",
+    "last_name": "O'Brien-Łuczak",
+    "company_name": "Björk & Söhne",
+    "line_1": "1 Square",
+    "city": "São Paulo",
+    "postcode": "SW1A 1AA",
+    "phone_number": "+49 170 555-01",
+}
 
 _cart_numbers = itertools.count(1)
 

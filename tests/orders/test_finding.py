@@ -5,17 +5,7 @@ import pytest
 from orders.models import Order
 from orders.services import finding
 from orders.services.orders import Buyer
-from tests.factories import product, unpaid_order
-
-HOME = {
-    "first_name": "Zoë",
-    "last_name": "O'Brien-Łuczak",
-    "company_name": "Björk & Söhne",
-    "line_1": "1 Square",
-    "city": "São Paulo",
-    "postcode": "SW1A 1AA",
-    "phone_number": "+49 170 555-01",
-}
+from tests.factories import HOME, product, unpaid_order
 
 
 def words(name: str = "", email: str = "", *addresses: dict[str, str]) -> set[str]:

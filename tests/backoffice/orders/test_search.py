@@ -14,6 +14,7 @@ from tests.backoffice.orders.test_list import ORDERS, found
 from tests.backoffice.pages import text
 from tests.factories import (
     BUYER,
+    HOME,
     MERCHANT,
     filled_cart,
     paid_order,
@@ -24,16 +25,6 @@ from tests.factories import (
 from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
-
-HOME = {
-    "first_name": "Zoë",
-    "last_name": "O'Brien-Łuczak",
-    "company_name": "Björk & Söhne",
-    "line_1": "1 Square",
-    "city": "São Paulo",
-    "postcode": "SW1A 1AA",
-    "phone_number": "+49 170 555-01",
-}
 
 
 def test_orders_are_found_by_number_email_and_item_whatever_their_state(admin_client):
