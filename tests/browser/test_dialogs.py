@@ -46,6 +46,30 @@ def test_a_note_is_written_in_a_dialog_by_keyboard_alone(browse):
     assert OrderEvent.objects.filter(text="Call before you ship.").count() == 1
 
 
+def test_a_second_click_takes_nothing_away_that_is_typed(browse):
+    order = paid_order({product(5): 1})
+    page = browse("owner")
+    page.goto(f"/admin/orders/order/{order.pk}/change/")
+    note = page.get_by_role("dialog", name="Add note").get_by_label("Note")
+    asked = []
+    page.route("**/note/", lambda route: asked.append(route))
+
+    link = page.get_by_role("link", name="Add note")
+    with page.expect_request("**/note/"):
+        link.click()
+    with page.expect_request("**/note/"):
+        link.click()
+    first, second = asked
+    second.continue_()
+    note.fill("Call before you ship.")
+    with page.expect_response("**/note/") as answered:
+        first.continue_()
+    answered.value.finished()
+
+    expect(note).to_be_focused()
+    expect(note).to_have_value("Call before you ship.")
+
+
 def test_what_cannot_be_undone_is_not_done_by_an_enter_too_many(browse):
     shirt = product(0, name="Linen shirt")
     page = browse("owner", viewport={"width": 390, "height": 844})

@@ -45,8 +45,12 @@
     (field ?? safe ?? dialog.querySelector("button, a")).focus();
   }
 
+  // Of two clicks the last one counts: what the other would show may come when something is typed.
+  let lastAsked = 0;
   async function ask(link) {
+    const asked = (lastAsked += 1);
     const answer = await answered(link.href);
+    if (asked !== lastAsked) return;
     if (answer?.text) show(answer.text);
     else location.assign(link.href);
   }
