@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError
 from django.http import (
     Http404,
     HttpRequest,
@@ -27,7 +26,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import bodies, health, incoming, limits, tokens
+from api import bodies, health, incoming, limits, readiness, tokens
 from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
 from api.bodies import WholeBody
 from api.errors import (
@@ -310,34 +309,30 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Say whether the database answers too, and has every migration: then send traffic.
+    """Say whether the database can be written, and has every migration: then send traffic.
 
-    What else there is to tell of the shop makes no difference to that.
+    Migrations that only a newer release knows are told, and make no difference: while that one
+    takes over, this one goes on serving. Nor does what else there is to tell of the shop.
     """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        migrated = _is_migrated()
+        database = readiness.ask()
     except DatabaseError:
         return JsonResponse({"status": "the database does not answer"}, status=503)
-    if not migrated:
-        return JsonResponse({"status": "migrations are missing"}, status=503)
+    if not database.is_writable:
+        return JsonResponse({"status": "the database is read-only"}, status=503)
+    if database.missing:
+        missing = _counted("missing", database.missing)
+        return JsonResponse({"status": "migrations are missing", **missing}, status=503)
+    ahead = _counted("ahead", database.unknown) if database.unknown else {}
     try:
-        return JsonResponse({"status": "ok", **health.details()})
+        return JsonResponse({"status": "ok", **ahead, **health.details()})
     except DatabaseError:
-        return JsonResponse({"status": "ok"})
+        return JsonResponse({"status": "ok", **ahead})
 
 
-_migrated = False
-
-
-def _is_migrated() -> bool:
-    """Look until every migration is applied, and then no more: none is ever taken away."""
-    global _migrated
-    if not _migrated:
-        executor = MigrationExecutor(connection)
-        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return _migrated
+def _counted(how: str, names: list[str]) -> dict[str, object]:
+    # A database that is new lacks all of them.
+    return {"migrations": {how: len(names), "first": names[:3]}}
 
 
 def no_page(request: HttpRequest, **captured: str) -> NoReturn:
