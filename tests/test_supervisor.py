@@ -279,7 +279,7 @@ def test_a_taken_port_is_one_clear_sentence(folder, shared):
 
 
 def test_an_old_python_is_one_clear_sentence(tmp_path):
-    for name in ("Makefile", "requirements.lock"):
+    for name in ("Makefile", "requirements-demo.lock"):
         shutil.copy(supervisor.PROJECT / name, tmp_path)
     old = tmp_path / "old-python"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n')
