@@ -3,6 +3,7 @@
 docs/operations.md lists their ids. The web server does not start while one of the errors stands.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.finders import get_finders
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 
 TAG = "holdfast"
@@ -146,12 +149,26 @@ def hosts_are_hosts(**options: Any) -> Iterator[CheckMessage]:
 
 @register(TAG, deploy=True)
 def static_files_are_there(**options: Any) -> Iterator[CheckMessage]:
-    if settings.STATIC_ROOT and not Path(settings.STATIC_ROOT).is_dir():
+    if not settings.STATIC_ROOT:
+        return
+    ignored = StaticFilesConfig.ignore_patterns
+    wanted = {name for finder in get_finders() for name, _ in finder.list(ignored)}
+    if missing := sorted(wanted - _collected(settings.STATIC_ROOT)):
         yield Warning(
-            f"STATIC_ROOT names no folder: {settings.STATIC_ROOT}. Pages have no styles.",
-            hint="Run `manage.py collectstatic`, or leave STATIC_ROOT out.",
+            f"STATIC_ROOT, {settings.STATIC_ROOT}, lacks {len(missing)} files, such as "
+            f"{missing[0]}. Pages have no styles.",
+            hint="Run `manage.py collectstatic` at each release, or leave STATIC_ROOT out.",
             id="holdfast.W007",
         )
+
+
+def _collected(folder: str) -> set[str]:
+    """Return the files that collectstatic has named by their content."""
+    try:
+        manifest = Path(folder, "staticfiles.json").read_text()
+    except OSError:
+        return set()
+    return set(json.loads(manifest)["paths"])
 
 
 @register(TAG, deploy=True)

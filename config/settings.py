@@ -11,6 +11,7 @@ import dj_database_url
 import structlog
 from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from environs import Env, ValidationError, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
@@ -446,14 +447,14 @@ USE_I18N = False
 
 STATIC_URL = "/static/"
 # Static files are served from their packages, so no start needs collectstatic. With STATIC_ROOT
-# set, they are served from there.
+# set, they are served from there, under names that never mean anything else.
 STATIC_ROOT = env.str("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 
 # The pictures that people upload.
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(BASE_DIR / ".data" / "media"))
-STORAGES = {"default": storage.folder(), "staticfiles": storage.STATIC_FILES}
+STORAGES = {"default": storage.folder(), "staticfiles": storage.static_files(STATIC_ROOT)}
 # With a bucket they lie there instead, and browsers ask it for them.
 S3_BUCKET = env.str("S3_BUCKET", default="")
 if S3_BUCKET:
@@ -516,16 +517,16 @@ UNFOLD: dict[str, Any] = {
         {
             "rel": "icon",
             "type": "image/svg+xml",
-            "href": lambda request: f"{STATIC_URL}api/favicon.svg",
+            "href": lambda request: static("api/favicon.svg"),
         }
     ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
-    "STYLES": [lambda request: f"{STATIC_URL}backoffice/admin.css"],
+    "STYLES": [lambda request: static("backoffice/admin.css")],
     "SCRIPTS": [
-        lambda request: f"{STATIC_URL}backoffice/admin.js",
-        lambda request: f"{STATIC_URL}backoffice/dialog.js",
+        lambda request: static("backoffice/admin.js"),
+        lambda request: static("backoffice/dialog.js"),
     ],
     # A teal whose 600 is dark enough for white letters.
     "COLORS": {

@@ -1,4 +1,4 @@
-"""Where Django keeps the pictures that people upload: a folder, or a bucket that speaks S3."""
+"""How Django keeps files: those that come with it, and the pictures that people upload."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -6,11 +6,16 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-STATIC_FILES = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 # No name of a file ever comes again.
 _FOR_GOOD = "public, max-age=31536000, immutable"
 # A request holds a thread, and waits for two files more.
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 3, 5, 2
+
+
+def static_files(root: str | None) -> dict[str, Any]:
+    """What names the static files: by their content, if they are collected into a folder."""
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    return {"BACKEND": "config.static_files.HashedFiles" if root else plain}
 
 
 def folder() -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """What leaves a shop open to strangers is said before it opens."""
 
+import json
 import re
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.finders import get_finders
 from django.core.checks import run_checks
 
 from api import checks
@@ -180,3 +183,17 @@ def test_a_bucket_is_read_over_https(settings):
     settings.IMAGE_SOURCES = ["https:", "http://pictures.example.com"]
 
     assert found() == ["holdfast.W012"]
+
+
+def test_a_folder_that_lacks_one_static_file_of_this_release_is_named(settings, tmp_path):
+    settings.STATIC_ROOT = str(tmp_path)
+    ignored = StaticFilesConfig.ignore_patterns
+    paths = {name: name for finder in get_finders() for name, _ in finder.list(ignored)}
+    manifest = tmp_path / "staticfiles.json"
+
+    manifest.write_text(json.dumps({"paths": paths}))
+    assert found() == []
+
+    del paths["backoffice/admin.css"]
+    manifest.write_text(json.dumps({"paths": paths}))
+    assert found() == ["holdfast.W007"]
