@@ -1,6 +1,7 @@
 """Every setting, read once from the environment. Importing this module starts nothing."""
 
 import ipaddress
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import structlog
 from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
-from environs import Env, ValidationError, validate
+from environs import FileAwareEnv, ValidationError, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
@@ -20,14 +21,25 @@ from config import storage
 from config.logs import loggers, shortened
 
 
-class _Environment(Env):
-    """Takes what is empty for what is not set, as containers hand on variables that nobody set."""
+class _Environment(FileAwareEnv):
+    """Takes what is empty for what is not set, as containers hand on variables that nobody set.
+
+    A variable NAME may be told as a file, NAME_FILE. Raises: ImproperlyConfigured.
+    """
 
     def _get_value(self, env_key: str, default: Any) -> Any:
-        return super()._get_value(env_key, default) or default
+        file_key = f"{env_key}{self.file_suffix}"
+        if os.environ.get(env_key) and os.environ.get(file_key):
+            raise ImproperlyConfigured(f"{env_key} and {file_key} are both set: leave one out.")
+        try:
+            return super()._get_value(env_key, default) or default
+        except (OSError, ValueError) as error:
+            raise ImproperlyConfigured(
+                f"{file_key} names {os.environ[file_key]}, which is no text file that can be read."
+            ) from error
 
 
-env = _Environment()
+env = _Environment(strip_whitespace=True)
 # What values may be. Beyond that, some numbers cannot be reckoned with.
 _NOT_NEGATIVE = validate.Range(min=0, max=10**9)
 _ONE_OR_MORE = validate.Range(min=1, max=10**9)

@@ -168,6 +168,62 @@ def test_a_variable_that_is_empty_counts_as_one_that_is_not_set():
     assert settings(*told, **dict.fromkeys((*names, *lists, "DATABASE_URL"), "")) == settings(*told)
 
 
+def test_every_variable_may_be_told_as_a_file(tmp_path):
+    """Secrets above all; what is empty counts as not set there too."""
+    told = {
+        "SECRET_KEY": "of-a-file\n",
+        "TOKEN_KEYS": "2:two,1:one\r\n",
+        "DATABASE_URL": "postgresql://shop:hunter2@db/shop\n",
+        "LIMIT_SECONDS": "7",
+        "METRICS_TOKEN": "\n",
+    }
+    files = {f"{name}_FILE": tmp_path / name for name in told}
+    for name, value in told.items():
+        Path(tmp_path, name).write_bytes(value.encode())
+    names = ("SECRET_KEY", "TOKEN_KEYS", "LIMIT_SECONDS", "METRICS_TOKEN")
+    script = (
+        "import json; from config import settings as s\n"
+        f"print(json.dumps([getattr(s, name) for name in {names}]))\n"
+        "print(s.DATABASES['default']['PASSWORD'])"
+    )
+
+    said = {"DATABASE_URL": "", **{name: str(file) for name, file in files.items()}}
+    found = run("-c", script, **said)
+
+    assert found.stderr == ""
+    values, password = found.stdout.splitlines()
+    assert json.loads(values) == ["of-a-file", {"2": "two", "1": "one"}, 7, ""]
+    assert password == "hunter2"
+
+
+def test_a_variable_that_is_told_twice_is_named(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("hunter2")
+
+    told = run("manage.py", "check", **SECRETS, SECRET_KEY_FILE=str(file))
+
+    assert told.returncode == 1
+    assert told.stderr == (
+        "Nothing runs with this environment: "
+        "SECRET_KEY and SECRET_KEY_FILE are both set: leave one out.\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder", "in no folder", "no text"])
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, kind):
+    (tmp_path / "no text").write_bytes(b"\xff\xfe\x00hunter2")
+    (tmp_path / "a folder").mkdir()
+    file = tmp_path / ("no text/key" if kind == "in no folder" else kind)
+
+    told = run("manage.py", "check", **SECRETS, STRIPE_SECRET_KEY_FILE=str(file))
+
+    assert told.returncode == 1
+    assert told.stderr == (
+        "Nothing runs with this environment: "
+        f"STRIPE_SECRET_KEY_FILE names {file}, which is no text file that can be read.\n"
+    )
+
+
 def test_spaces_may_stand_around_the_parts_of_a_list():
     lists = {"ALLOWED_HOSTS": "a.example, b.example,", "TOKEN_KEYS": "2:two , 1:one"}
 
