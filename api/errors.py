@@ -20,7 +20,7 @@ from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from api import answers
+from api import answers, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -326,7 +326,7 @@ def _is_of_connection(cause: BaseException | None) -> bool:
 
 
 def answer(refusal: Refusal) -> Response:
-    entries = refusal.entries()
+    entries = _counted(refusal.entries())
     response = Response({"errors": entries}, status=entries[0]["status"])
     if refusal.retry_after_seconds is not None:
         response["Retry-After"] = str(refusal.retry_after_seconds)
@@ -335,12 +335,17 @@ def answer(refusal: Refusal) -> Response:
     return response
 
 
+def _counted(entries: list[answers.Error]) -> list[answers.Error]:
+    metrics.REFUSALS.labels(entries[0]["code"]).inc()
+    return entries
+
+
 def refused(refusal: Refusal) -> JsonResponse:
     """Answer with a refusal where DRF does not."""
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after_seconds is not None:
         headers["Retry-After"] = str(refusal.retry_after_seconds)
-    entries = refusal.entries()
+    entries = _counted(refusal.entries())
     return JsonResponse({"errors": entries}, status=entries[0]["status"], headers=headers)
 
 

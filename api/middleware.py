@@ -1,4 +1,6 @@
-"""What every request passes through: its id, compression, and what browsers may do with answers."""
+"""What every request passes through: its id, what is told of it, compression, and what browsers
+may do with answers.
+"""
 
 import re
 import time
@@ -15,13 +17,16 @@ from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import patch_vary_headers
 
+from api import metrics, traffic
 from api.errors import BadRequest, as_refusal, refused
 from api.ids import uuid7
 from api.policies import ADMIN
 
 log = structlog.get_logger(__name__)
 
-API_PATHS = ("/v2/", "/oauth/", "/health/")
+# What load balancers and monitors ask for, by the address of a machine.
+OF_OPERATORS = ("/health/", "/metrics", "/version")
+API_PATHS = ("/v2/", "/oauth/", *OF_OPERATORS)
 ADMIN_PATH = "/admin/"
 _PLAIN_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
@@ -29,11 +34,13 @@ _PLAIN_REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 class RequestMiddleware:
     """Give every request an id, and accept a trailing slash on the API without a redirect.
 
-    A host that is not ours is refused before anything is done. Health is told to whoever asks.
+    A host that is not ours is refused before anything is done. Health is told to whoever asks, and
+    numbers to whoever has their token.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        metrics.keep_telling_the_pool()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         header = request.headers.get("X-Request-Id", "")
@@ -43,8 +50,10 @@ class RequestMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         if request.path_info.startswith(API_PATHS):
             request.path_info = request.path_info.rstrip("/")
+        begun = traffic.begin(request)
         response = _refused_host(request) or self.get_response(request)
         response["X-Request-Id"] = request_id
+        traffic.end(begun, request, response)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -68,7 +77,7 @@ def _refused_host(request: HttpRequest) -> HttpResponse | None:
     Django would log each of them, at whatever length it came.
     """
     global _hosts_refused, _hosts_logged
-    if request.path_info.startswith("/health/"):
+    if request.path_info.startswith(OF_OPERATORS):
         return None
     try:
         request.get_host()

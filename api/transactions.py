@@ -9,17 +9,18 @@ from typing import ParamSpec, TypeVar
 import psycopg.errors
 from django.db import IntegrityError, connection, transaction
 
+from api import traffic
 from api.errors import DATABASE_ERRORS, Busy, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 ATTEMPTS = 3
-_ASKS_TO_TRY_AGAIN = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.LockNotAvailable,
-)
+_ASKS_TO_TRY_AGAIN: dict[type | None, str] = {
+    psycopg.errors.DeadlockDetected: "deadlock",
+    psycopg.errors.SerializationFailure: "serialization",
+    psycopg.errors.LockNotAvailable: "lock_timeout",
+}
 
 
 class Stale(Exception):
@@ -46,7 +47,9 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
                 if not _may_try_again(error):
                     raise
                 if attempt == ATTEMPTS:
+                    traffic.given_up(_in_the_way(error))
                     raise Busy from error
+                traffic.tried_again(_in_the_way(error))
             except IntegrityError as error:
                 if refusal := refusal_of(error):
                     raise refusal from error
@@ -59,7 +62,14 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
 
 
 def _may_try_again(error: Exception) -> bool:
-    return isinstance(error, Stale) or isinstance(error.__cause__, _ASKS_TO_TRY_AGAIN)
+    return bool(_in_the_way(error))
+
+
+def _in_the_way(error: Exception) -> str:
+    """Name what was in the way, if the transaction may be begun again."""
+    return (
+        "stale" if isinstance(error, Stale) else _ASKS_TO_TRY_AGAIN.get(type(error.__cause__), "")
+    )
 
 
 def assert_in_transaction() -> None:

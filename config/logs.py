@@ -1,17 +1,151 @@
-"""What every line of the log passes through, whoever wrote it."""
+"""What every line of the log passes through, whoever wrote it.
 
-from collections.abc import MutableMapping
+Nothing here needs Django or the settings, since the web server writes lines before they are read.
+"""
+
+import logging
+import logging.config
+import os
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
+import structlog
 
-def loggers(level: str) -> dict[str, dict[str, str]]:
+from config.version import version
+
+# One line for each request. They have a level of their own, so that it can be switched off.
+REQUESTS = "holdfast.requests"
+
+
+def process_kind(command: list[str]) -> str:
+    """Tell what a process is by its command: web, worker or command."""
+    program, *rest = command or [""]
+    words = {Path(program).name, Path(program).parent.name, *rest[:1]}
+    if words & {"granian", "serve"}:
+        return "web"
+    return "worker" if words & {"procrastinate", "work"} else "command"
+
+
+KIND = process_kind(sys.argv)
+VERSION = version()
+
+
+def loggers(level: str, *, requests: bool = False) -> dict[str, dict[str, Any]]:
     """Return what is logged otherwise than at this level of LOG_LEVEL."""
     return {
         # A refused request is the client's affair; only what broke here is logged.
         "django.request": {"level": "ERROR"},
         # At DEBUG it writes down whole answers, with what a buyer confirms a payment with.
         "stripe": {"level": "INFO" if level == "DEBUG" else level},
+        REQUESTS: {"level": ("DEBUG" if level == "DEBUG" else "INFO") if requests else "WARNING"},
+        # The web server's own. It would have handlers of its own, and write plain text.
+        "_granian": {"level": level, "handlers": [], "propagate": True},
+        "granian.access": {"level": "WARNING", "handlers": [], "propagate": True},
     }
+
+
+_shared: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configuration(level: str, *, requests: bool, readable: bool) -> dict[str, Any]:
+    """Return how logging is configured, as `dictConfig` takes it.
+
+    `readable`: key=value for a person at a terminal, instead of one JSON object a line.
+    """
+    first = ["timestamp", "level", "event"]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": _shared,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,
+                    shortened,
+                    *([] if readable else [of_process]),
+                    structlog.processors.KeyValueRenderer(key_order=first)
+                    if readable
+                    else structlog.processors.JSONRenderer(),
+                ],
+            },
+        },
+        "handlers": {"stderr": {"()": Lines, "formatter": "structured"}},
+        "loggers": loggers(level, requests=requests),
+        "root": {"handlers": ["stderr"], "level": level},
+    }
+
+
+def configure(config: Mapping[str, Any]) -> None:
+    """Have all that is said in this process go the same way: Django's LOGGING_CONFIG.
+
+    A person who calls a command at a terminal reads what went wrong as Python shows it.
+    """
+    structlog.configure(
+        processors=[*_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(dict(config))
+    processors = config["formatters"]["structured"]["processors"]
+    if of_process not in processors or (KIND == "command" and sys.stderr.isatty()):
+        return
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+_log = logging.getLogger("python")
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        _log.critical("uncaught_exception", exc_info=(kind, error, traceback))
+
+
+def _uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
+    if told.exc_value is not None and told.exc_type is not SystemExit:
+        of_thread = (told.exc_type, told.exc_value, told.exc_traceback)
+        _log.critical("uncaught_exception", exc_info=of_thread)
+
+
+def _unraisable(told: Any) -> None:
+    of_error = (told.exc_type, told.exc_value, told.exc_traceback)
+    _log.error("unraisable_exception", exc_info=of_error)
+
+
+class Lines(logging.StreamHandler[Any]):
+    """Standard error, where a line that cannot be written is a line, too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        # A stream that has gone, as when a terminal was closed, takes no other line either.
+        if not isinstance(error, OSError | ValueError) or self.formatter is None:
+            told = f"{record.name} at {record.pathname}:{record.lineno}: {error!r}"
+            broken = logging.LogRecord(
+                record.name, logging.ERROR, "", 0, "line_not_written", (), None
+            )
+            broken.msg = f"line_not_written: {told}"
+            self.stream.write(self.format(broken) + self.terminator)
+            self.flush()
+
+
+def of_process(logger: object, method: str, line: MutableMapping[str, Any]) -> Any:
+    """Add which process says it, of which version."""
+    line["process"], line["pid"], line["version"] = KIND, os.getpid(), VERSION
+    return line
 
 
 # Whoever calls may have chosen what stands in a line. A traceback is ours, and longer.

@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
-import structlog
 from csp.constants import NONE
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
@@ -17,8 +16,7 @@ from environs import FileAwareEnv, ValidationError, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-from config import storage
-from config.logs import loggers, shortened
+from config import logs, storage
 
 
 class _Environment(FileAwareEnv):
@@ -144,6 +142,10 @@ BODY_READS_MAX = env.int("BODY_READS_MAX", default=2, validate=_ONE_OR_MORE)
 
 # The bearer token for reading /metrics. Without one nobody may read it, except in the demo.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# The folder in which all processes of a machine count together.
+METRICS_DIR = env.str("METRICS_DIR", default="")
+# What it was built from. Whoever builds an image knows.
+HOLDFAST_COMMIT = env.str("HOLDFAST_COMMIT", default="")
 
 # Without its secret key Stripe cannot be enabled; without the webhook's, its messages are refused.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
@@ -412,8 +414,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not HOLDFAST_DEMO
 CSRF_FAILURE_VIEW = "api.views.stale_form"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not HOLDFAST_DEMO)
-# A load balancer asks for health in plain http.
-SECURE_REDIRECT_EXEMPT = ["^health/"]
+# A load balancer asks for health in plain http, and so do those who collect numbers.
+SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$", "^version$"]
 SECURE_HSTS_SECONDS = (
     0
     if HOLDFAST_DEMO
@@ -485,39 +487,11 @@ if S3_BUCKET:
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 PROCRASTINATE_READONLY_MODELS = True
 
-_shared_processors: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
+# The least that is logged, and whether each request is, whatever that level.
 _log_level = env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "structured": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _shared_processors,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                shortened,
-                structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
-                if HOLDFAST_DEMO
-                else structlog.processors.JSONRenderer(),
-            ],
-        },
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "loggers": loggers(_log_level),
-    "root": {"handlers": ["stderr"], "level": _log_level},
-}
-structlog.configure(
-    processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
+_log_requests = env.bool("LOG_REQUESTS", default=not HOLDFAST_DEMO)
+LOGGING = logs.configuration(_log_level, requests=_log_requests, readable=HOLDFAST_DEMO)
+LOGGING_CONFIG = "config.logs.configure"
 
 # The look of the admin.
 UNFOLD: dict[str, Any] = {

@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 from api.views import no_page
 from demo import shop
 from inventory.file_views import media
-from payments.metrics import metrics
+from payments import metrics
 from payments.webhooks import webhook
 
 handler400 = "api.views.bad_request"
@@ -25,7 +25,8 @@ urlpatterns = [
     # Django's redirect from a row to its page in a shop fails on a malformed id.
     path("admin/r/<path:anything>", admin.site.admin_view(no_page)),
     path("webhooks/<slug:slug>", webhook),
-    path("metrics", metrics),
+    path("metrics", metrics.exposed),
+    path("version", metrics.version),
     path("admin/", include("backoffice.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,73 +1,186 @@
 """What a monitoring system reads at /metrics. docs/operations.md says which numbers to watch."""
 
 import hmac
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api import clock
+from api import clock, metrics
 from api.views import not_found
 from orders.models import AuditResult
 from payments.services import recovery
 
+log = structlog.get_logger(__name__)
 
-class _OpenPayments(Collector):
-    """Counts that are read on request, so that every process gives the same answer."""
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        count = GaugeMetricFamily(
-            "holdfast_payments_open",
-            "Payments, captures, voids and refunds whose outcome nobody knows yet.",
-            labels=["gateway"],
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"holdfast_{name}", text, labels=labels)
+
+
+# What the database knows, for all machines. Each costs a statement.
+
+
+def _open_payments() -> Iterator[Metric]:
+    count = _gauge(
+        "payments_open",
+        "Payments, captures, voids and refunds whose outcome nobody knows yet.",
+        "gateway",
+    )
+    age = _gauge(
+        "payments_open_oldest_seconds", "For how long the oldest of them has been open.", "gateway"
+    )
+    now = clock.now()
+    for row in recovery.unresolved():
+        count.add_metric([row.gateway], row.count)
+        age.add_metric([row.gateway], (now - row.since).total_seconds())
+    yield from (count, age)
+
+
+def _audits() -> Iterator[Metric]:
+    differences, age, seconds = (
+        _gauge(f"audit_{name}", text, "kind")
+        for name, text in (
+            ("differences", "How many differences the last audit has found."),
+            ("age_seconds", "How long ago it was."),
+            ("seconds", "How long it took."),
         )
-        age = GaugeMetricFamily(
-            "holdfast_payments_open_oldest_seconds",
-            "For how long the oldest of them has been open.",
-            labels=["gateway"],
-        )
-        now = clock.now()
-        for row in recovery.unresolved():
-            count.add_metric([row.gateway], row.count)
-            age.add_metric([row.gateway], (now - row.since).total_seconds())
-        return [count, age]
+    )
+    now = clock.now()
+    for result in AuditResult.objects.order_by("pk"):
+        differences.add_metric([result.kind], result.differences)
+        age.add_metric([result.kind], (now - result.checked_at).total_seconds())
+        seconds.add_metric([result.kind], result.seconds)
+    yield from (differences, age, seconds)
 
 
-class _Audits(Collector):
-    """What the last audit of each kind has found, for all processes."""
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        differences, age, seconds = (
-            GaugeMetricFamily(f"holdfast_audit_{name}", text, labels=["kind"])
-            for name, text in (
-                ("differences", "How many differences the last audit has found."),
-                ("age_seconds", "How long ago it was."),
-                ("seconds", "How long it took."),
-            )
-        )
-        now = clock.now()
-        for result in AuditResult.objects.order_by("pk"):
-            differences.add_metric([result.kind], result.differences)
-            age.add_metric([result.kind], (now - result.checked_at).total_seconds())
-            seconds.add_metric([result.kind], result.seconds)
-        return [differences, age, seconds]
+# A job waits from the moment for which it was meant: it is put down as scheduled, or at once.
+_JOBS = """
+SELECT queue_name, status::text, count(*), extract(epoch FROM now() - min(due)) AS waits
+FROM (
+    SELECT queue_name, status, coalesce(scheduled_at, (
+        SELECT min(at) FROM procrastinate_events WHERE job_id = job.id AND status = 'todo'
+    )) AS due
+    FROM procrastinate_jobs AS job
+    WHERE status IN ('todo', 'doing', 'failed')
+) AS jobs
+WHERE status <> 'todo' OR due IS NULL OR due <= now()
+GROUP BY 1, 2
+"""
 
 
-_registry = CollectorRegistry(auto_describe=False)
-_registry.register(_OpenPayments())
-_registry.register(_Audits())
+def _jobs() -> Iterator[Metric]:
+    count = _gauge("jobs", "Jobs that wait, run, or have failed and are kept.", "queue", "status")
+    waits = _gauge("jobs_oldest_seconds", "For how long the oldest of them waits.", "queue")
+    for queue, status, jobs, seconds in _rows(_JOBS):
+        count.add_metric([queue, _JOB_STATUS[status]], jobs)
+        if status == "todo":
+            waits.add_metric([queue], max(0, float(seconds or 0)))
+    yield from (count, waits)
+
+
+_JOB_STATUS = {"todo": "waiting", "doing": "running", "failed": "failed"}
+
+
+def _workers() -> Iterator[Metric]:
+    count = _gauge("workers", "Job workers that are known.")
+    age = _gauge("worker_heartbeat_seconds", "How long ago the one was heard of that is quietest.")
+    newest = _gauge("worker_heartbeat_newest_seconds", "And the one that was heard of last.")
+    [(workers, oldest, latest)] = _rows(
+        "SELECT count(*), extract(epoch FROM now() - min(last_heartbeat)),"
+        " extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers"
+    )
+    count.add_metric([], workers)
+    if workers:
+        age.add_metric([], float(oldest))
+        newest.add_metric([], float(latest))
+    yield from (count, age, newest)
+
+
+def _sessions() -> Iterator[Metric]:
+    """Tell what the connections of our role do, on all machines and behind any pooler."""
+    count = _gauge("database_connections", "Connections of Holdfast's role, by state.", "state")
+    waiting = _gauge("database_lock_waits", "How many of them wait for a lock now.")
+    longest = _gauge("database_transaction_seconds", "How old the oldest open transaction is.")
+    locks, seconds = 0, 0.0
+    for state, connections, waits, oldest in _rows(
+        "SELECT coalesce(state, 'unknown'), count(*),"
+        " count(*) FILTER (WHERE wait_event_type = 'Lock'),"
+        " extract(epoch FROM now() - min(xact_start))"
+        " FROM pg_stat_activity"
+        " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+        " GROUP BY 1"
+    ):
+        count.add_metric([state.replace(" ", "_")], connections)
+        locks += waits
+        seconds = max(seconds, float(oldest or 0))
+    waiting.add_metric([], locks)
+    longest.add_metric([], seconds)
+    yield from (count, waiting, longest)
+
+
+def _rows(statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+_OF_DATABASE: tuple[Callable[[], Iterator[Metric]], ...] = (
+    _open_payments,
+    _audits,
+    _jobs,
+    _workers,
+    _sessions,
+)
+
+
+class _Database(Collector):
+    """Read on request, so that every process gives the same answer."""
+
+    def collect(self) -> Iterable[Metric]:
+        up = _gauge("database_up", "Whether the database answers.")
+        seconds = _gauge("database_scrape_seconds", "How long it took to tell all of this.")
+        began, told = time.perf_counter(), list[Metric]()
+        try:
+            for tell in _OF_DATABASE:
+                told += tell()
+            up.add_metric([], 1)
+        except DatabaseError as error:
+            # The processes know much without it, and just then somebody wants to see it.
+            log.warning("metrics_without_database", error=str(error))
+            up.add_metric([], 0)
+        seconds.add_metric([], time.perf_counter() - began)
+        return [*told, up, seconds]
 
 
 @require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
+def exposed(request: HttpRequest) -> HttpResponse:
     """Answer callers with METRICS_TOKEN as their bearer token; in the demo, all on loopback."""
     if not _may_read(request):
         return not_found(request, PermissionError())
-    return HttpResponse(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
+    with metrics.at_rest():
+        own = generate_latest(metrics.registry())
+    told = own + generate_latest(_Database())
+    return HttpResponse(told, content_type=CONTENT_TYPE_LATEST)
+
+
+@require_safe
+def version(request: HttpRequest) -> HttpResponse:
+    """Say which version this is to those who may read the numbers.
+
+    To nobody else, since it tells which faults are still in it.
+    """
+    if not _may_read(request):
+        return not_found(request, PermissionError())
+    return JsonResponse(metrics.about_build(), headers={"Cache-Control": "no-store"})
 
 
 def _may_read(request: HttpRequest) -> bool:

@@ -97,6 +97,8 @@ OPEN = {
     "webhooks/{slug}":     {"POST": 401},
     # Has a token of its own, and is not there for any other.
     "metrics":             {"GET": 404},
+    # For the same token.
+    "version":             {"GET": 404},
 }
 # fmt: on
 NOBODY = "00000000-0000-4000-8000-000000000000"

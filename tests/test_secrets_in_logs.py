@@ -6,7 +6,6 @@ for every secret that somebody had in hand.
 
 import io
 import json
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.test import Client
 
-from config import logs, storage
+from config import storage
 from inventory.errors import PicturesUnavailable
 from inventory.services import pictures
 from payments.models import Payment
@@ -29,6 +28,7 @@ from tests.fake_s3 import serving
 from tests.fake_stripe import API_KEY, WEBHOOK_SECRET, FakeStripe
 from tests.fake_stripe.webhooks import signature
 from tests.http import FORM, JSON, Api, ask_for_token
+from tests.logged import lines, logged
 from tests.test_production import SECRETS, run
 
 PASSWORD, WRONG_PASSWORD = "the-owner's-own-password", "a-password-mistyped"
@@ -49,26 +49,17 @@ BUYER = {
 }
 OF_BUYER = ("Eveline", "Nobodyelse", "nobodyelse.example", "Quiet Corner", "98765-4321")
 
+# Whoever knows a cart's name can read and change it. What is searched for may be a buyer's name.
+CART, SEARCHED = "the-cart-of-somebody-9b1f", "searched-for-somebody"
+
 DOOR, CLIENTS = "/admin/login/", "/admin/api/apiclient/"
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """All that anybody logs with LOG_LEVEL=DEBUG, in the form in which it is written."""
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    logging_as_configured: Any = configured.LOGGING
-    formatter = dict(logging_as_configured["formatters"]["structured"])
-    handler.setFormatter(formatter.pop("()")(**formatter))
-    levels = {name: told["level"] for name, told in logs.loggers("DEBUG").items()}
-    for name in ["", *levels]:
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "level", logging.getLevelName(levels.get(name, "DEBUG")))
-        logger.manager._clear_cache()  # type: ignore[attr-defined]
-    logging.getLogger().addHandler(handler)
-    yield written
-    logging.getLogger().removeHandler(handler)
-    logging.getLogger().manager._clear_cache()  # type: ignore[attr-defined]
+def log() -> Iterator[io.StringIO]:
+    """All that anybody logs with LOG_LEVEL=DEBUG, a line for each request too."""
+    with logged("DEBUG") as written:
+        yield written
 
 
 def _logged_in(secrets: list[str]) -> Client:
@@ -124,8 +115,11 @@ def _asked_for_tokens(secret: str, secrets: list[str]) -> Api:
 
 def _bought(office: Api, stripe: FakeStripe, settings: Any, secrets: list[str]) -> None:
     """Pay through a gateway that is silent, declines, asks the buyer, and does not know us."""
-    office.add_to_cart("cart", str(product(stock=9).pk), 3)
-    order = office.post("/v2/carts/cart/checkout", BUYER).json()["data"]["id"]
+    office.add_to_cart(CART, str(product(stock=9).pk), 3)
+    order = office.post(f"/v2/carts/{CART}/checkout", BUYER).json()["data"]["id"]
+    office.get(f"/v2/carts/{CART}?x={SEARCHED}")
+    office.get(f"/v2/carts/{CART}/nothing/is/there?x={SEARCHED}")
+    Client().get(f"/admin/orders/order/?q={SEARCHED}")
 
     def pay(card: str) -> Any:
         return office.pay(order, gateway="stripe", payment=card, amount=1000)
@@ -183,7 +177,14 @@ def _broke(office: Api, browser: Client, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_secret_and_no_buyer_is_in_the_log(log, stripe, settings, monkeypatch):
     settings.METRICS_TOKEN = METRICS
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    secrets = [*OWN, *OF_BUYER, configured.SECRET_KEY, *configured.TOKEN_KEYS.values()]
+    secrets = [
+        *OWN,
+        *OF_BUYER,
+        CART,
+        SEARCHED,
+        configured.SECRET_KEY,
+        *configured.TOKEN_KEYS.values(),
+    ]
 
     browser = _logged_in(secrets)
     office = _asked_for_tokens(_made_client(browser, secrets), secrets)
@@ -192,6 +193,7 @@ def test_no_secret_and_no_buyer_is_in_the_log(log, stripe, settings, monkeypatch
     _broke(office, browser, monkeypatch)
 
     written = log.getvalue()
+    assert len(lines(log, event="request")) > 30
     assert min(map(len, secrets)) > 6
     assert all(told in written for told in ("It broke.", "gateway_refused", "debug", "axes"))
     assert [secret for secret in secrets if secret in written] == []

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils.crypto import salted_hmac
 
-from api import clock, compiled
+from api import clock, compiled, metrics
 from api.actors import Actor
 from api.errors import Standing, require_as_seen
 from api.idempotency import Key, claim
@@ -145,6 +145,7 @@ def place(
     items = _snapshots(order, lines)
     compiled.insert([order])
     compiled.insert(items)
+    metrics.once_committed(metrics.ORDERS, "placed")
     return order, items
 
 
@@ -396,3 +397,4 @@ def note_event(order: Order, kind: OrderEvent.Kind, *, actor: Actor, text: str =
     event = OrderEvent(order=order, kind=kind, text=text, created_at=clock.now())
     event.actor = actor
     compiled.insert([event])
+    metrics.once_committed(metrics.ORDERS, kind)

@@ -7,7 +7,7 @@ any other lock.
 import uuid
 from collections.abc import Callable
 
-from api import clock
+from api import clock, metrics
 from api.actors import Actor
 from api.errors import Standing, require_as_seen
 from orders.models import Order
@@ -64,7 +64,20 @@ def save_and_release(order: Order, actor: Actor, *, reason: str) -> None:
         orders.release_and_save(order, actor=actor, reason=reason)
 
 
+def count(payment: Payment, outcome: str) -> None:
+    metrics.once_committed(metrics.PAYMENTS, payment.gateway, outcome)
+
+
 # Attempts: captures, voids and refunds.
+
+# As they are counted, but for a void that succeeds, which lets the authorization go.
+_OUTCOMES = {
+    (Attempt.Kind.CAPTURE, True): "captured",
+    (Attempt.Kind.CAPTURE, False): "capture_failed",
+    (Attempt.Kind.REFUND, True): "refunded",
+    (Attempt.Kind.REFUND, False): "refund_failed",
+    (Attempt.Kind.VOID, False): "void_failed",
+}
 
 
 def has_open_attempt(payment: Payment) -> bool:
@@ -113,6 +126,8 @@ def conclude_and_save(order: Order, payment: Payment, attempt: Attempt, answer: 
     attempt.reference, attempt.failure = answer.reference, answer.failure
     payment.updated_at = order.updated_at = attempt.updated_at = clock.now()
     conclude_attempt(order, payment, attempt, succeeded)
+    if outcome := _OUTCOMES.get((Attempt.Kind(attempt.kind), succeeded)):
+        count(payment, outcome)
     attempt.save()
     payment.write()
 
@@ -140,12 +155,14 @@ def take_money(order: Order, payment: Payment, answer: Answer) -> None:
         payment.captured_at = payment.updated_at
     if not order.total:
         order.fully_paid_at = payment.updated_at
+    count(payment, "authorized" if payment.is_authorization else "captured")
     restate(order)
 
 
 def let_go(order: Order, payment: Payment) -> None:
     """Subtract an authorization that has ended from what holds the order."""
     payment.status = Payment.Status.CANCELLED
+    count(payment, "let_go")
     payment.updated_at = order.updated_at = clock.now()
     order.authorized -= 0 if payment.late else payment.amount
     restate(order)
@@ -155,7 +172,9 @@ def restate(order: Order) -> None:
     """Set the order's states anew after its money changed."""
     if order.captured == order.total and order.total and not order.fully_paid_at:
         order.fully_paid_at = clock.now()
-    order.payment = payment_state(order)
+    was, order.payment = order.payment, payment_state(order)
+    if order.payment != was:
+        metrics.once_committed(metrics.ORDERS, order.payment)
     if not order.is_cancelled:
         order.status = _status(order)
 

@@ -1,6 +1,7 @@
 """How a gateway is asked: with no lock or connection held, and by few threads at once."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from api import clock
+from api import clock, metrics
 from api.transactions import assert_no_transaction
 from payments import gateways
 from payments.gateways import deadline
@@ -47,34 +48,40 @@ def lease(seconds: float | None = None) -> datetime:
     return clock.now() + timedelta(seconds=wait) + _WRITE_DOWN
 
 
-def ask(question: Callable[[], Answer]) -> Answer:
+def ask(gateway: str, question: Callable[[], Answer]) -> Answer:
     """Ask a gateway with no transaction open and no connection held."""
-    return ask_whether(question) or UNKNOWN
+    return ask_whether(gateway, question) or UNKNOWN
 
 
-def ask_whether(question: Callable[[], Answer | None]) -> Answer | None:
+def ask_whether(gateway: str, question: Callable[[], Answer | None]) -> Answer | None:
     """Ask as `ask` does, where the gateway may have nothing to say."""
     unanswered: Answer | None = UNKNOWN
-    return _asked(question, otherwise=unanswered)
+    return _asked(gateway, question, otherwise=unanswered)
 
 
 def refunds_of(payment: Payment) -> list[Refunded] | None:
     """Ask for every refund of a payment. None: there was no answer."""
     adapter = gateways.adapter(payment.gateway)
     unanswered: list[Refunded] | None = None
-    return _asked(lambda: list(adapter.refunds(payment)), otherwise=unanswered)
+    return _asked(payment.gateway, lambda: list(adapter.refunds(payment)), otherwise=unanswered)
 
 
-def _asked(question: Callable[[], T], *, otherwise: T) -> T:
+def _asked(gateway: str, question: Callable[[], T], *, otherwise: T) -> T:
     assert_no_transaction()
     if not connection.in_atomic_block:
         connection.close()
+    began, outcome = time.perf_counter(), "broke"
     try:
-        return question()
+        answer = question()
+        outcome = answer.outcome.value if isinstance(answer, Answer) else "told"
+        return answer
     except Exception:
         # Whatever broke, the money may have moved: only asking again can show that.
         log.exception("gateway_failed")
         return otherwise
+    finally:
+        taken = time.perf_counter() - began
+        metrics.GATEWAY_SECONDS.labels(gateway, outcome).observe(taken)
 
 
 # Limits how many threads of this process wait for gateways; the others serve other requests.
@@ -103,10 +110,10 @@ def what_became_of(
     """
     adapter = gateways.adapter(payment.gateway)
     look = adapter.confirm if confirmed else adapter.find_charge
-    answer = ask(lambda: look(payment))
+    answer = ask(payment.gateway, lambda: look(payment))
     ends = {Outcome.OPEN, Outcome.ACTION} if is_given_up else {Outcome.OPEN}
     if payment.is_pending and (answer.outcome in ends or _is_overdue(payment, answer)):
-        return ask(lambda: adapter.give_up(payment))
+        return ask(payment.gateway, lambda: adapter.give_up(payment))
     return answer
 
 

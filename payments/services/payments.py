@@ -323,7 +323,7 @@ def _charge(payment: Payment, actor: Actor) -> Payment | None:
     None: the gateway cannot be reached, and nothing can have been charged.
     """
     adapter = gateways.adapter(payment.gateway)
-    announcement = ask_whether(lambda: adapter.announce(payment))
+    announcement = ask_whether(payment.gateway, lambda: adapter.announce(payment))
     if announcement is not None:
         if announcement.outcome is Outcome.UNKNOWN:
             return None
@@ -332,7 +332,7 @@ def _charge(payment: Payment, actor: Actor) -> Payment | None:
         payment = _note_reference(payment, announcement.reference)
         if not payment.is_pending:
             return payment
-    return settle(payment, ask(lambda: adapter.charge(payment)), actor=actor)
+    return settle(payment, ask(payment.gateway, lambda: adapter.charge(payment)), actor=actor)
 
 
 @in_transaction
@@ -623,10 +623,14 @@ def performed(attempt: Attempt) -> Attempt:
 def _perform_now_or_later(attempt: Attempt) -> Attempt:
     adapter = gateways.adapter(attempt.payment.gateway)
     if not gateways.asks_outside(attempt.payment):
-        return settle_performed(attempt, ask(lambda: adapter.perform(attempt)))
+        return settle_performed(
+            attempt, ask(attempt.payment.gateway, lambda: adapter.perform(attempt))
+        )
     with a_wait() as may_wait:
         # Without an answer, recovery takes over and performs what the gateway never heard of.
-        answer = ask(lambda: adapter.perform(attempt)) if may_wait else UNKNOWN
+        answer = (
+            ask(attempt.payment.gateway, lambda: adapter.perform(attempt)) if may_wait else UNKNOWN
+        )
         return settle_performed(attempt, answer)
 
 

@@ -88,9 +88,9 @@ def _recover_payment(payment: Payment) -> Payment:
 def _recover_attempt(attempt: Attempt) -> Attempt:
     """Ask what became of an attempt, and perform it if the gateway never heard of it."""
     adapter = gateways.adapter(attempt.payment.gateway)
-    answer = ask_whether(lambda: adapter.find(attempt))
+    answer = ask_whether(attempt.payment.gateway, lambda: adapter.find(attempt))
     if answer is None:
-        answer = ask(lambda: adapter.perform(attempt))
+        answer = ask(attempt.payment.gateway, lambda: adapter.perform(attempt))
     return payments.settle_performed(attempt, answer)
 
 

@@ -103,6 +103,7 @@ def _fail(order: Order, payment: Payment, answer: Answer, actor: Actor) -> None:
 def _write_failed(order: Order, payment: Payment, answer: Answer) -> None:
     bookkeeping.stop_waiting(order, payment)
     payment.status = Payment.Status.FAILED
+    bookkeeping.count(payment, "failed")
     payment.failure = answer.failure
     payment.reference = answer.reference or payment.reference
     payment.write()
@@ -178,6 +179,7 @@ def _give_back(order: Order, payment: Payment, answer: Answer, actor: Actor) -> 
     """Keep money that the order cannot take out of the order's books, and record its way back."""
     payment.status = Payment.Status.COMPLETE
     payment.late = True
+    bookkeeping.count(payment, "came_late")
     payment.reference = answer.reference or payment.reference
     payment.updated_at = order.updated_at = clock.now()
     if payment.is_authorization and answer.outcome is not Outcome.CAPTURED:
@@ -325,6 +327,7 @@ def _came_back(order: Order, attempt: Attempt, answer: Answer) -> None:
     attempt.failure = answer.failure
     attempt.updated_at = payment.updated_at = order.updated_at = clock.now()
     bookkeeping.take_back_refund(order, payment, attempt.amount)
+    bookkeeping.count(payment, "refund_came_back")
     attempt.save()
     payment.write()
     orders.save_and_mind(order)

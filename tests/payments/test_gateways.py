@@ -178,6 +178,6 @@ def test_begin_leaves_nothing_by_hand_for_recovery(order):
 @pytest.mark.django_db(transaction=True)
 def test_f12_no_gateway_is_asked_while_a_transaction_is_open():
     with transaction.atomic(), pytest.raises(AssertionError, match="a transaction is open"):
-        gateway_calls.ask(lambda: UNKNOWN)
+        gateway_calls.ask("test", lambda: UNKNOWN)
 
-    assert gateway_calls.ask(lambda: UNKNOWN) is UNKNOWN
+    assert gateway_calls.ask("test", lambda: UNKNOWN) is UNKNOWN

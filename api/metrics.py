@@ -1,0 +1,301 @@
+"""The numbers that processes count. `payments.metrics` tells them, beside those of the database.
+
+With METRICS_DIR, all processes of a machine keep theirs in files there, one process in its own, so
+that any web server tells the sum. A process that has ended leaves what it counted to its heirs: its
+files are added to those of all who went before, or a counter would fall.
+"""
+
+import fcntl
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import django
+import prometheus_client
+import prometheus_client.values
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.values import MultiProcessValue
+
+from config.logs import KIND, VERSION
+
+log = structlog.get_logger(__name__)
+
+# How often a process says how many of its connections are in use.
+SAMPLE_SECONDS = 5
+
+
+def _started(pid: int | str) -> str:
+    """Return when a process started, in the kernel's ticks: one more may have its number later."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+_known = (0, "")
+
+
+def _own_name() -> str:
+    """Name this process in the names of its files: kind, number and start."""
+    global _known
+    pid = os.getpid()
+    if _known[0] != pid:
+        _known = (pid, f"{KIND}.{pid}.{_started(pid)}")
+    return _known[1]
+
+
+def _is_alive(name: str) -> bool:
+    _, pid, started = name.split(".") if name.count(".") == 2 else ("", "", "?")
+    return _started(pid) == started
+
+
+def _opened() -> Path | None:
+    """Make the folder ready, or None: then each process counts for itself alone."""
+    if not settings.METRICS_DIR:
+        return None
+    folder = Path(settings.METRICS_DIR)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone_in(folder):
+            _bury_the_dead(folder)
+            if not any(_is_own(file) for file in folder.glob("*.db")):
+                # Nobody is left, and what comes now may be another version with other numbers.
+                for file in folder.glob("*.db"):
+                    file.unlink()
+    except OSError as error:
+        log.error("metrics_of_this_process_alone", error=str(error))
+        return None
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    prometheus_client.values.ValueClass = MultiProcessValue(_own_name)
+    return folder
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+_GONE = "gone"
+
+
+def _is_own(file: Path) -> bool:
+    return not file.stem.endswith(f"_{_GONE}")
+
+
+def _bury_the_dead(folder: Path) -> None:
+    """Add what ended processes have counted to what all did who ended before."""
+    for file in folder.glob("*.db"):
+        kind, _, name = file.stem.rpartition("_")
+        if name == _GONE or _is_alive(name):
+            continue
+        if not kind.startswith("gauge"):
+            gone = MmapedDict(str(folder / f"{kind}_{_GONE}.db"))
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+                gone.write_value(key, gone.read_value(key)[0] + value, 0.0)
+            gone.close()
+        file.unlink()
+
+
+# When a number was first counted says nothing that anybody watches.
+prometheus_client.disable_created_metrics()
+_folder = _opened()
+_registry = CollectorRegistry(auto_describe=False)
+
+# What came in. A route is the template of an address, never the address: it may hold a secret.
+REQUESTS = Counter(
+    "holdfast_requests",
+    "Requests answered, but for those of health and files.",
+    ["route", "method", "status"],
+    registry=_registry,
+)
+SECONDS = Histogram(
+    "holdfast_request_seconds",
+    "How long they took.",
+    ["route"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=_registry,
+)
+IN_FLIGHT = Gauge(
+    "holdfast_requests_in_flight",
+    "Requests being answered now.",
+    multiprocess_mode="livesum",
+    registry=_registry,
+)
+REFUSALS = Counter(
+    "holdfast_refusals",
+    "Refusals, by the code that the caller reads.",
+    ["code"],
+    registry=_registry,
+)
+RETRIES = Counter(
+    "holdfast_transactions_tried_again",
+    "Transactions that were begun again, by what was in the way.",
+    ["reason"],
+    registry=_registry,
+)
+GIVEN_UP = Counter(
+    "holdfast_transactions_given_up",
+    "Transactions that failed at the last try, too, and were answered as busy.",
+    ["reason"],
+    registry=_registry,
+)
+ORDERS = Counter(
+    "holdfast_orders",
+    "What became of orders: placed, a state of their money, or what was done to them.",
+    ["outcome"],
+    registry=_registry,
+)
+PAYMENTS = Counter(
+    "holdfast_payments",
+    "What became of payments, captures, voids and refunds.",
+    ["gateway", "outcome"],
+    registry=_registry,
+)
+GATEWAY_SECONDS = Histogram(
+    "holdfast_gateway_seconds",
+    "How long gateways took to answer, by the answer.",
+    ["gateway", "outcome"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=_registry,
+)
+POOL = Gauge(
+    "holdfast_pool_connections",
+    "Connections of the pools of all processes, by state.",
+    ["state"],
+    multiprocess_mode="livesum",
+    registry=_registry,
+)
+POOL_WAITING = Gauge(
+    "holdfast_pool_waiting",
+    "Threads that wait for a connection of their pool now.",
+    multiprocess_mode="livesum",
+    registry=_registry,
+)
+
+
+def once_committed(counter: Counter, *labels: str) -> None:
+    """Count when the transaction has been committed: it may be rolled back, or begun again."""
+    transaction.on_commit(partial(_count, counter, labels), robust=True)
+
+
+def _count(counter: Counter, labels: tuple[str, ...]) -> None:
+    counter.labels(*labels).inc()
+
+
+def keep_telling_the_pool() -> None:
+    """Say from time to time how many connections are in use, where others tell it for us."""
+    if _folder:
+        threading.Thread(target=_tell_the_pool_for_ever, name="pool", daemon=True).start()
+
+
+def _tell_the_pool_for_ever() -> None:
+    while True:
+        tell_the_pool()
+        time.sleep(SAMPLE_SECONDS)
+
+
+def tell_the_pool() -> None:
+    pool = connection._connection_pools.get(connection.alias)  # type: ignore[attr-defined]
+    if pool is None:
+        return
+    stats = pool.get_stats()
+    size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+    POOL.labels("idle").set(idle)
+    POOL.labels("in_use").set(size - idle)
+    POOL.labels("most").set(stats.get("pool_max", 0))
+    POOL_WAITING.set(stats.get("requests_waiting", 0))
+
+
+class _Processes(Collector):
+    """What the kernel knows of the processes of this machine that count here."""
+
+    def collect(self) -> Iterable[Metric]:
+        memory = GaugeMetricFamily(
+            "holdfast_process_resident_bytes", "Memory in use.", labels=["process", "pid"]
+        )
+        cpu = CounterMetricFamily(
+            "holdfast_process_cpu_seconds", "Processor time used.", labels=["process", "pid"]
+        )
+        age = GaugeMetricFamily(
+            "holdfast_process_age_seconds", "How long ago it started.", labels=["process", "pid"]
+        )
+        tick = os.sysconf("SC_CLK_TCK")
+        for name in _living():
+            kind, pid, _ = name.split(".")
+            with suppress(OSError, IndexError):
+                told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                uptime = float(Path("/proc/uptime").read_text().split()[0])
+                memory.add_metric([kind, pid], int(told[21]) * os.sysconf("SC_PAGESIZE"))
+                cpu.add_metric([kind, pid], (int(told[11]) + int(told[12])) / tick)
+                age.add_metric([kind, pid], uptime - int(told[19]) / tick)
+        return [memory, cpu, age]
+
+
+def _living() -> set[str]:
+    found = {_own_name()}
+    if _folder:
+        files = filter(_is_own, _folder.glob("*.db"))
+        found |= {file.stem.rpartition("_")[2] for file in files}
+    return set(filter(_is_alive, found))
+
+
+class _Build(Collector):
+    def collect(self) -> Iterable[Metric]:
+        about = about_build()
+        info = GaugeMetricFamily(
+            "holdfast_build_info", "Which version this is.", labels=list(about)
+        )
+        info.add_metric(list(about.values()), 1)
+        return [info]
+
+
+def about_build() -> dict[str, str]:
+    return {
+        "version": VERSION,
+        "commit": settings.HOLDFAST_COMMIT,
+        "python": platform.python_version(),
+        "django": django.get_version(),
+    }
+
+
+def registry() -> CollectorRegistry:
+    """Return what this machine's processes have counted. Read it inside `at_rest`."""
+    told = CollectorRegistry(auto_describe=False)
+    told.register(_Build())
+    told.register(_Processes())
+    if _folder:
+        MultiProcessCollector(told, path=str(_folder))
+    else:
+        tell_the_pool()
+        told.register(_Own())
+    return told
+
+
+class _Own(Collector):
+    def collect(self) -> Iterable[Metric]:
+        return _registry.collect()
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """Keep the files of ended processes where they are while they are read."""
+    if _folder is None:
+        yield
+        return
+    with _alone_in(_folder):
+        _bury_the_dead(_folder)
+        yield

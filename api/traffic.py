@@ -1,0 +1,122 @@
+"""What is told of each request: the numbers at /metrics, and a line in the log."""
+
+import functools
+import logging
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import SimpleLazyObject
+
+from api import metrics
+from config.logs import REQUESTS
+
+log = structlog.get_logger(REQUESTS)
+_level = logging.getLogger(REQUESTS)
+
+# Asked for every second, and of no interest unless somebody looks for faults.
+QUIET = ("/health/", settings.STATIC_URL, settings.MEDIA_URL)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Where no address fits, or nobody looked for one.
+NOWHERE = "none"
+# Under which names addresses tell orders and payments.
+_KWARGS = {"order_id": "order", "payment_id": "payment"}
+_ORDER_PAGES = "admin/orders/order/<path:object_id>/"
+# Whose ids an answer tells, by its type.
+_TYPES = {"order": "order", "transaction": "payment"}
+
+# How often the transactions of the request were begun again.
+_tries: ContextVar[list[str] | None] = ContextVar("tries", default=None)
+
+
+def tried_again(reason: str) -> None:
+    """Count that a transaction is begun again."""
+    metrics.RETRIES.labels(reason).inc()
+    if (tries := _tries.get()) is not None:
+        tries.append(reason)
+
+
+def given_up(reason: str) -> None:
+    """Count that a transaction failed for the last time."""
+    metrics.GIVEN_UP.labels(reason).inc()
+
+
+class Begun(NamedTuple):
+    at: float
+    tries: list[str]
+    is_quiet: bool
+
+
+def begin(request: HttpRequest) -> Begun:
+    tries: list[str] = []
+    _tries.set(tries)
+    is_quiet = request.path_info.startswith(QUIET)
+    if not is_quiet:
+        metrics.IN_FLIGHT.inc()
+    return Begun(time.perf_counter(), tries, is_quiet)
+
+
+def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
+    seconds = time.perf_counter() - begun.at
+    match = request.resolver_match
+    route = match.route if match else NOWHERE
+    method = request.method if request.method in METHODS else "other"
+    if not begun.is_quiet:
+        metrics.IN_FLIGHT.dec()
+        _requests(route, method, response.status_code).inc()
+        _seconds(route).observe(seconds)
+    level = logging.DEBUG if begun.is_quiet else logging.INFO
+    if _level.isEnabledFor(level):
+        line: dict[str, Any] = {
+            "method": method,
+            "route": route,
+            "status": response.status_code,
+            "ms": round(seconds * 1000, 1),
+            **_client(request),
+            **(_about(route, match.kwargs, response) if match else {}),
+        }
+        if not response.streaming:
+            line["bytes"] = len(response.content)  # type: ignore[attr-defined]
+        if begun.tries:
+            line["tried_again"] = begun.tries
+        log.log(level, "request", **line)
+
+
+# Finding a child by its labels takes longer than counting.
+@functools.lru_cache(maxsize=4096)
+def _requests(route: str, method: str, status: int) -> Any:
+    return metrics.REQUESTS.labels(route, method, str(status))
+
+
+@functools.lru_cache(maxsize=1024)
+def _seconds(route: str) -> Any:
+    return metrics.SECONDS.labels(route)
+
+
+def _client(request: HttpRequest) -> dict[str, str]:
+    """Tell who called, if the request was asked who it is: a client's id, or a person's."""
+    known = request.__dict__
+    if (person := known.get("_cached_user")) is not None:
+        return {"person": str(person.pk)} if person.pk else {}
+    # A person whom nobody has looked up yet stays so: to look would be a query.
+    caller = known.get("user")
+    if caller is None or isinstance(caller, SimpleLazyObject):
+        return {}
+    return {"client": caller.client_id}
+
+
+def _about(route: str, kwargs: Mapping[str, Any], response: HttpResponseBase) -> dict[str, str]:
+    """Tell which order and payment it was about: by the address, or by what was made."""
+    found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
+    if route.startswith(_ORDER_PAGES):
+        found["order"] = str(kwargs["object_id"])[:36]
+    body = getattr(response, "data", None)
+    data = body.get("data") if isinstance(body, dict) else None
+    if isinstance(data, dict) and (told := _TYPES.get(str(data.get("type")))):
+        found.setdefault(told, str(data.get("id")))
+    return found
