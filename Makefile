@@ -8,7 +8,7 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture mutants reset build lock
+.PHONY: help run test test-fast check format bench screenshots torture mutants reset build lock freeze
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
 run test test-fast check bench screenshots torture mutants reset: export HOLDFAST_DEMO := 1
@@ -67,6 +67,9 @@ torture: .venv/dev.installed ## kill and break everything at random for ten minu
 
 mutants: .venv/dev.installed ## change the rules one at a time, and tell what no test notices: hours
 	@$(BIN)/python -m tests.mutants $(MUTANTS)
+
+freeze: .venv/dev.installed ## at a release: write down which migrations it has, which nobody changes from then on
+	@$(BIN)/python -m tests.upgrade.frozen
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
