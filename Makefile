@@ -8,10 +8,10 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture mutants reset build lock freeze
+.PHONY: help run test test-fast check format bench screenshots torture cluster mutants reset build lock freeze
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test test-fast check bench screenshots torture mutants reset: export HOLDFAST_DEMO := 1
+run test test-fast check bench screenshots torture cluster mutants reset: export HOLDFAST_DEMO := 1
 # Dozens of Python processes are started, each of which would otherwise compile everything anew.
 test test-fast check: export PYTHONDONTWRITEBYTECODE :=
 
@@ -64,6 +64,9 @@ screenshots: .venv/dev.installed ## take pictures of every page into screenshots
 
 torture: .venv/dev.installed ## kill and break everything at random for ten minutes, and compare all books
 	@$(BIN)/python -m tests.torture $(TORTURE)
+
+cluster: .venv/dev.installed ## show a shop on several machines of which one part after the other fails: 15 minutes
+	@$(BIN)/python -m tests.cluster $(CLUSTER)
 
 mutants: .venv/dev.installed ## change the rules one at a time, and tell what no test notices: hours
 	@$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -86,7 +86,7 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
     """
     chance = random.Random(seed)
     record = Record(store.site.folder / f"run-{seed}")
-    products = _stocked(record)
+    products = stocked(record, STOCKS)
     people = {f"{seed} {role.__name__} {number}": role for number, role in enumerate(ROLES)}
     town = Town(
         port=store.site.port,
@@ -110,7 +110,7 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
             store.site.control("release")
         harm.end()
         history = [entry for one in _all(coming) for entry in one]
-    _recover(store, chance)
+    recover(store, chance)
     store.merchant.history = history
     differences = store.differences()
     record.close(store.merchant, seed, products)
@@ -123,11 +123,11 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
     )
 
 
-def _stocked(record: Record) -> dict[str, str]:
-    """Make the products, and return their skus by their ids."""
+def stocked(record: Record, stocks: list[int]) -> dict[str, str]:
+    """Make products with so many units each, and return their skus by their ids."""
     pen = record.pen("harness")
     products = {}
-    for stock in STOCKS:
+    for stock in stocks:
         made = product(stock, price=crowd.PRICE)
         products[str(made.pk)] = made.sku
         value = {"product": str(made.pk), "quantity": stock}
@@ -306,7 +306,7 @@ def _end_refunds(store: Store, chance: random.Random) -> None:
 # Afterwards.
 
 
-def _recover(store: Store, chance: random.Random) -> None:
+def recover(store: Store, chance: random.Random) -> None:
     """Tell what nobody heard, and more, in no order; do all jobs; recover; a day later again.
 
     What Stripe answered with 500 it answers so for a day, whatever it did.

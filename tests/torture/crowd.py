@@ -72,7 +72,7 @@ def _insist(call: Callable[[str], Entry], chance: random.Random) -> Entry:
     return entry
 
 
-def _signed_on(call: Callable[[], Any]) -> Any:
+def signed_on(call: Callable[[], Any]) -> Any:
     """Get a token, for which the server must be there."""
     while True:
         try:
@@ -88,7 +88,7 @@ def _signed_on(call: Callable[[], Any]) -> Any:
 def buy(town: Town, seed: str) -> list[Entry]:
     chance = random.Random(seed)
     pen = town.pen(seed)
-    shopper: Shopper = _signed_on(lambda: Shopper(town.port, town.storefront, pen=pen))
+    shopper: Shopper = signed_on(lambda: Shopper(town.port, town.storefront, pen=pen))
     while town.is_open:
         wanted = chance.sample(list(town.products), chance.randint(1, 2))
         ordered = shopper.order({product: chance.randint(1, 3) for product in wanted})
@@ -356,7 +356,7 @@ def watch(town: Town, seed: str) -> list[Entry]:
 
 def _merchant(town: Town, seed: str) -> Merchant:
     pen = town.pen(seed)
-    merchant: Merchant = _signed_on(
+    merchant: Merchant = signed_on(
         lambda: Merchant(town.port, town.back_office, town.secret, pen=pen)
     )
     return merchant
