@@ -5,9 +5,12 @@ that any web server tells the sum. A process that has ended leaves what it count
 files are added to those of all who went before, or a counter would fall.
 """
 
+import atexit
 import fcntl
 import os
 import platform
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -63,10 +66,11 @@ def _is_alive(name: str) -> bool:
 
 def _opened() -> Path | None:
     """Make the folder ready, or None: then each process counts for itself alone."""
-    if not settings.METRICS_DIR:
-        return None
-    folder = Path(settings.METRICS_DIR)
     try:
+        # The web server's first process makes one for those that it forks.
+        folder = Path(settings.METRICS_DIR or (KIND == "web" and _own_folder()) or "")
+        if folder == Path():
+            return None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone_in(folder):
             _bury_the_dead(folder)
@@ -79,6 +83,17 @@ def _opened() -> Path | None:
         return None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     prometheus_client.values.ValueClass = MultiProcessValue(_own_name)
+    return folder
+
+
+def _own_folder() -> str:
+    folder, owner = tempfile.mkdtemp(prefix="holdfast-metrics-"), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     return folder
 
 
@@ -118,7 +133,7 @@ _registry = CollectorRegistry(auto_describe=False)
 # What came in. A route is the template of an address, never the address: it may hold a secret.
 REQUESTS = Counter(
     "holdfast_requests",
-    "Requests answered, but for those of health and files.",
+    "Requests answered, but for those of health, files and numbers.",
     ["route", "method", "status"],
     registry=_registry,
 )
@@ -196,9 +211,17 @@ def _count(counter: Counter, labels: tuple[str, ...]) -> None:
     counter.labels(*labels).inc()
 
 
+_telling = 0
+
+
 def keep_telling_the_pool() -> None:
-    """Say from time to time how many connections are in use, where others tell it for us."""
-    if _folder:
+    """Say from time to time how many connections are in use, where others tell it for us.
+
+    It is asked for again and again, since a thread is not there any more after a fork.
+    """
+    global _telling
+    if _folder and _telling != os.getpid():
+        _telling = os.getpid()
         threading.Thread(target=_tell_the_pool_for_ever, name="pool", daemon=True).start()
 
 

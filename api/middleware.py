@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import patch_vary_headers
 
-from api import metrics, traffic
+from api import traffic
 from api.errors import BadRequest, as_refusal, refused
 from api.ids import uuid7
 from api.policies import ADMIN
@@ -40,7 +40,6 @@ class RequestMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        metrics.keep_telling_the_pool()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         header = request.headers.get("X-Request-Id", "")

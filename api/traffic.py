@@ -20,7 +20,7 @@ log = structlog.get_logger(REQUESTS)
 _level = logging.getLogger(REQUESTS)
 
 # Asked for every second, and of no interest unless somebody looks for faults.
-QUIET = ("/health/", settings.STATIC_URL, settings.MEDIA_URL)
+QUIET = ("/health/", "/metrics", settings.STATIC_URL, settings.MEDIA_URL)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Where no address fits, or nobody looked for one.
 NOWHERE = "none"
@@ -58,6 +58,7 @@ def begin(request: HttpRequest) -> Begun:
     is_quiet = request.path_info.startswith(QUIET)
     if not is_quiet:
         metrics.IN_FLIGHT.inc()
+        metrics.keep_telling_the_pool()
     return Begun(time.perf_counter(), tries, is_quiet)
 
 

@@ -72,8 +72,9 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:
-        # Pictures lie beside the database that names them.
+        # Pictures lie beside the database that names them, and what is counted beside both.
         os.environ.setdefault("MEDIA_ROOT", str(arguments.data / "media"))
+        os.environ.setdefault("METRICS_DIR", str(arguments.data / "metrics"))
         if arguments.reset:
             reset(arguments.data)
         else:
