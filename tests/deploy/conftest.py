@@ -1,23 +1,26 @@
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config.supervisor import PROJECT
+from tests.deploy.edge import folder_for_all
 
 
 @pytest.fixture(scope="session")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def collected() -> Iterator[Path]:
     """The folder of the static files, as an operator makes it."""
-    folder = tmp_path_factory.mktemp("static")
-    # Whom nginx runs as reads it, too.
-    folder.chmod(0o755)
+    folder = folder_for_all()
+    static = folder / "static"
     subprocess.run(
         [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"],
         cwd=PROJECT,
-        env=os.environ | {"STATIC_ROOT": str(folder)},
+        env=os.environ | {"STATIC_ROOT": str(static)},
         check=True,
     )
-    return folder
+    yield static
+    shutil.rmtree(folder)
