@@ -14,7 +14,13 @@ from unfold.paginator import InfinitePaginator
 from backoffice.base import ReadOnlyAdmin, ServiceAdmin, actor_of
 from backoffice.dates import moment
 from payments.models import Gateway, GatewayEvent
-from payments.services import payments
+from payments.services import installation, payments
+
+
+def environment(request: HttpRequest) -> list[str] | None:
+    """Say on every page that no gateway may be asked: as a label, its colour, and a sentence."""
+    why = installation.why_closed() if request.user.is_staff else ""
+    return ["gateways closed", "danger", why] if why else None
 
 
 @admin.register(Gateway)

@@ -51,7 +51,7 @@ WHERE to_regclass(name) IS NOT NULL
 -- Of which no row ever goes.
 SELECT format('REVOKE DELETE, TRUNCATE ON %I FROM %I', name, :'app')
 FROM unnest(ARRAY['inventory_stockcheckpoint', 'orders_auditresult', 'orders_order',
-    'payments_payment', 'payments_attempt', 'payments_gatewayevent']) AS name
+    'payments_payment', 'payments_attempt', 'payments_gatewayevent', 'payments_installation']) AS name
 WHERE to_regclass(name) IS NOT NULL
 \gexec
 

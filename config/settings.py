@@ -147,6 +147,10 @@ METRICS_DIR = env.str("METRICS_DIR", default="")
 # What it was built from. Whoever builds an image knows.
 HOLDFAST_COMMIT = env.str("HOLDFAST_COMMIT", default="")
 
+# What this installation is called. A database in which the gateways of another one were opened asks
+# no gateway from here: so no copy of a shop charges anybody.
+HOLDFAST_INSTALLATION = env.str("HOLDFAST_INSTALLATION", default="")
+
 # Without its secret key Stripe cannot be enabled; without the webhook's, its messages are refused.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
@@ -508,6 +512,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "backoffice.gateways.environment",
     "DASHBOARD_CALLBACK": "backoffice.dashboard.shown",
     "STYLES": [lambda request: static("backoffice/admin.css")],
     "SCRIPTS": [

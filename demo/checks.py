@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 
 from api.models import ApiClient
 from demo import logins
+from payments.services import installation
 
 
 # Without the tag of databases, for whose checks one has to ask in so many words.
@@ -29,6 +30,7 @@ def the_database_is_a_shops(**options: Any) -> list[CheckMessage]:
 
 
 def _found() -> Iterator[CheckMessage]:
+    yield from _whose_it_is()
     window = settings.SHOP_WINDOW_CLIENT
     client = ApiClient.objects.filter(client_id=window, active=True).first()
     if window and not (client and client.is_storefront):
@@ -57,4 +59,22 @@ def _found() -> Iterator[CheckMessage]:
             f"The database has API clients whose secret is public: {', '.join(ids)}.",
             hint="Revoke them in the admin under API clients, or replace their secrets.",
             id="holdfast.E008",
+        )
+
+
+def _whose_it_is() -> Iterator[CheckMessage]:
+    if why := installation.why_closed():
+        yield Warning(
+            why,
+            hint="If this is to be the shop, `manage.py open_gateways` tells how it stands, and "
+            "opens them.",
+            id="holdfast.W013",
+        )
+    elif settings.STRIPE_SECRET_KEY and not installation.remembered().name:
+        yield Warning(
+            "The database does not know which installation it belongs to: a copy of its disk that "
+            "is started somewhere else, with Stripe's keys, would charge as the shop does.",
+            hint="Name this installation in HOLDFAST_INSTALLATION, and run "
+            "`manage.py open_gateways` once.",
+            id="holdfast.W014",
         )

@@ -6,6 +6,7 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from api import health
-        from payments.services import audit
+        from payments.services import audit, installation
 
         health.register("audit", audit.standing)
+        health.register("gateways", installation.standing)

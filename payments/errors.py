@@ -1,5 +1,6 @@
 from api.errors import (
     BAD_REQUEST,
+    BUSY,
     CONFLICT,
     FORBIDDEN,
     INVALID,
@@ -42,6 +43,15 @@ class GatewayNotEnabled(Refusal):
     kind = WRONG_STATE
     code = "gateway_not_enabled"
     detail = "The payment gateway is unknown or not enabled."
+
+
+class GatewaysClosed(Refusal):
+    """This database is a copy of the shop's, which must not ask for anybody's money."""
+
+    kind = BUSY
+    code = "gateways_closed"
+    detail = "Payment gateways are closed for now. Nothing was charged."
+    retry_after_seconds = 60
 
 
 class GatewayNotConfigured(Refusal):

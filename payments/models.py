@@ -23,9 +23,29 @@ class Gateway(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @staticmethod
-    def is_enabled(slug: str) -> bool:
-        return bool(compiled.fetch(Gateway, "WHERE slug = %s AND enabled", [slug]))
+
+class Installation(models.Model):
+    """Whose database this is: one row, written as gateways are enabled and opened.
+
+    See payments.services.installation.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    # What HOLDFAST_INSTALLATION said when they were opened.
+    name = models.TextField(blank=True)
+    # Which table of which database this was then, in the database's own numbers.
+    place = models.TextField()
+    # Whose money they moved then, by slug, as far as their keys told.
+    accounts = models.JSONField(default=dict)
+    # Since when nobody may ask a gateway, because the database was restored.
+    closed_at = models.DateTimeField(null=True)
+    closed_why = models.TextField(blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name or "this shop"
 
 
 class Payment(ActedBy):

@@ -31,6 +31,7 @@ schema.describe(
             InsufficientStock,
             PaymentUnderWay,
             errors.GatewayNotEnabled,
+            errors.GatewaysClosed,
             errors.PaymentTokenRequired,
             errors.CurrencyNotChargeable,
             errors.TooManyPayments,
@@ -68,6 +69,7 @@ _ATTEMPT_REFUSALS = [
     PaymentUnderWay,
     errors.PaymentNotFound,
     errors.GatewayNotFound,
+    errors.GatewaysClosed,
     errors.GatewayRefused,
     *WHOLE,
 ]
@@ -147,6 +149,7 @@ schema.describe(
             order_errors.OrderNotCancellable,
             order_errors.OrderNotChangeable,
             PaymentUnderWay,
+            errors.GatewaysClosed,
             *WHOLE,
         ],
         includes=CAN_INCLUDE,

@@ -14,7 +14,7 @@ from inventory.services import currencies, stock_value
 from payments import gateways
 from payments.gateways import deadline
 from payments.models import Gateway
-from payments.services import audit
+from payments.services import audit, installation
 from tests import fake_stripe, roles
 from tests.fake_gateway import FakeGateway
 from tests.fake_stripe import FakeStripe
@@ -90,6 +90,8 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
     currencies.forget()
     stock_value.forget()
     store.forget()
+    # Before any test that counts statements: its gateways are open, and known to be.
+    installation.require_open()
     yield
     if not request.node.get_closest_marker("tampers_with_the_books"):
         if connection.in_atomic_block:

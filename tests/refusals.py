@@ -159,6 +159,8 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_not_enabled": MERCHANT,
     "currency_unknown": "Offer the currencies of `GET /v2/currencies` only.",
     "gateway_not_enabled": "Offer another gateway.",
+    "gateways_closed": "Say that nobody can pay just now; nothing was charged. The shop is being "
+    "restored, and who runs it has to say when it goes on.",
     "gateway_not_configured": MERCHANT,
     "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",
     "payment_token_required": "Send what the gateway's own script made of the card as `payment`.",

@@ -26,7 +26,7 @@ SAID_LATER = {
 # Of which no row goes.
 STAYING = {
     *("inventory_stockcheckpoint", "orders_auditresult", "orders_order"),
-    *("payments_payment", "payments_attempt", "payments_gatewayevent"),
+    *("payments_payment", "payments_attempt", "payments_gatewayevent", "payments_installation"),
 }
 
 pytestmark = [

@@ -111,6 +111,10 @@ class Adapter(ABC):
         """Tell whether the store may enable it: no key that a payment needs is missing here."""
         return True
 
+    def account(self) -> str:
+        """Tell whose money the keys here move, as far as they tell; empty if they do not."""
+        return ""
+
     def require_chargeable(self, payment: Payment) -> None:  # noqa: B027 - most charge anything
         """Refuse a payment that the gateway could never charge, before any stock is touched.
 

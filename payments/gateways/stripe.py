@@ -68,6 +68,10 @@ class StripeGateway(Adapter):
         secret, publishable = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY
         return bool(secret and publishable and _mode(secret) == _mode(publishable))
 
+    def account(self) -> str:
+        """Tell the mode: a key does not tell whose it is."""
+        return "".join(_mode(settings.STRIPE_SECRET_KEY))
+
     def require_chargeable(self, payment: Payment) -> None:
         if not payment.token:
             raise PaymentTokenRequired(source="data.payment")

@@ -15,6 +15,7 @@ from orders.services import orders
 from payments.errors import PaymentNotFound
 from payments.gateways.base import SUCCEEDED, Answer, Outcome
 from payments.models import Attempt, Payment
+from payments.services import installation
 from payments.services.gateway_calls import asks_nobody, lease
 
 
@@ -95,7 +96,12 @@ def record_attempt(
     at_once: Answer | None = None,
     somebody_waits: bool = True,
 ) -> Attempt:
-    """Record an attempt as pending, or as ended at once where no gateway is to be asked."""
+    """Record an attempt as pending, or as ended at once where no gateway is to be asked.
+
+    Raises: GatewaysClosed, if somebody waits for its gateway.
+    """
+    if somebody_waits and not at_once and not asks_nobody(payment):
+        installation.require_open()
     now = order.updated_at = clock.now()
     attempt = Attempt(
         payment=payment,

@@ -17,6 +17,7 @@ from payments import gateways
 from payments.gateways import deadline
 from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
 from payments.models import Payment
+from payments.services import installation
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -68,6 +69,10 @@ def refunds_of(payment: Payment) -> list[Refunded] | None:
 
 def _asked(gateway: str, question: Callable[[], T], *, otherwise: T) -> T:
     assert_no_transaction()
+    if why := installation.why_closed():
+        # The last of the doors: whoever could say so to somebody has refused before.
+        log.error("gateways_closed", why=why)
+        return otherwise
     if not connection.in_atomic_block:
         connection.close()
     began, outcome = time.perf_counter(), "broke"

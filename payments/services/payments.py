@@ -33,7 +33,6 @@ from payments.errors import (
     AmountRefused,
     CaptureRefused,
     GatewayNotConfigured,
-    GatewayNotEnabled,
     GatewayNotFound,
     GatewayRefused,
     ManualNotForShoppers,
@@ -50,7 +49,7 @@ from payments.errors import (
 )
 from payments.gateways.base import SUCCEEDED, UNKNOWN, Answer, Outcome
 from payments.models import Attempt, Gateway, Payment
-from payments.services import bookkeeping, waiting
+from payments.services import bookkeeping, installation, waiting
 from payments.services.bookkeeping import has_open_attempt, lock, record_attempt, save_and_allocate
 from payments.services.gateway_calls import (
     a_wait,
@@ -114,9 +113,10 @@ def pay(
     """Pay an order or a part of it. The payment may come back pending: nobody knows yet.
 
     Where only payments that wait for their buyer leave no room for it, it takes their place.
-    Raises: OrderNotFound, GatewayNotEnabled, ManualNotForShoppers, TooManyPayments, AmountRefused,
-    OrderNotPayable, RestIsPending, NotForSale, InsufficientStock, or what the gateway says it could
-    never charge, or Moved, all before the gateway is asked; PaymentDeclined, PaymentReturned after.
+    Raises: OrderNotFound, GatewayNotEnabled, GatewaysClosed, ManualNotForShoppers, TooManyPayments,
+    AmountRefused, OrderNotPayable, RestIsPending, NotForSale, InsufficientStock, or what the
+    gateway says it could never charge, or Moved, all before the gateway is asked; PaymentDeclined,
+    PaymentReturned after.
     """
     begin_it = partial(
         begin,
@@ -175,7 +175,7 @@ def begin(
     """
     payment_id = payment_id or uuid7()
     claim(key, payment_id)
-    _require_enabled(request.gateway)
+    installation.require_enabled(request.gateway)
     order = Order.objects.lock(order_id, seen=seen)
     if request.gateway == "manual" and by_shopper:
         _require_manual_for_shoppers()
@@ -250,11 +250,6 @@ def _in_the_way(order_id: uuid.UUID, request: PaymentRequest) -> Sequence[Paymen
     return waiting.take_up(chosen)
 
 
-def _require_enabled(slug: str) -> None:
-    if not is_usable(slug) or not Gateway.is_enabled(slug):
-        raise GatewayNotEnabled
-
-
 def _require_manual_for_shoppers() -> None:
     """An order of nothing is no exception: somebody priced it, and not always the merchant."""
     if not settings.MANUAL_GATEWAY_FOR_SHOPPERS:
@@ -305,7 +300,12 @@ def _charge_now_or_later(payment: Payment, actor: Actor) -> Payment:
 
 
 def charge_queued(payment_id: uuid.UUID) -> None:
-    """Charge a payment that was left to a worker, unless it has been settled meanwhile."""
+    """Charge a payment that was left to a worker, unless it has been settled meanwhile.
+
+    While gateways are closed it is let be, and never charged later: whoever made the copy may have.
+    """
+    if installation.are_closed():
+        return
     payment = _take_up(payment_id)
     if payment is None:
         return
@@ -799,6 +799,8 @@ def set_gateway(
             if value is not None:
                 setattr(gateway, field, value)
         gateway.save(update_fields=list(wanted))
+    if enabled:
+        installation.remember(slug)
     return gateway
 
 

@@ -25,7 +25,7 @@ from payments import gateways
 from payments.errors import NotOpen, StillUnderWay
 from payments.gateways.base import Answer, Outcome
 from payments.models import Attempt, Payment
-from payments.services import payments
+from payments.services import installation, payments
 from payments.services.bookkeeping import lock
 from payments.services.gateway_calls import (
     ask,
@@ -50,6 +50,8 @@ EXPIRED_AT_ONCE = 1000
 
 def settle_pending(*, limit: int = BATCH) -> int:
     """Ask the gateways about everything that is still open and settle it; return how many."""
+    if installation.are_closed():
+        return 0
     payments = Payment.objects.filter(_left_alone(), _not_queued()).order_by("updated_at")
     attempts = Attempt.objects.filter(_left_alone()).select_related("payment")
     results = [_recover_one(_recover_payment, payment) for payment in payments[:limit]]
@@ -97,7 +99,8 @@ def _recover_attempt(attempt: Attempt) -> Attempt:
 def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Payment:
     """Ask the gateway at once, on a person's request, which is put on the order's record.
 
-    Raises: OrderNotFound, PaymentNotFound; StillUnderWay while some process waits for the gateway.
+    Raises: OrderNotFound, PaymentNotFound, GatewaysClosed; StillUnderWay while some process waits
+    for the gateway.
     """
     _note_check(order_id, payment_id, actor)
     look_at(order_id, payment_id)
@@ -106,6 +109,7 @@ def check_now(order_id: uuid.UUID, payment_id: uuid.UUID, *, actor: Actor) -> Pa
 
 @in_transaction
 def _note_check(order_id: uuid.UUID, payment_id: uuid.UUID, actor: Actor) -> None:
+    installation.require_open()
     order, payment = lock(order_id, payment_id)
     require_left_alone(payment, payment.attempts.filter(status=Attempt.Status.PENDING))
     money = order.currency.formatted(payment.amount)
@@ -191,6 +195,8 @@ def void_lapsed_authorizations(*, limit: int = BATCH) -> int:
     One that its gateway refuses to let go is for people to look at. It is tried again only after as
     many days, since every try stays on record.
     """
+    if installation.are_closed():
+        return 0
     long_ago = clock.now() - timedelta(days=settings.AUTHORIZATION_DAYS)
     tried = Q(kind=Attempt.Kind.VOID, created_at__gt=long_ago)
     lapsed = Payment.objects.filter(
@@ -214,8 +220,11 @@ def expire_orders(*, limit: int = EXPIRED_AT_ONCE) -> int:
     """Cancel orders that have waited for their money longer than the store allows.
 
     Each is cancelled in a transaction of its own, the oldest first: a run that ends early has done
-    what it has done, and the next one goes on.
+    what it has done, and the next one goes on. While gateways are closed, none is: somebody may
+    have paid what this copy of the shop does not know of.
     """
+    if installation.are_closed():
+        return 0
     store_settings = store.current()
     overdue = [
         *_waiting_since(store_settings.unpaid_order_expiry_hours, [Order.Payment.UNPAID], limit),

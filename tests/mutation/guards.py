@@ -545,9 +545,27 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
     ),
     (
         "a disabled gateway charges nothing",
-        _line("payments/services/payments.py",
-              "if not is_usable(slug) or not Gateway.is_enabled(slug):", "if False:"),
+        _line("payments/services/installation.py", "if not is_enabled:", "if False:"),
         ["tests/payments/test_payments.py"],
+    ),
+    (
+        "a copy of the shop takes no payments",
+        _line("payments/services/installation.py", "if slug not in gateways.ASKING_NOBODY:",
+              "if False:"),
+        ["tests/payments/test_installation.py"],
+    ),
+    (
+        "a copy of the shop asks no gateway, whoever would",
+        _line("payments/services/gateway_calls.py", "if why := installation.why_closed():",
+              'if why := "":'),
+        ["tests/payments/test_installation.py"],
+    ),
+    (
+        "a copy of the shop cancels nobody's order",
+        _line("payments/services/recovery.py",
+              'does not know of.\n    """\n    if installation.are_closed():',
+              'does not know of.\n    """\n    if False:'),
+        ["tests/payments/test_installation.py"],
     ),
     # Callers, and what they may ask of lists.
     (
