@@ -6,4 +6,10 @@ class ApiConfig(AppConfig):
     verbose_name = "API access"
 
     def ready(self) -> None:
-        from api import checks  # noqa: F401 - Django learns of them that way
+        from api import (
+            checks,  # noqa: F401 - Django learns of them that way
+            health,
+            workers,
+        )
+
+        health.register("workers", workers.standing)

@@ -325,6 +325,15 @@ def _is_of_connection(cause: BaseException | None) -> bool:
     return cause.sqlstate is None or cause.sqlstate.startswith(_OF_CONNECTION)
 
 
+def is_away(error: BaseException | None) -> bool:
+    """Tell whether an error, whoever worded it, says that the database cannot be used now."""
+    while error is not None:
+        if _is_of_connection(error):
+            return True
+        error = error.__cause__
+    return False
+
+
 def answer(refusal: Refusal) -> Response:
     entries = _counted(refusal.entries())
     response = Response({"errors": entries}, status=entries[0]["status"])

@@ -2,8 +2,10 @@ import hashlib
 import hmac
 import secrets
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from api.actors import Actor
 from api.ids import uuid7
@@ -124,6 +126,25 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.key}"
+
+
+class JobWorker(models.Model):
+    """A process that does jobs, and when it last said that it lives. See api.work."""
+
+    id = models.UUIDField(primary_key=True)
+    host = models.CharField(max_length=255)
+    process = models.PositiveIntegerField()
+    queues = ArrayField(models.CharField(max_length=128))
+    # By the clock of the database, as all that is compared with it.
+    started_at = models.DateTimeField(db_default=Now())
+    beat_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        # Nobody but the workers themselves writes it.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"worker {self.process} on {self.host}"
 
 
 class CallCount(models.Model):

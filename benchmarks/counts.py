@@ -141,7 +141,7 @@ def tell(name: str, seconds: list[float]) -> None:
 @contextmanager
 def worker() -> Iterator[None]:
     """Run a job worker as `make run` does."""
-    command = [sys.executable, "manage.py", "procrastinate", "worker"]
+    command = [sys.executable, "manage.py", "work"]
     process = subprocess.Popen(command, env=os.environ)
     try:
         yield

@@ -44,6 +44,8 @@ def loggers(level: str, *, requests: bool = False) -> dict[str, dict[str, Any]]:
         # The web server's own. It would have handlers of its own, and write plain text.
         "_granian": {"level": level, "handlers": [], "propagate": True},
         "granian.access": {"level": "WARNING", "handlers": [], "propagate": True},
+        # What it says of each try to reach a database that is away, we say once a second.
+        "psycopg.pool": {"level": "ERROR"},
     }
 
 

@@ -490,6 +490,9 @@ if S3_BUCKET:
 
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 PROCRASTINATE_READONLY_MODELS = True
+# What should have been done by the clock while no worker ran is made up for, once, if it was due
+# within so many seconds: a night's work too, by whoever starts in the morning.
+PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": 25 * 3600}
 
 # The least that is logged, and whether each request is, whatever that level.
 _log_level = env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL)

@@ -32,12 +32,8 @@ STOP_SECONDS = 4
 LONGEST_PAUSE_SECONDS = 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_WORKER = ("procrastinate", "worker", "--shutdown-graceful-timeout=3")
-# Payments that were left to a worker may wait for a slow gateway, while all other jobs go on.
-WORKERS = {
-    "job worker": (*_WORKER, "--name=jobs", "--concurrency=2"),
-    "payments worker": (*_WORKER, "--name=payments", "--queues=payments", "--concurrency=8"),
-}
+# In lanes, so that nothing waits for a slow gateway. Larger shops start more than one.
+WORKERS = {"job worker": ("work", "--grace=3")}
 
 WELCOME = """
 Holdfast is ready.

@@ -23,16 +23,19 @@ def charge_queued(payment_id: str) -> None:
     payments.charge_queued(uuid.UUID(payment_id))
 
 
-@app.task(queue="payments")
+@app.task(queue="events")
 def look_into_event(event_id: str) -> None:
     gateway_events.look_into(event_id)
 
 
-# Jobs on a schedule.
+# Jobs on a schedule. Those that ask gateways may take long with a slow one: one of a kind runs at a
+# time, and neither keeps the other waiting.
 
 
 @app.periodic(cron="* * * * *")
-@app.task(queue="payments", queueing_lock="settle_pending", pass_context=False)
+@app.task(
+    queue="recovery", queueing_lock="settle_pending", lock="settle_pending", pass_context=False
+)
 def settle_pending_payments(timestamp: int) -> None:
     """Ask the gateways about payments that a crash or a silence left open."""
     gateway_events.take_up_again()
@@ -50,7 +53,7 @@ def alarm_about_open_payments(timestamp: int) -> None:
 
 
 @app.periodic(cron="*/10 * * * *")
-@app.task(queueing_lock="let_lapse", pass_context=False)
+@app.task(queue="recovery", queueing_lock="let_lapse", lock="let_lapse", pass_context=False)
 def let_lapse(timestamp: int) -> None:
     """Let go of authorizations and orders whose time is over."""
     voided, expired = recovery.void_lapsed_authorizations(), recovery.expire_orders()

@@ -67,7 +67,7 @@ class Holdfast:
         """What the supervisor started, by a word of its command."""
         found = {}
         for pid in descendants(self.process.pid):
-            for word in ("postgres", "granian", "--name=jobs", "--name=payments"):
+            for word in ("postgres", "granian", "manage.py work"):
                 if parent(pid) == self.process.pid and word in command_of(pid):
                     found[word] = pid
         return found
@@ -228,20 +228,18 @@ def test_a_database_that_ends_ends_everything_with_one_sentence(start):
 
 def test_web_server_and_worker_start_again_when_they_die(start):
     holdfast = start()
-    wait_for(lambda: "--name=payments" in holdfast.children(), START_SECONDS)
+    wait_for(lambda: "manage.py work" in holdfast.children(), START_SECONDS)
     died = holdfast.children()
 
     os.kill(died["granian"], signal.SIGKILL)
-    os.kill(died["--name=jobs"], signal.SIGKILL)
-    os.kill(died["--name=payments"], signal.SIGKILL)
-    wait_for(lambda: holdfast.said.count("has died and starts again") == 3, START_SECONDS)
-    wait_for(lambda: len(holdfast.children()) == 4 and holdfast.answers(), START_SECONDS)
+    os.kill(died["manage.py work"], signal.SIGKILL)
+    wait_for(lambda: holdfast.said.count("has died and starts again") == 2, START_SECONDS)
+    wait_for(lambda: len(holdfast.children()) == 3 and holdfast.answers(), START_SECONDS)
 
     now = holdfast.children()
     assert holdfast.answers()
     assert now["granian"] != died["granian"]
-    assert now["--name=jobs"] != died["--name=jobs"]
-    assert now["--name=payments"] != died["--name=payments"]
+    assert now["manage.py work"] != died["manage.py work"]
     assert now["postgres"] == died["postgres"]
 
 

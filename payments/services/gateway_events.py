@@ -151,7 +151,7 @@ def take_up_again() -> int:
 def _have_looked_into(event_id: str, *, in_seconds: int = 0) -> None:
     look = app.configure_task(
         _JOB,
-        queue="payments",
+        queue="events",
         schedule_in={"seconds": in_seconds} if in_seconds else None,
     )
     look.defer(event_id=event_id)

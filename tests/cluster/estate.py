@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from config.supervisor import PROJECT, WORKERS, granian_options
+from config.supervisor import PROJECT, granian_options
 from tests import fake_stripe
 from tests.cluster.machines import PATIENCE_SECONDS, POLL_SECONDS, Machine, Outside, wait_until
 from tests.torture.nursery import Nursery
@@ -117,8 +117,8 @@ class Estate(Site):
 
     def start_workers(self) -> None:
         """Only now: whoever makes the first API clients empties the table of jobs."""
-        for machine, name in ((self.web_1, "job worker"), (self.web_2, "payments worker")):
-            command = [sys.executable, "manage.py", *WORKERS[name]]
+        for machine, queues in ((self.web_1, "--without"), (self.web_2, "--only")):
+            command = [sys.executable, "manage.py", "work", queues, "payments"]
             machine.run("worker", command, self.environment(self.url("holdfast")))
 
     def end(self, *, keeps_log: bool = False) -> None:

@@ -13,8 +13,7 @@ from django.test import Client
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from api import clock, store
-from api import jobs as api_jobs
+from api import clock, store, work
 from api.actors import SYSTEM
 from api.errors import Moved
 from api.idempotency import Answered, Key
@@ -996,7 +995,7 @@ def test_a_job_that_a_killed_worker_left_is_taken_up_again(gateway, order, monke
     with connection.cursor() as cursor:
         cursor.execute("UPDATE procrastinate_jobs SET status = 'doing'")
 
-    async_to_sync(api_jobs.retry_stalled_jobs.func)(0)
+    async_to_sync(work.take_up_again)()
 
     [job] = ProcrastinateJob.objects.all()
     assert job.status == "todo"
@@ -1015,7 +1014,7 @@ def test_a_stalled_job_whose_like_waits_already_keeps_no_other_one_from_being_ta
         cursor.execute("UPDATE procrastinate_jobs SET status = 'doing'")
     scheduled.defer(timestamp=60)
 
-    async_to_sync(api_jobs.retry_stalled_jobs.func)(0)
+    async_to_sync(work.take_up_again)()
 
     told = ProcrastinateJob.objects.order_by("id").values_list("task_name", "status")
     assert list(told) == [

@@ -345,7 +345,7 @@ def test_only_messages_that_wait_and_have_no_job_are_taken_up_again(stripe, orde
     again = ProcrastinateJob.objects.latest("pk")
     assert (again.status, again.queue_name, again.args) == (
         "todo",
-        "payments",
+        "events",
         {"event_id": "lost"},
     )
 

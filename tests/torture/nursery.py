@@ -24,7 +24,7 @@ from config.embedded import die_with_parent
 from config.supervisor import granian_options
 
 COMMAND_SECONDS = 60
-WORKER = ["procrastinate", "worker", "--shutdown-graceful-timeout=3"]
+WORKER = ["work", "--grace=3"]
 PAUSE_SECONDS = 0.02
 
 
@@ -78,10 +78,7 @@ class Nursery:
 
     def work(self, *, workers: int) -> None:
         for _ in range(workers):
-            self._keep(
-                "worker",
-                lambda: _manage(["procrastinate", "worker", "--shutdown-graceful-timeout=3"]),
-            )
+            self._keep("worker", lambda: _manage(WORKER))
 
     def command(self, *, argv: list[str], times: int, ahead: float) -> list[list[Any]]:
         """Run a command so many times at once, `ahead` seconds later; return status and output."""
