@@ -250,7 +250,7 @@ def _database_at(url: str) -> dict[str, Any]:
 
 
 # Waiting for ever turns a small fault into an outage, so a lock wait, a statement and an idle
-# transaction each time out. Migrations and long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
+# transaction each time out. Long reports set DATABASE_STATEMENT_TIMEOUT_MS=0.
 _LIMITS = {
     "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000, validate=_NOT_NEGATIVE),
     "statement_timeout": env.int(
