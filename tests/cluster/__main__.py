@@ -93,10 +93,11 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         _say("PostgreSQL under Patroni ...")
         site.start_database()
-        os.environ |= {
+        os.environ |= site.environment(site.url("holdfast_owner")) | {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "HOLDFAST_DEMO": "1",
-            "DATABASE_URL": site.url("holdfast_owner"),
+            # It takes the demo to set a clock, and the demo is for one machine alone.
+            "ALLOWED_HOSTS": "127.0.0.1",
             "DATABASE_POOL_SIZE": "0",
         }
         django.setup()

@@ -6,6 +6,8 @@ import subprocess
 from tests.cluster.estate import Estate, psql_command
 from tests.cluster.machines import Machine
 
+BEFORE = "written before"
+
 
 class Pens:
     """Each asks for one mark: one on a connection from before, the others on new ones."""
@@ -21,9 +23,10 @@ class Pens:
         self.old = self._psql()
         assert self.old.stdin is not None
         assert self.old.stdout is not None
-        self.old.stdin.write("\\echo connected\n")
+        # As long as it leads, it does write.
+        self.old.stdin.write(f"INSERT INTO cluster_mark VALUES ('{BEFORE}');\n\\echo {BEFORE}\n")
         self.old.stdin.flush()
-        assert self.old.stdout.readline() == "connected\n"
+        assert self.old.stdout.readline() == f"{BEFORE}\n"
 
     def _psql(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -61,7 +64,7 @@ class Pens:
         there = set(listed.splitlines())
         wrong += [
             f"the old primary confirmed what is not there: {mark}"
-            for mark in acknowledged
+            for mark in [BEFORE, *acknowledged]
             if mark not in there
         ]
         seen.append(

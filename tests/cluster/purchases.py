@@ -71,10 +71,23 @@ def buy(street: Street, seed: str) -> list[Entry]:
     while street.is_open:
         order = _ordered(shopper, list(street.products), chance)
         if order:
-            card = "pm_card_chargeDeclined" if chance.random() < DECLINED else "pm_card_visa"
-            _insisted(lambda key, order=order, card=card: shopper.pay(order, card, key=key), chance)  # type: ignore[misc]
+            _pay(shopper, order, chance)
         time.sleep(chance.uniform(0, 2 * PAUSE_SECONDS))
     return shopper.history
+
+
+def _pay(shopper: Shopper, order: str, chance: random.Random) -> None:
+    card = "pm_card_chargeDeclined" if chance.random() < DECLINED else "pm_card_visa"
+    paying = _insisted(lambda key: shopper.pay(order, card, key=key), chance)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while paying.status == 202 and time.monotonic() < deadline:
+        # Nobody knows yet: so ask what has become of it.
+        time.sleep(0.5)
+        payment = paying.data["id"]
+        paying = _insisted(
+            lambda key, payment=payment: shopper.confirm(order, payment, key=key),  # type: ignore[misc]
+            chance,
+        )
 
 
 def _ordered(shopper: Shopper, products: list[str], chance: random.Random) -> str:
@@ -121,9 +134,7 @@ def _insisted(call: Callable[[str], Entry], chance: random.Random) -> Entry:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         entry = call(key)
-        # A payment that is pending is told as it is by then.
-        is_open = entry.is_open or entry.status == 202
-        if not is_open or time.monotonic() > deadline:
+        if not entry.is_open or time.monotonic() > deadline:
             return entry
         time.sleep(chance.uniform(0.2, 0.6))
 

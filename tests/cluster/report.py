@@ -104,8 +104,8 @@ def acknowledged(history: Path) -> list[float]:
     for line in history.read_text().splitlines():
         row = json.loads(line)
         value = row["value"]
-        if row["f"] == "pay" and row["type"] == "ok" and value["status"] == 200:
-            heard.setdefault(value["key"], row["time"] / 1e9)
+        if row["f"] in ("pay", "confirm") and row["type"] == "ok" and value["status"] == 200:
+            heard.setdefault(value["told"]["id"], row["time"] / 1e9)
     return sorted(heard.values())
 
 

@@ -29,7 +29,7 @@ GOOD = Outcome(
 
 
 def _paid(key: str, second: float, *, status: int = 200, f: str = "pay", type: str = "ok") -> str:
-    value = {"key": key, "status": status}
+    value = {"status": status, "told": {"id": key}}
     return json.dumps({"f": f, "type": type, "value": value, "time": int(second * 1e9)}) + "\n"
 
 
@@ -38,12 +38,13 @@ def test_a_payment_counts_when_somebody_was_told_first_that_it_is_complete(tmp_p
     history.write_text(
         _paid("a", 3)
         + _paid("b", 2)
-        + _paid("a", 1.5)
+        + _paid("a", 3.5)
         + _paid("c", 1, status=202)
         + _paid("d", 1, type="info", status=503)
         + _paid("e", 1, f="checkout")
+        + _paid("c", 4, f="confirm")
     )
-    assert report.acknowledged(history) == [2.0, 3.0]
+    assert report.acknowledged(history) == [2.0, 3.0, 4.0]
 
 
 def test_the_longest_time_without_a_payment_is_also_looked_for_at_both_ends() -> None:

@@ -17,7 +17,6 @@ from typing import Any, TextIO
 from config.embedded import die_with_parent
 from config.supervisor import PROJECT
 from tests import fake_stripe
-from tests.torture import marks
 
 READY_SECONDS = 60
 # Longer than any lease on a charge, and than a buyer has for 3-D Secure.
@@ -47,6 +46,9 @@ class Site:
         self.control("settings", webhook_url=f"http://127.0.0.1:{self.port}/webhooks/stripe")
 
     def _environment(self, database_url: str) -> dict[str, str]:
+        # It needs the settings, which a cluster of machines has only later.
+        from tests.torture import marks
+
         return {
             "HOLDFAST_DEMO": "1",
             "DATABASE_URL": database_url,
@@ -93,6 +95,8 @@ class Site:
 
     def kill_at(self, mark: str) -> None:
         """Order the process that reaches this mark first to die there."""
+        from tests.torture import marks
+
         assert mark in marks.MARKS, mark
         self.orders.joinpath(mark).touch()
 
