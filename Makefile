@@ -8,7 +8,7 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture cluster mutants reset build lock freeze
+.PHONY: help run test test-fast check format bench screenshots torture cluster mutants reset build image lock freeze
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
 run test test-fast check bench screenshots torture cluster mutants reset: export HOLDFAST_DEMO := 1
@@ -79,6 +79,9 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3
 
 build: .venv/dev.installed ## make the wheel that production installs, in dist/
 	@$(BIN)/python -m build --no-isolation
+
+image: ## build deploy/Dockerfile without Docker, and serve from it: root, buildah, debootstrap
+	@deploy/check_image.sh
 
 lock: $(BIN)/python ## resolve pyproject.toml into the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
