@@ -36,7 +36,6 @@ from tests.test_limits_document import default_of
 
 pytestmark = pytest.mark.processes
 
-CONFIGURATION = (FILES / "holdfast.conf").read_text()
 CART = "secret-cart-4711"
 HTML = b"<p>" + b"a page, not of any length " * 200
 
@@ -97,6 +96,12 @@ def test_a_call_is_handed_on_with_who_makes_it_and_how(edge, behind):
 
 
 def test_nobody_says_by_themselves_who_they_are(edge, behind):
+    # To the application a name with an underscore is the same one.
+    same = ["X_Forwarded_For: 192.0.2.7", "X_Forwarded_Proto: http", "Connection: close"]
+    edge.send(head("GET", "/v2/products", *same))
+    call = behind.calls.pop()
+    assert [name for name in call.headers if "_" in name] == []
+
     edge.ask(
         "/v2/products", x_forwarded_for="192.0.2.7", x_forwarded_proto="http", x_request_id="{"
     )
@@ -285,7 +290,11 @@ def test_a_method_that_is_none_of_ours_is_refused_in_our_form(edge, behind):
 
 # How often.
 
-RATES = dict(re.findall(r"zone=holdfast_(\w+):\w+ rate=(\d+)r/s;", CONFIGURATION))
+RATES = dict(
+    re.findall(
+        r"zone=holdfast_(\w+):\w+ rate=(\d+)r/s;", (FILES / "holdfast" / "rates.conf").read_text()
+    )
+)
 KINDS = {"token": "TOKEN", "checkout": "CHECKOUT", "payment": "PAYMENT", "login": "LOGIN"}
 
 
