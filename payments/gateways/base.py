@@ -56,6 +56,13 @@ class Booked:
     authorized: int
     captured: int
     refunded: int
+    # What else the gateway tells: our order's id, the installation that charged, when that was,
+    # how it stands in the gateway's words, and whose money it is.
+    order_id: str = ""
+    shop: str = ""
+    made_at: datetime | None = None
+    status: str = ""
+    buyer: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import stripe
@@ -93,6 +93,7 @@ class StripeGateway(Adapter):
 
     def _announced(self, payment: Payment, key: str) -> Answer | None:
         """Make the intent by this key. None: Stripe only repeats that it once failed by it."""
+        shop = settings.HOLDFAST_INSTALLATION
         try:
             intent = _client().v1.payment_intents.create(
                 {
@@ -106,6 +107,8 @@ class StripeGateway(Adapter):
                     "metadata": {
                         "payment_id": str(payment.pk),
                         "order_id": str(payment.order_id),
+                        # Which of several shops of the same account.
+                        **({"shop": shop} if shop else {}),
                     },
                 },
                 {"idempotency_key": key},
@@ -394,7 +397,20 @@ def _booked(intent: PaymentIntent) -> Booked:
         authorized=_in_our_digits(intent.amount_capturable, currency),
         captured=_received(intent),
         refunded=_in_our_digits(refunded, currency),
+        order_id=_our_metadata(intent, "order_id"),
+        shop=_our_metadata(intent, "shop"),
+        made_at=datetime.fromtimestamp(intent.created, UTC),
+        status=intent.status,
+        buyer=_buyer(intent),
     )
+
+
+def _buyer(intent: PaymentIntent) -> str:
+    """Return what Stripe tells of who paid, from the card's form or its own receipt."""
+    details = getattr(intent.latest_charge, "billing_details", None)
+    told = [getattr(details, "name", None), getattr(details, "email", None)]
+    told.append(getattr(intent, "receipt_email", None))
+    return ", ".join(dict.fromkeys(each for each in told if each))
 
 
 # Stripe's messages.

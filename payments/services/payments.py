@@ -329,14 +329,14 @@ def _charge(payment: Payment, actor: Actor) -> Payment | None:
             return None
         if announcement.outcome is not Outcome.OPEN:
             return settle(payment, announcement, actor=actor)
-        payment = _note_reference(payment, announcement.reference)
+        payment = note_reference(payment, announcement.reference)
         if not payment.is_pending:
             return payment
     return settle(payment, ask(payment.gateway, lambda: adapter.charge(payment)), actor=actor)
 
 
 @in_transaction
-def _note_reference(payment: Payment, reference: str) -> Payment:
+def note_reference(payment: Payment, reference: str) -> Payment:
     """Commit the gateway's name for a charge before anything is charged by that name.
 
     Returns the payment as it is now: one that was settled meanwhile must not be charged any more.

@@ -39,7 +39,7 @@ MARKS = {
     "begin.before_commit": Mark(_SERVICES, "begin", before_commit=True),
     "begin.committed": Mark(_SERVICES, "begin"),
     "announce.made": Mark(_STRIPE, "StripeGateway.announce"),
-    "reference.committed": Mark(_SERVICES, "_note_reference"),
+    "reference.committed": Mark(_SERVICES, "note_reference"),
     "charge.accepted": Mark(_STRIPE, "StripeGateway.charge"),
     "settle.before_commit": Mark(_SETTLING, "_settle", before_commit=True),
     "settle.committed": Mark(_SETTLING, "_settle"),

@@ -2,10 +2,14 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from api.actors import COMMAND_LINE
-from payments.services import installation
+from payments.services import installation, reconciliation
+
+# Of `reconcile_payments`, which has nothing to compare with while the keys are of another account.
+COULD_NOT_COMPARE = 2
 
 
 class Command(BaseCommand):
@@ -14,16 +18,37 @@ class Command(BaseCommand):
         "was moved, or HOLDFAST_INSTALLATION or a key's mode has changed. It is on record."
     )
 
-    def handle(self, **options: Any) -> None:
-        for line in installation.remembered().told():
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--days", type=int, default=7, help="How far back to compare with the gateways (7)."
+        )
+
+    def handle(self, *, days: int, **options: Any) -> None:
+        remembered = installation.remembered()
+        for line in remembered.told():
             self.stdout.write(line)
+        if not remembered.why_foreign():
+            self._compare(days)
         if not self._is_typed():
             raise CommandError("Left as it is.")
+        noted = 0 if remembered.why_foreign() else reconciliation.note_names()
         installation.open_gateways(actor=COMMAND_LINE)
-        self.stdout.write("The gateways may be asked.")
+        self.stdout.write(
+            f"The gateways may be asked. The worker asks about what is pending, {noted} of it by "
+            "names that were lost here."
+        )
+
+    def _compare(self, days: int) -> None:
+        """Show what differs, which is for whoever types to weigh; without an answer, none may."""
+        try:
+            call_command("reconcile_payments", days=days, stdout=self.stdout)
+        except CommandError as error:
+            if error.returncode == COULD_NOT_COMPARE:
+                raise
+            self.stdout.write(f"{error} Opening changes nothing about them.")
 
     def _is_typed(self) -> bool:
         word = settings.HOLDFAST_INSTALLATION or "open"
-        self.stdout.write(f"Type {word} to go on: ", ending="")
+        self.stdout.write(f"Type {word} to open them: ", ending="")
         self.stdout.flush()
         return sys.stdin.readline().strip() == word
