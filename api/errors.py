@@ -21,6 +21,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from api import answers, metrics
+from config import outages
 
 log = structlog.get_logger(__name__)
 
@@ -312,27 +313,6 @@ def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Respon
 # Whoever leaves a job to the worker hears of the database in the queue's words.
 DATABASE_ERRORS = (OperationalError, InternalError, ConnectorException)
 
-# 57P01 to 57P03: the server stops, has crashed, or does not let anybody in yet. 25P03 and 25P04: it
-# has ended a transaction that stood still for too long, and cut the connection.
-_OF_CONNECTION = ("08", "57P", "25P03", "25P04")
-
-
-def _is_of_connection(cause: BaseException | None) -> bool:
-    """Tell a lost connection from what the server says of a statement, a time-out for example."""
-    if not isinstance(cause, psycopg.OperationalError | psycopg.InternalError):
-        return False
-    # Where it was cut, or none could be had, no server has said anything.
-    return cause.sqlstate is None or cause.sqlstate.startswith(_OF_CONNECTION)
-
-
-def is_away(error: BaseException | None) -> bool:
-    """Tell whether an error, whoever worded it, says that the database cannot be used now."""
-    while error is not None:
-        if _is_of_connection(error):
-            return True
-        error = error.__cause__
-    return False
-
 
 def answer(refusal: Refusal) -> Response:
     entries = _counted(refusal.entries())
@@ -384,9 +364,9 @@ def as_refusal(exception: Exception) -> Refusal | None:
     """Return the refusal that says what Django or DRF raised, if there is one."""
     if isinstance(exception, IntegrityError):
         return refusal_of(exception)
-    if isinstance(exception, DATABASE_ERRORS) and _is_of_connection(exception.__cause__):
+    if isinstance(exception, DATABASE_ERRORS) and outages.is_away(exception):
         # No refusal to those who run the shop: they are to learn of it.
-        log.error("database_away", error=str(exception))
+        outages.tell(exception)
         return DatabaseAway()
     if isinstance(exception, RequestDataTooBig):
         return BodyTooLarge()

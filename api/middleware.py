@@ -3,7 +3,6 @@ may do with answers.
 """
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +20,7 @@ from api import traffic
 from api.errors import BadRequest, as_refusal, refused
 from api.ids import uuid7
 from api.policies import ADMIN
-
-log = structlog.get_logger(__name__)
+from config.outages import OnceASecond
 
 # What load balancers and monitors ask for, by the address of a machine.
 OF_OPERATORS = ("/health/", "/metrics", "/version")
@@ -64,28 +62,19 @@ class RequestMiddleware:
         return None
 
 
-# How much of a host that is not ours a log shows, and how often.
+# How much of a host that is not ours a log shows.
 HOST_TOLD = 100
-_HOSTS_LOGGED_SECONDS = 1.0
-_hosts_refused, _hosts_logged = 0, -_HOSTS_LOGGED_SECONDS
+hosts_refused = OnceASecond(__name__, "warning", "host_refused")
 
 
 def _refused_host(request: HttpRequest) -> HttpResponse | None:
-    """Refuse a host that is not ours, with a line in the log of how many there were since the last.
-
-    Django would log each of them, at whatever length it came.
-    """
-    global _hosts_refused, _hosts_logged
+    """Refuse a host that is not ours. Django would log each of them, at whatever length it came."""
     if request.path_info.startswith(OF_OPERATORS):
         return None
     try:
         request.get_host()
     except DisallowedHost:
-        _hosts_refused += 1
-        if time.monotonic() >= _hosts_logged + _HOSTS_LOGGED_SECONDS:
-            told = request.META.get("HTTP_HOST", "")[:HOST_TOLD]
-            log.warning("host_refused", host=told, times=_hosts_refused)
-            _hosts_refused, _hosts_logged = 0, time.monotonic()
+        hosts_refused.tell(host=request.META.get("HTTP_HOST", "")[:HOST_TOLD])
         return refused(BadRequest("This server does not answer for the host that was named."))
     return None
 

@@ -1,5 +1,6 @@
 import functools
 import re
+import sys
 from collections.abc import Set
 from hashlib import blake2b
 from json import JSONDecoder
@@ -35,6 +36,7 @@ from api.errors import (
     NOT_FOUND,
     SERVER_ERROR,
     BadRequest,
+    DatabaseAway,
     FieldError,
     Invalid,
     Kind,
@@ -45,6 +47,7 @@ from api.errors import (
     refused,
 )
 from api.tokens import Caller
+from config import outages
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -317,17 +320,21 @@ def ready(request: HttpRequest) -> JsonResponse:
     try:
         database = readiness.ask()
     except DatabaseError:
-        return JsonResponse({"status": "the database does not answer"}, status=503)
+        return _not_ready("the database does not answer")
     if not database.is_writable:
-        return JsonResponse({"status": "the database is read-only"}, status=503)
+        return _not_ready("the database is read-only")
     if database.missing:
         missing = _counted("missing", database.missing)
-        return JsonResponse({"status": "migrations are missing", **missing}, status=503)
+        return _not_ready("migrations are missing", **missing)
     ahead = _counted("ahead", database.unknown) if database.unknown else {}
     try:
         return JsonResponse({"status": "ok", **ahead, **health.details()})
     except DatabaseError:
         return JsonResponse({"status": "ok", **ahead})
+
+
+def _not_ready(status: str, **beside: object) -> JsonResponse:
+    return JsonResponse({"status": status, **beside}, status=503, headers={"Retry-After": "1"})
 
 
 def _counted(how: str, names: list[str]) -> dict[str, object]:
@@ -367,6 +374,9 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
+    # Django has asked for this answer while it handles the error, and logs that by itself.
+    if outages.is_away(sys.exception()):
+        return refused(DatabaseAway())
     request_id = getattr(request, "request_id", "")
     detail = "Something went wrong on the server."
     error = entry(500, SERVER_ERROR.title, detail, code="server_error")

@@ -6,7 +6,6 @@ still ran is done twice by that, which does no harm: no job may, see the jobs of
 """
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -29,8 +28,8 @@ from procrastinate.worker import Worker
 from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg_pool import AsyncConnectionPool
 
-from api.errors import is_away
 from api.ids import uuid7
+from config import outages
 from config.systemd import notify
 
 T = TypeVar("T")
@@ -64,14 +63,7 @@ def work(lanes: Mapping[str, int], *, grace: float) -> None:
     What is under way then has `grace` seconds, and else is taken up by another worker. Raises:
     whatever is no fault of the database, which is waited for.
     """
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_is_no_echo)
     asyncio.run(_Work(lanes, grace).until_told_to_stop())
-
-
-def _is_no_echo(record: logging.LogRecord) -> bool:
-    """Keep back what libraries say of a lost database, with a traceback each: one line says it."""
-    return not (record.exc_info and is_away(record.exc_info[1]))
 
 
 class _Connector(PsycopgConnector):
@@ -141,7 +133,7 @@ class _Work:
 
     def _interrupt(self, fault: object) -> None:
         """Have all lanes begin anew."""
-        self.fault = self.fault or " ".join(str(fault).split())[:300] or repr(fault)
+        self.fault = self.fault or outages.short(fault)
         self.news.set()
 
     async def _has_database(self) -> bool:
@@ -169,7 +161,7 @@ class _Work:
         try:
             is_ready = await _soon(_asked_whether_ready(self.parameters))
         except (psycopg.OperationalError, TimeoutError) as error:
-            return " ".join(str(error).split()) or "it does not answer"
+            return outages.short(error)
         return "" if is_ready else "it has no tables of this version: run migrate"
 
     async def _do_jobs(self) -> None:

@@ -52,6 +52,11 @@ _WORDS = {
         "Nothing here to look at",
         "This address only takes what a button of another page sends. Nothing was changed.",
     ),
+    "database_away": (
+        "The shop does not answer right now",
+        "Its database is away. Look whether it was done before you do it again.",
+        "Try again in a moment.",
+    ),
     "server_error": (
         "Something went wrong",
         "The server met a fault of its own. Look whether it was done before you do it again.",

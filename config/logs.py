@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from config.outages import Echoes
 from config.version import version
 
 # One line for each request. They have a level of their own, so that it can be switched off.
@@ -81,7 +82,10 @@ def configuration(level: str, *, requests: bool, readable: bool) -> dict[str, An
                 ],
             },
         },
-        "handlers": {"stderr": {"()": Lines, "formatter": "structured"}},
+        "filters": {"echoes": {"()": Echoes}},
+        "handlers": {
+            "stderr": {"()": Lines, "formatter": "structured", "filters": ["echoes"]},
+        },
         "loggers": loggers(level, requests=requests),
         "root": {"handlers": ["stderr"], "level": level},
     }

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
@@ -15,8 +16,10 @@ from django.templatetags.static import static
 from environs import FileAwareEnv, ValidationError, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
 from config import logs, storage
+from config.postgresql import Connection
 
 
 class _Environment(FileAwareEnv):
@@ -226,10 +229,32 @@ TEMPLATES = [
 _OF_DJANGO = {"assume_role", "isolation_level", "pool", "server_side_binding"}
 
 
+# Several servers, of which one is the primary: what stands between the password and the database.
+_SERVERS = re.compile(r"(?<=//|.@)[^/@?]*,[^/@?]*(?=[/?]|$)")
+_SERVER = re.compile(r"(\[[^]]*\]|[^:]*)(?::(\d*))?")
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """Raises: ValueError."""
+    servers = _SERVERS.search(url)
+    if servers is None:
+        return {**dj_database_url.parse(url)}
+    # Which the parser does not know.
+    found: dict[str, Any] = {**dj_database_url.parse(_SERVERS.sub("servers", url, count=1))}
+    hosts, ports = [], []
+    for each in servers[0].split(","):
+        server = _SERVER.fullmatch(each)
+        if server is None:
+            raise ValueError(each)
+        hosts.append(unquote(server[1].strip("[]")))
+        ports.append(server[2] or "")
+    return found | {"HOST": ",".join(hosts), "PORT": ",".join(ports) if any(ports) else ""}
+
+
 def _database_at(url: str) -> dict[str, Any]:
     """Raises: ImproperlyConfigured, without the address, which has a password in it."""
     try:
-        found: dict[str, Any] = {**dj_database_url.parse(url.strip())}
+        found = _parsed(url.strip())
     except ValueError:
         found = {}
     options = found.get("OPTIONS", {})
@@ -246,7 +271,8 @@ def _database_at(url: str) -> dict[str, Any]:
             f"DATABASE_URL ends in what PostgreSQL does not know: {str(error).strip()}. "
             "Leave it out."
         ) from error
-    return found
+    # Ours, which leaves a server that only reads.
+    return found | {"ENGINE": "config.postgresql"}
 
 
 # Waiting for ever turns a small fault into an outage, so a lock wait, a statement and an idle
@@ -269,9 +295,26 @@ _database_options: dict[str, Any] = {
     "server_side_binding": _PREPARE,
     "prepare_threshold": 1 if _PREPARE else None,
     "application_name": "holdfast",
+    # A standby is no database, even where its address is the one that is named: it may be old.
+    "target_session_attrs": "read-write",
+    # A server whose machine is gone answers nothing. Without these, its connections would be waited
+    # for until the kernel gives up, after two minutes or a quarter of an hour.
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
 }
 if _POOL:
-    _database_options["pool"] = {"min_size": 1, "max_size": _POOL, "timeout": 5}
+    _database_options["pool"] = {
+        "min_size": 1,
+        "max_size": _POOL,
+        "timeout": 5,
+        "connection_class": Connection,
+        # It would try again later and later. So it gives up at once, and begins anew.
+        "reconnect_timeout": 2,
+        "reconnect_failed": ConnectionPool.check,
+    }
 
 _database = _database_at(
     env.str("DATABASE_URL", default="postgresql://holdfast@127.0.0.1:5432/holdfast")

@@ -242,6 +242,33 @@ def test_the_database_may_be_told_as_hosting_providers_do():
     assert found["OPTIONS"]["sslmode"] == "require"
 
 
+@pytest.mark.parametrize(
+    ("servers", "hosts", "ports"),
+    [
+        ("db1:5432,db2:5433", "db1,db2", "5432,5433"),
+        ("db1,db2", "db1,db2", ""),
+        ("[::1]:5432,10.0.0.7", "::1,10.0.0.7", "5432,"),
+        ("%2Frun%2FOne,%2Frun%2FTwo", "/run/One,/run/Two", ""),
+    ],
+)
+def test_t45_the_address_of_the_database_may_name_several_servers(servers, hosts, ports):
+    url = f"postgresql://shop:a%2Cb@{servers}/shop?target_session_attrs=primary"
+
+    [found] = settings("s.DATABASES['default']", DATABASE_URL=url)
+
+    told = [found[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")]
+    assert told == ["shop", "a,b", hosts, ports, "shop"]
+    assert found["OPTIONS"]["target_session_attrs"] == "primary"
+
+
+def test_t45_without_a_word_of_that_a_server_that_only_reads_is_no_database():
+    url = "postgresql://shop@db1,db2/shop"
+
+    [options] = settings("s.DATABASES['default']['OPTIONS']", DATABASE_URL=url)
+
+    assert options["target_session_attrs"] == "read-write"
+
+
 def test_what_the_address_of_the_database_tells_the_server_takes_no_limit_away():
     url = "postgresql://shop@db/shop?options=-c%20search_path%3Dshop"
 
@@ -255,6 +282,7 @@ def test_what_the_address_of_the_database_tells_the_server_takes_no_limit_away()
     ("url", "remedy"),
     [
         ("postgresql://shop:hunter2#@db/shop", "a # is %23"),
+        ("postgresql://shop:hunter2@db1:x,db2/shop", "DATABASE_URL must look like"),
         ("postgresql://shop:hunter2@db/shop?pgbouncer=true", '"pgbouncer". Leave it out.'),
     ],
 )

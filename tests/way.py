@@ -17,10 +17,15 @@ from django.db import connection
 from config.supervisor import PROJECT
 
 
+def quoted(folder: Path | str) -> str:
+    """Write a folder of sockets as the host of an address."""
+    return quote(str(folder), safe="")
+
+
 def url(host: str | None = None, **more: str) -> str:
     """Return the address of the tests' database as the role that serves, perhaps by another way."""
     database: dict[str, Any] = connection.settings_dict
-    place = f"{database['USER']}@{quote(host or database['HOST'], safe='')}"
+    place = f"{database['USER']}@{quoted(host or database['HOST'])}"
     query = "&".join(f"{name}={value}" for name, value in more.items())
     return f"postgresql://{place}/{database['NAME']}?{query}".rstrip("?")
 

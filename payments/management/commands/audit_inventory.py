@@ -7,6 +7,7 @@ from django.db import DatabaseError
 from psycopg.errors import InsufficientPrivilege
 
 from api.actors import COMMAND_LINE
+from config import outages
 from inventory.errors import StockNotFound
 from inventory.services import repairing
 from inventory.services.audit import Difference
@@ -49,6 +50,8 @@ class Command(BaseCommand):
             else:
                 self._repair(options["repair"], asks=not options["yes"])
         except DatabaseError as error:
+            if outages.is_away(error):
+                raise
             raise CommandError(
                 f"It could not be compared: {error}".strip(), returncode=COULD_NOT_COMPARE
             ) from error
