@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import secrets
 import shutil
@@ -234,9 +235,17 @@ class Estate(Site):
         except (OSError, http.client.HTTPException):
             return False
 
+    def takes_writes(self, machine: Machine) -> bool:
+        """Ask its PostgreSQL, whatever Patroni thinks of it."""
+        try:
+            return self.ask(machine, "SELECT NOT pg_is_in_recovery()") == "t"
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            return False
+
     def ask(self, machine: Machine, statement: str) -> str:
         """Ask a server itself, as its administrator."""
-        url = f"postgresql://postgres:{self.passwords['postgres']}@{machine.address}/shop"
+        password = self.passwords["postgres"]
+        url = f"postgresql://postgres:{password}@{machine.address}/shop?connect_timeout=2"
         return psql(url, "--tuples-only", "--no-align", "-c", statement).strip()
 
     def versions(self) -> str:
@@ -307,7 +316,13 @@ class Estate(Site):
 
         # No child may speak on the parent's.
         connections.close_all()
-        return Nursery().command(argv=list(argv), times=times, ahead=ahead)
+        terminal = os.dup(2)
+        os.dup2(self.log.fileno(), 2)
+        try:
+            return Nursery().command(argv=list(argv), times=times, ahead=ahead)
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
     def wait_until_ready(self) -> None:
         """Wait until nothing is missing any more."""

@@ -213,10 +213,10 @@ def _away(site: Estate, notes: Notes) -> Iterator[float]:
     for machine in (first, second):
         machine.switch_on()
     begun = time.monotonic()
-    while not (site.leads(first) or site.leads(second)):
+    while not (site.takes_writes(first) or site.takes_writes(second)):
         yield 0.2
     notes.back_at = time.monotonic()
-    notes.seen.append(f"PostgreSQL itself needed {time.monotonic() - begun:.0f} s")
+    notes.seen.append(f"one led again {time.monotonic() - begun:.0f} s after the power was back")
     yield 15
 
 
@@ -255,5 +255,5 @@ TRIALS = {
     "primary": Trial(_primary, THE_PRIMARY),
     "frozen-primary": Trial(_frozen_primary, THE_PRIMARY),
     "cut-primary": Trial(_cut_primary, THE_PRIMARY),
-    "away": Trial(_away, LONG_SECONDS),
+    "away": Trial(_away, LONG_SECONDS + THE_PRIMARY),
 }
