@@ -9,6 +9,7 @@ class ApiConfig(AppConfig):
         from api import (
             checks,  # noqa: F401 - Django learns of them that way
             health,
+            rights,  # noqa: F401
             workers,
         )
 

@@ -124,6 +124,8 @@ class _Work:
             await app.open_async(pool)
             while await self._has_database():
                 await pool.open()
+                # What it has may lead to a server that stands by for another one now.
+                await pool.drain()
                 await self._do_jobs()
             await pool.close(timeout=1)
 

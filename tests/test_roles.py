@@ -9,26 +9,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.utils import ProgrammingError
 
+from api import rights
+from api.rights import KEPT, SAID_LATER, STAYING
 from tests.database import ROLE
 from tests.roles import as_owner, run_script
 
 ROLE_NAMED = os.environ.get(ROLE, "")
-KEPT = {
-    *("inventory_stocktransaction", "orders_orderevent", "api_change"),
-    *("orders_shipmentline", "orders_return"),
-}
-# Of which a row says these later.
-SAID_LATER = {
-    "inventory_stockcount": {"withdrawn_at", "withdrawn_sequence"},
-    "orders_shipment": {"undone_at"},
-    "orders_returnline": {"quantity", "settled_as", "settled_at"},
-}
-# Of which no row goes.
-STAYING = {
-    *("inventory_stockcheckpoint", "orders_auditresult", "orders_order"),
-    *("payments_payment", "payments_attempt", "payments_gatewayevent", "payments_installation"),
-}
-
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(not ROLE_NAMED, reason="the server that DATABASE_URL names has one role"),
@@ -66,7 +52,7 @@ def test_f36_of_what_is_written_once_only_what_is_said_later_can_be_written(tabl
         table,
     )
 
-    assert {column for (column,) in columns} == SAID_LATER[table]
+    assert {column for (column,) in columns} == set(SAID_LATER[table])
 
 
 @pytest.mark.parametrize("table", sorted({*SAID_LATER, *STAYING}))
@@ -140,6 +126,66 @@ def test_the_script_may_be_run_again():
     run_script(ROLE_NAMED)
 
     assert ask(rights) == before
+
+
+RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+
+
+def test_t52_what_it_needs_is_what_the_script_gives_it():
+    has = ask(
+        "SELECT name, privilege FROM unnest(%s::text[]) AS name, unnest(%s::text[]) AS privilege "
+        "WHERE has_table_privilege(name, privilege)",
+        sorted(rights.tables()),
+        RIGHTS,
+    )
+
+    assert set(has) == {
+        (table, right) for table in rights.tables() for right in rights.needed(table)
+    }
+    assert rights.lacking() == []
+
+
+@pytest.mark.parametrize("table", ["orders_order", "inventory_stocktransaction", "api_jobworker"])
+def test_t52_a_right_that_is_missing_is_found(table):
+    for right in sorted(rights.needed(table)):
+        with transaction.atomic():
+            with as_owner():
+                ask(f"REVOKE {right} ON {table} FROM {ROLE_NAMED}")
+            assert rights.lacking() == [f"{right} on {table}"]
+            transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("table", SAID_LATER)
+def test_t52_so_is_one_to_say_something_later(table):
+    for column in SAID_LATER[table]:
+        with transaction.atomic():
+            with as_owner():
+                ask(f"REVOKE UPDATE ({column}) ON {table} FROM {ROLE_NAMED}")
+            assert rights.lacking() == [f"UPDATE ({column}) on {table}"]
+            transaction.set_rollback(True)
+
+
+def test_t52_so_is_one_to_count_rows():
+    with transaction.atomic():
+        with as_owner():
+            ask(f"REVOKE USAGE ON SEQUENCE procrastinate_jobs_id_seq FROM {ROLE_NAMED}")
+        assert rights.lacking() == ["USAGE on procrastinate_jobs_id_seq"]
+        transaction.set_rollback(True)
+
+
+def test_t52_it_is_an_error_before_the_shop_opens():
+    with transaction.atomic():
+        with as_owner():
+            ask(f"REVOKE ALL ON orders_shipment, orders_cart FROM {ROLE_NAMED}")
+        [error] = rights.the_role_may_do_its_work()
+        transaction.set_rollback(True)
+
+    assert error.id == "holdfast.E010"
+    assert error.is_serious()
+    assert "SELECT on orders_cart" in error.msg
+    assert "and 2 more" in error.msg
+    with as_owner():
+        assert list(rights.the_role_may_do_its_work()) == []
 
 
 def test_operators_are_told_of_the_script():
