@@ -86,6 +86,8 @@ image: ## build deploy/Dockerfile without Docker, and serve from it: root, build
 lock: $(BIN)/python ## resolve pyproject.toml into the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra s3 -c requirements.lock -o requirements-s3.lock
+	$(COMPILE) pyproject.toml --extra otel -c requirements.lock -o requirements-otel.lock
+	$(COMPILE) pyproject.toml --extra sentry -c requirements.lock -o requirements-sentry.lock
 	$(COMPILE) pyproject.toml --extra demo -c requirements.lock -o requirements-demo.lock
 	$(COMPILE) pyproject.toml --extra demo --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --group install --group build -c requirements-dev.lock -o requirements-install.lock

@@ -12,5 +12,7 @@ class ApiConfig(AppConfig):
             rights,  # noqa: F401
             workers,
         )
+        from config import tracing
 
         health.register("workers", workers.standing)
+        tracing.start()

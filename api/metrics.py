@@ -7,6 +7,7 @@ files are added to those of all who went before, or a counter would fall.
 
 import atexit
 import fcntl
+import functools
 import os
 import platform
 import shutil
@@ -15,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import django
@@ -35,7 +35,7 @@ from config.logs import KIND, VERSION
 
 log = structlog.get_logger(__name__)
 
-# How often a process says how many of its connections are in use.
+# How often a process says how many requests and connections are in use.
 SAMPLE_SECONDS = 5
 
 
@@ -204,34 +204,43 @@ POOL_WAITING = Gauge(
 
 def once_committed(counter: Counter, *labels: str) -> None:
     """Count when the transaction has been committed: it may be rolled back, or begun again."""
-    transaction.on_commit(partial(_count, counter, labels), robust=True)
+    transaction.on_commit(functools.partial(_count, counter, labels), robust=True)
 
 
 def _count(counter: Counter, labels: tuple[str, ...]) -> None:
-    counter.labels(*labels).inc()
+    _child(counter, labels).inc()
 
 
+# Finding a child by its labels takes longer than counting.
+@functools.lru_cache(maxsize=4096)
+def _child(counter: Counter, labels: tuple[str, ...]) -> Counter:
+    return counter.labels(*labels)
+
+
+# Requests being answered in this process. A set, which threads may change at once without a lock.
+in_flight: set[object] = set()
 _telling = 0
 
 
-def keep_telling_the_pool() -> None:
-    """Say from time to time how many connections are in use, where others tell it for us.
+def keep_telling() -> None:
+    """Say from time to time what is under way in this process, where others tell it for us.
 
     It is asked for again and again, since a thread is not there any more after a fork.
     """
     global _telling
     if _folder and _telling != os.getpid():
         _telling = os.getpid()
-        threading.Thread(target=_tell_the_pool_for_ever, name="pool", daemon=True).start()
+        threading.Thread(target=_tell_for_ever, name="metrics", daemon=True).start()
 
 
-def _tell_the_pool_for_ever() -> None:
+def _tell_for_ever() -> None:
     while True:
-        tell_the_pool()
+        tell_what_is_under_way()
         time.sleep(SAMPLE_SECONDS)
 
 
-def tell_the_pool() -> None:
+def tell_what_is_under_way() -> None:
+    IN_FLIGHT.set(len(in_flight))
     pool = connection._connection_pools.get(connection.alias)  # type: ignore[attr-defined]
     if pool is None:
         return
@@ -303,7 +312,7 @@ def registry() -> CollectorRegistry:
     if _folder:
         MultiProcessCollector(told, path=str(_folder))
     else:
-        tell_the_pool()
+        tell_what_is_under_way()
         told.register(_Own())
     return told
 

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import structlog
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 from api import metrics
-from config.logs import REQUESTS
+from config import logs, tracing
 
-log = structlog.get_logger(REQUESTS)
-_level = logging.getLogger(REQUESTS)
+_log = logging.getLogger(logs.REQUESTS)
 
 # Asked for every second, and of no interest unless somebody looks for faults.
 QUIET = ("/health/", "/metrics", settings.STATIC_URL, settings.MEDIA_URL)
@@ -50,6 +48,7 @@ class Begun(NamedTuple):
     at: float
     tries: list[str]
     is_quiet: bool
+    trace: tracing.Request | None
 
 
 def begin(request: HttpRequest) -> Begun:
@@ -57,9 +56,10 @@ def begin(request: HttpRequest) -> Begun:
     _tries.set(tries)
     is_quiet = request.path_info.startswith(QUIET)
     if not is_quiet:
-        metrics.IN_FLIGHT.inc()
-        metrics.keep_telling_the_pool()
-    return Begun(time.perf_counter(), tries, is_quiet)
+        metrics.in_flight.add(request)
+        metrics.keep_telling()
+    trace = None if is_quiet else tracing.request(request.headers)
+    return Begun(time.perf_counter(), tries, is_quiet, trace)
 
 
 def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
@@ -68,12 +68,15 @@ def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
     route = match.route if match else NOWHERE
     method = request.method if request.method in METHODS else "other"
     if not begun.is_quiet:
-        metrics.IN_FLIGHT.dec()
+        metrics.in_flight.discard(request)
         _requests(route, method, response.status_code).inc()
         _seconds(route).observe(seconds)
+    if begun.trace:
+        begun.trace.end(method, route, response.status_code, _client(request))
     level = logging.DEBUG if begun.is_quiet else logging.INFO
-    if _level.isEnabledFor(level):
+    if _log.isEnabledFor(level):
         line: dict[str, Any] = {
+            "request_id": request.request_id,  # type: ignore[attr-defined]
             "method": method,
             "route": route,
             "status": response.status_code,
@@ -85,7 +88,7 @@ def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
             line["bytes"] = len(response.content)  # type: ignore[attr-defined]
         if begun.tries:
             line["tried_again"] = begun.tries
-        log.log(level, "request", **line)
+        logs.tell(_log, level, "request", line)
 
 
 # Finding a child by its labels takes longer than counting.

@@ -154,6 +154,10 @@ HOLDFAST_COMMIT = env.str("HOLDFAST_COMMIT", default="")
 # no gateway from here: so no copy of a shop charges anybody.
 HOLDFAST_INSTALLATION = env.str("HOLDFAST_INSTALLATION", default="")
 
+# Where traces and faults go; with none, nowhere. See config.tracing.
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+
 # Without its secret key Stripe cannot be enabled; without the webhook's, its messages are refused.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
@@ -536,6 +540,10 @@ PROCRASTINATE_READONLY_MODELS = True
 # What should have been done by the clock while no worker ran is made up for, once, if it was due
 # within so many seconds: a night's work too, by whoever starts in the morning.
 PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": 25 * 3600}
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    from config import tracing
+
+    PROCRASTINATE_WORKER_DEFAULTS = {"task_middleware": [tracing.of_job]}
 
 # The least that is logged, and whether each request is, whatever that level.
 _log_level = env.str("LOG_LEVEL", default="WARNING", validate=_LEVEL)

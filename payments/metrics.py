@@ -14,7 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api import clock, metrics
+from api import clock, metrics, workers
+from api.lanes import LANES
 from api.views import not_found
 from orders.models import AuditResult
 from payments.services import recovery
@@ -62,47 +63,43 @@ def _audits() -> Iterator[Metric]:
     yield from (differences, age, seconds)
 
 
-# A job waits from the moment for which it was meant: it is put down as scheduled, or at once.
+# The others are over, and deleted after a while.
 _JOBS = """
-SELECT queue_name, status::text, count(*), extract(epoch FROM now() - min(due)) AS waits
-FROM (
-    SELECT queue_name, status, coalesce(scheduled_at, (
-        SELECT min(at) FROM procrastinate_events WHERE job_id = job.id AND status = 'todo'
-    )) AS due
-    FROM procrastinate_jobs AS job
-    WHERE status IN ('todo', 'doing', 'failed')
-) AS jobs
-WHERE status <> 'todo' OR due IS NULL OR due <= now()
-GROUP BY 1, 2
+SELECT queue_name, status::text, count(*) FROM procrastinate_jobs
+WHERE status IN ('doing', 'failed') GROUP BY 1, 2
 """
+_JOB_STATUS = {"doing": "running", "failed": "failed"}
 
 
 def _jobs() -> Iterator[Metric]:
-    count = _gauge("jobs", "Jobs that wait, run, or have failed and are kept.", "queue", "status")
+    count = _gauge(
+        "jobs", "Jobs that could be done now, run, or have failed and are kept.", "queue", "status"
+    )
     waits = _gauge("jobs_oldest_seconds", "For how long the oldest of them waits.", "queue")
-    for queue, status, jobs, seconds in _rows(_JOBS):
-        count.add_metric([queue, _JOB_STATUS[status]], jobs)
-        if status == "todo":
-            waits.add_metric([queue], max(0, float(seconds or 0)))
+    for queue in workers.waiting():
+        count.add_metric([queue.name, "waiting"], queue.jobs)
+        waits.add_metric([queue.name], queue.waits_for)
+    for name, status, jobs in _rows(_JOBS):
+        count.add_metric([name, _JOB_STATUS[status]], jobs)
     yield from (count, waits)
 
 
-_JOB_STATUS = {"todo": "waiting", "doing": "running", "failed": "failed"}
+# Of a worker that has said nothing for so long nobody knows whether it lives.
+_HEARD_SECONDS = 30
 
 
 def _workers() -> Iterator[Metric]:
-    count = _gauge("workers", "Job workers that are known.")
-    age = _gauge("worker_heartbeat_seconds", "How long ago the one was heard of that is quietest.")
-    newest = _gauge("worker_heartbeat_newest_seconds", "And the one that was heard of last.")
-    [(workers, oldest, latest)] = _rows(
-        "SELECT count(*), extract(epoch FROM now() - min(last_heartbeat)),"
-        " extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers"
+    count = _gauge("workers", "Job workers that serve a queue and were heard of lately.", "queue")
+    heard = _gauge(
+        "worker_heartbeat_seconds", "How long ago the latest of them was heard of.", "queue"
     )
-    count.add_metric([], workers)
-    if workers:
-        age.add_metric([], float(oldest))
-        newest.add_metric([], float(latest))
-    yield from (count, age, newest)
+    known = workers.known()
+    for queue in LANES:
+        silent = [worker.silent_for for worker in known if queue in worker.queues]
+        count.add_metric([queue], sum(seconds < _HEARD_SECONDS for seconds in silent))
+        if silent:
+            heard.add_metric([queue], min(silent))
+    yield from (count, heard)
 
 
 def _sessions() -> Iterator[Metric]:

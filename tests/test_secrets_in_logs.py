@@ -167,7 +167,9 @@ def _broke(office: Api, browser: Client, monkeypatch: pytest.MonkeyPatch) -> Non
 
     typed = _form(browser, client_id="other", name="Other")
     fails("api.services.create_client", lambda: browser.post(f"{CLIENTS}add/", typed))
-    fails("orders.services.orders.checkout", lambda: office.post("/v2/carts/c/checkout", BUYER))
+    fails(
+        "orders.services.orders.checkout", lambda: office.post(f"/v2/carts/{CART}/checkout", BUYER)
+    )
     fails("api.tokens.read", lambda: office.get("/v2/orders"))
     login = {**_form(browser), "username": "owner", "password": PASSWORD}
     fails("django.contrib.auth.forms.authenticate", lambda: browser.post(DOOR, login))

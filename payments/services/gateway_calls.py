@@ -13,6 +13,7 @@ from django.db import connection
 
 from api import clock, metrics
 from api.transactions import assert_no_transaction
+from config import tracing
 from payments import gateways
 from payments.gateways import deadline
 from payments.gateways.base import UNKNOWN, Answer, Outcome, Refunded
@@ -77,7 +78,8 @@ def _asked(gateway: str, question: Callable[[], T], *, otherwise: T) -> T:
         connection.close()
     began, outcome = time.perf_counter(), "broke"
     try:
-        answer = question()
+        with tracing.span(f"gateway {gateway}"):
+            answer = question()
         outcome = answer.outcome.value if isinstance(answer, Answer) else "told"
         return answer
     except Exception:

@@ -31,7 +31,7 @@ def queries(panels: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.fixture
-def told(back_office, gateway) -> str:
+def told(db, back_office, gateway) -> str:
     """What a shop tells in which everything has happened."""
     shipped_order({product(stock=1): 1})
     order = unpaid_order({product(stock=1): 1})
