@@ -1,9 +1,10 @@
 """`make bench`: what a purchase costs, and the stock service beside PostgreSQL's own limit.
 
 Everything is measured in one run on one durable server, so that the ratios hold on any machine.
-`HOLDFAST_DEMO=1 .venv/bin/python -m benchmarks counts` measures a stocktaking instead, and
-`products` a catalogue that comes in by file; `audit --entries 10000000` takes some minutes to make
-a large shop, and measures how its books are compared.
+`HOLDFAST_DEMO=1 .venv/bin/python -m benchmarks counts` measures a stocktaking instead, `products` a
+catalogue that comes in by file, and `seeing` what logs and metrics cost a purchase;
+`audit --entries 10000000` takes some minutes to make a large shop, and measures how its books are
+compared.
 """
 
 import os
@@ -31,12 +32,14 @@ def main() -> None:
             os.environ.update(dict.fromkeys(LIMITS, "0"))
             django.setup()
             # Not before: they import models.
-            from benchmarks import audit, counts, products, run
+            from benchmarks import audit, counts, products, run, seeing
 
             if sys.argv[1:] == ["counts"]:
                 counts.bench()
             elif sys.argv[1:] == ["products"]:
                 products.bench()
+            elif sys.argv[1:] == ["seeing"]:
+                seeing.bench()
             elif sys.argv[1:2] == ["audit"]:
                 audit.bench(server, sys.argv[2:])
             else:
