@@ -266,10 +266,9 @@ def taken(edge: Edge, path: str, length: int) -> bool:
 
 
 def test_so_much_may_stand_above_a_body_and_no_more(edge, behind):
-    headers = [f"X-{number}: {'a' * 7_000}" for number in range(5)]
-    assert edge.send(head("GET", "/v2/a", *headers[:3], "Connection: close")).startswith(
-        b"HTTP/1.1 200 "
-    )
+    headers = [f"X-{number}: {'a' * 15_000}" for number in range(3)]
+    told = edge.send(head("GET", f"/v2/a?{'a' * 15_000}", headers[0], "Connection: close"))
+    assert told.startswith(b"HTTP/1.1 200 ")
     behind.calls.clear()
 
     for sent, status in {
@@ -376,6 +375,45 @@ def test_one_address_has_so_many_calls_under_way_and_no_more(edge):
     for wire in with_body:
         wire.close()
     wait_until(lambda: edge.ask("/v2/products", source="127.0.4.1").status == 200)
+
+
+def test_one_address_sends_four_files_at_a_time(edge):
+    begun = head("POST", "/v2/files", "Content-Length: 10000000") + b"-"
+    wires = [edge.connect("127.0.4.3") for _ in range(4)]
+    for wire in wires:
+        wire.sendall(begun)
+
+    wait_until(
+        lambda: edge.ask("/v2/files", method="POST", body=b"", source="127.0.4.3").status == 429
+    )
+    assert edge.ask("/v2/products", source="127.0.4.3").status == 200
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "are_one"),
+    [
+        ("2001:db8:1:2:{:x}::9", True),
+        ("2001:db8::{:x}", True),
+        ("2001:db8:1:{:x}::9", False),
+        ("2001:db8:{:x}::9", False),
+        ("::ffff:198.51.100.{:d}", False),
+        ("198.51.100.{:d}", False),
+    ],
+)
+def test_of_ipv6_a_network_is_one_caller(behind, addresses, are_one):
+    """As the application counts. A load balancer tells the address."""
+    with Edge(free_port(), real_ip_from=f"{INSIDE}/32").running() as edge:
+        calls = [
+            head("POST", "/admin/login/", f"X-Forwarded-For: {addresses.format(number)}")
+            for number in range(1, 40)
+        ]
+        calls.append(head("POST", "/admin/login/", "Connection: close"))
+
+        answered = statuses(edge.send(b"".join(calls), INSIDE))
+
+    assert (answered.count(b"429") > 0) is are_one
 
 
 # Servers that die.
