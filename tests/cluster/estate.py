@@ -329,7 +329,7 @@ class Estate(Site):
         self.until(self.is_replicated, "a standby that has caught up")
         for machine in (self.web_1, self.web_2):
             self.until(lambda machine=machine: is_ready(machine.address, WEB_PORT), machine.name)  # type: ignore[misc]
-        self.until(lambda: is_ready("127.0.0.1", EDGE_PORT), "the edge")
+        self.until(lambda: is_ready("127.0.0.1", EDGE_PORT, "/health/live"), "the edge")
 
     def keep(self) -> None:
         for machine in self.machines:
