@@ -13,6 +13,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,6 +23,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job, Status
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
@@ -41,6 +43,8 @@ SILENT_SECONDS = 20
 # A database that is frozen lets one wait for ever.
 PATIENCE_SECONDS = 10
 LOOK_SECONDS = 1
+# After what time a job of a kind that is not known is asked for again.
+NEWER_SECONDS = 30
 # Of a job whose worker dies each time.
 ATTEMPTS = 10
 
@@ -74,6 +78,22 @@ class _Connector(PsycopgConnector):
 
     def get_sync_connector(self) -> BaseConnector:
         return DjangoConnector()
+
+
+class _Lane(Worker):
+    """A lane that leaves alone what only a newer release knows, whose worker comes soon."""
+
+    async def _process_job(self, context: JobContext) -> None:
+        if context.job.task_name in self.app.tasks:
+            await super()._process_job(context)
+            return
+        log.warning("job_of_newer_release", job=context.job.id, task=context.job.task_name)
+        try:
+            later = datetime.now(UTC) + timedelta(seconds=NEWER_SECONDS)
+            await app.job_manager.retry_job(context.job, retry_at=later)
+        except UniqueViolation:
+            # As in `take_up_again`.
+            await app.job_manager.finish_job(context.job, Status.FAILED, delete_job=False)
 
 
 class _Work:
@@ -198,7 +218,7 @@ class _Work:
             "update_heartbeat_interval": BEAT_SECONDS,
             "stalled_worker_timeout": SILENT_SECONDS,
         }
-        return Worker(app, **options)
+        return _Lane(app, **options)
 
     def _lane_ended(self, lane: asyncio.Task[None]) -> None:
         if lane in self.left_behind:

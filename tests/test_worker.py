@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from api import work, workers
+from api import clock, work, workers
 from api.lanes import LANES
 from api.models import JobWorker
 from config.supervisor import PROJECT
@@ -296,3 +296,15 @@ def test_what_a_job_defers_in_a_transaction_is_there_once_that_has_committed():
             raise ZeroDivisionError
 
     assert not ProcrastinateJob.objects.exists()
+
+
+def test_t49_a_job_that_only_a_newer_release_knows_waits_for_its_worker(start):
+    newer = app.configure_task("api.jobs.of_a_newer_release", allow_unknown=True).defer()
+    waits = ProcrastinateJob.objects.filter(pk=newer, status="todo", scheduled_at__isnull=False)
+    known = defer()
+    worker = start()
+
+    wait_until(lambda: is_done(known) and waits.exists(), worker)
+    # And goes on to be asked for, by any worker.
+    assert waits.get().scheduled_at > clock.now()
+    assert "job_of_newer_release" in worker.said
