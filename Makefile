@@ -8,10 +8,10 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture cluster mutants reset build image lock freeze
+.PHONY: help run test test-fast check format bench screenshots torture cluster mutants upgrade-check reset build image lock freeze release-notes
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
-run test test-fast check bench screenshots torture cluster mutants reset: export HOLDFAST_DEMO := 1
+run test test-fast check bench screenshots torture cluster mutants upgrade-check reset: export HOLDFAST_DEMO := 1
 # Dozens of Python processes are started, each of which would otherwise compile everything anew.
 test test-fast check: export PYTHONDONTWRITEBYTECODE :=
 
@@ -70,6 +70,12 @@ cluster: .venv/dev.installed ## show a shop on several machines of which one par
 
 mutants: .venv/dev.installed ## change the rules one at a time, and tell what no test notices: hours
 	@$(BIN)/python -m tests.mutants $(MUTANTS)
+
+upgrade-check: .venv/dev.installed ## upgrade a shop from the last tag while it sells: some minutes
+	@$(BIN)/python -m tests.upgrade $(UPGRADE)
+
+release-notes: $(BIN)/python ## what CHANGELOG.md says of VERSION, for its tag
+	@$(BIN)/python -m tests.upgrade.notes $(VERSION)
 
 freeze: .venv/dev.installed ## at a release: write down which migrations it has, which nobody changes from then on
 	@$(BIN)/python -m tests.upgrade.frozen

@@ -203,9 +203,9 @@ def test_every_link_leads_somewhere(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_every_command_is_one(document):
     text = document.read_text()
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
-    made = re.findall(r"(?:`|^ {4})make ([a-z]+)", text, re.MULTILINE)
+    made = re.findall(r"(?:`|^ {4})make ([a-z-]+)", text, re.MULTILINE)
     managed = re.findall(r"manage\.py ([a-z_]+)", text)
 
     assert set(made) <= set(targets)
