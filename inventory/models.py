@@ -793,6 +793,8 @@ class Sheet(ActedBy):
 
     # The states in which jobs work on a file.
     UNDER_WAY = (State.READING, State.CHECKING, State.APPLYING, State.REVERTING)
+    # After so many it is tried once a day only, and people are told.
+    FAILURES_MAX = 5
     # Those in which it waits for somebody to apply it, with all its lines.
     WAITING = (State.READING, State.MAPPING, State.CHECKING, State.CHECKED)
 
@@ -825,6 +827,8 @@ class Sheet(ActedBy):
     # the transaction of each batch, so that the next job knows where to go on.
     lines_done = models.IntegerField(default=0)
     position = models.IntegerField(default=0)
+    # How often in a row a job has failed at it in a way that nobody foresaw.
+    failures = models.PositiveSmallIntegerField(default=0, db_default=0)
     # The totals of the lines done so far.
     changed = models.IntegerField(default=0)
     unchanged = models.IntegerField(default=0)
@@ -877,6 +881,10 @@ class Sheet(ActedBy):
         return self.state in self.UNDER_WAY
 
     @property
+    def stands_still(self) -> bool:
+        return self.is_under_way and self.failures >= self.FAILURES_MAX
+
+    @property
     def comes_to_something(self) -> bool:
         """Tell whether applying it writes anything: that a count agrees is kept, too."""
         return bool(self.changed or (self.unchanged and self.kind == self.Kind.COUNTS))
@@ -914,7 +922,7 @@ class Sheet(ActedBy):
         """Enter a state whose work goes through all the lines, in memory."""
         self.state = state
         self.position = position
-        self.lines_done = self.not_reverted = 0
+        self.lines_done = self.not_reverted = self.failures = 0
         if state == self.State.CHECKING:
             self.lines_total += self.left_out
             self.left_out = self.marked = 0

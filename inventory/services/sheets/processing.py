@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 from procrastinate.contrib.django import app
 
 from api import clock
@@ -22,6 +24,7 @@ from api.actors import Actor
 from api.errors import Busy, Standing, require_as_seen
 from api.idempotency import Key, claim
 from api.transactions import Stale, assert_in_transaction, in_transaction
+from config import outages
 from inventory.errors import ColumnsUnclear, SheetForbidden, SheetNotReady, SheetUnreadable
 from inventory.models import Sheet, SheetContent
 from inventory.services.sheets import columns as columns_of_sheets
@@ -29,6 +32,8 @@ from inventory.services.sheets import reading, tables
 from inventory.services.sheets.columns import Doubt
 from inventory.services.sheets.kinds import Kind
 from inventory.services.sheets.registry import KINDS
+
+log = structlog.get_logger(__name__)
 
 JOB = "inventory.jobs.work_on_sheet"
 # Lines whose stock is locked together: a purchase waits for some tens of milliseconds at most.
@@ -41,6 +46,8 @@ AT_ONCE = BATCH
 SECONDS_A_JOB = 2.0
 # A file that should be worked on and has been left alone for this long has lost its job.
 LEFT_ALONE = timedelta(seconds=60)
+# And one at which jobs fail is tried again after that.
+TRIED_ANYWAY = timedelta(days=1)
 # What is neither applied nor discarded is forgotten after this long.
 KEPT_WAITING = timedelta(days=90)
 # A worker that is silent for longer while it reads a file is taken for dead.
@@ -357,10 +364,28 @@ def hurry(sheet_id: uuid.UUID) -> None:
 def work_on(sheet_id: uuid.UUID) -> None:
     """Work on a file for some seconds, and leave what remains to the next job."""
     until = time.monotonic() + SECONDS_A_JOB
-    while take_a_batch(sheet_id):
-        if time.monotonic() > until:
-            go_on(sheet_id)
-            return
+    try:
+        while take_a_batch(sheet_id):
+            if time.monotonic() > until:
+                go_on(sheet_id)
+                return
+    except Exception as error:
+        # The one is over in a moment, the other is no fault of the file.
+        if not isinstance(error, Busy) and not outages.is_away(error):
+            _note_failure(sheet_id)
+        raise
+
+
+@in_transaction
+def _note_failure(sheet_id: uuid.UUID) -> None:
+    sheet = Sheet.objects.lock(sheet_id)
+    if sheet is None or not sheet.is_under_way:
+        return
+    sheet.failures += 1
+    sheet.updated_at = clock.now()
+    sheet.save(update_fields=["failures", "updated_at"])
+    if sheet.failures == Sheet.FAILURES_MAX:
+        log.error("sheet_stands_still", sheet=str(sheet_id), failures=sheet.failures)
 
 
 def purge() -> int:
@@ -383,9 +408,14 @@ _NEVER_APPLIED = (Sheet.State.UNREADABLE, Sheet.State.MAPPING, Sheet.State.CHECK
 
 
 def take_up_again() -> int:
-    """Find the files whose job was lost, in whatever way, and give each another job."""
-    since = clock.now() - LEFT_ALONE
-    left_alone = Sheet.objects.under_way().filter(updated_at__lt=since)
+    """Find the files whose job was lost, in whatever way, and give each another job.
+
+    One at which jobs fail again and again is left alone, but for once a day: a new release may have
+    mended what they fail of.
+    """
+    now = clock.now()
+    lost = Q(updated_at__lt=now - LEFT_ALONE, failures__lt=Sheet.FAILURES_MAX)
+    left_alone = Sheet.objects.under_way().filter(lost | Q(updated_at__lt=now - TRIED_ANYWAY))
     sheet_ids = list(left_alone.values_list("pk", flat=True))
     for sheet_id in sheet_ids:
         go_on(sheet_id)
@@ -415,7 +445,7 @@ def take_a_batch(sheet_id: uuid.UUID) -> bool:
         work.finish(kind, sheet)
         # Lines that could not be reverted stay applied, and can be tried again.
         sheet.state = Sheet.State.APPLIED if sheet.not_reverted else work.afterwards
-    sheet.updated_at = clock.now()
+    sheet.updated_at, sheet.failures = clock.now(), 0
     sheet.save()
     return has_more
 

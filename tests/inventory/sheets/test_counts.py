@@ -3,11 +3,13 @@
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
@@ -949,6 +951,57 @@ def test_a_file_that_was_left_alone_gets_another_job():
     worked(sheet)
     with clock.replaced(lambda: sheet.updated_at + timedelta(minutes=2)):
         assert processing.take_up_again() == 0
+
+
+def test_a_file_at_which_jobs_fail_stands_still_says_so_and_is_tried_once_a_day(
+    monkeypatch, admin_client
+):
+    product(10, sku="A")
+    sheet = uploaded("sku,change\nA,5\n")
+
+    def broken(kind: object, sheet: object, lines: object) -> None:
+        raise ZeroDivisionError
+
+    def later(days: float) -> AbstractContextManager[None]:
+        sheet.refresh_from_db()
+        moment = sheet.updated_at + timedelta(days=days)
+        return clock.replaced(lambda: moment)
+
+    with monkeypatch.context() as patch:
+        working = dict.fromkeys(
+            processing._WORK, replace(processing._WORK[Sheet.State.CHECKING], do=broken)
+        )
+        patch.setattr(processing, "_WORK", working)
+        for _ in range(Sheet.FAILURES_MAX):
+            with later(0.01):
+                assert processing.take_up_again() == 1
+                with pytest.raises(ZeroDivisionError):
+                    processing.work_on(sheet.pk)
+    with later(0.9):
+        assert processing.take_up_again() == 0
+    page = admin_client.get(f"/admin/inventory/sheet/{sheet.pk}/change/").content.decode()
+    with later(1.1):
+        assert processing.take_up_again() == 1
+        processing.work_on(sheet.pk)
+
+    assert "failed 5 times and stands still" in page
+    sheet.refresh_from_db()
+    assert (sheet.state, sheet.failures) == ("checked", 0)
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_file(monkeypatch):
+    product(10, sku="A")
+    sheet = uploaded("sku,change\nA,5\n")
+
+    def lost(sheet_id: uuid.UUID) -> bool:
+        raise OperationalError from psycopg.errors.AdminShutdown()
+
+    monkeypatch.setattr(processing, "take_a_batch", lost)
+    with pytest.raises(OperationalError):
+        processing.work_on(sheet.pk)
+
+    sheet.refresh_from_db()
+    assert sheet.failures == 0
 
 
 def test_what_somebody_applies_in_that_moment_is_not_forgotten():
