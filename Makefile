@@ -8,7 +8,7 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture cluster mutants upgrade-check reset build image lock freeze release-notes
+.PHONY: help run test test-fast check format bench screenshots torture cluster mutants upgrade-check reset build image machine lock freeze release-notes
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
 run test test-fast check bench screenshots torture cluster mutants upgrade-check reset: export HOLDFAST_DEMO := 1
@@ -88,6 +88,9 @@ build: .venv/dev.installed ## make the wheel that production installs, in dist/
 
 image: ## build deploy/Dockerfile without Docker, and serve from it: root, buildah, debootstrap
 	@deploy/check_image.sh
+
+machine: .venv/dev.installed ## follow docs/operations.md on a bare Debian, and kill what runs there: root
+	@$(BIN)/python -m tests.deploy.machine
 
 lock: $(BIN)/python ## resolve pyproject.toml into the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
