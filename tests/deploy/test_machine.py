@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.deploy import machine
+from tests.deploy.test_systemd import secrets
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,9 @@ def test_nothing_is_left_that_asks_somebody_or_another_machine():
         script = machine.script(title, blocks)
         assert not re.search(r"^(editor|apt-get|certbot) ", script, re.M)
         assert "…" not in script
+
+
+def test_every_secret_gets_its_file():
+    made = "\n".join(machine.commands("With systemd"))
+
+    assert {name for name in secrets() if not re.search(rf"\b{name}\b", made)} == set()
