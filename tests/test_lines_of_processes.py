@@ -1,11 +1,15 @@
 """Whatever a process of production says, each line is one JSON object, and says whose it is."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from config.logs import process_kind
+from config.supervisor import PROJECT
 from config.version import version
 from tests.test_production import SECRETS, run
 
@@ -90,3 +94,28 @@ def test_in_the_demo_people_read_it_as_python_shows_it():
 )
 def test_a_process_is_known_by_its_command(command, kind):
     assert process_kind(command) == kind
+
+
+def test_t54_a_worker_of_production_says_it_so_too_with_all_that_its_library_says():
+    nowhere = "postgresql://shop@127.0.0.1:1/shop"
+    environment = os.environ | SECRETS | {"DATABASE_URL": nowhere, "LOG_LEVEL": "DEBUG"}
+    environment.pop("HOLDFAST_DEMO")
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "work"],
+        cwd=PROJECT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stderr is not None
+        told = ""
+        for line in worker.stderr:
+            told += line
+            if "worker_waits_for_database" in line:
+                break
+        worker.terminate()
+        found = lines(told + worker.stderr.read())
+
+    assert worker.returncode == 0
+    assert {line["process"] for line in found} == {"worker"}
+    assert {"api.work", "procrastinate.periodic"} <= {line["logger"] for line in found}
