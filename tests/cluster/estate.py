@@ -120,7 +120,7 @@ class Estate(Site):
         """Only now: whoever makes the first API clients empties the table of jobs."""
         for machine, queues in ((self.web_1, "--without"), (self.web_2, "--only")):
             command = [sys.executable, "manage.py", "work", queues, "payments"]
-            machine.run("worker", command, self.environment(self.url("holdfast")))
+            machine.run("worker", command, self.environment(self.direct_url("holdfast")))
 
     def end(self, *, keeps_log: bool = False) -> None:
         """The processes end with the namespace."""
@@ -134,6 +134,11 @@ class Estate(Site):
     def url(self, role: str, port: int = 5000) -> str:
         """By way of the HAProxy on the same machine, or of PgBouncer."""
         return f"postgresql://{role}:{self.passwords[role]}@127.0.0.1:{port}/shop"
+
+    def direct_url(self, role: str) -> str:
+        """By naming both machines, of which the one is taken that can be written."""
+        machines = ",".join(f"{machine.address}:5432" for machine in (self.a, self.b))
+        return f"postgresql://{role}:{self.passwords[role]}@{machines}/shop"
 
     def _run_etcd(self, machine: Machine) -> None:
         example = "10.77.0.11"

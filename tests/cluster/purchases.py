@@ -143,7 +143,7 @@ def outcome(store: Store, site: Estate, name: str, seed: int) -> Outcome:
     trial, notes = TRIALS[name], Notes()
     # The harness's own may lead to a server that is none any more.
     connections.close_all()
-    record = Record(site.folder / "histories" / name)
+    record = Record(site.folder / "histories" / f"{name}-{time.monotonic_ns()}")
     products = chaos.stocked(record, STOCKS)
     street = Street(
         port=site.port,

@@ -161,6 +161,8 @@ def _frozen_primary(site: Estate, notes: Notes) -> Iterator[float]:
         pens.write(f"asked for {number} s after it woke up")
         yield 1
     yield 8
+    if not site.leads(site.other(before)):
+        notes.wrong.append("it took the lead back from whoever had replaced it")
     pens.end(notes.seen, notes.wrong)
 
 
