@@ -31,7 +31,7 @@ BUYERS = 4
 def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from tests.upgrade.release import last_tag
+    from tests.upgrade.release import Broken, last_tag
 
     if not (tag := arguments.tag or last_tag()):
         _say("There is no tag of a release to upgrade from, so nothing was tried.")
@@ -43,6 +43,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="holdfast-upgrade-"))
     try:
         return _upgrade(tag, folder, server.url, arguments)
+    except Broken as broken:
+        _say(str(broken))
+        return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         server.delete()

@@ -58,13 +58,19 @@ class Release:
         """Check a tag out, with an environment of what it has locked."""
         code = data / "code"
         tree = ["git", "archive", "--format=tar", tag]
-        packed = subprocess.run(tree, cwd=PROJECT, capture_output=True, check=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        packed = subprocess.run(tree, cwd=PROJECT, capture_output=True, check=False)
+        if packed.returncode:
+            raise Broken(f"{tag} cannot be checked out: {packed.stderr.decode()}")
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(code, filter="data")
         make = ["make", "--no-print-directory", ".venv/run.installed"]
         # `make` hands its own variables on to what it starts.
         clean = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-        subprocess.run(make, cwd=code, env=clean, check=True, stdout=subprocess.DEVNULL)
+        made = subprocess.run(
+            make, cwd=code, env=clean, capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            raise Broken(f"{tag} cannot be installed: {made.stderr}")
         return cls("old", code, str(code / ".venv" / "bin" / "python"), data / "run", url)
 
     @property
