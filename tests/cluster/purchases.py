@@ -157,8 +157,10 @@ def outcome(store: Store, site: Estate, name: str, seed: int) -> Outcome:
         until=NEVER,
         closed=record.folder / "closed",
     )
-    people = {f"{seed} {name} buyer {number}": buy for number in range(BUYERS)}
-    people[f"{seed} {name} warehouse"] = move_stock
+    # By these names the log is looked through, also where a trial is made twice.
+    run = f"{seed} {record.folder.name}"
+    people = {f"{run} buyer {number}": buy for number in range(BUYERS)}
+    people[f"{run} warehouse"] = move_stock
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(len(people), mp_context=context) as pool:
         coming = [pool.submit(role, street, person) for person, role in people.items()]
