@@ -135,11 +135,10 @@ class ApiView(APIView):
         if request.method == "OPTIONS":
             return
         super().initial(request, *args, **kwargs)
-        # Only now, since nobody is waited for who may not call. It is kept as it stands, too, since
-        # an Idempotency-Key hashes it.
+        # Only now, since nobody's file is waited for who may not call. A body is kept as it stands,
+        # too, since an Idempotency-Key hashes it.
         if request.method not in {"GET", "HEAD"}:
-            known = bool(self.authentication_classes) and self.caller.is_administrator
-            incoming.read(request._request, self.body_max, trusted=known)
+            incoming.read(request._request, self.body_max)
             _require_readable(request._request, self.reads)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:

@@ -71,7 +71,6 @@ def require_allowed(request: HttpRequest, view: Callable[..., Any]) -> None:
     """
     permissions, most, files = getattr(view, "takes_files", ((), 0, 0))
     if request.user.is_authenticated:
-        incoming.trust(request)
         if any(map(request.user.has_perm, permissions)):
             incoming.require_at_most(request, most + files * AROUND_A_FILE)
             request.upload_handlers = [_AtMost(request, files), *request.upload_handlers]

@@ -19,7 +19,7 @@ from api.actors import SYSTEM
 from benchmarks import flow, stock, triggers, yardstick
 from benchmarks.processes import cpu_seconds
 from config.embedded import Server, programs
-from config.supervisor import granian_options
+from config.supervisor import web_environment
 from inventory.services import audit, products
 from inventory.services.products import Money
 from payments.services import payments
@@ -127,8 +127,8 @@ def _database_cpu(server: Server) -> Callable[[], float]:
 def web_server() -> Iterator[tuple[int, int]]:
     """Run the web server as `make run` does, on a free port; yield the port and its process."""
     port = _free_port()
-    command = [sys.executable, "-m", "granian", *granian_options(str(port))]
-    web = subprocess.Popen(command, env=os.environ)
+    command = [sys.executable, "manage.py", "serve"]
+    web = subprocess.Popen(command, env=os.environ | web_environment(str(port)))
     try:
         _wait_until_ready(port)
         yield port, web.pid

@@ -27,7 +27,7 @@ def process_kind(command: list[str]) -> str:
     """Tell what a process is by its command: web, worker or command."""
     program, *rest = command or [""]
     words = {Path(program).name, Path(program).parent.name, *rest[:1]}
-    if words & {"granian", "serve"}:
+    if "serve" in words:
         return "web"
     return "worker" if words & {"procrastinate", "work"} else "command"
 
@@ -44,9 +44,6 @@ def loggers(level: str, *, requests: bool = False) -> dict[str, dict[str, Any]]:
         # At DEBUG it writes down whole answers, with what a buyer confirms a payment with.
         "stripe": {"level": "INFO" if level == "DEBUG" else level},
         REQUESTS: {"level": ("DEBUG" if level == "DEBUG" else "INFO") if requests else "WARNING"},
-        # The web server's own. It would have handlers of its own, and write plain text.
-        "_granian": {"level": level, "handlers": [], "propagate": True},
-        "granian.access": {"level": "WARNING", "handlers": [], "propagate": True},
         # What it says of each try to reach a database that is away, we say once a second.
         "psycopg.pool": {"level": "ERROR"},
     }

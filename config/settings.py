@@ -44,6 +44,7 @@ env = _Environment(strip_whitespace=True)
 # What values may be. Beyond that, some numbers cannot be reckoned with.
 _NOT_NEGATIVE = validate.Range(min=0, max=10**9)
 _ONE_OR_MORE = validate.Range(min=1, max=10**9)
+_FEW = validate.Range(min=1, max=500)
 _TIME = validate.Range(min=1, max=10_000)
 _LEVEL = validate.OneOf(["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"])
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -127,8 +128,15 @@ GATEWAY_TIMEOUT_SECONDS = env.int("GATEWAY_TIMEOUT_SECONDS", default=5, validate
 GATEWAY_WORKER_TIMEOUT_SECONDS = env.int(
     "GATEWAY_WORKER_TIMEOUT_SECONDS", default=60, validate=_TIME
 )
-# How many threads of a process may wait for gateways: half of those that config.supervisor starts.
-# Beyond that a payment answers 202 at once, and a worker charges it.
+# Where `manage.py serve` listens, with how many processes and how many threads in each, and for how
+# long it lets requests end when it is told to stop.
+WEB_HOST = env.str("WEB_HOST", default="127.0.0.1")
+WEB_PORT = env.int("WEB_PORT", default=8000, validate=validate.Range(min=1, max=65_535))
+WEB_WORKERS = env.int("WEB_WORKERS", default=os.cpu_count() or 1, validate=_FEW)
+WEB_THREADS = env.int("WEB_THREADS", default=4, validate=_FEW)
+WEB_GRACE_SECONDS = env.int("WEB_GRACE_SECONDS", default=20, validate=_TIME)
+# How many threads of a process may wait for gateways: half of them. Beyond that a payment answers
+# 202 at once, and a worker charges it.
 GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2, validate=_ONE_OR_MORE)
 # How long a buyer has to confirm a payment, and a gateway to report what became of a payment.
 PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30, validate=_TIME)
@@ -139,9 +147,6 @@ AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7, validate=_TIME)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 # As many pictures as are sent at once; a page that takes fewer files says so.
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
-# How many threads of a process may read anybody's bodies at once: half of those that
-# config.supervisor starts. Behind a proxy that hands over whole requests none is ever held up.
-BODY_READS_MAX = env.int("BODY_READS_MAX", default=2, validate=_ONE_OR_MORE)
 
 # The bearer token for reading /metrics. Without one nobody may read it, except in the demo.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

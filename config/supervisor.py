@@ -24,8 +24,6 @@ from config.embedded import EmbeddedDatabaseError, Server, die_with_parent
 PROJECT = Path(__file__).resolve().parent.parent
 # The demo's passwords are in the documentation, so nothing but loopback may reach it.
 HOST = "127.0.0.1"
-WEB_WORKERS = min(os.cpu_count() or 1, 4)
-WEB_THREADS = 4
 READY_SECONDS = 60
 # For requests and jobs under way. Stopping PostgreSQL comes on top; both fit into ten seconds.
 STOP_SECONDS = 4
@@ -235,7 +233,7 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
     """Serve until the caller is told to stop, which is an exception of its own."""
     children: list[Child] = []
     try:
-        web = Child("web server", url, "-m", "granian", *granian_options(port))
+        web = Child("web server", url, "manage.py", "serve", "--reserved", **web_environment(port))
         children.append(web)
         _wait_until_ready(web, int(port))
         # The workers start only now, or all would load Django on the same cores at the same time.
@@ -255,17 +253,15 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
             child.end(deadline)
 
 
-def granian_options(port: str) -> list[str]:
-    return [
-        *("--interface", "wsgi", "--host", HOST, "--port", port, "--http", "1", "--no-ws"),
-        # What stands above a request's body, of which half as much more may pass, and for how long
-        # it is waited for.
-        *("--http1-buffer-size", "32768", "--http1-header-read-timeout", "10000"),
-        *("--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
-        # A worker has been seen to hang when it was told to stop.
-        *("--workers-kill-timeout", "3", "--log-level", "warning", "--no-access-log"),
-        "config.wsgi:application",
-    ]
+def web_environment(port: str) -> dict[str, str]:
+    workers = os.environ.get("WEB_WORKERS") or str(min(os.cpu_count() or 1, 4))
+    grace = str(STOP_SECONDS - 1)
+    return {
+        "WEB_HOST": HOST,
+        "WEB_PORT": port,
+        "WEB_WORKERS": workers,
+        "WEB_GRACE_SECONDS": grace,
+    }
 
 
 def _wait_until_ready(web: "Child", port: int) -> None:

@@ -16,9 +16,6 @@ try:
 except (EnvError, ImproperlyConfigured) as error:
     sys.exit(f"Nothing runs with this environment: {error}")
 
-# What follows stands on the settings, which are read by now.
-from api import incoming
-
 
 def _require_a_closed_shop() -> None:
     """Raises: SystemExit, with what leaves the shop open. The demo answers this machine alone."""
@@ -33,19 +30,11 @@ _require_a_closed_shop()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
-    """Hand a request over to Django, with a body of which only so much is read."""
+    """Hand a request over to Django, whose body is there or comes from somebody known."""
     if settings.HOLDFAST_DEMO and not _comes_from_this_machine(environ):
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"The demo's passwords and keys are public, so it answers this machine alone.\n"]
-    body = incoming.guard(environ)
-
-    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        # Said, so that the caller sends its next request on another connection.
-        if body and body.is_unread:
-            headers = [*headers, ("Connection", "close")]
-        return start_response(status, headers, *rest)
-
-    return _django(environ, start if body else start_response)
+    return _django(environ, start_response)
 
 
 def _comes_from_this_machine(environ: dict[str, Any]) -> bool:

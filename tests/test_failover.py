@@ -17,7 +17,7 @@ import pytest
 from django.db import connection as tests_own
 
 from config.embedded import Server, die_with_parent, programs
-from config.supervisor import PROJECT, granian_options
+from config.supervisor import PROJECT
 from tests.test_supervisor import free_port
 from tests.test_worker import wait_until
 from tests.torture.cluster import _Replicated
@@ -54,11 +54,11 @@ def start(pair: tuple[Server, Server]) -> Iterator[Any]:
     url = f"postgresql://holdfast@{servers}/holdfast?target_session_attrs=read-write"
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*command: str) -> subprocess.Popen[bytes]:
+    def start(*command: str, **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=PROJECT,
-            env=os.environ | {"DATABASE_URL": url, "DATABASE_POOL_SIZE": "4"},
+            env=os.environ | {"DATABASE_URL": url, "DATABASE_POOL_SIZE": "4"} | environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
@@ -90,7 +90,7 @@ def is_ready(port: int) -> bool:
 def test_t45_web_server_worker_and_commands_follow_the_primary(pair, start):
     first, other = pair
     port = free_port()
-    start("-m", "granian", *granian_options(str(port)), "--workers", "1")
+    start("manage.py", "serve", WEB_PORT=str(port), WEB_WORKERS="1")
     start("manage.py", "work")
     wait_until(lambda: is_ready(port))
     wait_until(lambda: ask(first, "SELECT count(*) FROM api_jobworker"))

@@ -82,8 +82,7 @@ def test_in_the_demo_people_read_it_as_python_shows_it():
 @pytest.mark.parametrize(
     ("command", "kind"),
     [
-        (["/venv/bin/granian", "config.wsgi:application"], "web"),
-        (["/venv/lib/granian/__main__.py", "config.wsgi:application"], "web"),
+        (["/venv/bin/holdfast", "serve"], "web"),
         (["manage.py", "serve"], "web"),
         (["/venv/bin/holdfast", "work", "--only", "payments"], "worker"),
         (["manage.py", "procrastinate", "worker"], "worker"),

@@ -298,7 +298,7 @@ def test_what_is_wrong_with_the_address_of_the_database_is_said_without_it(url, 
 
 WRONG = {
     **dict.fromkeys(("CART_EXPIRY_DAYS", "AUTHORIZATION_DAYS", "SESSION_HOURS"), "99999999999"),
-    **dict.fromkeys(("LIMIT_SECONDS", "BODY_READS_MAX", "LOGIN_FAILURES"), "0"),
+    **dict.fromkeys(("LIMIT_SECONDS", "WEB_THREADS", "LOGIN_FAILURES"), "0"),
     **dict.fromkeys(("NUM_TRUSTED_PROXIES", "REQUEST_LIMIT", "TOKEN_LIMIT"), "-1"),
     **dict.fromkeys(("DATABASE_POOL_SIZE", "UNPAID_ORDERS_PER_ADDRESS"), "-1"),
     **dict.fromkeys(("LOGIN_LIMIT", "GATEWAY_TIMEOUT_SECONDS", "SECURE_HSTS_SECONDS"), "many"),

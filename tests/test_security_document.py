@@ -94,15 +94,3 @@ def test_everybody_who_might_attack_is_in_the_table():
         "The operator, by mistake",
         "An insider with `psql`",
     ]
-
-
-def test_the_web_server_bounds_what_stands_above_a_body():
-    options = supervisor.granian_options("8000")
-    bound, _, _ = BOUNDS["Request line and headers"]
-    size = options[options.index("--http1-buffer-size") + 1]
-    milliseconds = options[options.index("--http1-header-read-timeout") + 1]
-
-    # The server looks only when it has read half as much more.
-    assert numbers(bound) == {float(size), 1.5 * float(size), float(milliseconds) / 1000}
-    told = (supervisor.PROJECT / "docs" / "operations.md").read_text()
-    assert f"--http1-buffer-size {size} --http1-header-read-timeout {milliseconds}" in told

@@ -67,7 +67,7 @@ class Holdfast:
         """What the supervisor started, by a word of its command."""
         found = {}
         for pid in descendants(self.process.pid):
-            for word in ("postgres", "granian", "manage.py work"):
+            for word in ("postgres", "manage.py serve", "manage.py work"):
                 if parent(pid) == self.process.pid and word in command_of(pid):
                     found[word] = pid
         return found
@@ -184,7 +184,7 @@ def test_the_first_start_says_where_to_go_and_who_may_log_in(first_start):
 def test_a_signal_stops_everything_and_leaves_no_process(start, signals):
     holdfast = start()
     everything = descendants(holdfast.process.pid)
-    assert set(holdfast.children()) >= {"postgres", "granian"}
+    assert set(holdfast.children()) >= {"postgres", "manage.py serve"}
     assert holdfast.answers()
 
     for number in signals:
@@ -231,14 +231,14 @@ def test_web_server_and_worker_start_again_when_they_die(start):
     wait_for(lambda: "manage.py work" in holdfast.children(), START_SECONDS)
     died = holdfast.children()
 
-    os.kill(died["granian"], signal.SIGKILL)
+    os.kill(died["manage.py serve"], signal.SIGKILL)
     os.kill(died["manage.py work"], signal.SIGKILL)
     wait_for(lambda: holdfast.said.count("has died and starts again") == 2, START_SECONDS)
     wait_for(lambda: len(holdfast.children()) == 3 and holdfast.answers(), START_SECONDS)
 
     now = holdfast.children()
     assert holdfast.answers()
-    assert now["granian"] != died["granian"]
+    assert now["manage.py serve"] != died["manage.py serve"]
     assert now["manage.py work"] != died["manage.py work"]
     assert now["postgres"] == died["postgres"]
 

@@ -7,16 +7,13 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
-from config.supervisor import PROJECT, granian_options
 from tests.concurrency import PATIENCE_SECONDS
+from tests.served import served
 from tests.test_production import SECRETS
 
 pytestmark = pytest.mark.processes
@@ -64,37 +61,17 @@ class Server(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    options = granian_options(str(port))
-    options[options.index("--workers") + 1] = "1"
     of_tests = {"HOLDFAST_DEMO", *(name for name in os.environ if name.endswith("_LIMIT"))}
-    environment = {name: value for name, value in os.environ.items() if name not in of_tests}
-    environment |= {
+    with served(
+        of_tests,
         **SECRETS,
-        "ALLOWED_HOSTS": "shop.example.com",
-        "BEHIND_TLS_PROXY": "1",
-        "NUM_TRUSTED_PROXIES": "1",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
-        "LOG_LEVEL": "CRITICAL",
-    }
-    command = [sys.executable, "-m", "granian", *options]
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment)
-    served = Server(port)
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            with contextlib.suppress(OSError):
-                assert served.ask().statuses == [200]
-                break
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield served
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        ALLOWED_HOSTS="shop.example.com",
+        BEHIND_TLS_PROXY="1",
+        NUM_TRUSTED_PROXIES="1",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing",
+        LOG_LEVEL="CRITICAL",
+    ) as running:
+        yield Server(running.port)
 
 
 # fmt: off
@@ -129,12 +106,12 @@ def test_what_two_servers_could_read_in_two_ways_is_read_in_none(server, what):
 
 
 def test_nothing_is_smuggled_in_behind_a_body(server):
-    """Told both ways how long it is, a body is what its chunks say; what follows is not done."""
+    """Told both ways how long it is, a body is none, and what follows is not done."""
     behind = f"GET {LIVE} HTTP/1.1\r\n{HOST}\r\n{OVER_TLS}\r\nConnection: close\r\n\r\n"
     both = "Content-Length: 4\r\nTransfer-Encoding: chunked"
     first = f"POST /v2/carts HTTP/1.1\r\n{HOST}\r\n{OVER_TLS}\r\n{both}\r\n\r\n0\r\n\r\n"
 
-    assert server.send(first + behind).statuses == [401]
+    assert server.send(first + behind).statuses == [400]
 
 
 def test_t39_so_many_headers_may_stand_above_a_body_and_no_more(server):
@@ -193,8 +170,9 @@ def test_only_our_proxy_s_word_makes_a_call_one_over_tls(server, proto):
 @pytest.mark.parametrize(
     ("method", "status"),
     [
-        *((method, 401) for method in ("TRACE", "CONNECT", "BREW", "get", "PATCH", "X" * 100)),
-        *(("GET/", 400), ("M\xe9", 400), ("(GET)", 400)),
+        *((method, 401) for method in ("TRACE", "CONNECT", "PATCH", "PURGE")),
+        *((method, 400) for method in ("BREW", "get", "X" * 100)),
+        *((method, 400) for method in ("GET/", "M\xe9", "(GET)")),
     ],
 )
 def test_a_method_that_nobody_knows_does_nothing(server, method, status):
@@ -221,7 +199,7 @@ PATHS = {
             *("/static/..%2f..%2fconfig/settings.py", "/static/%2e%2e/%2e%2e/pyproject.toml"),
             *("/static/../config/settings.py", "/static//etc/passwd", "/.git/config", "/.env"),
             *("//evil.example", "/\\evil.example", "/%0d%0aX-Other:%20b", "/v2/products;x=1"),
-            *(f"/{'a' * 30_000}", "/\xc3\xa9", "/%c0%ae%c0%ae/"),
+            *(f"/{'a' * 30_000}", "/%c3%a9", "/%c0%ae%c0%ae/"),
         ),
         404,
     ),
@@ -234,7 +212,7 @@ PATHS = {
         ),
         401,
     ),
-    **dict.fromkeys(("/v2/products\0", "/v2/products\x7f\r", "v2/products"), 400),
+    **dict.fromkeys(("/v2/products\0", "/v2/products\x7f\r", "v2/products", "/\xc3\xa9"), 400),
 }
 
 

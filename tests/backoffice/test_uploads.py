@@ -103,27 +103,6 @@ def test_who_may_count_sends_a_large_file(nothing_is_written):
     assert len(nothing_is_written) == 1
 
 
-class Body:
-    """What the web server's body is told of who sends it."""
-
-    is_trusted = False
-
-    def limit(self, most: int) -> None: ...
-
-    def trust(self) -> None:
-        self.is_trusted = True
-
-
-def test_who_has_logged_in_is_read_whatever_strangers_send():
-    def is_trusted(client: Client) -> bool:
-        sent: dict[str, Any] = {"holdfast.body": Body()}
-        client.post(LOGIN, **sent)
-        told: bool = sent["holdfast.body"].is_trusted
-        return told
-
-    assert (is_trusted(browser("change_stock")), is_trusted(Client())) == (True, False)
-
-
 @pytest.mark.parametrize("over", [0, 1])
 def test_t39_a_stranger_s_form_is_short(over):
     form = b"username=maria&password=".ljust(STRANGERS_BYTES_MAX + over, b"x")

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from config.supervisor import PROJECT, granian_options
+from config.supervisor import PROJECT
 from tests import fake_stripe
 from tests.cluster.machines import PATIENCE_SECONDS, POLL_SECONDS, Machine, Outside, wait_until
 from tests.torture.nursery import Nursery
@@ -294,11 +294,10 @@ class Estate(Site):
         machine.run("pgbouncer", [*_as_account(), "pgbouncer", str(config)], {})
 
     def _run_web(self, machine: Machine) -> None:
-        options = granian_options(str(WEB_PORT))
-        options[options.index("--host") + 1] = machine.address
+        listening = {"WEB_HOST": machine.address, "WEB_PORT": str(WEB_PORT)}
         behind_pgbouncer = {"DATABASE_POOL_SIZE": "0", "DATABASE_PREPARE": "false"}
-        environment = self.environment(self.url("holdfast", 6432)) | behind_pgbouncer
-        machine.run("web", [sys.executable, "-m", "granian", *options], environment)
+        environment = self.environment(self.url("holdfast", 6432)) | behind_pgbouncer | listening
+        machine.run("web", [sys.executable, "manage.py", "serve"], environment)
 
     def _haproxy(self, name: str) -> list[str]:
         return ["haproxy", "-db", "-f", str(DEPLOY / "haproxy" / f"{name}.cfg")]

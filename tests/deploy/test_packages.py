@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config.supervisor import PROJECT, granian_options
+from config.supervisor import PROJECT
 from config.version import version
 from tests.test_production import SECRETS
 from tests.test_supervisor import free_port, wait_for
@@ -127,9 +127,9 @@ def test_from_the_wheel_a_shop_is_checked_migrated_and_served(installed):
 
     port = free_port()
     with subprocess.Popen(
-        [installed.programs / "python", "-m", "granian", *granian_options(str(port))],
+        [installed.programs / "holdfast", "serve"],
         cwd=installed.folder,
-        env=installed.environment,
+        env=installed.environment | {"WEB_PORT": str(port)},
     ) as server:
         try:
             wait_for(lambda: asked(port, "/health/ready") == 200, START_SECONDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from config.embedded import die_with_parent
-from config.supervisor import PROJECT, granian_options
+from config.supervisor import PROJECT
 from tests.concurrency import PATIENCE_SECONDS
 from tests.deploy.edge import INSIDE, NAME, free_port, wait_until
 from tests.test_production import SECRETS
@@ -24,10 +24,8 @@ class Web:
         self.start()
 
     def start(self) -> None:
-        options = granian_options(str(self.port))
-        options[options.index("--workers") + 1] = "1"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "granian", *options],
+            [sys.executable, "manage.py", "serve"],
             cwd=PROJECT,
             env=self._environment(),
             start_new_session=True,
@@ -45,6 +43,8 @@ class Web:
             "NUM_TRUSTED_PROXIES": "1",
             "DATABASE_URL": database_url(),
             "DATABASE_POOL_SIZE": "4",
+            "WEB_PORT": str(self.port),
+            "WEB_WORKERS": "1",
             "STATIC_ROOT": str(self.folder / "static"),
             "MEDIA_ROOT": str(self.folder / "media"),
         }

@@ -20,8 +20,8 @@ from typing import Any
 
 import django
 
+from config import server
 from config.embedded import die_with_parent
-from config.supervisor import granian_options
 
 COMMAND_SECONDS = 60
 WORKER = ["work", "--grace=3"]
@@ -33,8 +33,8 @@ def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
     # What every child needs, loaded here once for all.
-    import config.urls
-    import config.wsgi  # noqa: F401
+    import config.front
+    import config.urls  # noqa: F401
     from tests.torture import marks
 
     marks.install()
@@ -148,13 +148,8 @@ def _fork(run: Callable[[], None]) -> int:
 
 
 def _serve(port: int) -> None:
-    from granian.cli import entrypoint
-
-    # Its worker must not outlive it: nobody else would end it.
-    os.register_at_fork(after_in_child=die_with_parent(signal.SIGKILL))
     # One worker to a server, so that a death takes nobody along.
-    sys.argv = ["granian", *granian_options(str(port)), "--workers", "1"]
-    entrypoint()
+    server.serve("127.0.0.1", port, workers=1, threads=4, grace=3, reserved=True)
 
 
 def _manage(argv: list[str]) -> None:
