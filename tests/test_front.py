@@ -618,13 +618,13 @@ def test_t39_so_much_stands_above_a_body_and_no_more(site, head):
 
 
 def test_t47_that_it_lives_is_told_while_all_threads_wait(site):
-    go_on = threading.Event()
+    go_on, waited = threading.Event(), list[bool]()
 
     def wait(environ: dict[str, Any], start: Any) -> list[bytes]:
         if environ["PATH_INFO"] == "/health/live":
             start("200 OK", [])
             return [b"ok"]
-        go_on.wait(PATIENCE_SECONDS)
+        waited.append(go_on.wait(PATIENCE_SECONDS))
         return echo(environ, start)
 
     site.answers = wait
@@ -632,4 +632,5 @@ def test_t47_that_it_lives_is_told_while_all_threads_wait(site):
         until(lambda: site.asked)
 
         assert site.get("/health/live").read() == b"ok"
+        assert not waited
         go_on.set()
