@@ -134,6 +134,12 @@ class Payment(ActedBy):
                 fields=["created_at"], condition=Q(status="pending"), name="payments_pending"
             ),
             models.Index(fields=["created_at"], condition=Q(late=True), name="payments_late"),
+            # What lapses: read every ten minutes, however many payments there are.
+            models.Index(
+                fields=["created_at"],
+                condition=Q(status="complete", method="authorize", captured_amount=0),
+                name="payments_authorized",
+            ),
             # What was taken on a day.
             models.Index(
                 fields=["captured_at"],
@@ -319,7 +325,15 @@ class GatewayEvent(models.Model):
     handled_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["-received_at"], name="gateway_events_newest_first")]
+        indexes = [
+            models.Index(fields=["-received_at"], name="gateway_events_newest_first"),
+            # What waits, which is looked for every minute.
+            models.Index(
+                fields=["received_at"],
+                condition=Q(handled_at=None),
+                name="gateway_events_waiting",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"

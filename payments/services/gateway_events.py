@@ -138,7 +138,7 @@ def take_up_again() -> int:
     lost = GatewayEvent.objects.filter(
         handled_at=None,
         received_at__lt=now - _LEFT_ALONE,
-        # Longer than any is looked into. The index of all that were received knows the others.
+        # Longer than any is looked into.
         received_at__gt=now - 2 * _LOOKED_INTO_FOR,
     ).exclude(pk__in=waiting.values("event_id"))
     event_ids = list(lost.values_list("pk", flat=True))

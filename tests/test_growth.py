@@ -1,0 +1,111 @@
+"""What a shop of many years costs: the jobs by the clock read no more for all that is over."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from procrastinate.contrib.django import app
+
+from api import clock
+from api.ids import uuid7
+from api.models import IdempotencyKey
+from payments.models import GatewayEvent
+from tests.factories import filled_cart, product, shipped_order
+from tests.roles import as_owner
+
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough, pytest.mark.tampers_with_the_books]
+
+# How many of each thing there are beside the first.
+MANY = 2_000
+# What a job may read of tables that grow: the one that is there, and what an index says of it.
+FEW = 20
+# Why a job may read more.
+READS_MORE = {
+    "payments.jobs.audit_inventory": "compares all books: what is new of them, and once a day all",
+    "inventory.jobs.purge_picture_files": "looks at files",
+}
+GROWS = {
+    *("orders_order", "orders_orderitem", "orders_orderevent", "orders_cart", "orders_cartitem"),
+    *("payments_payment", "payments_attempt", "payments_gatewayevent", "api_idempotencykey"),
+}
+
+
+def periodic() -> dict[str, Any]:
+    app.perform_import_paths()
+    return {each.task.name: each.task for each in app.periodic_registry.periodic_tasks.values()}
+
+
+def copy(table: str, row_id: Any, **fields: str) -> None:
+    """Make many rows like this one, but for fields that differ by their number `n`."""
+    each = ", ".join(f"'{name}', {value}" for name, value in fields.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, "
+            f"to_jsonb(made) || jsonb_build_object({each}))).* "
+            f"FROM {table} AS made, generate_series(1, {MANY}) AS n WHERE made.id = %s",
+            [row_id],
+        )
+
+
+@pytest.fixture
+def shop_of_many_years() -> None:
+    """Orders that are paid and shipped, with their payments and messages, and keys and carts."""
+    shirt = product(9, sku="SHIRT")
+    order = shipped_order({shirt: 1})
+    [payment] = order.payments.all()
+    number = "lpad(to_hex(n), 32, '0')::uuid"
+    copy("orders_order", order.pk, id=number, number="1000000 + n")
+    copy("payments_payment", payment.pk, id=number, order_id=number)
+    now = clock.now()
+    fields = {"received_at": now - timedelta(hours=1), "handled_at": now}
+    GatewayEvent.objects.create(id="evt_0", gateway="stripe", type="charge", body={}, **fields)
+    copy("payments_gatewayevent", "evt_0", id="'evt_' || n")
+    key = IdempotencyKey.objects.create(id=uuid7(), claim_id=uuid7(), created_at=now)
+    copy("api_idempotencykey", key.pk, id=number, claim_id=number)
+    copy("orders_cart", filled_cart({shirt: 1}), id="'many-' || n")
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def test_no_job_by_the_clock_reads_what_is_over(shop_of_many_years):
+    jobs = periodic()
+    assert {*READS_MORE} < {*jobs}
+
+    read = {name: read_by(job) for name, job in jobs.items() if name not in READS_MORE}
+
+    assert {name: much for name, much in read.items() if much} == {}
+
+
+def read_by(job: Any) -> dict[str, int]:
+    """Do a job, and tell which of its statements read much."""
+    with CaptureQueriesContext(connection) as captured:
+        job(timestamp=0)
+    asked = [query["sql"] for query in captured.captured_queries]
+    read = {sql: rows_read(sql) for sql in asked if sql.lstrip().startswith(("SELECT", "DELETE"))}
+    return {sql: rows for sql, rows in read.items() if rows > FEW}
+
+
+def rows_read(sql: str) -> int:
+    """Count the rows of tables that grow which a statement touches, wanted or not."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {sql}")
+        [[said]] = cursor.fetchall()
+    [plan] = json.loads(said) if isinstance(said, str) else said
+    return sum(
+        round(node["Actual Loops"] * sum(node.get(name, 0) for name in _TOUCHED))
+        for node in _nodes(plan["Plan"])
+        if node.get("Relation Name") in GROWS
+    )
+
+
+_TOUCHED = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)
