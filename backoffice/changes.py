@@ -8,23 +8,20 @@ from django.db.models import JSONField, QuerySet, Value
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
 from api.models import Change
-from backoffice.base import ReadOnlyAdmin
 from backoffice.dates import moment
 from backoffice.history import HistoryAdmin, lines_of
+from backoffice.walking import WalkedAdmin
 
 
 @admin.register(Change)
-class ChangeAdmin(ReadOnlyAdmin):
+class ChangeAdmin(WalkedAdmin):
     """Newest first; never counted, for it only grows."""
 
     list_display = ["when", "actor_name", "kind_of_thing", "thing_name", "what", "told"]
     list_filter = ["what"]
     when_empty = "Who changes a price, a setting or a right stands here, with what it was before."
-    paginator = InfinitePaginator
-    show_full_result_count = False
     ordering = ["-pk"]
     sortable_by = ()
     fields = ["when", "actor_name", "kind_of_thing", "thing_name", "what", "told"]

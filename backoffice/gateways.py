@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
-from backoffice.base import ReadOnlyAdmin, ServiceAdmin, actor_of
+from backoffice.base import ServiceAdmin, actor_of
 from backoffice.dates import moment
+from backoffice.walking import WalkedAdmin
 from payments.models import Gateway, GatewayEvent
 from payments.services import installation, payments
 
@@ -79,7 +79,7 @@ class KnownFilter(admin.SimpleListFilter):
 
 
 @admin.register(GatewayEvent)
-class GatewayEventAdmin(ReadOnlyAdmin):
+class GatewayEventAdmin(WalkedAdmin):
     """What gateways told by themselves, newest first; never counted, for it only grows."""
 
     list_display = ["type", "gateway", "reference", "order", "received", "handled"]
@@ -88,8 +88,6 @@ class GatewayEventAdmin(ReadOnlyAdmin):
     search_fields = ["=id", "=reference"]
     search_help_text = "The gateway's name of the event or of the charge"
     when_empty = "What a gateway such as Stripe tells by itself is kept here."
-    paginator = InfinitePaginator
-    show_full_result_count = False
     ordering = ["-received_at"]
     sortable_by = ()
     fields = ["id", "type", "gateway", "reference", "order", "received", "handled", "body"]

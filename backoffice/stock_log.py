@@ -9,14 +9,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
 from api import clock
 from backoffice import movements
-from backoffice.base import ReadOnlyAdmin
 from backoffice.dates import moment
 from backoffice.history import NOTHING
 from backoffice.products.page import may_see_orders, page_of
+from backoffice.walking import WalkedAdmin
 from inventory.models import StockTransaction
 from inventory.services import codes
 from orders.models import Order
@@ -49,7 +48,7 @@ class SinceFilter(admin.SimpleListFilter):
 
 
 @admin.register(StockTransaction)
-class StockTransactionAdmin(ReadOnlyAdmin):
+class StockTransactionAdmin(WalkedAdmin):
     """The whole log, newest first. Never counted, and found by what is indexed only."""
 
     nouns = ("entry of the log", "entries of the log")
@@ -60,8 +59,6 @@ class StockTransactionAdmin(ReadOnlyAdmin):
     search_fields = ["stock__product__sku__exact"]
     search_help_text = "The whole SKU or barcode"
     when_empty = "Every movement of stock is written down here, with who and why."
-    paginator = InfinitePaginator
-    show_full_result_count = False
     # Their ids rise with time.
     ordering = ["-pk"]
     sortable_by = ()

@@ -17,11 +17,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
 from backoffice import attention
 from backoffice.actions import Action
-from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.base import uuid_of
 from backoffice.dates import moment
 from backoffice.desk.drafts import desk_url
 from backoffice.figures.pages import FiguresPages
@@ -41,6 +40,7 @@ from backoffice.orders.lines import LinesCase, LinesPage
 from backoffice.orders.list import ATTENTION, LIST_VAR, LISTS, WHY_VAR
 from backoffice.orders.payment_actions import PAYMENT_ACTIONS
 from backoffice.saved_views import SavedViews
+from backoffice.walking import WalkedAdmin
 from orders.models import PRICED_BY_REQUEST, Order, ReturnLine
 from orders.services import desk
 from payments.models import Attempt, Gateway, Payment
@@ -55,14 +55,11 @@ _ABOUT: Mapping[str, Sequence[Action[OrderCase]]] = {
 
 
 @admin.register(Order)
-class OrderAdmin(SavedViews, CustomerPage, LinesPage, OrderExports, FiguresPages, ReadOnlyAdmin):
+class OrderAdmin(SavedViews, CustomerPage, LinesPage, OrderExports, FiguresPages, WalkedAdmin):
     list_display_links = ["__str__"]
     search_fields = ["number"]
     search_help_text = "Number, name, e-mail, city, parcel, product"
     kept_of_a_view = (LIST_VAR, WHY_VAR, *NAMES)
-    # Never counted: a list goes on for as long as there is another page.
-    paginator = InfinitePaginator
-    show_full_result_count = False
     list_disable_select_all = True
     # Each list has its order, which is that of its index.
     sortable_by = ()

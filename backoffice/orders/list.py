@@ -12,7 +12,6 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.db import connection
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
 from api.errors import Moved, Refusal, Standing
 from api.idempotency import Answered, Key, require_new
@@ -23,6 +22,7 @@ from backoffice.forms import OnceForm
 from backoffice.orders.case import OrderCase
 from backoffice.orders.filters import NAMES, OrderFilter
 from backoffice.orders.search import search
+from backoffice.walking import AFTER_VAR, BEFORE_VAR, WalkedList
 from orders.models import Order, OrderItem, OrderQuerySet
 from orders.services import shipments
 
@@ -80,6 +80,10 @@ LISTS = {
 }
 
 
+# What may stand in the address of the first list, or of one of its pages.
+_OF_NO_LIST = {LIST_VAR, SEARCH_VAR, PAGE_VAR, ORDER_VAR, AFTER_VAR, BEFORE_VAR}
+
+
 def named(request: HttpRequest) -> str:
     """Tell which list is asked for: a search looks at all orders, as a filter alone does."""
     if request.GET.get(SEARCH_VAR, "").strip():
@@ -87,7 +91,7 @@ def named(request: HttpRequest) -> str:
     asked = request.GET.get(LIST_VAR, "")
     if asked in LISTS:
         return asked
-    return TO_SHIP if set(request.GET) <= {LIST_VAR, SEARCH_VAR, PAGE_VAR, ORDER_VAR} else ALL
+    return TO_SHIP if set(request.GET) <= _OF_NO_LIST else ALL
 
 
 def reason(request: HttpRequest) -> str:
@@ -107,8 +111,8 @@ def title(request: HttpRequest) -> str:
     return slugs.get(request.GET.get(WHY_VAR, ""), LISTS[named(request)].title)
 
 
-class WorkListPage(ChangeList):
-    """Django's page of rows, of the list that is asked for."""
+class WorkListPage(WalkedList):
+    """A page of rows of the list that is asked for."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         return {
@@ -126,14 +130,15 @@ class WorkListPage(ChangeList):
         found = found.filter(pk__in=attention.order_ids(why)) if why else work_list.of(found)
         if term := self.query.strip():
             found = search(found, term)
-        found = found.order_by(work_list.ordering, "-pk")
+        # Both one way, so that an index is enough for a page at any depth.
+        ordering = work_list.ordering
+        found = found.order_by(ordering, "-pk" if ordering.startswith("-") else "pk")
         return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         # For what the page says when it is empty.
         self.work_list = LISTS[named(request)]
-        self.result_list: Any = list(self.result_list)
         if named(request) == ATTENTION:
             why: dict[uuid.UUID, list[str]] = {}
             for order_id, reason in attention.reasons([order.pk for order in self.result_list]):
