@@ -1,16 +1,18 @@
-"""What a shop of many years costs: the jobs by the clock read no more for all that is over."""
+"""What a shop of many years costs: what of it is kept, and that no job reads all of it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from procrastinate.contrib.django import app
 
-from api import clock
+from api import clock, rights
 from api.ids import uuid7
 from api.models import IdempotencyKey
 from payments.models import GatewayEvent
@@ -109,3 +111,39 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield node
     for below in node.get("Plans", ()):
         yield from _nodes(below)
+
+
+# What grows, as docs/operations.md tells: of each table, how long its rows are kept.
+_DOCUMENT = (settings.BASE_DIR / "docs" / "operations.md").read_text()
+_SECTION = _DOCUMENT.partition("\n## What grows\n")[2].partition("\n## ")[0]
+KEPT: list[tuple[str, str]] = [
+    (table, kept)
+    for tables, kept in re.findall(r"^\| (`.+?) \| .*? \| (.*?) ?\|$", _SECTION, re.MULTILINE)
+    for table in re.findall(r"`(\w+)`", tables)
+]
+
+
+def test_the_document_tells_of_every_table_once_how_long_its_rows_are_kept():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') "
+            "AND relnamespace = current_schema()::regnamespace"
+        )
+        there = {name for (name,) in cursor.fetchall()}
+
+    assert sorted(table for table, _ in KEPT) == sorted(there)
+
+
+def test_what_the_serving_role_may_not_delete_is_kept_for_ever_and_what_a_job_deletes_is_not():
+    kept = dict(KEPT)
+    staying = {*rights.KEPT, *rights.SAID_LATER, *rights.STAYING}
+    forgotten = {table for table, how in KEPT if ".jobs." in how}
+
+    assert {table for table in staying if not kept[table].startswith("for ever")} == set()
+    assert staying & forgotten == set()
+
+
+def test_every_job_that_forgets_is_told_of_and_no_other():
+    told = {job for _, how in KEPT for job in re.findall(r"`(\w+\.jobs\.\w+)`", how)}
+
+    assert told == {name for name in periodic() if ".purge_" in name}
