@@ -1,6 +1,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 from django.urls import register_converter
 from django.urls.converters import UUIDConverter
@@ -21,6 +22,11 @@ def uuid7() -> uuid.UUID:
 def uuid7_of(milliseconds: int, fraction: int, random: int) -> uuid.UUID:
     """Lay out a version 7 UUID: time since 1970, 12 bits of the millisecond, 62 random bits."""
     return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+
+
+def first_id_of(moment: datetime) -> uuid.UUID:
+    """Return what every id is greater than that was made at this moment or later, and no other."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 class IdInAddress(UUIDConverter):

@@ -89,6 +89,7 @@ class GatewayEventAdmin(WalkedAdmin):
     search_help_text = "The gateway's name of the event or of the charge"
     when_empty = "What a gateway such as Stripe tells by itself is kept here."
     ordering = ["-received_at"]
+    leaps = True
     sortable_by = ()
     fields = ["id", "type", "gateway", "reference", "order", "received", "handled", "body"]
 

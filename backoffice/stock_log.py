@@ -1,7 +1,8 @@
 """The log of the whole store."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet
@@ -11,6 +12,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from api import clock
+from api.ids import first_id_of
 from backoffice import movements
 from backoffice.dates import moment
 from backoffice.history import NOTHING
@@ -61,11 +63,15 @@ class StockTransactionAdmin(WalkedAdmin):
     when_empty = "Every movement of stock is written down here, with who and why."
     # Their ids rise with time.
     ordering = ["-pk"]
+    leaps = True
     sortable_by = ()
     fields = [
         *("when", "product", "move", "quantity", "numbers", "who", "reason", "order"),
         "sequence",
     ]
+
+    def leap(self, moment: datetime) -> UUID:
+        return first_id_of(moment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Name the order of each entry for whoever may see orders."""

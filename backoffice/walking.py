@@ -4,8 +4,10 @@ A page's address names the row that it follows, as `links.next` of the API does,
 which it ends. Numbers of pages, `?p=2`, are understood as far as they are cheap.
 """
 
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -13,9 +15,11 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 from api.pagination import OFFSET_MAX, PositionRefused, Walk
+from backoffice import dates
 from backoffice.base import ReadOnlyAdmin
+from backoffice.products.forms import DayField
 
-AFTER_VAR, BEFORE_VAR = "after", "before"
+AFTER_VAR, BEFORE_VAR, DAY_VAR = "after", "before", "day"
 Row = TypeVar("Row", bound=Model)
 
 
@@ -64,18 +68,33 @@ def _placed(walk: Walk, rows: list[Any], passed: int, *, newer: bool, older: boo
     )
 
 
+def page_below(walk: Walk, rows: "QuerySet[Any, Row]", most: Any, length: int) -> Place:
+    """Return the page of what is less than this in the first column, which runs downwards."""
+    first = walk.fields[0].name
+    place = page_from(walk, rows.filter(**{f"{first}__lt": most}), 0, length)
+    is_first = not rows.reverse().filter(**{f"{first}__gte": most})[:1]
+    return _placed(walk, place.rows, 0, newer=not is_first, older=bool(place.older))
+
+
+class DayForm(forms.Form):
+    day = DayField(label="Go to a day")
+
+
 class WalkedList(ChangeList):
     """Django's page of rows, found by its place. The rows are never counted."""
 
+    model_admin: Any
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         """Leave places out of what is asked for: a search or filter begins at the first page."""
-        for name in (AFTER_VAR, BEFORE_VAR):
+        for name in (AFTER_VAR, BEFORE_VAR, DAY_VAR):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
         return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
         """Raises: IncorrectLookupParameters."""
+        self.day_form = DayForm(request.GET) if self.model_admin.leaps else None
         place = self._place(request)
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         self.paginator.template_name = "admin/places.html"
@@ -85,7 +104,8 @@ class WalkedList(ChangeList):
         self.show_full_result_count = self.can_show_all = False
         self.show_admin_actions = self.multi_page = True
         self.page_num = place.passed // self.list_per_page + 1
-        self.first_url = self.get_query_string() if place.newer else ""
+        is_elsewhere = place.newer or not place.rows
+        self.first_url = self.get_query_string() if is_elsewhere else ""
         self.newer_url = self._url(BEFORE_VAR, place.newer)
         self.older_url = self._url(AFTER_VAR, place.older)
 
@@ -100,6 +120,13 @@ class WalkedList(ChangeList):
                 return page_before(walk, self.queryset, before, self.list_per_page)
         except PositionRefused as refused:
             raise IncorrectLookupParameters from refused
+        if (
+            self.day_form
+            and self.day_form.is_valid()
+            and (day := self.day_form.cleaned_data["day"])
+        ):
+            most = self.model_admin.leap(dates.midnight(day + timedelta(days=1)))
+            return page_below(walk, self.queryset, most, self.list_per_page)
         offset = (self.page_num - 1) * self.list_per_page
         if not 0 <= offset <= OFFSET_MAX:
             raise IncorrectLookupParameters
@@ -115,6 +142,12 @@ class WalkedAdmin(ReadOnlyAdmin):
 
     paginator = InfinitePaginator
     show_full_result_count = False
+    # Whether one can go to a day: its order begins with a time, or an id made of one, downwards.
+    leaps = False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
         return WalkedList
+
+    def leap(self, moment: datetime) -> Any:
+        """Return what the first column was less than until the moment."""
+        return moment

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from api import clock, pagination
+from api.ids import uuid7_of
 from api.models import Change
 from backoffice.base import PER_PAGE
 from inventory.models import Action, StockTransaction
@@ -19,6 +20,7 @@ from inventory.services import stock
 from orders.models import Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, paid_order, product, unpaid_order
+from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
@@ -173,3 +175,53 @@ def test_a_filter_begins_at_the_first_page(admin_client):
     second = admin_client.get(address + link(admin_client.get(address), "Next"))
 
     assert "after=" not in second.content.decode().partition('aria-label="Pages"')[0]
+
+
+def log_of_a_week() -> tuple[str, list[Any]]:
+    """Make a page of the log's entries on each day, and return the ids of those until the 3rd."""
+    shirt = product()
+    made = []
+    for day in range(1, 8):
+        for n in range(PER_PAGE):
+            entry_id = stock.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+            moment = int(datetime(2026, 5, day, 12, tzinfo=UTC).timestamp() * 1000)
+            made.append((entry_id, uuid7_of(moment, n, 1)))
+    connection.check_constraints()
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE inventory_stocktransaction DISABLE TRIGGER USER")
+        cursor.executemany(
+            "UPDATE inventory_stocktransaction SET id = %s WHERE id = %s",
+            [(new, old) for old, new in made],
+        )
+        cursor.execute("ALTER TABLE inventory_stocktransaction ENABLE TRIGGER USER")
+    return "/admin/inventory/stocktransaction/", [new for _, new in made[: 3 * PER_PAGE]][::-1]
+
+
+@pytest.mark.tampers_with_the_books
+def test_t55_the_log_is_opened_at_a_day(admin_client):
+    address, until_the_third = log_of_a_week()
+
+    opened = admin_client.get(f"{address}?day=2026-05-03&movement=Added")
+
+    assert ids(opened) == until_the_third[:PER_PAGE]
+    assert (
+        ids(admin_client.get(address + link(opened, "Next")))
+        == until_the_third[PER_PAGE:][:PER_PAGE]
+    )
+    newer = admin_client.get(address + link(opened, "Previous"))
+    assert link(newer, "Next").startswith("?after=")
+    assert "movement=Added" in link(newer, "Next")
+    assert not {*ids(newer)} & {*until_the_third}
+    assert link(admin_client.get(f"{address}?day=2026-06-01"), "Previous") == ""
+    before = admin_client.get(f"{address}?day=2026-04-01")
+    assert ids(before) == []
+    assert link(before, "First") == "?"
+
+
+def test_a_day_that_is_none_is_told_and_the_list_begins_at_its_first_page(admin_client):
+    address, _ = _events()
+
+    answer = admin_client.get(f"{address}?day=2026-02-31")
+
+    assert "Enter a valid date" in answer.content.decode()
+    assert ids(answer) == ids(admin_client.get(address))

@@ -65,9 +65,11 @@ def out_of_reach(page: Page) -> list[str]:
     assert controls
     page.evaluate(_WATCH)
     left = list(range(len(controls)))
+    # Tab stops at each part of a date, and at what opens its calendar.
+    dates = sum('type="date"' in control for control in controls)
     # What only shows when it is focused is passed too.
     for _ in range(2):
-        for _ in left:
+        for _ in range(len(left) + 3 * dates):
             page.keyboard.press("Tab")
         left = page.evaluate(_LEFT)
     return [controls[number] for number in left]
