@@ -40,17 +40,22 @@ UNREACHABLE = {
     # Only ever counted up, by us.
     "api_apiclient.version >= 0",
     "api_callcount.calls >= 0",
+    "inventory_sheet.failures >= 0",
     "orders_orderitem.position >= 0",
     # The statement that inserts says what to do with a row that is there.
     "api_callcount.pkey",
     "api_change.pkey",
     "api_idempotencykey.pkey",
+    "api_jobworker.pkey",
     "api_storesettings.pkey",
     "inventory_sheet.sheet_once",
     "inventory_stockcheckpoint.pkey",
     "orders_auditresult.pkey",
     "orders_cart.pkey",
     "payments_gatewayevent.pkey",
+    "payments_installation.pkey",
+    # The operating system's number of a process.
+    "api_jobworker.process >= 0",
     # It is the status of an answer.
     "api_idempotencykey.status >= 0",
     # There is one row, and no body names its id.
