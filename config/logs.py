@@ -44,8 +44,8 @@ def loggers(level: str, *, requests: bool = False) -> dict[str, dict[str, Any]]:
         # At DEBUG it writes down whole answers, with what a buyer confirms a payment with.
         "stripe": {"level": "INFO" if level == "DEBUG" else level},
         REQUESTS: {"level": ("DEBUG" if level == "DEBUG" else "INFO") if requests else "WARNING"},
-        # What it says of each try to reach a database that is away, we say once a second.
-        "psycopg.pool": {"level": "ERROR"},
+        # What it and its pool say of a database that is away, we say once a second.
+        "psycopg": {"level": "ERROR"},
     }
 
 

@@ -41,6 +41,7 @@ _OF_TYPE: Mapping[str, Any] = {
 
 # What a row needs so that it may be. Where the table has one row, that one is taken away before.
 ROWS: dict[str, dict[str, Any]] = {
+    "api_jobworker": {"queues": "{}"},
     "api_storesettings": {"id": 1, "cart_expiry_days": 7, "page_length": 25},
     "backoffice_addedup": {"id": 1},
     "orders_auditresult": {"id": 1},
@@ -92,6 +93,7 @@ REFUSED: dict[str, Broken | Twice] = {
     "api_apiclient_version_check": Broken({"version": -1}),
     "api_callcount_calls_check": Broken({"calls": -1}),
     "api_idempotencykey_status_check": Broken({"status": -1}),
+    "api_jobworker_process_check": Broken({"process": -1}),
     "api_storesettings_cart_expiry_days_check": Broken({"cart_expiry_days": -1}),
     "api_storesettings_id_check": Broken({"id": -1}),
     "api_storesettings_low_stock_threshold_check": Broken({"low_stock_threshold": -1}),
@@ -150,6 +152,7 @@ REFUSED: dict[str, Broken | Twice] = {
     "product_picture_once_a_position": Twice(
         {"product_id": SOME, "position": 0, "picture_id": SOME}, {"picture_id": OTHER}
     ),
+    "inventory_sheet_failures_check": Broken({"failures": -1}),
     "sheet_once": Twice({"sha256": "same", "state": "checked"}),
     "stock_available_not_negative": Broken({"available": -1}),
     "stock_held_within_allocated": Broken({"held": 3}, {"held": -1}),

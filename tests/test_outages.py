@@ -190,6 +190,12 @@ def test_a_traceback_of_anything_else_is_written():
     assert passes(broken, name="django.request", status_code=500)
 
 
+def test_t46_what_the_driver_says_of_a_connection_that_breaks_is_no_line_of_its_own():
+    assert not logging.getLogger("psycopg").isEnabledFor(logging.WARNING)
+    assert not logging.getLogger("psycopg.pool").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("psycopg").isEnabledFor(logging.ERROR)
+
+
 # Processes.
 
 
