@@ -269,13 +269,14 @@ def _wait_until_ready(web: "Child", port: int) -> None:
     while time.monotonic() < deadline:
         if web.process.poll() is not None:
             raise CannotRun("The web server did not start; what it said stands above.")
-        if _is_ready(port):
+        if is_ready(port):
             return
         time.sleep(0.1)
     raise CannotRun(f"http://{HOST}:{port}/health/ready did not become ready.")
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Ask the web server at this port of this machine whether traffic may be sent to it."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/health/ready")

@@ -1,6 +1,5 @@
 """Web servers as production runs them behind the edge, on the tests' database."""
 
-import http.client
 import os
 import subprocess
 import sys
@@ -8,9 +7,9 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from config.embedded import die_with_parent
-from config.supervisor import PROJECT
+from config.supervisor import PROJECT, is_ready
 from tests.concurrency import PATIENCE_SECONDS
-from tests.deploy.edge import INSIDE, NAME, free_port, wait_until
+from tests.deploy.edge import NAME, free_port, wait_until
 from tests.test_production import SECRETS
 from tests.torture.conftest import database_url
 
@@ -51,14 +50,7 @@ class Web:
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None
-        connection = http.client.HTTPConnection(INSIDE, self.port, timeout=PATIENCE_SECONDS)
-        try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_ready(self.port)
 
     def kill(self) -> None:
         os.killpg(self.process.pid, SIGKILL)

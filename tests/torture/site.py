@@ -1,6 +1,5 @@
 """Starts what a store consists of, has parts of it killed, and lets it recover."""
 
-import http.client
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from signal import SIGKILL
 from typing import Any, TextIO
 
 from config.embedded import die_with_parent
-from config.supervisor import PROJECT
+from config.supervisor import PROJECT, is_ready
 from tests import fake_stripe
 
 READY_SECONDS = 60
@@ -136,20 +135,10 @@ class Site:
     def wait_until_ready(self) -> None:
         """Wait for a server that answers: after a death, for the next one."""
         deadline = time.monotonic() + READY_SECONDS
-        while not self._is_ready():
+        while not is_ready(self.port):
             assert self.nursery.poll() is None, f"The nursery has died, see {self.log.name}"
             assert time.monotonic() < deadline, f"No server became ready, see {self.log.name}"
             time.sleep(0.05)
-
-    def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
 
 def _free_port() -> int:
