@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -201,6 +202,25 @@ def test_every_link_leads_somewhere(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_link_into_a_document_leads_to_a_heading(document):
+    links = re.findall(r"\]\(([^)#]*)#([^)]+)\)", re.sub(r"\s+", " ", document.read_text()))
+
+    into = [(link, anchor) for link, anchor in links if not link.startswith("http")]
+
+    assert [
+        f"{link}#{anchor}"
+        for link, anchor in into
+        if anchor not in anchors(document.parent / link if link else document)
+    ] == []
+
+
+def anchors(document: Path) -> set[str]:
+    """What a heading is called in addresses: small, without its signs."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_every_command_is_one(document):
     text = document.read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -245,9 +265,9 @@ def test_t43_nothing_is_installed_without_its_hash():
 
     commands = re.findall(r"\bpip (?:install|sync) .*?(?=$|;|&&|\|\|)", text, re.MULTILINE)
 
-    assert len(commands) == 9
+    assert len(commands) == 10
     without = [command for command in commands if "--require-hashes" not in command]
     # But for our own wheel, with nothing that it would bring along.
     of_ours = re.compile(r".* --no-deps .*(/wheel/\*|holdfast-\$release-py3-none-any)\.whl\s*")
     assert [command for command in without if not of_ours.fullmatch(command)] == []
-    assert len(without) == 2
+    assert len(without) == 3

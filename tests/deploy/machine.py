@@ -2,8 +2,9 @@
 
 The machine is a clean Debian that systemd boots in a container of systemd's own, with no network
 but its loopback. The commands are the document's, taken from its sections word by word; what nobody
-does by rote, such as editing a file, is written below. Then processes are killed, frozen and
-stopped, and it is told for how long nobody was served. As root, on Debian: `make machine`.
+does by rote, such as editing a file, is written below. Then the shop is upgraded, its processes are
+killed, frozen and stopped, and it is told for how long nobody was served. As root, on Debian:
+`make machine`.
 """
 
 import contextlib
@@ -36,10 +37,13 @@ NEEDED = {
 BOOT_SECONDS = 60
 STEP_SECONDS = 300
 CERTIFICATE = "/etc/letsencrypt/live/shop.example.com"
+# What the machine is upgraded to: the same, under another name.
+NEXT = f"{version()}.post1"
 # Instead of what asks somebody, or a machine elsewhere.
 INSTEAD = (
     (r"^apt-get install .*", ""),
-    (r"^release=.*", f"release={version()}"),
+    (r"^release=0\.2\.0", f"release={version()}"),
+    (r"^release=0\.3\.0", f"release={NEXT}"),
     # deploy/environment and site.conf show these very values.
     (r"^editor .*", ""),
     (
@@ -55,6 +59,8 @@ INSTEAD = (
         r"^holdfast createsuperuser",
         "holdfast createsuperuser --no-input --username ada --email ada@example.com",
     ),
+    # A few lines below, where its secret is wanted.
+    (r"^holdfast create_api_client .*", ""),
     (
         r"^secret=.*",
         "secret=$(holdfast create_api_client erp --name 'The ERP' | "
@@ -75,13 +81,13 @@ def commands(title: str) -> list[str]:
     return [re.sub(r"^    ", "", block, flags=re.M).strip("\n") for block in blocks]
 
 
-# The sections, where their commands are given, and how many of their blocks: what follows the first
-# four under systemd is about the next release.
+# The sections, where their commands are given, and how many of their blocks.
 FOLLOWED = (
-    ("With systemd", "/srv/release", 4),
-    ("The edge", "/opt/holdfast/current/share/holdfast", 1),
-    ("A first order", "/root", 1),
+    ("The shop", "/srv/release", 1),
+    ("In front of it", "/opt/holdfast/current/share/holdfast", 1),
+    ("A first order", "/root", 2),
 )
+UPGRADE = ("Upgrades", "/srv/release", 2)
 
 
 def script(title: str, blocks: int) -> str:
@@ -110,11 +116,23 @@ def prepared() -> Path:
     run("cp", "--archive", str(clean), str(root))
     release = root / "srv" / "release"
     python = sys.executable
-    run(python, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(release))
-    shutil.copy(PROJECT / "requirements.lock", release)
+    wheel = ("-m", "build", "--no-isolation", "--wheel", "--outdir", str(release))
+    run(python, *wheel)
+    run(python, *wheel, str(renamed(MACHINE / "next")))
     locked = ("--no-deps", "--require-hashes", "--requirement", "requirements.lock")
     run(python, "-m", "pip", "download", "-qq", *locked, "--dest", str(release / "wheels"))
     return root
+
+
+def renamed(folder: Path) -> Path:
+    """Return a copy of what a wheel is made of, as another release."""
+    shutil.rmtree(folder, ignore_errors=True)
+    aside = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "dist", "node_modules")
+    shutil.copytree(PROJECT, folder, ignore=aside)
+    project = folder / "pyproject.toml"
+    told = project.read_text()
+    project.write_text(told.replace(f'version = "{version()}"', f'version = "{NEXT}"'))
+    return folder
 
 
 def run(*command: str, stdout: object = subprocess.DEVNULL) -> None:
@@ -186,6 +204,15 @@ class Machine:
         told = self._shell(f"{WATCHING}\n{script}")
         say(f"{what}: {' '.join(told.stdout.split()) or told.stderr}")
 
+    @contextlib.contextmanager
+    def asked_all_the_time(self, what: str) -> Iterator[None]:
+        """Tell how long nobody was served in the meantime, at the longest."""
+        self._shell(f"touch /run/asking\n{WATCHING}\nlongest_silence >/run/silence 2>/dev/null &")
+        try:
+            yield
+        finally:
+            self.tell(what, "rm /run/asking; sleep 3; cat /run/silence")
+
 
 # How long nobody is served; and how long until a unit runs as another process.
 WATCHING = """
@@ -199,8 +226,31 @@ replaced() {
     millis
 }
 main() { systemctl show -P MainPID $1; }
+longest_silence() {
+    local last=$(date +%s%N) now longest=0
+    while [ -e /run/asking ]; do
+        if [ "$(ask $shop/health/live)" = 200 ]; then
+            now=$(date +%s%N)
+            [ $((now - last)) -le $longest ] || longest=$((now - last))
+            last=$now
+        fi
+        sleep 0.05
+    done
+    echo $((longest / 1000000)) ms
+}
+# Of all processes of a unit, in MB: what they share is counted once.
+memory() {
+    local processes
+    processes=$(cat /sys/fs/cgroup/system.slice/$1.service/cgroup.procs)
+    for process in $processes; do cat /proc/$process/smaps_rollup; done |
+        awk -v unit=$1 '/^Pss:/ {sum += $2} END {printf "%s %d MB ", unit, sum / 1024}'
+}
 """
 TRIALS = {
+    "What its processes hold": (
+        "for unit in web worker payments-worker; do memory holdfast-$unit; done"
+    ),
+    "The web server is restarted, served again after": ("systemctl restart holdfast-web; served"),
     "The web server's main process is killed, served again after": (
         "kill -9 $(main holdfast-web); served"
     ),
@@ -235,6 +285,9 @@ def main() -> int:
         if not said.strip().endswith("paid"):
             raise SystemExit(f"The order is not paid:\n{said}")
         say("An order is paid, through the edge.")
+        with machine.asked_all_the_time("While it is upgraded, nobody is served for"):
+            title, folder, blocks = UPGRADE
+            machine.follow(title, script(title, blocks), folder=folder)
         for what, trial in TRIALS.items():
             machine.tell(what, trial)
     return 0
