@@ -148,6 +148,8 @@ def _fork(run: Callable[[], None]) -> int:
 
 
 def _serve(port: int) -> None:
+    # Here they die on purpose, and often: each next one would wait longer, up to half a minute.
+    server.LONGEST_PAUSE_SECONDS = 0
     # One worker to a server, so that a death takes nobody along.
     server.serve("127.0.0.1", port, workers=1, threads=4, grace=3, reserved=True)
 
