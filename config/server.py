@@ -18,7 +18,7 @@ import structlog
 import uvicorn
 from django.urls import get_resolver
 
-from config import systemd
+from config import logs, systemd
 from config.embedded import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -202,7 +202,8 @@ class _Server:
             timeout_keep_alive=front.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=self._grace,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        with logs.written_apart():
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _signal_within(seconds: float) -> int:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from config import logs
 
@@ -13,7 +13,13 @@ from config import logs
 @contextmanager
 def logged(level: str = "DEBUG") -> Iterator[io.StringIO]:
     written = io.StringIO()
-    handler = logging.StreamHandler(written)
+    with logged_to(written, level):
+        yield written
+
+
+@contextmanager
+def logged_to(stream: TextIO, level: str = "DEBUG") -> Iterator[None]:
+    handler = logging.StreamHandler(stream)
     configured = logs.configuration(level, requests=True, readable=False)
     formatter = dict(configured["formatters"]["structured"])
     handler.setFormatter(formatter.pop("()")(**formatter))
@@ -25,7 +31,7 @@ def logged(level: str = "DEBUG") -> Iterator[io.StringIO]:
         logger.setLevel(wanted)
     logging.getLogger().addHandler(handler)
     try:
-        yield written
+        yield
     finally:
         logging.getLogger().removeHandler(handler)
         for logger, before in kept.items():

@@ -40,7 +40,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(unset: Collection[str] = (), **environment: str) -> Iterator[Served]:
+def served(
+    unset: Collection[str] = (), stderr: int | None = None, **environment: str
+) -> Iterator[Served]:
     """Run `manage.py serve` with one worker, unless told otherwise, until it answers."""
     port = free_port()
     of_tests = {name: value for name, value in os.environ.items() if name not in unset}
@@ -48,7 +50,7 @@ def served(unset: Collection[str] = (), **environment: str) -> Iterator[Served]:
         [sys.executable, "manage.py", "serve"],
         cwd=PROJECT,
         env=of_tests | {"WEB_PORT": str(port), "WEB_WORKERS": "1"} | environment,
-        stderr=subprocess.PIPE if environment.get("LOG_LEVEL") == "ERROR" else None,
+        stderr=stderr,
         text=True,
     )
     server = Served(port, process)

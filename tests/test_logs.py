@@ -1,6 +1,23 @@
-"""What the log writes, at whatever length it came."""
+"""What the log writes, at whatever length it came, and by whichever thread."""
 
+import io
+import json
+import logging
+import os
+import select
+from datetime import UTC, datetime
+from typing import Any
+
+from config import logs
 from config.logs import LENGTH_MAX, TRACEBACK_LENGTH_MAX, shortened
+from tests.logged import lines, logged, logged_to
+from tests.test_supervisor import wait_for
+
+_log = logging.getLogger("of.requests")
+
+
+def tell(number: int) -> None:
+    logs.tell(_log, logging.INFO, "request", {"number": number})
 
 
 def test_t39_what_a_caller_chose_is_cut_and_its_end_is_kept():
@@ -23,3 +40,62 @@ def test_a_line_of_a_usual_length_stays_as_it_is():
     line = {"event": "order_paid", "order": None, "amount": 1250, "who": ("a", 1)}
 
     assert shortened(None, "", dict(line)) == line
+
+
+def test_lines_that_are_written_apart_are_all_there_at_the_end_with_the_time_of_each():
+    with logged() as written, logs.written_apart():
+        before = datetime.now(UTC)
+        for number in range(1_000):
+            tell(number)
+        after = datetime.now(UTC)
+        assert written.getvalue() == ""
+
+    told = lines(written, event="request")
+    assert [line["number"] for line in told] == list(range(1_000))
+    times = [datetime.fromisoformat(line["timestamp"]) for line in told]
+    # To the microsecond of what the clock of the record says.
+    assert before.timestamp() - 0.001 <= times[0].timestamp() <= times[-1].timestamp()
+    assert times[-1].timestamp() <= after.timestamp() + 0.001
+
+
+def test_a_line_is_written_apart_a_moment_later_and_without_anybody_s_help():
+    written = io.StringIO()
+    with logged_to(written), logs.written_apart():
+        for number in range(3):
+            tell(number)
+            wait_for(lambda told=number: f'"number": {told}' in written.getvalue(), 30)
+
+
+def test_nobody_who_is_answered_waits_for_whoever_reads_the_lines(monkeypatch):
+    monkeypatch.setattr(logs, "KEPT_MAX", 2_000)
+    found: list[dict[str, Any]] = []
+    reading, writing = os.pipe()
+    with open(reading) as reader, open(writing, "w") as stream, logged_to(stream):
+        with logs.written_apart():
+            # More than a pipe takes.
+            for number in range(2_000):
+                tell(number)
+            select.select([reader], [], [])
+            for number in range(2_000, 10_000):
+                tell(number)
+            while len(found) < 10_000 and (not found or found[-1]["event"] == "request"):
+                found.append(json.loads(reader.readline()))
+
+    written = [line["number"] for line in found[:-1]]
+    assert written[:2_000] == list(range(2_000))
+    assert 2_000 < len(written) < 10_000
+    lost = 10_000 - len(written)
+    assert found[-1]["event"] == f"lines_left_out: {lost}, since nobody read them"
+
+
+def test_a_process_ends_though_nobody_reads_its_lines(monkeypatch):
+    monkeypatch.setattr(logs, "LAST_SECONDS", 0.1)
+    reading, writing = os.pipe()
+    with open(reading) as reader, open(writing, "w") as stream, logged_to(stream):
+        with logs.written_apart():
+            for number in range(9_000):
+                tell(number)
+        # It has ended; the thread has not, and is let go.
+        told = iter(reader)
+        while '"number": 8999' not in next(told):
+            pass

@@ -25,9 +25,11 @@ def silent_database():
         yield f"postgresql://shop@127.0.0.1:{frozen.getsockname()[1]}/shop"
 
 
-def start(**environment: str) -> contextlib.AbstractContextManager[Served]:
+def start(
+    stderr: int | None = None, **environment: str
+) -> contextlib.AbstractContextManager[Served]:
     away = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
-    return served((), HOLDFAST_DEMO="1", **away | environment)
+    return served((), stderr, HOLDFAST_DEMO="1", **away | environment)
 
 
 def test_t50_of_two_workers_one_that_dies_is_replaced_and_the_other_serves():
@@ -77,6 +79,15 @@ def test_a_signal_lets_a_request_that_was_begun_end():
         assert caller.getresponse().status == 401
         assert server.process.wait(PATIENCE_SECONDS) == 0
         assert living(workers) == []
+
+
+def test_a_signal_lets_the_last_lines_be_written():
+    with start(stderr=subprocess.PIPE, LOG_REQUESTS="true") as server:
+        assert server.status("GET", "/v2/currencies") == 401
+        server.process.terminate()
+        _, told = server.process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert [line for line in told.splitlines() if "currencies" in line]
 
 
 def test_what_does_not_end_is_ended(silent_database):

@@ -64,6 +64,7 @@ def server() -> Iterator[Server]:
     of_tests = {"HOLDFAST_DEMO", *(name for name in os.environ if name.endswith("_LIMIT"))}
     with served(
         of_tests,
+        None,
         **SECRETS,
         ALLOWED_HOSTS="shop.example.com",
         BEHIND_TLS_PROXY="1",
