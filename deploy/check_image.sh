@@ -75,13 +75,14 @@ inside() {
         head -c 48 /dev/urandom | base64 >"$root/run/secrets/$name"
         environment+=("${name}_FILE=/run/secrets/$name")
     done
+    # The process that calls this becomes the program, so that it can be told to stop.
     as_told() {
-        chroot "$root" setpriv --reuid "${user%%:*}" --regid "${user##*:}" --clear-groups \
+        exec chroot "$root" setpriv --reuid "${user%%:*}" --regid "${user##*:}" --clear-groups \
             --no-new-privs --inh-caps=-all --bounding-set=-all \
             env -i -C /var/lib/holdfast "${environment[@]}" "${filled_in[@]}" "$@"
     }
-    as_told holdfast collectstatic --no-input --verbosity 0
-    as_told holdfast check --deploy --fail-level WARNING
+    (as_told holdfast collectstatic --no-input --verbosity 0)
+    (as_told holdfast check --deploy --fail-level WARNING)
     as_told "${command[@]}" &
     server=$!
     for attempt in {1..60}; do
@@ -93,6 +94,7 @@ inside() {
                 --header 'X-Forwarded-Proto: https' http://127.0.0.1:8000/static/api/favicon.svg
             kill "$server"
             wait "$server"
+            echo "Told to stop, it has ended by itself."
             return
         fi
         kill -0 "$server" || return 1

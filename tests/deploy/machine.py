@@ -240,9 +240,7 @@ longest_silence() {
 }
 # Of all processes of a unit, in MB: what they share is counted once.
 memory() {
-    local processes
-    processes=$(cat /sys/fs/cgroup/system.slice/$1.service/cgroup.procs)
-    for process in $processes; do cat /proc/$process/smaps_rollup; done |
+    for process in $(main $1) $(pgrep -P $(main $1)); do cat /proc/$process/smaps_rollup; done |
         awk -v unit=$1 '/^Pss:/ {sum += $2} END {printf "%s %d MB ", unit, sum / 1024}'
 }
 """
