@@ -3,7 +3,7 @@
 # How many jobs of a queue one worker does at once.
 LANES = {
     # What a crash or a silence left open, and what lapses with time. Of each kind one at a time.
-    "recovery": 2,
+    "recovery": 3,
     # What the messages of gateways are about.
     "events": 2,
     # Everything else that is done by the clock. An audit takes one of the two for long.

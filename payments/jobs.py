@@ -29,7 +29,7 @@ def look_into_event(event_id: str) -> None:
 
 
 # Jobs on a schedule. Those that ask gateways may take long with a slow one: one of a kind runs at a
-# time, and neither keeps the other waiting.
+# time, and none keeps another one waiting.
 
 
 @app.periodic(cron="* * * * *")
@@ -41,6 +41,20 @@ def settle_pending_payments(timestamp: int) -> None:
     gateway_events.take_up_again()
     if settled := recovery.settle_pending():
         log.warning("settled_pending_payments", payments=settled)
+
+
+# Every 20 seconds.
+@app.periodic(cron="* * * * * */20")
+@app.task(
+    queue="recovery",
+    queueing_lock="settle_left_behind",
+    lock="settle_left_behind",
+    pass_context=False,
+)
+def settle_left_behind(timestamp: int) -> None:
+    """Ask at once about what a process left that was killed while it asked a gateway."""
+    if settled := recovery.settle_left_behind():
+        log.warning("settled_left_behind", payments=settled)
 
 
 @app.periodic(cron="*/10 * * * *")

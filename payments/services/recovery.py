@@ -50,10 +50,22 @@ EXPIRED_AT_ONCE = 1000
 
 def settle_pending(*, limit: int = BATCH) -> int:
     """Ask the gateways about everything that is still open and settle it; return how many."""
+    return _settle(_left_alone(), limit)
+
+
+def settle_left_behind(*, limit: int = BATCH) -> int:
+    """Do so for what a process left that was killed while it asked, once: that cannot wait.
+
+    Whoever lives writes down what it was told, be it nothing, before its time to ask is over.
+    """
+    return _settle(_left_alone() & Q(charging_until__gt=F("updated_at")), limit)
+
+
+def _settle(these: Q, limit: int) -> int:
     if installation.are_closed():
         return 0
-    payments = Payment.objects.filter(_left_alone(), _not_queued()).order_by("updated_at")
-    attempts = Attempt.objects.filter(_left_alone()).select_related("payment")
+    payments = Payment.objects.filter(these, _not_queued()).order_by("updated_at")
+    attempts = Attempt.objects.filter(these).select_related("payment")
     results = [_recover_one(_recover_payment, payment) for payment in payments[:limit]]
     results += [
         _recover_one(_recover_attempt, attempt)

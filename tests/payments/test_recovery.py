@@ -65,6 +65,16 @@ def later(by: timedelta) -> AbstractContextManager[None]:
     return clock.replaced(lambda: at)
 
 
+def begun(order: Order) -> Payment:
+    """A payment whose process is killed before its gateway has answered."""
+    return payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
+
+
+def pay_unknown(gateway: FakeGateway, order: Order) -> Payment:
+    gateway.on_charge = lambda payment: UNKNOWN
+    return pay(order)
+
+
 def no_wait_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = threading.BoundedSemaphore(1)
     waits.acquire()
@@ -111,6 +121,76 @@ def test_who_waits_for_a_gateway_has_time_to_write_down_its_answer(gateway, orde
             settled.append(recovery.settle_pending())
 
     assert settled == [0, 1]
+
+
+def test_t48_what_a_killed_process_was_asking_is_asked_about_as_soon_as_it_could_not_be_any_more(
+    gateway, order, shirt
+):
+    waiting, killed = pay_unknown(gateway, unpaid_order({shirt: 1})), begun(order)
+    gateway.on_find_charge = lambda payment: DECLINED
+
+    settled = []
+    for seconds in (14, 16):
+        with later(timedelta(seconds=seconds)):
+            settled.append(recovery.settle_left_behind())
+
+    assert settled == [0, 1]
+    assert known(killed).status == "failed"
+    # Whoever lived has written that nobody knows, and each minute is soon enough for that.
+    assert known(waiting).is_pending
+
+
+def test_what_a_killed_process_was_asking_is_asked_about_once_and_then_each_minute(gateway, order):
+    begun(order)
+    seen: list[Payment] = []
+
+    def find_charge(payment: Payment) -> Answer:
+        seen.append(payment)
+        return UNKNOWN
+
+    gateway.on_find_charge = find_charge
+
+    with later(timedelta(seconds=16)):
+        assert [recovery.settle_left_behind() for _ in range(2)] == [0, 0]
+        assert len(seen) == 1
+        recovery.settle_pending()
+    assert len(seen) == 2
+
+
+def test_what_could_not_be_asked_about_at_once_is_tried_again_each_minute_alone(gateway, order):
+    payment = begun(order)
+    Payment.objects.filter(pk=payment.pk).update(gateway="gone")
+
+    tried = []
+    for seconds in (16, 36):
+        with later(timedelta(seconds=seconds)):
+            recovery.settle_left_behind()
+            tried.append(known(payment).updated_at)
+
+    assert payment.updated_at < tried[0] == tried[1]
+
+
+def test_a_refund_that_a_killed_process_was_making_is_made_at_once(gateway, order):
+    payment = pay(order)
+    payments.begin_refund(order.pk, payment.pk, 300, actor=MERCHANT)
+
+    with later(timedelta(seconds=16)):
+        assert recovery.settle_left_behind() == 1
+
+    assert gateway.performed == [("refund", 300)]
+
+
+def test_t48_what_was_killed_is_taken_up_within_a_minute(settings):
+    [every] = [
+        each.cron
+        for each in app.periodic_registry.periodic_tasks.values()
+        if each.task.name == "payments.jobs.settle_left_behind"
+    ]
+    assert every == "* * * * * */20"
+
+    asking = gateway_calls.lease() - clock.now()
+    # And to ask, and to have the job taken.
+    assert asking + timedelta(seconds=20 + settings.GATEWAY_TIMEOUT_SECONDS) < timedelta(minutes=1)
 
 
 def break_off(asked: Any) -> Answer:
