@@ -223,6 +223,26 @@ def callers_are_limited(**options: Any) -> Iterator[CheckMessage]:
 
 
 @register(TAG, deploy=True)
+def threads_suffice(**options: Any) -> Iterator[CheckMessage]:
+    threads, waits = settings.WEB_THREADS, settings.GATEWAY_WAITS_MAX
+    pool = settings.DATABASES["default"]["OPTIONS"].get("pool")
+    if pool and pool["max_size"] < threads:
+        yield Warning(
+            f"DATABASE_POOL_SIZE is {pool['max_size']} and WEB_THREADS {threads}: threads wait for "
+            "each other's connections, and after five seconds answer 503.",
+            hint="Raise DATABASE_POOL_SIZE to WEB_THREADS, or leave it out.",
+            id="holdfast.W015",
+        )
+    if waits >= threads > 1:
+        yield Warning(
+            f"GATEWAY_WAITS_MAX is {waits} and WEB_THREADS {threads}: a slow payment gateway keeps "
+            "all of them waiting, and nobody else is served.",
+            hint="Set at most half of WEB_THREADS, or leave GATEWAY_WAITS_MAX out.",
+            id="holdfast.W016",
+        )
+
+
+@register(TAG, deploy=True)
 def money_is_real(**options: Any) -> Iterator[CheckMessage]:
     if settings.MANUAL_GATEWAY_FOR_SHOPPERS:
         yield Warning(

@@ -137,7 +137,9 @@ WEB_THREADS = env.int("WEB_THREADS", default=4, validate=_FEW)
 WEB_GRACE_SECONDS = env.int("WEB_GRACE_SECONDS", default=20, validate=_TIME)
 # How many threads of a process may wait for gateways: half of them. Beyond that a payment answers
 # 202 at once, and a worker charges it.
-GATEWAY_WAITS_MAX = env.int("GATEWAY_WAITS_MAX", default=2, validate=_ONE_OR_MORE)
+GATEWAY_WAITS_MAX = env.int(
+    "GATEWAY_WAITS_MAX", default=max(1, WEB_THREADS // 2), validate=_ONE_OR_MORE
+)
 # How long a buyer has to confirm a payment, and a gateway to report what became of a payment.
 PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30, validate=_TIME)
 # How long a gateway keeps money reserved. Then the authorization and the order's units are let go.
@@ -297,8 +299,9 @@ _LIMITS = {
 }
 # Behind PgBouncer before 1.22 prepared statements must be off.
 _PREPARE = env.bool("DATABASE_PREPARE", default=True)
-# Connections a process keeps open; 0 opens one for each thread and keeps it.
-_POOL = env.int("DATABASE_POOL_SIZE", default=8, validate=_NOT_NEGATIVE)
+# Connections a process keeps open, as many as a web server's threads, and a worker's jobs, want at
+# once; 0 opens one for each thread and keeps it.
+_POOL = env.int("DATABASE_POOL_SIZE", default=max(8, WEB_THREADS), validate=_NOT_NEGATIVE)
 _database_options: dict[str, Any] = {
     "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items()),
     "server_side_binding": _PREPARE,

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.processes
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    of_tests = {"HOLDFAST_DEMO", *(name for name in os.environ if name.endswith("_LIMIT"))}
+    limits = (name for name in os.environ if name.endswith("_LIMIT"))
+    of_tests = {"HOLDFAST_DEMO", "GATEWAY_WAITS_MAX", *limits}
     inherited = {name: value for name, value in os.environ.items() if name not in of_tests}
     return subprocess.run(
         [sys.executable, *arguments],
@@ -71,6 +72,8 @@ FAULTS = {
     "W010": {"MEDIA_ROOT": ""},
     "W011": {"MEDIA_ROOT": "/dev/null/media"},
     "W012": {"S3_BUCKET": "shop", "S3_PUBLIC_URL": "http://pictures.example.com"},
+    "W015": {"DATABASE_POOL_SIZE": "3"},
+    "W016": {"WEB_THREADS": "2", "GATEWAY_WAITS_MAX": "2"},
 }
 
 
@@ -140,6 +143,18 @@ def test_browsers_keep_to_tls_also_for_subdomains_unless_told_otherwise():
 
 
 # The web server.
+
+
+@pytest.mark.parametrize(
+    ("threads", "waits", "connections"), [("", 2, 8), ("1", 1, 8), ("16", 8, 16)]
+)
+def test_there_are_connections_for_all_threads_and_half_of_them_wait_for_no_gateway(
+    threads, waits, connections
+):
+    names = ("s.GATEWAY_WAITS_MAX", "s.DATABASES['default']['OPTIONS']['pool']['max_size']")
+    told = dict.fromkeys(("DATABASE_POOL_SIZE", "GATEWAY_WAITS_MAX"), "")
+
+    assert settings(*names, WEB_THREADS=threads, **told) == [waits, connections]
 
 
 def test_t42_a_shop_that_is_open_to_strangers_is_not_served():

@@ -23,6 +23,7 @@ def closed_shop(settings):
     settings.MANUAL_GATEWAY_FOR_SHOPPERS = False
     settings.LIMITS = {"token": 9, "checkout": 9, "payment": 9, "login": 9, "cart": 9}
     settings.UNPAID_ORDERS_PER_ADDRESS = settings.REQUEST_LIMIT = 9
+    settings.GATEWAY_WAITS_MAX = 2
     settings.SECRET_KEY = STRONG
     settings.TOKEN_KEYS = {"1": STRONG_TOO}
     settings.ALLOWED_HOSTS = ["shop.example.com", ".shop.example.com", "192.0.2.7"]
@@ -119,6 +120,7 @@ def test_any_key_that_was_made_by_chance_is_good(settings, key):
         ({"STATIC_ROOT": "/nowhere"}, "W007"),
         ({"REQUEST_LIMIT": 0}, "W009"),
         ({"LIMITS": {"token": 9, "checkout": 9, "payment": 9, "login": 0, "cart": 9}}, "W009"),
+        ({"GATEWAY_WAITS_MAX": 4}, "W016"),
         ({"STRIPE_SECRET_KEY": "sk_live_1"}, "W006"),
         ({"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}, "W006"),
         ({"STRIPE_SECRET_KEY": "live", "STRIPE_PUBLISHABLE_KEY": "pk_live_1"}, "W006"),
