@@ -13,11 +13,17 @@ from django.db import connection
 # Longer than any lock is waited for: whoever meets nobody by then never will.
 PATIENCE_SECONDS = 30
 
-# On the same server there are the databases of other test processes.
+# On the same server there are the databases of other test processes. In this one nobody is counted
+# who waits for a program of the server itself, which alone has no user: autovacuum locks a table
+# that it shortens, and gives it back as soon as somebody waits for it.
 _SOMEBODY_WAITS = """
 SELECT EXISTS (
-    SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE NOT granted AND datname = current_database()
+    SELECT FROM pg_locks AS waiting
+    CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS holder
+    JOIN pg_stat_activity AS client ON client.pid = holder
+    WHERE NOT waiting.granted
+        AND client.datname = current_database() AND client.usename IS NOT NULL
+        AND (%(holder)s::integer IS NULL OR holder = %(holder)s)
 )
 """
 
@@ -60,9 +66,10 @@ def wait_until_somebody_waits() -> None:
     raise AssertionError("nobody waits")
 
 
-def _somebody_waits() -> bool:
+def _somebody_waits(holder: int | None = None) -> bool:
+    """Tell whether somebody waits for a lock, of this process of the server or of any."""
     with connection.cursor() as cursor:
-        cursor.execute(_SOMEBODY_WAITS)
+        cursor.execute(_SOMEBODY_WAITS, {"holder": holder})
         return bool(cursor.fetchone()[0])
 
 
@@ -94,15 +101,20 @@ def meet(
 ) -> Met:
     """Stop the first one where it comes to the point for the first time, and let the rival come.
 
-    The first one goes on when the rival has ended, or is seen to wait for a lock. Each has a thread
-    and a connection of its own; nothing depends on how fast they are.
+    The first one goes on when the rival has ended, or is seen to wait for a lock of the first one.
+    Each has a thread and a connection of its own; nothing depends on how fast they are, or on
+    anybody else.
     """
     arrived, may_go_on = threading.Event(), threading.Event()
     mine = threading.local()
     passed = pkgutil.resolve_name(at.name)
+    holders: list[int] = []
 
     def stop() -> None:
         if getattr(mine, "is_first", False) and not arrived.is_set():
+            # While it asks a gateway it has no connection, and holds nothing.
+            if connection.connection is not None:
+                holders.append(connection.connection.info.backend_pid)
             arrived.set()
             assert may_go_on.wait(PATIENCE_SECONDS)
 
@@ -121,18 +133,19 @@ def meet(
 
     with monkeypatch.context() as patched, ThreadPoolExecutor(2) as threads:
         patched.setattr(at.name, stopping)
-        going = threads.submit(_outcome_of, come_first)
+        going = threads.submit(outcome_of, come_first)
         while not arrived.wait(0.01):
             assert not going.done(), f"it never came to {at}, and ended with {going.result()!r}"
         try:
-            coming = threads.submit(_outcome_of, rival)
-            waited = _waits_before_it_ends(coming)
+            coming = threads.submit(outcome_of, rival)
+            waited = _waits_before_it_ends(coming, holders)
         finally:
             may_go_on.set()
         return Met(going.result(), coming.result(), waited)
 
 
-def _outcome_of(function: Callable[[], Any]) -> Any:
+def outcome_of(function: Callable[[], Any]) -> Any:
+    """Return what it returned or raised; the thread's connection is closed."""
     try:
         return function()
     except Exception as raised:
@@ -141,11 +154,11 @@ def _outcome_of(function: Callable[[], Any]) -> Any:
         connection.close()
 
 
-def _waits_before_it_ends(coming: "Future[Any]") -> bool:
+def _waits_before_it_ends(coming: "Future[Any]", holders: list[int]) -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if coming.done():
             return False
-        if _somebody_waits():
+        if any(map(_somebody_waits, holders)):
             return True
     raise AssertionError("the rival neither ends nor waits")

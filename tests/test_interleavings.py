@@ -10,12 +10,15 @@ who ship, cancel, undo or take back the same (orders/test_part_races.py), carts,
 stocktakes, categories and pictures beside their services.
 """
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from inventory.models import Action, Product, Stock, StockQuerySet
 from inventory.services import products
@@ -28,7 +31,14 @@ from payments.models import Attempt, Payment
 from payments.services import payments, recovery, settling
 from payments.services.audit import money_differences
 from payments.services.payments import PaymentRequest
-from tests.concurrency import Met, Point, meet
+from tests.concurrency import (
+    PATIENCE_SECONDS,
+    Met,
+    Point,
+    meet,
+    outcome_of,
+    wait_until_somebody_waits,
+)
 from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 from tests.fake_gateway import DECLINED, OK
 from tests.product_sheets import worked
@@ -474,6 +484,30 @@ def test_of_two_at_once_each_hears_what_is_so(monkeypatch, case: Case):
     assert (heard(met.first), heard(met.rival)) == (case.first_hears, case.rival_hears)
     assert met.waited == case.waits
     assert shop.now == case.left
+
+
+@pytest.mark.usefixtures("gateway")
+def test_who_waits_for_somebody_else_is_not_taken_for_the_rival(monkeypatch):
+    shop, is_held, is_over = unpaid(), threading.Event(), threading.Event()
+
+    @transaction.atomic
+    def take_another_lock() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(4711)")
+        is_held.set()
+        is_over.wait(PATIENCE_SECONDS)
+
+    with ThreadPoolExecutor(2) as others:
+        try:
+            others.submit(outcome_of, take_another_lock)
+            assert is_held.wait(PATIENCE_SECONDS)
+            others.submit(outcome_of, take_another_lock)
+            wait_until_somebody_waits()
+            met = meet(monkeypatch, partial(begin, shop), partial(cancel, shop), BEFORE_ORDER)
+        finally:
+            is_over.set()
+
+    assert (heard(met.first), met.waited) == ("OrderNotPayable", False)
 
 
 # The log's numbers are given in the order in which their transactions are committed: nobody sees a
