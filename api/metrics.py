@@ -39,10 +39,17 @@ log = structlog.get_logger(__name__)
 SAMPLE_SECONDS = 5
 
 
+_ENDED = {"Z", "X"}
+
+
 def _started(pid: int | str) -> str:
-    """Return when a process started, in the kernel's ticks: one more may have its number later."""
+    """Return when a process started, in the kernel's ticks: one more may have its number later.
+
+    Of one that has ended nothing, also while nobody has asked what became of it.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if told[0] in _ENDED else told[19]
     except (OSError, IndexError):
         return ""
 
