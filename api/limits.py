@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -224,24 +225,41 @@ def forget() -> None:
     _own, _shared = _OwnCounts(), _SharedCounts()
 
 
+_LAST_OF_BATCH = """
+SELECT kind, address FROM (
+    SELECT kind, address FROM api_callcount WHERE (kind, address) > (%s, %s)
+    ORDER BY kind, address LIMIT %s
+) AS batch ORDER BY kind DESC, address DESC LIMIT 1
+"""
 _PURGE = """
 DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM api_callcount
-    WHERE period < extract(epoch FROM now()) / CASE kind WHEN 'cart' THEN %s ELSE %s END - 1
-    LIMIT %s FOR UPDATE SKIP LOCKED
+    WHERE (kind, address) > (%s, %s) AND (kind, address) <= (%s, %s)
+        AND period < extract(epoch FROM now()) / CASE kind WHEN 'cart' THEN %s ELSE %s END - 1
+    FOR UPDATE SKIP LOCKED
 ))
 """
 
 
 def purge() -> int:
-    """Delete the counts of periods that are over, and return how many there were."""
-    return purging.until_none_is_left(_purge_some)
+    """Delete the counts of periods that are over, and return how many there were.
 
-
-def _purge_some() -> int:
+    A flood leaves a million. So the table is gone through once, a batch after the other: to look
+    for the next ones from its beginning would be to pass all that are gone, again and again.
+    """
+    purged, begin = 0, ("", "")
     with connection.cursor() as cursor:
-        cursor.execute(_PURGE, [A_DAY, settings.LIMIT_SECONDS, purging.BATCH])
-        return int(cursor.rowcount)
+        while last := _last_of_batch(cursor, begin):
+            cursor.execute(_PURGE, [*begin, *last, A_DAY, settings.LIMIT_SECONDS])
+            purged += cursor.rowcount
+            begin = last
+    return purged
+
+
+def _last_of_batch(cursor: Any, begin: tuple[str, str]) -> tuple[str, str] | None:
+    cursor.execute(_LAST_OF_BATCH, [*begin, purging.BATCH])
+    last: tuple[str, str] | None = cursor.fetchone()
+    return last
 
 
 _own, _shared = _OwnCounts(), _SharedCounts()

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client, RequestFactory, override_settings
+from django.test.utils import CaptureQueriesContext
 
-from api import limits
+from api import limits, purging
 from api.models import CallCount
 from tests import factories
 from tests.concurrency import run_together
@@ -231,6 +233,40 @@ def test_a_count_that_is_over_is_purged(db: None, settings: Any):
 
     assert limits.purge() == 1
     assert [row.address for row in CallCount.objects.all()] == ["192.0.2.2"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_counts_that_are_over_are_purged_from_between_those_that_are_not(
+    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+):
+    monkeypatch.setattr(purging, "BATCH", batch)
+    settings.LIMITS = {"checkout": 2, "cart": 2}
+    for kind in settings.LIMITS:
+        for number in range(6):
+            spend(kind, f"192.0.2.{number}")
+    over = [f"192.0.2.{number}" for number in (0, 2, 3, 5)]
+    CallCount.objects.filter(address__in=over).update(period=-9)
+
+    assert limits.purge() == 8
+    left = CallCount.objects.order_by("kind", "address").values_list("kind", "address")
+    assert list(left) == [
+        (kind, f"192.0.2.{number}") for kind in ("cart", "checkout") for number in (1, 4)
+    ]
+
+
+def test_no_row_is_looked_at_twice_when_counts_are_purged(
+    db: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(purging, "BATCH", 2)
+    CallCount.objects.bulk_create(
+        CallCount(kind="login", address=f"{number}", period=-9, calls=1) for number in range(6)
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        assert limits.purge() == 6
+
+    begins = re.findall(r"> \('login', '(\d)'\)", " ".join(each["sql"] for each in queries))
+    assert begins == ["1", "1", "3", "3", "5"]
 
 
 def test_counts_do_not_wait_for_the_disk(db: None):
