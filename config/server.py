@@ -11,7 +11,6 @@ import resource
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable
 
 import structlog
@@ -113,7 +112,7 @@ class _Worker:
             if os.getppid() == parent:
                 run()
         except BaseException:
-            traceback.print_exc()
+            log.critical("web_worker_failed", exc_info=True)
         finally:
             os._exit(1)
 

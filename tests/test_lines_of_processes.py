@@ -1,5 +1,6 @@
 """Whatever a process of production says, each line is one JSON object, and says whose it is."""
 
+import ast
 import json
 import os
 import subprocess
@@ -70,6 +71,90 @@ def test_t54_whatever_is_said_and_by_whom_is_one_object_a_line():
     assert found[-1]["event"] == "uncaught_exception"
     assert "ValueError: at the end" in found[-1]["exception"]
     assert [line["level"] for line in found].count("critical") == 2
+
+
+# A worker of the web server that fails before it serves.
+FORKS = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django
+django.setup()
+from config import server
+def fails():
+    raise ValueError("in the worker\\nof two lines")
+server._Worker(None).start(fails)
+_, status = os.wait()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_of_a_web_worker_that_fails_a_line_tells_with_its_traceback():
+    told = run("-c", FORKS, **SECRETS)
+
+    assert (told.returncode, told.stdout) == (1, "")
+    [line] = lines(told.stderr)
+    assert (line["event"], line["level"]) == ("web_worker_failed", "critical")
+    assert "ValueError: in the worker\nof two lines" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "said"),
+    [
+        ("serve", {"LIMIT_SECONDS": "0"}, "Nothing runs with this environment: "),
+        ("work", {"SECRET_KEY": ""}, "Nothing runs with this environment: "),
+        ("serve", {"TOKEN_KEY": "abc"}, "Holdfast does not serve a shop that is open to strangers"),
+        ("serve", {"WEB_HOST": "192.0.2.1"}, "Port 8000 of 192.0.2.1 cannot be used"),
+    ],
+)
+def test_why_a_server_or_a_worker_does_not_run_is_a_line_too(command, environment, said):
+    told = run("manage.py", command, **SECRETS | environment)
+
+    assert (told.returncode, told.stdout) == (1, "")
+    [line] = lines(told.stderr)
+    assert line["event"] == "does_not_run"
+    assert line["why"].startswith(said)
+    assert line["process"] == ("web" if command == "serve" else "worker")
+
+
+def test_a_person_who_calls_a_command_reads_the_sentence_alone():
+    told = run("manage.py", "audit_inventory", **SECRETS, LIMIT_SECONDS="0")
+
+    assert told.returncode == 1
+    assert told.stderr.startswith("Nothing runs with this environment: ")
+
+
+# What runs in the demo alone, or for a person who called a command.
+FOR_PEOPLE = {"config/supervisor.py", "config/__main__.py"}
+# It ends whoever imports it, such as another server; of our own main() makes a line of that.
+ENDS = {"config/wsgi.py"}
+WRITING = {
+    *("print", "sys.stderr.write", "sys.stdout.write"),
+    *("traceback.print_exc", "traceback.print_exception"),
+}
+
+
+def writes_past_the_log(call: ast.Call) -> bool:
+    """Also by an end with words, which Python writes."""
+    does = ast.unparse(call.func)
+    has_words = any(isinstance(each, ast.JoinedStr) for each in call.args) or any(
+        isinstance(each, ast.Constant) and isinstance(each.value, str) for each in call.args
+    )
+    return does in WRITING or (does in {"sys.exit", "SystemExit"} and has_words)
+
+
+def test_nothing_else_writes_past_the_log():
+    rooms = ("api", "backoffice", "config", "inventory", "orders", "payments")
+    sources = [source for room in rooms for source in (PROJECT / room).rglob("*.py")]
+
+    writing = {
+        str(source.relative_to(PROJECT))
+        for source in sources
+        if "commands" not in source.parts
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Call) and writes_past_the_log(node)
+    }
+
+    assert writing == FOR_PEOPLE | ENDS
 
 
 def test_in_the_demo_people_read_it_as_python_shows_it():
