@@ -68,6 +68,8 @@ class Refusal(Exception):
     # The database constraint that says the same, if there is one: see `refusal_of`.
     constraint: ClassVar[str] = ""
     retry_after_seconds: int | None = None
+    # Among the numbers of /metrics, where each is once, however many tell somebody of it.
+    is_counted = False
 
     def __init__(
         self, message: str = "", *, source: str = "", meta: Mapping[str, Any] | None = None
@@ -315,7 +317,7 @@ DATABASE_ERRORS = (OperationalError, InternalError, ConnectorException)
 
 
 def answer(refusal: Refusal) -> Response:
-    entries = _counted(refusal.entries())
+    entries = _counted(refusal)
     response = Response({"errors": entries}, status=entries[0]["status"])
     if refusal.retry_after_seconds is not None:
         response["Retry-After"] = str(refusal.retry_after_seconds)
@@ -324,9 +326,17 @@ def answer(refusal: Refusal) -> Response:
     return response
 
 
-def _counted(entries: list[answers.Error]) -> list[answers.Error]:
-    metrics.REFUSALS.labels(entries[0]["code"]).inc()
+def _counted(refusal: Refusal) -> list[answers.Error]:
+    entries = refusal.entries()
+    if not refusal.is_counted:
+        refusal.is_counted = True
+        metrics.REFUSALS.labels(entries[0]["code"]).inc()
     return entries
+
+
+def count(refusal: Refusal) -> None:
+    """Count a refusal that a person reads on a page, and no program as an answer."""
+    _counted(refusal)
 
 
 def refused(refusal: Refusal) -> JsonResponse:
@@ -334,7 +344,7 @@ def refused(refusal: Refusal) -> JsonResponse:
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after_seconds is not None:
         headers["Retry-After"] = str(refusal.retry_after_seconds)
-    entries = _counted(refusal.entries())
+    entries = _counted(refusal)
     return JsonResponse({"errors": entries}, status=entries[0]["status"], headers=headers)
 
 

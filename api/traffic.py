@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from api import metrics
+from api import errors, metrics
 from config import logs, tracing
 
 _log = logging.getLogger(logs.REQUESTS)
@@ -28,8 +28,12 @@ _ORDER_PAGES = "admin/orders/order/<path:object_id>/"
 # Whose ids an answer tells, by its type.
 _TYPES = {"order": "order", "transaction": "payment"}
 
-# How often the transactions of the request were begun again.
+# Where people read what was refused, on whichever page shows it.
+_PAGES = "/admin/"
+
+# How often the transactions of the request were begun again, and what refused those that ended.
 _tries: ContextVar[list[str] | None] = ContextVar("tries", default=None)
+_refusals: ContextVar[list[errors.Refusal] | None] = ContextVar("refusals", default=None)
 
 
 def tried_again(reason: str) -> None:
@@ -44,22 +48,30 @@ def given_up(reason: str) -> None:
     metrics.GIVEN_UP.labels(reason).inc()
 
 
+def refused(refusal: errors.Refusal) -> None:
+    """Keep in mind what a service has refused, until it is known who reads that."""
+    if (refusals := _refusals.get()) is not None:
+        refusals.append(refusal)
+
+
 class Begun(NamedTuple):
     at: float
     tries: list[str]
+    refusals: list[errors.Refusal]
     is_quiet: bool
     trace: tracing.Request | None
 
 
 def begin(request: HttpRequest) -> Begun:
-    tries: list[str] = []
+    tries, refusals = list[str](), list[errors.Refusal]()
     _tries.set(tries)
+    _refusals.set(refusals)
     is_quiet = request.path_info.startswith(QUIET)
     if not is_quiet:
         metrics.in_flight.add(request)
         metrics.keep_telling()
     trace = None if is_quiet else tracing.request(request.headers)
-    return Begun(time.perf_counter(), tries, is_quiet, trace)
+    return Begun(time.perf_counter(), tries, refusals, is_quiet, trace)
 
 
 def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
@@ -71,6 +83,11 @@ def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
         metrics.in_flight.discard(request)
         _requests(route, method, response.status_code).inc()
         _seconds(route).observe(seconds)
+    if request.path_info.startswith(_PAGES):
+        # A program's are counted as they are answered, by the one of several that it reads.
+        for refusal in begun.refusals:
+            errors.count(refusal)
+    _refusals.set(None)
     if begun.trace:
         begun.trace.end(method, route, response.status_code, _client(request))
     level = logging.DEBUG if begun.is_quiet else logging.INFO

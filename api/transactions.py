@@ -10,7 +10,7 @@ import psycopg.errors
 from django.db import IntegrityError, connection, transaction
 
 from api import traffic
-from api.errors import DATABASE_ERRORS, Busy, refusal_of
+from api.errors import DATABASE_ERRORS, Busy, Refusal, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,23 +39,27 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(service)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with transaction.atomic(durable=True):
-                    return service(*args, **kwargs)
-            except (*DATABASE_ERRORS, Stale) as error:
-                if not _may_try_again(error):
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    with transaction.atomic(durable=True):
+                        return service(*args, **kwargs)
+                except (*DATABASE_ERRORS, Stale) as error:
+                    if not _may_try_again(error):
+                        raise
+                    if attempt == ATTEMPTS:
+                        traffic.given_up(_in_the_way(error))
+                        raise Busy from error
+                    traffic.tried_again(_in_the_way(error))
+                except IntegrityError as error:
+                    if refusal := refusal_of(error):
+                        raise refusal from error
                     raise
-                if attempt == ATTEMPTS:
-                    traffic.given_up(_in_the_way(error))
-                    raise Busy from error
-                traffic.tried_again(_in_the_way(error))
-            except IntegrityError as error:
-                if refusal := refusal_of(error):
-                    raise refusal from error
-                raise
-            # The jitter keeps two transactions that collided from colliding again.
-            time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311
+                # The jitter keeps two transactions that collided from colliding again.
+                time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311
+        except Refusal as refused:
+            traffic.refused(refused)
+            raise
         raise AssertionError("unreachable")
 
     return run

@@ -27,7 +27,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import bodies, health, incoming, limits, readiness, tokens
+from api import bodies, health, incoming, limits, metrics, readiness, tokens
 from api.authentication import AnyCaller, BearerAuthentication, bearer_token, caller_of
 from api.bodies import WholeBody
 from api.errors import (
@@ -346,6 +346,7 @@ def no_page(request: HttpRequest, **captured: str) -> NoReturn:
 
 
 def _error(kind: Kind, code: str, detail: str) -> JsonResponse:
+    metrics.REFUSALS.labels(code).inc()
     body = {"errors": [entry(kind.status, kind.title, detail, code=code)]}
     # A cache in between may keep a 404, unless its headers forbid it.
     return JsonResponse(body, status=kind.status, headers={"Cache-Control": "no-store"})

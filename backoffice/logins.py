@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from api import limits, purging
-from api.errors import Refusal
+from api.errors import Refusal, count
 
 # Where a password is compared, so that tries are counted before anything is hashed.
 PASSWORD_PATHS = {settings.LOGIN_URL, "/admin/password_change/"}
@@ -54,6 +54,7 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -
 
 def too_many(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """Answer where too many have tried, from one address or at this moment, whatever the name."""
+    count(refusal)
     return _shut(request, refusal.retry_after_seconds or 1, {"refusal": refusal})
 
 

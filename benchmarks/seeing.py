@@ -137,8 +137,8 @@ def _nothing(*told: Any) -> None:
     pass
 
 
-def _uncounted(entries: Any) -> Any:
-    return entries
+def _uncounted(refusal: Any) -> Any:
+    return refusal.entries()
 
 
 def _buy(application: Callable[..., Any], token: str, product: str) -> None:

@@ -16,12 +16,13 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
-from api import metrics, traffic
+from api import errors, metrics, traffic
 from api.errors import Busy
 from api.transactions import Stale, in_transaction
 from config.supervisor import PROJECT
 from config.version import version
 from orders.services import orders
+from tests.backoffice.orders.looking import cancel
 from tests.factories import product, shipped_order, unpaid_order
 from tests.http import BUYER, Api
 
@@ -104,6 +105,40 @@ def test_refusals_are_counted_by_their_code(back_office: Api):
 
     assert growth(refused, "refusals_total", code="insufficient_stock") == 1
     assert growth(lambda: Client().get("/v2/orders"), "refusals_total", code="bad_token") == 1
+
+
+@pytest.mark.django_db
+def test_what_people_are_refused_on_a_page_is_counted_as_well(admin_client: Client):
+    order = shipped_order({product(stock=1): 1})
+
+    def refused() -> None:
+        cancel(admin_client, order)
+
+    assert growth(refused, "refusals_total", code="order_not_cancellable") == 1
+    nowhere = "/admin/nothing/"
+    assert growth(lambda: admin_client.get(nowhere), "refusals_total", code="not_found") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "is_answered", "counted"),
+    [("/admin/", False, 1), ("/admin/", True, 1), ("/v2/", False, 0), ("/v2/", True, 1)],
+)
+def test_a_refusal_is_counted_once_and_by_the_one_who_reads_it(db, path, is_answered, counted):
+    def refused() -> None:
+        request: WSGIRequest = RequestFactory().get(path)
+        request.request_id = "1"  # type: ignore[attr-defined]
+        begun = traffic.begin(request)
+        with pytest.raises(Busy) as raised:
+            refuses()
+        if is_answered:
+            errors.refused(raised.value)
+        traffic.end(begun, request, HttpResponse())
+
+    @in_transaction
+    def refuses() -> None:
+        raise Busy
+
+    assert growth(refused, "refusals_total", code="busy") == counted
 
 
 # Orders and payments.
