@@ -313,7 +313,6 @@ def _take_up_again(order: Order, attempt: Attempt, answer: Answer) -> None:
         attempt.reference = answer.reference
         attempt.save(update_fields=["reference"])
         return
-    attempt.status = Attempt.Status.PENDING
     bookkeeping.open_attempt(order, payment, attempt)
     _end(order, attempt, answer)
 

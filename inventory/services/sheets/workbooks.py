@@ -227,8 +227,6 @@ def _number(value: float, digits: int) -> str:
     # As many digits as a spreadsheet keeps, and none of the dust behind them.
     exact = value if isinstance(value, int) else Decimal(f"{value:.15g}")
     written = format(exact, "d" if isinstance(exact, int) else "f")
-    if "." in written:
-        written = written.rstrip("0").rstrip(".")
     if digits and written.isdecimal():
         return written.zfill(digits)
     # 1.234 as text would be one of two numbers; this is one.
