@@ -203,11 +203,12 @@ def start_managing(
     Raises: ProductNotFound; StockExists for any other; Moved.
     """
     claim(key, product_id)
-    with _changing(product_id, actor):
+    with _changing(product_id, actor) as product:
         stock = lock_one(product_id, seen=seen)
         if stock.managed and stock.sequence:
             raise StockExists
         if not stock.managed:
+            _touch(product)
             _begin_anew(stock, quantity, actor)
         elif quantity:
             _count_initially(stock, quantity, actor)
@@ -226,9 +227,10 @@ def stop_managing(
     Raises: StockNotFound; UnitsAllocated; Moved.
     """
     claim(key, product_id)
-    with _changing(product_id, actor, unknown=StockNotFound):
+    with _changing(product_id, actor, unknown=StockNotFound) as product:
         stock = lock_one(product_id, seen=seen)
         stock.require_managed()
+        _touch(product)
         _write_off(stock, actor)
 
 
@@ -296,6 +298,12 @@ def _write_off(stock: Stock, actor: Actor) -> None:
         cause = Cause(actor, NO_LONGER_MANAGED)
         move([stock], [Action.DECREMENT], written_off, cause, by_order=BY_HAND)
     _set_managed(stock, False)
+
+
+def _touch(product: Product) -> None:
+    """Whether its stock is managed is told with the product, and is a change of it."""
+    product.updated_at = clock.now()
+    product.save(update_fields=["updated_at"])
 
 
 def _set_managed(stock: Stock, managed: bool) -> None:

@@ -142,13 +142,22 @@ def test_a_change_of_a_product_leaves_the_rest_as_it_was():
         lambda made: products.update(made.pk, name="Blue", actor=MERCHANT),
         lambda made: products.change_prices(made.pk, {"USD": 900}, actor=MERCHANT),
         lambda made: products.archive(made.pk, actor=MERCHANT),
+        lambda made: products.stop_managing(made.pk, actor=MERCHANT),
     ],
 )
 def test_a_product_tells_when_it_was_changed(change):
-    made = product()
+    made = product(stock=3)
     assert made.updated_at == made.created_at
 
     change(made)
+
+    assert Product.objects.get(pk=made.pk).updated_at > made.created_at
+
+
+def test_so_does_one_whose_stock_begins():
+    made = product(managed=False)
+
+    products.start_managing(made.pk, 0, actor=MERCHANT)
 
     assert Product.objects.get(pk=made.pk).updated_at > made.created_at
 
