@@ -1,6 +1,8 @@
 """The page of what the last comparison of log, stock and orders found."""
 
-from collections.abc import Sequence
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,17 +12,53 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.timesince import timesince
 
 from api import clock
-from backoffice.base import ReadOnlyAdmin
+from backoffice.base import ReadOnlyAdmin, uuid_of
+from backoffice.products.page import page_of
+from inventory.models import Product, Stock
 from orders.models import AuditResult
 from payments.services import audit
 
 # The worker compares every hour, and the whole once a day.
 OVERDUE = timedelta(hours=2)
 WHOLE_OVERDUE = timedelta(hours=26)
+
+
+# How the audit ends what it says of one stock, or of one order.
+_ABOUT = re.compile(r"\((stock|order) ([0-9a-f-]{36})\)$")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A difference in words, and the page of what differs, if it has one."""
+
+    words: str
+    url: str
+
+
+def told(found: Sequence[str]) -> list[Told]:
+    about = [match.groups() if (match := _ABOUT.search(words)) else ("", "") for words in found]
+    stocks = {uuid_of(row_id) for kind, row_id in about if kind == "stock"}
+    products = _products(row_id for row_id in stocks if row_id)
+    return [
+        Told(words, _page(kind, uuid_of(row_id), products))
+        for words, (kind, row_id) in zip(found, about, strict=True)
+    ]
+
+
+def _products(stock_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID | None, Product]:
+    stocks = Stock.objects.filter(pk__in=list(stock_ids)).select_related("product")
+    return {stock.pk: stock.product for stock in stocks}
+
+
+def _page(kind: str, row_id: uuid.UUID | None, products: Mapping[uuid.UUID | None, Product]) -> str:
+    if kind == "order" and row_id:
+        return reverse("admin:orders_order_change", args=[row_id])
+    product = products.get(row_id)
+    return page_of(product) if product else ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +131,7 @@ class AuditAdmin(ReadOnlyAdmin):
             "title": "Audit",
             "audit": last(found),
             "each": found,
+            "differing": [told(each.result.found) for each in found],
             "is_under_way": audit.is_under_way(),
         }
         return TemplateResponse(request, "admin/orders/audit.html", context)

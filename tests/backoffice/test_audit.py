@@ -6,10 +6,15 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from api import clock
+from api.ids import uuid7
+from backoffice.products.page import archived_url, inventory_url
+from inventory.services import products
+from inventory.services.audit import Difference
 from orders.models import AuditResult
 from payments.services import audit
+from tests.backoffice.orders.looking import page
 from tests.backoffice.pages import client_with, text
-from tests.factories import paid_order, product
+from tests.factories import MERCHANT, paid_order, product, stock_of, unpaid_order
 
 AUDIT = "/admin/orders/auditresult/"
 NOW = f"{AUDIT}compare-now/"
@@ -65,6 +70,32 @@ def test_t22_each_difference_is_told(admin_client):
     assert "2 differences found" in shown
     assert "MUG: orders hold 1 units" in shown
     assert "TIN: orders hold &lt;b&gt;3&lt;/b&gt; units" in shown
+
+
+@pytest.mark.django_db
+def test_a_difference_leads_to_the_product_or_the_order_that_it_is_about(admin_client):
+    mug, gone = product(9, sku="MUG"), product(sku="GONE")
+    products.archive(gone.pk, actor=MERCHANT)
+    order = unpaid_order({mug: 1})
+    found = [
+        str(Difference(stock_of(mug).pk, "MUG", "one is missing")),
+        str(Difference(stock_of(gone).pk, "GONE", "two are missing")),
+        str(Difference(order.pk, "<b>", "its money differs", row="order")),
+        str(Difference(uuid7(), "?", "there is a log but no stock")),
+        "TIN: a payment differs (payment 7)",
+    ]
+    AuditResult.objects.create(checked_at=clock.now(), differences=5, example=found[0], found=found)
+
+    shown = admin_client.get(AUDIT).content.decode()
+
+    for address, words in (
+        (inventory_url(mug.pk), found[0]),
+        (archived_url(gone.pk), found[1]),
+        (page(order), "&lt;b&gt;: its money differs"),
+    ):
+        assert f'<a href="{address}">{words}' in shown
+        assert admin_client.get(address).status_code == 200
+    assert all(f">{words}</span>" in shown for words in found[3:])
 
 
 @pytest.mark.django_db(transaction=True)
