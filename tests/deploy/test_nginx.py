@@ -122,6 +122,28 @@ def test_behind_a_load_balancer_the_caller_is_whom_it_names(behind, source, beli
     assert call.headers["X-Forwarded-For"] == believed
 
 
+@pytest.mark.parametrize(
+    "written", ["", "192.0.2.7, ", "192.0.2.7, 203.0.113.9, ", f"{INSIDE}, ", "nobody, "]
+)
+def test_behind_two_proxies_nobody_chooses_who_they_are(behind, between_proxies, written):
+    """Whatever somebody writes: a CDN adds who called it, and a load balancer adds the CDN."""
+    behind.calls.clear()
+    forwarded = f"{written}198.51.100.9, 203.0.113.5"
+
+    between_proxies.ask("/v2/products", source=INSIDE, x_forwarded_for=forwarded)
+
+    [call] = behind.calls
+    assert call.headers.get_all("X-Forwarded-For") == ["198.51.100.9"]
+    between_proxies.wait_for_line('"address":"198.51.100.9"')
+
+
+@pytest.fixture(scope="module")
+def between_proxies(behind: Behind) -> Iterator[Edge]:
+    ours = f"{INSIDE}/32;\nset_real_ip_from 203.0.113.0/24"
+    with Edge(behind.port, real_ip_from=ours).running() as edge:
+        yield edge
+
+
 def test_plain_http_is_sent_to_https(edge, behind):
     answer = edge.ask_plainly("/admin/?q=shirt")
 
