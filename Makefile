@@ -8,7 +8,7 @@ INSTALLED := $(if $(wildcard .venv/dev.installed),.venv/dev.installed,.venv/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench screenshots torture cluster mutants upgrade-check reset build image machine lock freeze release-notes
+.PHONY: help run test test-fast check types rules format bench screenshots torture cluster mutants upgrade-check reset build image machine lock freeze release-notes
 
 # Allows the embedded database and the demo's well-known passwords; never set in production.
 run test test-fast check bench screenshots torture cluster mutants upgrade-check reset: export HOLDFAST_DEMO := 1
@@ -24,17 +24,18 @@ run: $(INSTALLED) ## start Holdfast on 127.0.0.1:$PORT (8000); Ctrl-C stops it
 reset: $(INSTALLED) ## throw away the embedded database, so that the next start loads the demo
 	@$(BIN)/python -m config.supervisor --reset
 
-# A process for each core with a database of its own, all on one server, which has no connections
-# for more than four. Each takes whole files, since many of them prepare something, in the order in
-# which they stand: see tests/conftest.py.
+# One process more than there are cores (tests/database.py), since each waits a quarter of its time;
+# each has a database of its own, all on one server, which has no connections for more than four.
+# Each takes whole files, since many of them prepare something, in the order in which they stand:
+# see tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest --durations=10
 SPREAD := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: .venv/dev.installed ## run the tests, on a PostgreSQL of their own or on DATABASE_URL
-	@# Browser tests in one process more, since a browser's event loop disturbs other tests; beside
-	@# the others, since it mostly waits. A shell lets what runs in its background ignore Ctrl-C,
-	@# hence the trap.
-	@$(PYTEST) -m browser tests/browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
+	@# Browser tests in two processes more, since a browser's event loop disturbs other tests; beside
+	@# the others, so that neither are the last. A shell lets what runs in its background ignore
+	@# Ctrl-C, hence the trap.
+	@$(PYTEST) $(SPREAD) --numprocesses=2 -m browser tests/browser >.venv/browser-tests.log 2>&1 & browser=$$!; \
 		trap 'kill $$browser 2>/dev/null' INT TERM; \
 		$(PYTEST) $(SPREAD); failed=$$?; \
 		wait $$browser || failed=1; cat .venv/browser-tests.log; exit $$failed
@@ -43,14 +44,20 @@ test-fast: .venv/dev.installed ## run the quick tests: no browser, no other prog
 	@$(PYTEST) $(SPREAD) -m "not browser and not processes and not thorough"
 
 check: .venv/dev.installed ## format, lint, types, import contracts, migrations and tests
+	@# Types take longer than all else, on one core.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync types rules
+	@$(MAKE) --no-print-directory test
+
+types:
+	$(BIN)/mypy .
+
+rules:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	# There is no database yet, of which it would warn after waiting for one.
 	DATABASE_POOL_SIZE=0 $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-	$(MAKE) --no-print-directory test
 
 format: .venv/dev.installed ## write the code the way `make check` wants it
 	$(BIN)/ruff format .

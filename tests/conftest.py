@@ -50,8 +50,10 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest first: at the end of the run, what starts other programs would keep one process
-    # working while the others have nothing left.
-    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+    # working while the others have nothing left; and so would, of the browser tests, the tour.
+    items.sort(
+        key=lambda item: not (item.get_closest_marker("processes") or item.path.stem == "test_tour")
+    )
 
 
 def pytest_collection_finish() -> None:

@@ -40,6 +40,12 @@ def pytest_load_initial_conftests() -> None:
     os.environ["MEDIA_ROOT"] = _folder_for_pictures()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `--numprocesses=auto`: while one waits for another program, the next has its core."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def _folder_for_pictures() -> str:
     folder = tempfile.mkdtemp(prefix="holdfast-media-")
     atexit.register(_remove, folder, owner=os.getpid())

@@ -31,8 +31,8 @@ NO_BROWSER = (
     "No chromium was found: install it (Debian: apt-get install chromium), "
     "or say where it is: CHROMIUM=/path/to/chromium"
 )
-# A page of this machine answers at once or not at all; two busy cores may take their time.
-PATIENCE_MS = 15_000
+# A page of this machine answers at once or not at all; cores with other tests may take their time.
+PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -63,8 +63,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """Have a database of one's own: the other tests run on the same server at the same time."""
-    database = connection.settings_dict
-    database["TEST"]["NAME"] = f"test_{database['NAME']}_browser"
+    database, process = connection.settings_dict, os.environ.get("PYTEST_XDIST_WORKER", "")
+    database["TEST"]["NAME"] = f"test_{database['NAME']}_browser{process}"
 
 
 @pytest.fixture(scope="session", autouse=True)
