@@ -22,6 +22,7 @@ from api.actors import SYSTEM
 from benchmarks import run
 from benchmarks.flow import Shopper
 from demo import fill_orders
+from demo.fill_progress import Progress
 from demo.fill_stock import SKU
 from inventory.models import Product, Sheet, Stock
 from inventory.services.sheets import processing
@@ -40,7 +41,7 @@ def open_store(products: int) -> list[str]:
     payments.set_gateway("manual", enabled=True, actor=SYSTEM)
     print(f"Making {products:,} products ...")
     fill_orders.fill(
-        products=products, entries=2 * products, orders=0, now=clock.now(), tell=lambda what: None
+        products=products, entries=2 * products, orders=0, now=clock.now(), progress=Progress()
     )
     connection.cursor().execute("ANALYZE")
     # Bestsellers, which do not run out: every tenth.

@@ -22,7 +22,7 @@ _LEVEL_NAMES = ("Fill", "Department", "Aisle", "Shelf", "Box")
 _A_PRODUCT_MAX = 3
 SIZES, COLOURS = ("S", "M", "L", "XL"), ("Black", "Blue", "Red")
 # Of so many products, which stand beside each other, the first ones are variants of one parent.
-_STRETCH = 30
+STRETCH = 30
 _ROWS = 1_000
 
 
@@ -48,7 +48,7 @@ def make_variants(rows: Sequence[Product], at: datetime, dice: Random) -> None:
     options = variants.options([("Colour", COLOURS), ("Size", SIZES)])
     combinations = [dict(each) for each in variants.combinations(options)]
     parents = []
-    for begin in range(0, len(rows) - len(combinations), _STRETCH):
+    for begin in range(0, len(rows) - len(combinations), STRETCH):
         size = dice.randint(4, len(combinations))
         first = rows[begin]
         parent = Parent(

@@ -1,12 +1,13 @@
 """What `manage.py fill` makes: a large shop's year, in which every number adds up.
 
 The services are not called, which would take hours; what they would have written is written in
-bulk, in one transaction, so that an interrupted fill leaves nothing.
+bulk, in one transaction, so that an interrupted fill leaves nothing. What is complete is written at
+once and forgotten: in memory are only the products' stock and the orders that wait for something.
 """
 
-import uuid
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -18,9 +19,10 @@ from api.transactions import in_transaction
 from backoffice.figures import days
 from demo import fill_buyers, fill_goods_in, fill_sales, fill_stock
 from demo.fill_goods_in import Deliveries
+from demo.fill_progress import Progress
 from demo.fill_sales import CLERK, ENTRIES_A_ORDER, LINES_MAX, Books, Move, Sale
-from demo.fill_stock import ROWS_A_STATEMENT, Entry, id_at
-from inventory.models import Action, Price, Product, Stock
+from demo.fill_stock import ROWS_A_STATEMENT, Entry, Made, id_at
+from inventory.models import Action, Stock
 from inventory.services import currencies, products
 from orders.models import Order, OrderItem
 from payments.models import Payment
@@ -28,7 +30,9 @@ from payments.models import Payment
 DAYS = 365
 SEED = 1848
 UNITS_MAX = 3
-TELL_EVERY = 100_000
+# So many orders at most wait at a time to be shipped, and so on.
+WAITING_MAX = 20_000
+NUMBERS_AT_ONCE = 10_000
 
 
 class TooFewEntries(Exception):
@@ -46,8 +50,8 @@ def fill(
     entries: int,
     orders: int,
     now: datetime,
-    tell: Callable[[str], None],
     deliveries: int = 0,
+    progress: Progress,
 ) -> None:
     """Make a catalogue with stock, the log that leads to it, deliveries, orders and so on.
 
@@ -61,22 +65,26 @@ def fill(
     dice = Random(SEED)  # noqa: S311 - it makes up a shop and keeps no secret
     began = now - timedelta(days=DAYS)
     currency = currencies.named("")
-    tell(f"{products:,} products with prices and categories ...")
-    rows = fill_stock.make_products(products, currency=currency, at=began, actor=CLERK, dice=dice)
+    progress.step(f"{products:,} products with prices and categories", products)
+    rows = fill_stock.make_products(
+        products, currency=currency, at=began, actor=CLERK, dice=dice, progress=progress
+    )
     goods_in = Deliveries(deliveries, began, now, CLERK, dice)
-    year = _Year(rows, currency.code, entries, orders, began, now, dice, tell, goods_in)
-    tell(f"{entries:,} entries of the log, and the stock they lead to ...")
-    fill_stock.store(year.stocks, year.entries())
-    tell(f"{orders:,} orders with their payments ...")
-    year.store_orders()
+    year = _Year(rows, currency.code, entries, orders, began, now, dice, goods_in)
+    progress.step(
+        f"{entries:,} entries of the log, the stock they lead to, and {orders:,} orders", entries
+    )
+    fill_stock.store(year.stocks, year.entries(), between=year.store_complete, progress=progress)
+    year.store_the_rest()
     if deliveries:
-        tell(f"{deliveries:,} deliveries, and stocktakes ...")
-        goods_in.store(rows)
-        fill_goods_in.store_stocktakes(rows, now, CLERK)
+        progress.step(f"{deliveries:,} deliveries", deliveries)
+        goods_in.store(rows, progress)
+        progress.step("Stocktakes", products)
+        fill_goods_in.store_stocktakes(rows, now, CLERK, progress)
     # The days of the year that was made up were added up without it.
     days.forget()
-    tell("Comparing the log with the stock ...")
-    with connection.cursor() as cursor:
+    progress.step("Comparing the log with the stock")
+    with progress.waiting(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
@@ -85,43 +93,41 @@ def fill(
 class _Year:
     """The shop, as it moves through its year."""
 
-    products: list[Product]
+    products: list[Made]
     currency: str
     length: int
     orders: int
     began: datetime
     now: datetime
     dice: Random
-    tell: Callable[[str], None]
     goods_in: Deliveries
     stocks: list[Stock] = field(init=False)
     written: int = field(init=False, default=0)
-    sales: list[Sale] = field(init=False, default_factory=list)
-    books: Books = field(init=False, default_factory=Books)
+    placed: int = field(init=False, default=0)
+    # Orders to which nothing more happens, and which are to be written.
+    complete: list[Sale] = field(init=False, default_factory=list)
     waiting: deque[Sale] = field(init=False, default_factory=deque)
     # Entries that it takes to do what these orders wait for.
     owed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.stocks = [Stock(product=product) for product in self.products]
+        self.stocks = [Stock(product_id=product.pk) for product in self.products]
         for stock in self.stocks:
             stock.available = stock.allocated = stock.held = stock.sequence = 0
         # Orders are made of these products. There is always enough of them.
         self.bestsellers = range(0, len(self.stocks), 10)
-        self.numbers = self._order_numbers()
-        self.prices = self._prices() if self.orders else {}
+        self.numbers = iter(self._order_numbers())
 
-    def _order_numbers(self) -> Iterator[int]:
+    def _order_numbers(self) -> "array[int]":
+        """Draw them all: while the log is written, nothing else can be asked."""
+        numbers = array("q")
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT nextval('orders_order_number') FROM generate_series(1, %s)", [self.orders]
-            )
-            return iter([number for (number,) in cursor.fetchall()])
-
-    def _prices(self) -> dict[uuid.UUID, int]:
-        bestsellers = [self.products[position].pk for position in self.bestsellers]
-        prices = Price.objects.filter(product__in=bestsellers, currency__code=self.currency)
-        return dict(prices.values_list("product_id", "amount"))
+            while wanted := min(self.orders - len(numbers), NUMBERS_AT_ONCE):
+                cursor.execute(
+                    "SELECT nextval('orders_order_number') FROM generate_series(1, %s)", [wanted]
+                )
+                numbers.extend(number for (number,) in cursor.fetchall())
+        return numbers
 
     # The log.
 
@@ -133,12 +139,13 @@ class _Year:
             )
         # Entries by hand fill the room between the orders, which are spread over the year.
         every = max(1, (self.length - self.written) // (self.orders + 1))
+        patience = min(self.orders // 10, WAITING_MAX)
         turn = 0
         while self.written < self.length:
             turn += 1
-            due = self.orders - len(self.sales)
+            due = self.orders - self.placed
             spare = self.length - self.written - due * ENTRIES_A_ORDER - self.owed
-            if self.waiting and (spare <= 0 or len(self.waiting) > self.orders // 10):
+            if self.waiting and (spare <= 0 or len(self.waiting) > patience):
                 yield from self._go_on(self.waiting.popleft())
             elif due and (spare <= 0 or turn % every == 0):
                 yield from self._order()
@@ -178,8 +185,6 @@ class _Year:
             move.line.entry_id = entry_id
         entry = Entry(at, movement, actor, move.reason, entry_id, order.pk if order else None)
         self.written += 1
-        if self.written % TELL_EVERY == 0:
-            self.tell(f"  {self.written:,} entries")
         return entry
 
     def _time(self) -> datetime:
@@ -190,15 +195,16 @@ class _Year:
     # Orders. See demo.fill_sales for what becomes of them.
 
     def _order(self) -> Iterator[Entry]:
-        position = len(self.sales)
+        position = self.placed
+        self.placed += 1
         sale = self._sale(position)
-        self.sales.append(sale)
         if fill_sales.is_cancelled(position):
             sale.order.status = Order.Status.CANCELLED
             sale.order.cancelled_at = sale.order.created_at
             for item in sale.items:
                 item.cancelled = item.quantity
         if not fill_sales.is_paid(position):
+            self.complete.append(sale)
             return
         self._pay(sale)
         for item, stock in zip(sale.items, sale.stocks, strict=True):
@@ -209,13 +215,12 @@ class _Year:
         self._let_wait(sale)
 
     def _let_wait(self, sale: Sale) -> None:
-        if sale.to_come:
-            self.waiting.append(sale)
+        (self.waiting if sale.to_come else self.complete).append(sale)
 
     def _go_on(self, sale: Sale) -> Iterator[Entry]:
         step = sale.to_come.pop(0)
         self.owed -= step.entries
-        for move in step.do(sale, self.books, self._time(), self.dice):
+        for move in step.do(sale, self._time(), self.dice):
             yield self._done(move, sale.order)
         self._let_wait(sale)
 
@@ -242,12 +247,12 @@ class _Year:
                 id=id_at(at, dice),
                 order=order,
                 position=line,
-                product=self.products[number],
+                product_id=self.products[number].pk,
                 cart_item_id=id_at(at, dice),
                 name=self.products[number].name,
                 sku=self.products[number].sku,
                 quantity=dice.randint(1, UNITS_MAX),
-                unit_price=self.prices[self.products[number].pk],
+                unit_price=self.products[number].price,
             )
             for line, number in enumerate(positions)
         ]
@@ -275,9 +280,20 @@ class _Year:
         )
         sale.payment.actor = CLERK
 
-    def store_orders(self) -> None:
-        sales, size = self.sales, ROWS_A_STATEMENT
+    def store_complete(self) -> None:
+        """Write what nothing more happens to, and forget it."""
+        self._store(self.complete)
+        self.complete = []
+        self.goods_in.store_complete()
+
+    def store_the_rest(self) -> None:
+        self._store([*self.complete, *self.waiting])
+
+    def _store(self, sales: list[Sale]) -> None:
+        size, books = ROWS_A_STATEMENT, Books()
+        for sale in sales:
+            books.add(sale.books)
         Order.objects.bulk_create([sale.order for sale in sales], size)
         OrderItem.objects.bulk_create([item for sale in sales for item in sale.items], size)
         Payment.objects.bulk_create([sale.payment for sale in sales if sale.payment], size)
-        self.books.store(size)
+        books.store(size)

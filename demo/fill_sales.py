@@ -45,8 +45,33 @@ class Move(NamedTuple):
 class Step(NamedTuple):
     """Something that is to happen to an order, and how many entries it takes."""
 
-    do: "Callable[[Sale, Books, datetime, Random], Iterator[Move]]"
+    do: "Callable[[Sale, datetime, Random], Iterator[Move]]"
     entries: int
+
+
+@dataclass
+class Books:
+    """What is to be written of an order, or of many, but for what the log says."""
+
+    shipments: list[Shipment] = field(default_factory=list)
+    shipped: list[ShipmentLine] = field(default_factory=list)
+    returns: list[Return] = field(default_factory=list)
+    returned: list[ReturnLine] = field(default_factory=list)
+    refunds: list[Attempt] = field(default_factory=list)
+
+    def add(self, others: "Books") -> None:
+        self.shipments += others.shipments
+        self.shipped += others.shipped
+        self.returns += others.returns
+        self.returned += others.returned
+        self.refunds += others.refunds
+
+    def store(self, size: int) -> None:
+        Attempt.objects.bulk_create(self.refunds, size)
+        Shipment.objects.bulk_create(self.shipments, size)
+        ShipmentLine.objects.bulk_create(self.shipped, size)
+        Return.objects.bulk_create(self.returns, size)
+        ReturnLine.objects.bulk_create(self.returned, size)
 
 
 @dataclass
@@ -58,24 +83,7 @@ class Sale:
     stocks: list[Stock]
     payment: Payment | None = None
     to_come: list[Step] = field(default_factory=list)
-
-
-@dataclass
-class Books:
-    """What is to be written of all orders."""
-
-    shipments: list[Shipment] = field(default_factory=list)
-    shipped: list[ShipmentLine] = field(default_factory=list)
-    returns: list[Return] = field(default_factory=list)
-    returned: list[ReturnLine] = field(default_factory=list)
-    refunds: list[Attempt] = field(default_factory=list)
-
-    def store(self, size: int) -> None:
-        Attempt.objects.bulk_create(self.refunds, size)
-        Shipment.objects.bulk_create(self.shipments, size)
-        ShipmentLine.objects.bulk_create(self.shipped, size)
-        Return.objects.bulk_create(self.returns, size)
-        ReturnLine.objects.bulk_create(self.returned, size)
+    books: Books = field(default_factory=Books)
 
 
 def is_paid(position: int) -> bool:
@@ -111,8 +119,8 @@ def _shipping(lines: range) -> Step:
     return Step(partial(_ship, lines=lines), (ENTRIES_A_LINE - 1) * len(lines))
 
 
-def _ship(sale: Sale, books: Books, at: datetime, dice: Random, *, lines: range) -> Iterator[Move]:
-    order = sale.order
+def _ship(sale: Sale, at: datetime, dice: Random, *, lines: range) -> Iterator[Move]:
+    order, books = sale.order, sale.books
     order.shipments_made += 1
     parcel = parcel_to(order.shipping_address["country"], dice)
     shipment = Shipment(
@@ -136,9 +144,7 @@ def _ship(sale: Sale, books: Books, at: datetime, dice: Random, *, lines: range)
     order.restate_shipping(sale.items, at)
 
 
-def _cancel(
-    sale: Sale, books: Books, at: datetime, dice: Random, *, lines: range
-) -> Iterator[Move]:
+def _cancel(sale: Sale, at: datetime, dice: Random, *, lines: range) -> Iterator[Move]:
     value = 0
     for line in lines:
         item = sale.items[line]
@@ -147,14 +153,12 @@ def _cancel(
         value += units * item.unit_price
         yield Move(sale.stocks[line], Action.DEALLOCATE, units, "items cancelled")
     sale.order.restate_shipping(sale.items, at)
-    books.refunds.append(_refund(sale, value, at, dice, "No more of it"))
+    sale.books.refunds.append(_refund(sale, value, at, dice, "No more of it"))
 
 
-def _take_back(
-    sale: Sale, books: Books, at: datetime, dice: Random, *, becomes: str
-) -> Iterator[Move]:
+def _take_back(sale: Sale, at: datetime, dice: Random, *, becomes: str) -> Iterator[Move]:
     """Take a unit of the first line back. Its money goes back, unless it was all of the order's."""
-    item, stock, order = sale.items[0], sale.stocks[0], sale.order
+    item, stock, order, books = sale.items[0], sale.stocks[0], sale.order, sale.books
     item.returned += 1
     order.updated_at = at
     attempt_id = None

@@ -1,18 +1,26 @@
 """The large shop that `manage.py fill` makes, made small."""
 
+import shutil
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from random import Random
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
+from django.db import connection
 from django.db.models import Count, Max, Min
 
 from api import clock
 from api.actors import SYSTEM
 from api.models import Change
-from demo import fill_orders
+from backoffice.figures import days
+from demo import fill_goods_in, fill_orders, fill_progress, fill_room, fill_stock
 from demo.fill_goods_in import Deliveries
+from demo.fill_progress import Progress
 from demo.management.commands.fill import ENTRIES_MAX
 from inventory.errors import DeliveryNotUndoable
 from inventory.models import (
@@ -65,7 +73,7 @@ def test_t51_the_last_entry_of_the_longest_log_is_made_before_now():
     began = now - timedelta(days=fill_orders.DAYS)
     dice = Random()
     no_goods = Deliveries(0, began, now, MERCHANT, dice)
-    year = fill_orders._Year([], "USD", ENTRIES_MAX, 0, began, now, dice, print, no_goods)
+    year = fill_orders._Year([], "USD", ENTRIES_MAX, 0, began, now, dice, no_goods)
     year.written = ENTRIES_MAX - 1
 
     assert now - timedelta(seconds=2) < year._time() < now
@@ -252,3 +260,126 @@ def test_what_cannot_be_made_is_said_before_anything_is(products, entries, order
 def test_nor_are_too_many_deliveries():
     with pytest.raises(CommandError, match="--deliveries"):
         fill(10, 10, 0, deliveries=-1)
+
+
+def test_t51_what_is_complete_is_written_at_once_and_forgotten(monkeypatch):
+    monkeypatch.setattr(fill_stock, "ENTRIES_A_COPY", 100)
+    monkeypatch.setattr(fill_stock, "PRODUCTS_AT_ONCE", 50)
+    monkeypatch.setattr(fill_goods_in, "DELIVERIES_KEPT", 2)
+    store, left = fill_orders._Year.store_complete, []
+
+    def watched(year: fill_orders._Year) -> None:
+        store(year)
+        # But for the one that is being moved.
+        left.append(year.placed - len(year.waiting) - Order.objects.count())
+        assert len(year.goods_in.kept) <= 1
+
+    monkeypatch.setattr(fill_orders._Year, "store_complete", watched)
+
+    fill(deliveries=20)
+
+    assert len(left) == 15
+    assert max(left) <= 1
+    assert Order.objects.count() == 60
+    assert Delivery.objects.count() == 20
+    assert DeliveryLine.objects.filter(delivery__state="open").exists()
+    assert audit.differences() == []
+
+
+def test_t51_more_than_the_disk_has_room_for_is_refused_before_anything_is_made(monkeypatch):
+    needed = fill_room.needed(120, 1500, 60, 9)
+    monkeypatch.setattr(fill_room, "free", lambda: needed - 1)
+
+    with pytest.raises(CommandError, match=r"GB of disk, .* only .* GB are free"):
+        fill()
+    assert not Product.objects.exists()
+
+    monkeypatch.setattr(fill_room, "free", lambda: needed)
+    assert "of disk" not in fill()
+
+
+def test_t51_whoever_cannot_see_the_disk_says_so(monkeypatch):
+    monkeypatch.setattr(fill_room, "free", lambda: None)
+
+    assert "cannot be seen from here" in fill(10, 20, 0)
+
+
+def test_where_the_database_lies_is_known_if_that_is_here():
+    """Whoever may not ask the server for its folder finds it noted beside the socket."""
+    host = connection.settings_dict["HOST"]
+    note = Path(host, f".s.PGSQL.{connection.settings_dict['PORT'] or 5432}.lock")
+    if not (host.startswith("/") and note.exists()):
+        pytest.skip("the tests' database is another one than their own")
+
+    assert fill_room._data() == Path(note.read_text().splitlines()[1])
+    assert fill_room.free() == pytest.approx(shutil.disk_usage(host).free, rel=0.05)
+
+
+def test_t51_an_interrupted_fill_leaves_nothing_and_may_be_run_again(monkeypatch):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(days, "forget", interrupt)
+        with pytest.raises(CommandError, match="Interrupted") as ended:
+            fill()
+
+    assert ended.value.returncode == 130
+    assert not Product.objects.exists()
+    assert not StockTransaction.objects.exists()
+    fill()
+    assert Order.objects.count() == 60
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def seconds(monkeypatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(fill_progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_t51_long_work_tells_every_few_seconds_how_far_it_is(seconds):
+    told = StringIO()
+    progress = Progress(OutputWrapper(told))
+    progress.step("Rows", 200)
+    for done in range(1, 201):
+        seconds[0] += 1
+        progress.at(done)
+
+    lines = told.getvalue().splitlines()
+    assert lines[0].split() == ["0.0", "s", "Rows"]
+    assert lines[1] == "    5.0 s    5 of 200, some 3 min to go"
+    assert lines[-1] == "  200.0 s    200 of 200"
+    assert len(lines) == 41
+
+
+def test_on_a_terminal_one_line_is_written_again(seconds):
+    told = Terminal()
+    progress = Progress(OutputWrapper(told))
+    progress.step("Rows", 10)
+    for done in range(1, 11):
+        seconds[0] += 0.25
+        progress.at(done)
+    progress.step("Done.")
+
+    assert told.getvalue().count("\n") == 2
+    assert told.getvalue().count("\r") == 12
+
+
+def test_what_cannot_be_counted_says_that_it_goes_on(monkeypatch):
+    monkeypatch.setattr(fill_progress, "SECONDS", 0.001)
+    said = Event()
+
+    class Heard(StringIO):
+        def write(self, text: str) -> int:
+            if "still at it" in text:
+                said.set()
+            return super().write(text)
+
+    with Progress(OutputWrapper(Heard())).waiting():
+        assert said.wait(10)

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from api import clock
 from demo import fill_orders
+from demo.fill_progress import Progress
 from inventory.models import Action, Stock
 from inventory.services import stock as inventory
 from tests.factories import MERCHANT
@@ -29,7 +30,7 @@ MANY = 6_000
 
 
 def more_products() -> None:
-    fill_orders.fill(products=MANY, entries=MANY, orders=0, now=clock.now(), tell=lambda what: None)
+    fill_orders.fill(products=MANY, entries=MANY, orders=0, now=clock.now(), progress=Progress())
 
 
 def sell_out() -> None:

@@ -1,4 +1,3 @@
-import time
 from typing import Any
 
 from django.conf import settings
@@ -6,12 +5,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from api import clock
-from demo import fill_orders, fill_sales
+from demo import fill_orders, fill_room, fill_sales
+from demo.fill_progress import Progress
 from inventory.models import Product
 
 PRODUCTS_MAX = 5_000_000
 ENTRIES_MAX = 50_000_000
 DELIVERIES_MAX = 100_000
+# As a shell has it of what Ctrl-C ended.
+INTERRUPTED = 130
 
 
 class Command(BaseCommand):
@@ -46,25 +48,27 @@ class Command(BaseCommand):
                 "There are products already, and this is no demo (HOLDFAST_DEMO=1). What fill "
                 "makes stays in the log for ever; to have it all the same, say --force."
             )
-        began = time.monotonic()
-
-        def tell(message: str) -> None:
-            self.stdout.write(f"{time.monotonic() - began:6.1f} s  {message}")
-
-        fill_orders.fill(
-            products=products,
-            entries=entries,
-            orders=orders,
-            now=clock.now(),
-            tell=tell,
-            deliveries=deliveries,
-        )
-        # The planner has no statistics of the new rows yet.
-        with connection.cursor() as cursor:
+        progress = Progress(self.stdout)
+        self._require_room(progress, fill_room.needed(products, entries, orders, deliveries))
+        try:
+            fill_orders.fill(
+                products=products,
+                entries=entries,
+                orders=orders,
+                now=clock.now(),
+                deliveries=deliveries,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Interrupted: nothing was made. It may be run again.", returncode=INTERRUPTED
+            ) from None
+        progress.step("Telling the planner what is there now")
+        with progress.waiting(), connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
             cursor.execute("ANALYZE")
             cursor.execute("RESET statement_timeout")
-        tell("Done.")
+        progress.step("Done.")
 
     def _require_sense(self, products: int, entries: int, orders: int, deliveries: int) -> None:
         if not 1 <= products <= PRODUCTS_MAX:
@@ -80,3 +84,21 @@ class Command(BaseCommand):
                 f"one for each product and {fill_sales.ENTRIES_A_ORDER} for each order, and "
                 f"{ENTRIES_MAX:,}."
             )
+
+    def _require_room(self, progress: Progress, needed: int) -> None:
+        """Refuse what fills the disk, on which a shop could not sell any more either."""
+        free = fill_room.free()
+        if free is None:
+            progress.step(
+                f"It takes some {_gigabytes(needed)} of disk. Whether the database has as much "
+                "cannot be seen from here."
+            )
+        elif free < needed:
+            raise CommandError(
+                f"It takes some {_gigabytes(needed)} of disk, and where the database lies only "
+                f"{_gigabytes(free)} are free. Nothing was made."
+            )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

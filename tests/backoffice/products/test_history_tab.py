@@ -20,6 +20,7 @@ from api.actors import Actor
 from api.spreadsheets import unescaped
 from backoffice.products import history_tab
 from demo import fill_orders
+from demo.fill_progress import Progress
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import log as stock_log
 from inventory.services import products
@@ -228,7 +229,7 @@ def test_the_stock_of_a_past_moment_is_said(owner, a_week):
 @pytest.mark.parametrize("look", ["at", "chart", "count"])
 def test_a_past_moment_is_found_in_the_index(a_week, look):
     stock = stock_of(a_week)
-    fill_orders.fill(products=300, entries=600, orders=0, now=clock.now(), tell=lambda what: None)
+    fill_orders.fill(products=300, entries=600, orders=0, now=clock.now(), progress=Progress())
     with CaptureQueriesContext(connection) as asked:
         if look == "count":
             stock_log.totals_at([(stock, FIRST_OF_MAY)])
