@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,26 @@ def demo_is_off(**options: Any) -> Iterator[CheckMessage]:
             hint="Take HOLDFAST_DEMO out of the environment.",
             id="holdfast.E001",
         )
+
+
+# How much alike a name must be to one of ours, of 1, to be taken for a slip.
+_ALIKE = 0.88
+# Whose other variables are much like ours, and hold.
+_OF_OTHERS = ("OTEL_", "SENTRY_")
+
+
+@register(TAG, deploy=True)
+def names_are_spelt(**options: Any) -> Iterator[CheckMessage]:
+    for name in sorted(os.environ):
+        bare = name.removesuffix("_FILE")
+        if bare in settings.VARIABLES or bare.startswith(_OF_OTHERS):
+            continue
+        if meant := get_close_matches(bare, settings.VARIABLES, n=1, cutoff=_ALIKE):
+            yield Warning(
+                f"{name} is set, which nothing reads. Is it to be {meant[0]}?",
+                hint="Correct the name, or take the variable away.",
+                id="holdfast.W017",
+            )
 
 
 @register(TAG, deploy=True)

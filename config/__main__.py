@@ -8,8 +8,14 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, execute_from_command_line
 from environs import EnvError
+from psycopg import errors
 
 from config import logs, outages
+
+# What a command ends with that could not do its work: some end with 1 where they have found what
+# they look for. The others are what a shell says of a program that a signal has ended.
+NOT_DONE = 2
+INTERRUPTED, NOBODY_READS = 130, 141
 
 
 def main() -> None:
@@ -23,9 +29,18 @@ def main() -> None:
         # By which Django lets an error through, where else it would write it by itself.
         command.insert(2, "--traceback")
     try:
-        execute_from_command_line(command)
+        try:
+            execute_from_command_line(command)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # As at the end of `| head`. Python would complain again about what is left to be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NOBODY_READS)
     except (EnvError, ImproperlyConfigured) as error:
-        end(f"Nothing runs with this environment: {error}", 1)
+        end(f"Nothing runs with this environment: {error}", NOT_DONE)
     except CommandError as error:
         if not is_logged:
             raise
@@ -35,10 +50,24 @@ def main() -> None:
             raise
         end(ended.code, 1)
     except Exception as error:
-        if not outages.is_away(error):
+        if not (told := _told(error)):
             raise
-        # Some commands end with 1 where they have found what they look for.
-        end(f"The database cannot be used now: {outages.told_by(error)}", 2)
+        end(told, NOT_DONE)
+
+
+def _told(error: Exception) -> str:
+    """Say what is wrong with the database as such; nothing of what is wrong with a statement."""
+    if outages.is_away(error):
+        return f"The database cannot be used now: {outages.told_by(error)}"
+    what = str(error).partition("\n")[0]
+    if isinstance(error.__cause__, errors.UndefinedTable | errors.UndefinedColumn):
+        return f"The database is not of this release: {what}. `migrate` brings it there."
+    if isinstance(error.__cause__, errors.InsufficientPrivilege):
+        return (
+            f"The role of DATABASE_URL may not do this: {what}. `check --deploy` says what a role "
+            "that serves lacks; some commands are for the owner of the tables."
+        )
+    return ""
 
 
 def _is_demo() -> bool:

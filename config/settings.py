@@ -28,12 +28,21 @@ class _Environment(FileAwareEnv):
     A variable NAME may be told as a file, NAME_FILE. Raises: ImproperlyConfigured.
     """
 
+    # What has been asked for, and what is asked for in some environments alone.
+    names = {
+        *("TOKEN_KEY", "SECURE_HSTS_SECONDS", "S3_PUBLIC_URL", "S3_PREFIX", "S3_REGION"),
+        *("S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
+    }
+
     def _get_value(self, env_key: str, default: Any) -> Any:
+        self.names.add(env_key)
         file_key = f"{env_key}{self.file_suffix}"
         if os.environ.get(env_key) and os.environ.get(file_key):
             raise ImproperlyConfigured(f"{env_key} and {file_key} are both set: leave one out.")
         try:
-            return super()._get_value(env_key, default) or default
+            value = super()._get_value(env_key, default)
+            # As in a file: an editor of Windows leaves a sign at the end of each line.
+            return (value.strip() if isinstance(value, str) else value) or default
         except (OSError, ValueError) as error:
             raise ImproperlyConfigured(
                 f"{file_key} names {os.environ[file_key]}, which is no text file that can be read."
@@ -599,3 +608,6 @@ UNFOLD: dict[str, Any] = {
     },
     "SIDEBAR": {"show_search": False, "navigation": "backoffice.menu.navigation"},
 }
+
+# All variables that there are.
+VARIABLES = frozenset(env.names)

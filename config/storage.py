@@ -1,5 +1,6 @@
 """How Django keeps files: those that come with it, and the pictures that people upload."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,10 +74,13 @@ def bucket(
 
 def origin(url: str) -> str:
     """Return where pages load from, as a policy names it. Raises: ImproperlyConfigured."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-        raise ImproperlyConfigured(
-            "S3_PUBLIC_URL must say where anybody reads the bucket's files, such as "
-            "https://pictures.example.com."
-        )
-    return f"{parts.scheme}://{parts.netloc}"
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        # The port is looked at when it is asked for.
+        if parts.scheme in {"http", "https"} and parts.hostname and not parts.query:
+            _ = parts.port
+            return f"{parts.scheme}://{parts.netloc}"
+    raise ImproperlyConfigured(
+        "S3_PUBLIC_URL must say where anybody reads the bucket's files, such as "
+        "https://pictures.example.com."
+    )

@@ -98,18 +98,18 @@ def test_of_a_web_worker_that_fails_a_line_tells_with_its_traceback():
 
 
 @pytest.mark.parametrize(
-    ("command", "environment", "said"),
+    ("command", "environment", "status", "said"),
     [
-        ("serve", {"LIMIT_SECONDS": "0"}, "Nothing runs with this environment: "),
-        ("work", {"SECRET_KEY": ""}, "Nothing runs with this environment: "),
-        ("serve", {"TOKEN_KEY": "abc"}, "Holdfast does not serve a shop that is open to strangers"),
-        ("serve", {"WEB_HOST": "192.0.2.1"}, "Port 8000 of 192.0.2.1 cannot be used"),
+        ("serve", {"LIMIT_SECONDS": "0"}, 2, "Nothing runs with this environment: "),
+        ("work", {"SECRET_KEY": ""}, 2, "Nothing runs with this environment: "),
+        ("serve", {"TOKEN_KEY": "abc"}, 1, "Holdfast does not serve a shop that is open to str"),
+        ("serve", {"WEB_HOST": "192.0.2.1"}, 1, "Port 8000 of 192.0.2.1 cannot be used"),
     ],
 )
-def test_why_a_server_or_a_worker_does_not_run_is_a_line_too(command, environment, said):
+def test_why_a_server_or_a_worker_does_not_run_is_a_line_too(command, environment, status, said):
     told = run("manage.py", command, **SECRETS | environment)
 
-    assert (told.returncode, told.stdout) == (1, "")
+    assert (told.returncode, told.stdout) == (status, "")
     [line] = lines(told.stderr)
     assert line["event"] == "does_not_run"
     assert line["why"].startswith(said)
@@ -119,7 +119,7 @@ def test_why_a_server_or_a_worker_does_not_run_is_a_line_too(command, environmen
 def test_a_person_who_calls_a_command_reads_the_sentence_alone():
     told = run("manage.py", "audit_inventory", **SECRETS, LIMIT_SECONDS="0")
 
-    assert told.returncode == 1
+    assert told.returncode == 2
     assert told.stderr.startswith("Nothing runs with this environment: ")
 
 

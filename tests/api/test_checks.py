@@ -94,6 +94,25 @@ def test_any_key_that_was_made_by_chance_is_good(settings, key):
 
 
 @pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("DATABSE_URL", "DATABSE_URL is set, which nothing reads. Is it to be DATABASE_URL?"),
+        ("STRIPE_PUBLISHABLE", "STRIPE_PUBLISHABLE is set, which nothing reads. Is it to be STR"),
+        ("ALLOWED_HOST_FILE", "ALLOWED_HOST_FILE is set, which nothing reads. Is it to be ALL"),
+        ("DATABASE_URL_FILE", ""),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""),
+        ("POSTGRES_PASSWORD", ""),
+    ],
+)
+def test_a_slip_in_the_name_of_a_variable_is_found(monkeypatch, name, told):
+    monkeypatch.setenv(name, "a value that is told to nobody")
+
+    said = [message.msg for message in checks.names_are_spelt()]
+
+    assert (said[0].startswith(told) and "nobody" not in said[0]) if told else said == []
+
+
+@pytest.mark.parametrize(
     ("fault", "id"),
     [
         ({"HOLDFAST_DEMO": True}, "E001"),

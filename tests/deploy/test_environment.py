@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from config.settings import VARIABLES
 from config.supervisor import PROJECT
 from tests.test_production import SECRETS
 from tests.test_readme import OPERATIONS, section
@@ -30,6 +31,10 @@ def test_it_has_every_variable_of_the_documents_once():
     names = [name for _, name, _ in LINES]
 
     assert sorted(names) == sorted(documented())
+
+
+def test_no_other_variable_is_read():
+    assert set(VARIABLES) == {name for _, name, _ in LINES}
 
 
 def test_what_is_off_shows_the_documented_default():

@@ -75,7 +75,10 @@ def test_a_bucket_that_takes_nothing_is_told_in_words(bucket):
     assert not Picture.objects.exists()
 
 
-@pytest.mark.parametrize("url", ["pictures.example.com", "ftp://pictures.example.com", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    ["pictures.example.com", "ftp://pictures.example.com", "https://", "https://[", "https://a:b"],
+)
 def test_where_a_bucket_is_read_must_be_an_address(url):
     with pytest.raises(ImproperlyConfigured, match="S3_PUBLIC_URL"):
         storage.bucket("shop", url)
