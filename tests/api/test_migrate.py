@@ -120,6 +120,38 @@ def test_it_ends_with_a_sentence_when_nobody_gives_way(somebody, migrating, monk
     assert not has("colour")
 
 
+@pytest.fixture
+def another(migrating) -> Iterator[psycopg.Connection]:
+    """Another machine that migrates, between two of its statements."""
+    params = connection.get_connection_params() | {"cursor_factory": None}
+    with psycopg.connect(**params, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [migrate.LOCK])
+        yield other
+
+
+def test_of_two_that_migrate_one_waits_until_the_other_has_ended(another, migrating, capsys):
+    def pause(seconds: float) -> None:
+        assert not has("colour")
+        # As its end does.
+        another.close()
+
+    migrating(COLUMN, pause)
+
+    assert has("colour")
+    assert "Another migrate is under way (1 of 100 tries)" in capsys.readouterr().err
+    # And nobody is kept out by it afterwards.
+    migrating(UNDO)
+
+
+def test_it_does_not_wait_for_another_one_for_ever(another, migrating, monkeypatch):
+    monkeypatch.setattr(migrate, "TRIES", 2)
+
+    with pytest.raises(CommandError, match="still under way"):
+        migrating(COLUMN)
+
+    assert not has("colour")
+
+
 def test_other_errors_are_not_tried_again(migrating):
     with pytest.raises(OperationalError):
         migrating("SET LOCAL statement_timeout = 1; SELECT pg_sleep(10)")

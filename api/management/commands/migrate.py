@@ -14,6 +14,8 @@ from psycopg.errors import LockNotAvailable
 LOCK_TIMEOUT = "1s"
 PAUSE_SECONDS = 3
 TRIES = 100
+# Who holds it migrates. Django looks first at what is to be done, and two would do it twice.
+LOCK = 5_147_902_301
 _INDEX = re.compile(r'CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?:IF NOT EXISTS )?("?)(\w+)\1')
 
 
@@ -21,6 +23,27 @@ class Command(migrate.Command):
     help = f"{migrate.Command.help} Holds up nobody: it tries again where it would have to wait."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with self._alone():
+            self._migrate(*args, **options)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raises: CommandError, after some minutes of another one's work."""
+        for number in range(1, TRIES + 1):
+            if _locked("pg_try_advisory_lock"):
+                break
+            self.stderr.write(f"Another migrate is under way ({number} of {TRIES} tries).")
+            # Not in a statement, which an index that is made beside it would wait for.
+            time.sleep(PAUSE_SECONDS)
+        else:
+            raise CommandError("Another migrate is still under way: migrate again after its end.")
+        try:
+            yield
+        finally:
+            if connection.is_usable():
+                _locked("pg_advisory_unlock")
+
+    def _migrate(self, *args: Any, **options: Any) -> None:
         for number in range(1, TRIES + 1):
             try:
                 with _waits_for_nobody():
@@ -37,6 +60,12 @@ class Command(migrate.Command):
         )
 
 
+def _locked(function: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s)", [LOCK])
+        return bool(cursor.fetchone()[0])
+
+
 @contextmanager
 def _waits_for_nobody() -> Iterator[None]:
     with connection.cursor() as cursor:
@@ -48,9 +77,11 @@ def _waits_for_nobody() -> Iterator[None]:
         with connection.execute_wrapper(_with_patience_for_indexes):
             yield
     finally:
-        with connection.cursor() as cursor:
-            for limit in ("lock", "statement", "idle_in_transaction_session"):
-                cursor.execute(f"RESET {limit}_timeout")
+        # With a connection that was lost they have gone.
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                for limit in ("lock", "statement", "idle_in_transaction_session"):
+                    cursor.execute(f"RESET {limit}_timeout")
 
 
 def _with_patience_for_indexes(
