@@ -1,7 +1,7 @@
 """Whether our books of the money agree with the gateways' own, and what to do where they do not."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -9,6 +9,7 @@ from enum import Enum
 from django.conf import settings
 from django.db.models import Sum
 
+from api import clock
 from inventory.services import currencies
 from orders.models import Order
 from payments import gateways
@@ -18,6 +19,8 @@ from payments.models import Attempt, Payment
 from payments.services import installation, payments
 
 _AT_ONCE = 200
+# A gateway's clock is another one: it is asked about so much more.
+_CLOCKS = timedelta(hours=1)
 Tell = Callable[[str, int], None]
 
 
@@ -126,6 +129,9 @@ class Comparison:
     charges: dict[str, int] = field(default_factory=dict)
     # How many of them are another installation's, of the same account.
     of_others: int = 0
+    # How many differences are passed over, because their payments changed since the gateway was
+    # asked: a shop sells, captures and refunds meanwhile.
+    of_changing: int = 0
 
     def differences(self) -> Iterator[ChargeDifference]:
         """Raises: NotCompared."""
@@ -143,13 +149,25 @@ class Comparison:
         for slug, adapter in gateways.adapters().items():
             if adapter.keeps_books:
                 with deadline.at_most(settings.GATEWAY_WORKER_TIMEOUT_SECONDS):
-                    yield slug, self._read(slug, adapter.booked_since(self.since))
+                    yield slug, self._read(slug, adapter.booked_since(self.since - _CLOCKS))
 
     def _compared(self, gateway: str, read: Iterator[Booked]) -> Iterator[ChargeDifference]:
         seen: set[str] = set()
+        asked_at = clock.now()
+
+        def settled(found: Iterable[ChargeDifference]) -> Iterator[ChargeDifference]:
+            for each in found:
+                if each.payment and each.payment.updated_at >= asked_at:
+                    self.of_changing += 1
+                else:
+                    yield each
+
         for charges in _batches(read):
             seen.update(charge.reference for charge in charges)
-            yield from self._of(gateway, charges)
+            yield from settled(self._of(gateway, charges))
+        yield from settled(self._not_there(gateway, seen))
+
+    def _not_there(self, gateway: str, seen: Container[str]) -> Iterator[ChargeDifference]:
         rows = Payment.objects.filter(gateway=gateway, created_at__gte=self.since)
         for payment in rows.exclude(reference="").select_related("order").iterator():
             holds = payment.captured_amount or payment.authorized_amount
@@ -209,7 +227,8 @@ class Comparison:
         else:
             what = f"{held} we do not know"
             kind = Kind.PAYMENT_GONE if order else Kind.ELSEWHERE
-            if charge.payment_id and not order:
+            # Others use the word, too, and for ids of another form.
+            if _ids([charge.payment_id]) and not order:
                 kind = Kind.ORDER_GONE
         yield ChargeDifference(
             *(gateway, charge.reference, what, kind, balance, charge.currency),
@@ -259,8 +278,7 @@ def note_names() -> int:
     nameless = {str(each.pk): each for each in pending.exclude(gateway__in=gateways.ASKING_NOBODY)}
     if not nameless:
         return 0
-    # A gateway's clock is another one.
-    since = min(each.created_at for each in nameless.values()) - timedelta(hours=1)
+    since = min(each.created_at for each in nameless.values())
     names: dict[str, str] = {}
     for gateway, charge in Comparison(since).charges_made():
         payment = nameless.get(charge.payment_id)

@@ -155,7 +155,9 @@ def test_a_charge_that_the_gateway_does_not_know_is_found(stripe, order, capsys)
 @pytest.mark.parametrize("days", [0, 36_501, 10**10])
 def test_as_far_back_as_makes_sense(stripe, days):
     with pytest.raises(CommandError, match="at least 1, and at most 36500"):
-        call_command("reconcile_payments", days=days)
+        call_command("reconcile_payments", f"--days={days}")
+    with pytest.raises(CommandError, match="at least 1, and at most 36500"):
+        call_command("open_gateways", f"--days={days}")
 
 
 # Whatever a gateway's book may say.
@@ -468,6 +470,50 @@ def test_a_refund_that_the_gateway_does_not_have_is_one_of_ours(gateway, book, o
 
     assert (found["kind"], found["amount"]) == ("refunded_here", -300)
     assert summary["kinds"]["refunded_here"]["sums"] == {"USD": -300}
+
+
+def test_who_else_uses_the_account_and_our_words_for_other_ids_is_no_order_of_ours(book):
+    of_others = replace(booked("ch_1", captured=700), payment_id="4711", order_id="INV-2026-1")
+    book.append(of_others)
+
+    [found], _ = as_json()
+
+    assert found["kind"] == "elsewhere"
+
+
+def test_a_gateway_whose_clock_is_behind_has_what_was_charged_at_the_edge(
+    gateway, book, order, monkeypatch
+):
+    payment = paid(order, gateway, "ch_1")
+    book.append(booked("ch_1", captured=1000))
+    there = payment.created_at - timedelta(minutes=1)
+    monkeypatch.setattr(gateway, "booked_since", lambda moment: book if moment <= there else [])
+
+    assert compared(payment.created_at) == []
+
+
+def test_what_changes_while_it_is_compared_is_passed_over_and_said(
+    gateway, book, shirt, monkeypatch
+):
+    """A shop sells and refunds while a long book is read."""
+    refunded = unpaid_order({shirt: 1})
+    payment = paid(refunded, gateway, "ch_1")
+
+    def read(moment: datetime) -> Iterator[Booked]:
+        yield booked("ch_1", captured=1000)
+        payments.refund(refunded.pk, payment.pk, 300, actor=MERCHANT)
+        paid(unpaid_order({shirt: 1}), gateway, "ch_2")
+
+    monkeypatch.setattr(gateway, "booked_since", read)
+    status, lines, _ = reconciled()
+
+    assert status == 0
+    assert "Passed over: 2 differences of payments that changed meanwhile. Compare again." in lines
+    # What stays is told the next time.
+    monkeypatch.setattr(gateway, "booked_since", lambda moment: [])
+    found, summary = as_json()
+    assert [each["kind"] for each in found] == ["not_there", "not_there"]
+    assert summary["changed_meanwhile"] == 0
 
 
 @pytest.mark.parametrize(("shop", "status"), [("the other", 0), ("ours", 1), ("", 1)])

@@ -6,10 +6,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from api.actors import COMMAND_LINE
+from payments.management.commands.reconcile_payments import COULD_NOT_COMPARE, days
 from payments.services import installation, reconciliation
-
-# Of `reconcile_payments`, which has nothing to compare with while the keys are of another account.
-COULD_NOT_COMPARE = 2
 
 
 class Command(BaseCommand):
@@ -20,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--days", type=int, default=7, help="How far back to compare with the gateways (7)."
+            "--days", type=days, default=7, help="How far back to compare with the gateways (7)."
         )
 
     def handle(self, *, days: int, **options: Any) -> None:

@@ -1,5 +1,6 @@
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,13 @@ COULD_NOT_COMPARE = 2
 SHOWN = 100
 
 
+def days(text: str) -> int:
+    """Raises: ArgumentTypeError."""
+    if not (text.isdecimal() and 1 <= int(text) <= DAYS_MAX):
+        raise ArgumentTypeError(f"at least 1, and at most {DAYS_MAX}")
+    return int(text)
+
+
 class Command(BaseCommand):
     help = (
         "Compare our payments with the gateways' own books, and say of every difference what is "
@@ -26,7 +34,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=int, default=7, help="How far back to look (7).")
+        parser.add_argument("--days", type=days, default=7, help="How far back to look (7).")
         parser.add_argument(
             "--json",
             action="store_true",
@@ -34,8 +42,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, days: int, **options: Any) -> None:
-        if not 1 <= days <= DAYS_MAX:
-            raise CommandError(f"--days is at least 1, and at most {DAYS_MAX}.")
         since = clock.now() - timedelta(days=days)
         tell = self._tell if sys.stderr.isatty() else None
         comparison = reconciliation.Comparison(since, tell)
@@ -108,6 +114,7 @@ class _Lines(_Report):
                     "since": comparison.since.isoformat(),
                     "charges": comparison.charges,
                     "charges_of_other_installations": comparison.of_others,
+                    "changed_meanwhile": comparison.of_changing,
                     "not_compared": [*reconciliation.without_books()],
                     "is_complete": not why_not,
                     "why_not": why_not,
@@ -140,6 +147,11 @@ class _Page(_Report):
             self.write(
                 f"Passed over: {comparison.of_others} charges of other installations, in the same "
                 "account."
+            )
+        if comparison.of_changing:
+            self.write(
+                f"Passed over: {comparison.of_changing} differences of payments that changed "
+                "meanwhile. Compare again."
             )
         for listed in reconciliation.marked_only(comparison.since):
             self.write(listed)
