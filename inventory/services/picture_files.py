@@ -6,7 +6,7 @@ picture's row is, and deleted after it; a file without a row is nobody's, and go
 
 import re
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -25,6 +25,17 @@ NAME = re.compile(rf"([0-9a-f]{{32}})-({'|'.join(map(str, SIDES))})\.webp")
 # Whoever is about to write a row for a file has done so by then.
 _STRAYS_KEPT = timedelta(days=1)
 _ROWS_A_QUERY = 1_000
+
+_is_a_copy: Callable[[], bool] | None = None
+
+
+def let_be_while(is_a_copy: Callable[[], bool]) -> None:
+    """Purge nothing while this is true, which an app above knows: that the database is a copy.
+
+    Its environment may still name the folder or the bucket of the shop, which has more pictures.
+    """
+    global _is_a_copy
+    _is_a_copy = is_a_copy
 
 
 def address(picture_id: uuid.UUID, side: int) -> str:
@@ -72,6 +83,8 @@ def purge() -> int:
 
     A picture's id tells when it was made.
     """
+    if _is_a_copy and _is_a_copy():
+        return 0
     try:
         names = default_storage.listdir("")[1]
     except FileNotFoundError:

@@ -15,8 +15,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from api import clock
+from api.ids import uuid7_of
 from api.models import Change
 from inventory.models import Stock
+from inventory.services import images, picture_files
 from orders.models import Order
 from payments import jobs
 from payments.errors import GatewaysClosed, PaymentDeclined
@@ -25,6 +27,7 @@ from payments.models import Attempt, Gateway, GatewayEvent, Installation, Paymen
 from payments.services import gateway_events, installation, payments, recovery
 from payments.services.payments import PaymentRequest
 from tests.backoffice.pages import signed_in, text
+from tests.drawn import drawn
 from tests.factories import MERCHANT, product, unpaid_order
 from tests.fake_gateway import FakeGateway
 from tests.http import Api
@@ -287,6 +290,23 @@ def test_the_worker_is_loud_about_it(shop, caplog):
     [record] = caplog.records
     assert "gateways_closed" in record.getMessage()
     assert "restored to noon" in record.getMessage()
+
+
+def test_a_copy_deletes_no_picture_of_the_shop_whose_folder_its_environment_names(
+    shop, settings, tmp_path
+):
+    settings.MEDIA_ROOT = str(tmp_path)
+    yesterday = clock.now() - timedelta(days=2)
+    newer_than_the_copy = uuid7_of(int(yesterday.timestamp() * 1000), 0, 1)
+    picture_files.write(newer_than_the_copy, images.draw(drawn()).files)
+    close()
+
+    assert picture_files.purge() == 0
+    assert list(tmp_path.iterdir())
+
+    installation.open_gateways(actor=MERCHANT)
+    assert picture_files.purge() == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_monitoring_is_told_and_strangers_are_not_told_why(client):
