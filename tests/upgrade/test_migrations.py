@@ -22,6 +22,8 @@ NAMED = models.CheckConstraint(condition=~models.Q(customer_name=""), name="orde
 BY_CHANGE = models.Index(fields=["updated_at", "id"], name="order_by_change")
 REFERENCE = models.ForeignKey("orders.order", null=True, on_delete=models.PROTECT)
 TABLE = "ALTER TABLE orders_order"
+ALL_ROWS = "UPDATE orders_order SET customer_name = 'x'"
+KEEPS = "log_is_append_only ON inventory_stocktransaction"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,23 @@ def test_no_migration_since_the_last_release_breaks_the_rule(loader):
         ("rows-in-batches", sql("UPDATE orders_order SET customer_name = 'x'")),
         ("rows-in-batches", sql("LOCK TABLE orders_order")),
         ("rows-in-batches", migrations.RunPython(rewrite)),
+        (
+            "rows-in-batches",
+            migrations.SeparateDatabaseAndState([migrations.RunPython(rewrite)], []),
+        ),
+        ("rows-in-batches", migrations.RunSQL([f"-- A comment.\n{ALL_ROWS}"])),
+        ("rows-in-batches", sql(f"WITH done AS ({ALL_ROWS} RETURNING id) SELECT FROM done")),
+        ("rows-in-batches", sql("INSERT INTO api_change SELECT * FROM api_change")),
+        # Nobody reads what it runs, squawk neither.
+        ("read-by-nobody", sql(f"DO $$ BEGIN {ALL_ROWS}; END $$")),
+        ("read-by-nobody", sql("SELECT something_of_ours()")),
+        # It calls the function, and counts on the guard, the index and the name.
+        ("running-release-needs-it", sql("DROP FUNCTION inventory_is_kept() CASCADE")),
+        ("running-release-needs-it", sql(f"DROP TRIGGER {KEEPS}")),
+        ("running-release-needs-it", sql("ALTER TABLE orders_order DISABLE TRIGGER USER")),
+        ("running-release-needs-it", sql(f"{TABLE} DROP CONSTRAINT order_total_not_negative")),
+        ("running-release-needs-it", sql("ALTER FUNCTION inventory_is_kept() RENAME TO other")),
+        ("running-release-needs-it", sql("REVOKE SELECT ON orders_order FROM PUBLIC")),
     ],
 )
 def test_t49_what_stops_a_running_shop_is_refused(today, rule, operation):
@@ -113,6 +132,16 @@ def test_t49_what_stops_a_running_shop_is_refused(today, rule, operation):
         (
             True,
             migrations.CreateModel("Parcel", [("id", models.UUIDField(primary_key=True))]),
+        ),
+        # What a function says runs later, a row at a time; a guard may be replaced by another.
+        (
+            True,
+            sql(
+                "CREATE OR REPLACE FUNCTION inventory_is_kept() RETURNS trigger LANGUAGE plpgsql "
+                f"AS $$ BEGIN {ALL_ROWS}; RETURN NEW; END $$; DROP TRIGGER {KEEPS}; "
+                f"CREATE TRIGGER {KEEPS.replace(' ON', ' BEFORE UPDATE ON')} "
+                "FOR EACH ROW EXECUTE FUNCTION inventory_is_kept()"
+            ),
         ),
     ],
 )
