@@ -70,6 +70,13 @@ def test_no_container_may_more_than_it_must(compose):
     assert re.findall(r"^USER (\d+):\d+$", DOCKERFILE.read_text(), re.MULTILINE) == ["10001"]
 
 
+def test_what_a_container_says_fills_no_disk(compose):
+    for name, service in compose["services"].items():
+        kept = service["logging"]
+        assert kept["driver"] == "local", name
+        assert kept["options"].keys() == {"max-size", "max-file"}, name
+
+
 def test_nothing_serves_before_the_tables_are_migrated(compose):
     for name in set(OURS) - {"migrate"}:
         waits_for = compose["services"][name]["depends_on"]["migrate"]
