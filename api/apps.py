@@ -9,6 +9,7 @@ class ApiConfig(AppConfig):
         from api import (
             checks,  # noqa: F401 - Django learns of them that way
             health,
+            readiness,  # noqa: F401
             rights,  # noqa: F401
             workers,
         )

@@ -5,11 +5,13 @@ database, a restored copy takes its place, or a standby answers at its address.
 """
 
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.db import ProgrammingError, connection
+from django.core.checks import CheckMessage, Info, register
+from django.db import DatabaseError, ProgrammingError, connection
 from psycopg.errors import UndefinedTable
 
 # A standby says, too, that its transactions are read-only.
@@ -53,3 +55,21 @@ def migrations() -> dict[str, None]:
         for app in apps.get_app_configs()
         for file in pkgutil.iter_modules([f"{app.path}/migrations"])
     }
+
+
+# Without the tag of databases, for whose checks one has to ask in so many words.
+@register(deploy=True)
+def the_database_is_migrated(**options: Any) -> Iterator[CheckMessage]:
+    """No fault: one looks at the environment before there are tables, too."""
+    try:
+        missing = ask().missing
+    except DatabaseError:
+        # Another check says so.
+        return
+    if missing:
+        yield Info(
+            f"The database lacks {len(missing)} migrations of this release, such as {missing[0]}: "
+            "until then it serves nobody.",
+            hint="Run `manage.py migrate` as the owner of the tables.",
+            id="holdfast.I002",
+        )

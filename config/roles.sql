@@ -12,18 +12,35 @@ SET client_min_messages = warning;
 
 BEGIN;
 
+-- What somebody else gives by default is not for the tables that the owner will make.
+DO $$
+DECLARE
+    owner oid := coalesce(
+        (SELECT relowner FROM pg_class WHERE oid = to_regclass('django_migrations')),
+        (SELECT datdba FROM pg_database WHERE datname = current_database()));
+BEGIN
+    IF owner <> current_user::regrole THEN
+        RAISE EXCEPTION 'run this as %, who owns what is there', owner::regrole;
+    END IF;
+END $$;
+
 -- Databases of PostgreSQL 14 and before let everybody make tables.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO :"app";
 
--- First what is there, then what any later migration makes: no GRANT can be forgotten. Functions
--- are for everybody, but for the one from which a migration keeps them.
+-- First what is there, then what any later migration makes: no GRANT can be forgotten.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO :"app";
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO :"app";
 ALTER DEFAULT PRIVILEGES IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"app";
 ALTER DEFAULT PRIVILEGES IN SCHEMA public
     GRANT USAGE, SELECT ON SEQUENCES TO :"app";
+-- Functions are for everybody, unless a database's defaults say otherwise; but for the one from
+-- which a migration keeps all but the owner. Those of an extension are not the owner's to give.
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, :'app') FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole
+    AND prorettype <> 'trigger'::regtype AND proname <> 'inventory_repair_stock'
+\gexec
 
 -- What is only ever added to. Triggers refuse the same to everybody, but an owner may drop them.
 -- Which migrations there have been is for the owner alone to say.

@@ -38,12 +38,13 @@ def serving() -> Iterator[None]:
     database["USER"] = owner
 
 
-def run_script(role: str) -> None:
+def run_script(role: str, owner: str = "holdfast") -> None:
     """Run the script as an operator does, and as the owner."""
     database: dict[str, Any] = connection.settings_dict
-    where = [f"--host={database['HOST']}", f"--dbname={database['NAME']}", "--username=holdfast"]
+    where = [f"--host={database['HOST']}", f"--dbname={database['NAME']}", f"--username={owner}"]
     psql = [str(programs() / "psql"), "--no-psqlrc", *where]
-    subprocess.run([*psql, f"--variable=app={role}", f"--file={SCRIPT}"], check=True)
+    script = [f"--variable=app={role}", f"--file={SCRIPT}"]
+    subprocess.run([*psql, *script], check=True, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What the role that serves may do, by config/roles.sql, and what it may not so much as try."""
 
 import os
+import re
+import subprocess
 from typing import Any
 
 import psycopg
@@ -11,9 +13,11 @@ from django.db.utils import ProgrammingError
 
 from api import rights
 from api.rights import KEPT, SAID_LATER, STAYING
+from tests import roles
 from tests.database import ROLE
 from tests.roles import as_owner, run_script
 
+SCRIPT = roles.SCRIPT.read_text()
 ROLE_NAMED = os.environ.get(ROLE, "")
 pytestmark = [
     pytest.mark.django_db,
@@ -128,6 +132,14 @@ def test_the_script_may_be_run_again():
     assert ask(rights) == before
 
 
+def test_t52_somebody_else_than_the_owner_is_told_who_is_to_run_the_script():
+    """Rights that a superuser gives by default are not for what the owner makes later."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run_script(ROLE_NAMED, "postgres")
+
+    assert "run this as holdfast, who owns what is there" in failed.value.stderr
+
+
 RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 
@@ -170,6 +182,88 @@ def test_t52_so_is_one_to_count_rows():
         with as_owner():
             ask(f"REVOKE USAGE ON SEQUENCE procrastinate_jobs_id_seq FROM {ROLE_NAMED}")
         assert rights.lacking() == ["USAGE on procrastinate_jobs_id_seq"]
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("REVOKE USAGE ON SCHEMA public FROM PUBLIC, {role}", "USAGE on schema public"),
+        ("SET LOCAL search_path = pg_catalog", "schema public in its search_path"),
+        (
+            "REVOKE EXECUTE ON FUNCTION procrastinate_cancel_job_v1 FROM PUBLIC, {role}",
+            "EXECUTE on procrastinate_cancel_job_v1",
+        ),
+        (
+            "ALTER TABLE orders_order ENABLE ROW LEVEL SECURITY",
+            "all rows of orders_order, which has row level security",
+        ),
+    ],
+)
+def test_t52_so_is_what_makes_all_rights_worth_nothing(statement, told):
+    with transaction.atomic():
+        with as_owner():
+            ask(statement.format(role=ROLE_NAMED))
+        assert rights.lacking() == [told]
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("table", ["inventory_stocktransaction", "orders_shipment", "orders_order"])
+def test_a_right_to_go_around_the_guards_is_found(table):
+    assert rights.beyond() == []
+    for right in {"UPDATE", "DELETE", "TRUNCATE"} - rights.needed(table):
+        with transaction.atomic():
+            with as_owner():
+                ask(f"GRANT {right} ON {table} TO {ROLE_NAMED}")
+            assert rights.beyond() == [f"{right} on {table}"]
+            [warning] = rights.the_role_may_do_its_work()
+            transaction.set_rollback(True)
+        assert (warning.id, warning.is_serious()) == ("holdfast.W018", False)
+
+
+def test_a_superuser_is_no_role_to_serve_as():
+    superuser = {**connection.get_connection_params(), "user": "postgres", "cursor_factory": None}
+    with psycopg.connect(**superuser) as other:
+        found = other.execute(rights._BEYOND, {"names": [], "rights": []}).fetchall()
+
+    assert found == [("everything, as a superuser",)]
+
+
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [
+        ("log_is_append_only", "triggers of inventory_stocktransaction"),
+        ("USER", "triggers of inventory_stocktransaction"),
+    ],
+)
+def test_a_guard_that_is_switched_off_is_an_error(which, told):
+    assert rights.switched_off() == []
+    with transaction.atomic():
+        with as_owner():
+            ask(f"ALTER TABLE inventory_stocktransaction DISABLE TRIGGER {which}")
+        assert rights.switched_off() == [told]
+        [error] = rights.the_role_may_do_its_work()
+        transaction.set_rollback(True)
+
+    assert (error.id, error.is_serious()) == ("holdfast.E011", True)
+
+
+def of_functions() -> str:
+    """Return the script's own question about functions, whose answers it runs."""
+    [statement] = re.findall(r"SELECT format\('GRANT EXECUTE.*?(?=\\gexec)", SCRIPT, re.DOTALL)
+    # What begins with % stands for parameters here.
+    return str(statement).replace(":'app'", f"'{ROLE_NAMED}'").replace("%", "%%")
+
+
+def test_t52_functions_are_for_whoever_serves_whatever_the_database_gives_by_default():
+    with transaction.atomic():
+        with as_owner():
+            ask("CREATE FUNCTION later_twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1'")
+            ask("REVOKE EXECUTE ON FUNCTION later_twice FROM PUBLIC")
+            for statement in ask(of_functions()):
+                ask(*statement)
+        assert ask("SELECT later_twice(1)") == [(2,)]
+        assert refused("SELECT inventory_repair_stock(gen_random_uuid())")
         transaction.set_rollback(True)
 
 
