@@ -81,6 +81,12 @@ class Archiving(_Replicated):
             "archive_command": f'{scripts}/archive-wal {backups} "%p" %f',
         }
 
+    def _admit_the_owner_alone(self) -> None:
+        """As Debian has it: the server's account is its superuser, too."""
+        super()._admit_the_owner_alone()
+        if self.account:
+            self._append("pg_ident.conf", f'owner "{self.account.pw_name}" postgres\n')
+
     def script(self, name: str, *arguments: str, **environment: str) -> Any:
         """Begin one of the scripts."""
         who: dict[str, Any] = {}
@@ -93,6 +99,7 @@ class Archiving(_Replicated):
                 "PATH": f"{self._reachable_programs()}:{os.defpath}",
                 "PGHOST": str(self.sockets),
                 "PGUSER": "postgres",
+                "PGDATABASE": "holdfast",
                 **environment,
             },
             stdout=subprocess.PIPE,
@@ -316,6 +323,51 @@ def test_a_segment_is_kept_once_and_never_written_over(tmp_path):
     assert [archived("one"), archived("one"), archived("another")] == [0, 0, 1]
     [kept] = (tmp_path / "backups" / "wal").iterdir()
     assert kept.name == "0001.gz"
+
+
+def test_a_hole_in_the_log_is_no_end_of_it_and_nothing_is_left_to_be_started(server, restored):
+    server.run_script("backup", str(server.backups))
+    for name in ("one", "two", "three"):
+        server.ask(f"CREATE TABLE {name} ()")
+        server.archive_all()
+    wal = server.backups / "wal"
+    *_, lost, _ = sorted(path for path in wal.iterdir() if len(path.name) == len(f"{'0' * 24}.gz"))
+    lost.rename(wal / "lost")
+
+    status, said = ended(
+        server.script("restore", str(server.backups), str(restored.data), "latest")
+    )
+
+    assert status == 1, said
+    assert f"The log has a hole: {lost.stem} or the one before it" in said
+    assert "last completed transaction was at log time" in said
+    assert list(restored.data.parent.glob(f"{restored.data.name}*")) == []
+    (wal / "lost").rename(lost)
+    server.run_script("restore", str(server.backups), str(restored.data), "latest")
+    # It writes into no archive, and would begin with where it left the shop's way.
+    settings = (restored.data / "postgresql.auto.conf").read_text().splitlines()
+    assert settings[-1] == "archive_mode = 'off'"
+    assert not any(line.startswith(("restore_command", "recovery")) for line in settings)
+    [marked] = (restored.data / "pg_wal" / "archive_status").glob("*.history.ready")
+    assert (restored.data / "pg_wal" / marked.name.removesuffix(".ready")).exists()
+
+
+def test_a_backup_says_when_the_log_is_not_kept_and_never_forgets_all(server):
+    first = server.run_script("backup", str(server.backups))
+    assert "NOT KEPT" not in first
+    # PostgreSQL does not count that as a failure.
+    (server.scripts / "archive-wal").rename(server.scripts / "away")
+    server.ask("CREATE TABLE one ()")
+    server.as_superuser("SELECT pg_switch_wal()")
+    [waits] = (server.data / "pg_wal" / "archive_status").glob("*.ready")
+    os.utime(waits, (time.time() - 3600,) * 2)
+
+    told = server.run_script("backup", str(server.backups))
+    assert f"THE LOG IS NOT KEPT: {waits.name} waits since 2" in told
+    for keep in ("0", "-1", "many"):
+        status, said = ended(server.script("backup", str(server.backups), KEEP=keep))
+        assert (status, said) == (1, "KEEP is how many backups stay, at least 1.\n")
+    assert Path(first.strip()).exists()
 
 
 def test_a_moment_before_every_backup_and_a_folder_that_is_there_are_refused(server, restored):
