@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -225,18 +224,16 @@ def forget() -> None:
     _own, _shared = _OwnCounts(), _SharedCounts()
 
 
-_LAST_OF_BATCH = """
-SELECT kind, address FROM (
-    SELECT kind, address FROM api_callcount WHERE (kind, address) > (%s, %s)
-    ORDER BY kind, address LIMIT %s
-) AS batch ORDER BY kind DESC, address DESC LIMIT 1
-"""
+# As the rows lie on the disk. What is gone is passed once, and no more.
+_PAGES = "SELECT pg_relation_size('api_callcount') / current_setting('block_size')::integer"
+# That many have no more rows than a batch or two.
+_PAGES_AT_ONCE = 16
 _PURGE = """
 DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM api_callcount
-    WHERE (kind, address) > (%s, %s) AND (kind, address) <= (%s, %s)
+    WHERE ctid >= format('(%%s,0)', %s::bigint)::tid AND ctid < format('(%%s,0)', %s::bigint)::tid
         AND period < extract(epoch FROM now()) / CASE kind WHEN 'cart' THEN %s ELSE %s END - 1
-    FOR UPDATE SKIP LOCKED
+    LIMIT %s FOR UPDATE SKIP LOCKED
 ))
 """
 
@@ -244,22 +241,23 @@ DELETE FROM api_callcount WHERE ctid = ANY(ARRAY(
 def purge() -> int:
     """Delete the counts of periods that are over, and return how many there were.
 
-    A flood leaves a million. So the table is gone through once, a batch after the other: to look
-    for the next ones from its beginning would be to pass all that are gone, again and again.
+    A flood leaves a million. To look for the next ones from the table's beginning would be to pass
+    all that are gone, again and again; by their key they lie far from each other.
     """
-    purged, begin = 0, ("", "")
     with connection.cursor() as cursor:
-        while last := _last_of_batch(cursor, begin):
-            cursor.execute(_PURGE, [*begin, *last, A_DAY, settings.LIMIT_SECONDS])
-            purged += cursor.rowcount
-            begin = last
-    return purged
+        cursor.execute(_PAGES)
+        [pages] = cursor.fetchone()
+    return sum(
+        purging.until_none_is_left(functools.partial(_purge_some, page))
+        for page in range(0, pages, _PAGES_AT_ONCE)
+    )
 
 
-def _last_of_batch(cursor: Any, begin: tuple[str, str]) -> tuple[str, str] | None:
-    cursor.execute(_LAST_OF_BATCH, [*begin, purging.BATCH])
-    last: tuple[str, str] | None = cursor.fetchone()
-    return last
+def _purge_some(page: int) -> int:
+    between = [page, page + _PAGES_AT_ONCE]
+    with connection.cursor() as cursor:
+        cursor.execute(_PURGE, [*between, A_DAY, settings.LIMIT_SECONDS, purging.BATCH])
+        return int(cursor.rowcount)
 
 
 _own, _shared = _OwnCounts(), _SharedCounts()

@@ -211,7 +211,7 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
     ),
     (
         "who purges skips what others hold",
-        _line("api/limits.py", "FOR UPDATE SKIP LOCKED"),
+        _line("api/limits.py", "LIMIT %s FOR UPDATE SKIP LOCKED", "LIMIT %s"),
         ["tests/api/test_limits.py", *LOCKS],
     ),
     (
