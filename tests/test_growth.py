@@ -113,6 +113,23 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(below)
 
 
+def test_an_index_of_days_knows_all_but_the_newest_entries_however_many_there_are():
+    """Vacuum alone tells such an index of new rows, and a day is looked for among all others."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, reloptions FROM pg_class WHERE oid IN (SELECT indrelid FROM pg_index "
+            "JOIN pg_class AS brin ON brin.oid = indexrelid JOIN pg_am ON pg_am.oid = brin.relam "
+            "WHERE amname = 'brin')"
+        )
+        vacuumed = {name: {*(options or ())} for name, options in cursor.fetchall()}
+
+    bounded = {
+        "autovacuum_vacuum_insert_scale_factor=0",
+        "autovacuum_vacuum_insert_threshold=100000",
+    }
+    assert vacuumed == {"inventory_stocktransaction": bounded, "orders_shipment": bounded}
+
+
 # What grows, as docs/operations.md tells: of each table, how long its rows are kept.
 _DOCUMENT = (settings.BASE_DIR / "docs" / "operations.md").read_text()
 _SECTION = _DOCUMENT.partition("\n## What grows\n")[2].partition("\n## ")[0]
