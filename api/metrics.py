@@ -8,6 +8,7 @@ files are added to those of all who went before, or a counter would fall.
 import atexit
 import fcntl
 import functools
+import mmap
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import django
@@ -89,6 +90,7 @@ def _opened() -> Path | None:
         log.error("metrics_of_this_process_alone", error=str(error))
         return None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    vars(prometheus_client.values)["MmapedDict"] = _Counts
     prometheus_client.values.ValueClass = MultiProcessValue(_own_name)
     return folder
 
@@ -118,15 +120,97 @@ def _is_own(file: Path) -> bool:
     return not file.stem.endswith(f"_{_GONE}")
 
 
+class _File(MmapedDict):
+    """Numbers in a file, which has its place on the disk before they are written through memory.
+
+    Else a full disk would end the process: the kernel has no other way to say it. Raises: OSError,
+    where there is no place.
+    """
+
+    def __init__(self, path: str) -> None:
+        if not os.path.exists(path):
+            # Nobody is to read one that has no place yet, or never gets it.
+            new = Path(f"{path}.new")
+            try:
+                with new.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, _BYTES)
+                new.rename(path)
+            except OSError:
+                new.unlink(missing_ok=True)
+                raise
+        super().__init__(path)
+
+    def reserve(self, *keys: str) -> None:
+        """Make room for these, if they are new."""
+        new = [len(key.encode()) + _BESIDE_KEY for key in keys if key not in self._positions]
+        capacity = self._capacity
+        while self._used + sum(new) > capacity:
+            capacity *= 2
+        if capacity > self._capacity:
+            self._m = self._of_length(capacity)
+            self._capacity = capacity
+
+    def _of_length(self, length: int) -> mmap.mmap:
+        os.posix_fallocate(self._f.fileno(), 0, length)
+        return mmap.mmap(self._f.fileno(), length)
+
+    def _init_value(self, key: str) -> None:
+        self.reserve(key)
+        super()._init_value(key)
+
+
+_BYTES = 2**16
+# A value takes its key, its length, two numbers, and what fills it up to a multiple of eight.
+_BESIDE_KEY = 4 + 8 + 16
+
+
+class _Counts(_File):
+    """What this process counts. Where there is no place for it, it is in memory, and unread."""
+
+    _is_in_memory = False
+
+    def __init__(self, path: str) -> None:
+        try:
+            super().__init__(path)
+        except OSError as error:
+            self._have_no_place(error)
+            self._m, self._capacity = mmap.mmap(-1, _BYTES), _BYTES
+            self._positions = dict[str, int]()
+            self._used = 8
+
+    def close(self) -> None:
+        if not self._is_in_memory:
+            super().close()
+
+    def _of_length(self, length: int) -> mmap.mmap:
+        try:
+            if not self._is_in_memory:
+                return super()._of_length(length)
+        except OSError as error:
+            self._have_no_place(error)
+        longer = mmap.mmap(-1, length)
+        longer[: self._used] = self._m[: self._used]
+        return longer
+
+    def _have_no_place(self, error: OSError) -> None:
+        log.error("metrics_of_this_process_are_lost", error=str(error))
+        self._is_in_memory = True
+
+
 def _bury_the_dead(folder: Path) -> None:
-    """Add what ended processes have counted to what all did who ended before."""
+    """Add what ended processes have counted to what all did who ended before.
+
+    Raises: OSError, where there is no place for it; then that of one is added whole or not at all.
+    """
     for file in folder.glob("*.db"):
         kind, _, name = file.stem.rpartition("_")
         if name == _GONE or _is_alive(name):
             continue
         if not kind.startswith("gauge"):
-            gone = MmapedDict(str(folder / f"{kind}_{_GONE}.db"))
-            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+            counted = {row[0]: row[1] for row in MmapedDict.read_all_values_from_file(str(file))}
+            gone = _File(str(folder / f"{kind}_{_GONE}.db"))
+            gone.reserve(*counted)
+            for key, value in counted.items():
                 gone.write_value(key, gone.read_value(key)[0] + value, 0.0)
             gone.close()
         file.unlink()
@@ -316,7 +400,7 @@ def registry() -> CollectorRegistry:
     told = CollectorRegistry(auto_describe=False)
     told.register(_Build())
     told.register(_Processes())
-    if _folder:
+    if _folder and _folder.is_dir():
         MultiProcessCollector(told, path=str(_folder))
     else:
         tell_what_is_under_way()
@@ -332,9 +416,13 @@ class _Own(Collector):
 @contextmanager
 def at_rest() -> Iterator[None]:
     """Keep the files of ended processes where they are while they are read."""
-    if _folder is None:
-        yield
-        return
-    with _alone_in(_folder):
-        _bury_the_dead(_folder)
+    with ExitStack() as stack:
+        try:
+            if _folder:
+                # Somebody may have cleaned up under processes that go on.
+                _folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                stack.enter_context(_alone_in(_folder))
+                _bury_the_dead(_folder)
+        except OSError as error:
+            log.error("metrics_of_ended_processes_stay", error=str(error))
         yield

@@ -108,6 +108,15 @@ def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
         logs.tell(_log, level, "request", line)
 
 
+def refused_unread(status: int, method: str = "") -> None:
+    """Tell of a request that was refused before anybody looked at its address."""
+    method = method if method in METHODS else "other"
+    _requests(NOWHERE, method, status).inc()
+    if _log.isEnabledFor(logging.INFO):
+        line = {"method": method, "route": NOWHERE, "status": status}
+        logs.tell(_log, logging.INFO, "request", line)
+
+
 # Finding a child by its labels takes longer than counting.
 @functools.lru_cache(maxsize=4096)
 def _requests(route: str, method: str, status: int) -> Any:

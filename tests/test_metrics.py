@@ -25,6 +25,7 @@ from orders.services import orders
 from tests.backoffice.orders.looking import cancel
 from tests.factories import product, shipped_order, unpaid_order
 from tests.http import BUYER, Api
+from tests.logged import lines, logged
 
 
 def scraped(**headers: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -399,3 +400,69 @@ def test_a_folder_that_cannot_be_made_keeps_nobody_from_serving():
 
     assert told.stdout == "counted\n"
     assert "metrics_of_this_process_alone" in told.stderr
+
+
+# Counts as much as a page of a shop would, and says what it has counted.
+COUNTS_MUCH = (
+    COUNTS.partition("metrics.ORDERS")[0]
+    + """
+import resource
+most = int(sys.argv[1])
+if most >= 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+else:
+    import shutil
+    shutil.rmtree(os.environ["METRICS_DIR"])
+if os.fork() == 0:
+    for number in range(1000):
+        metrics.REFUSALS.labels(f"refusal-{number}").inc()
+        metrics.REFUSALS.labels(f"refusal-{number}").inc()
+    own = [sample for each in metrics._registry.collect() for sample in each.samples]
+    print(sum(each.value for each in own if each.name == "holdfast_refusals_total"), flush=True)
+    with metrics.at_rest():
+        metrics.registry()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("most", [0, 2**16, -1], ids=["no room", "room for a few", "taken away"])
+def test_where_there_is_no_place_for_numbers_the_shop_goes_on(machine, most):
+    """A disk that is full, and somebody who cleans up."""
+    told = subprocess.run(
+        [sys.executable, "-c", COUNTS_MUCH, str(most)],
+        cwd=PROJECT,
+        env=machine.environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert told.stdout == "2000.0\n0\n", told.stderr
+    assert "metrics_of_this_process_are_lost" in told.stderr
+
+
+@pytest.mark.processes
+def test_the_files_of_numbers_have_their_place_before_they_are_written(machine):
+    """Written where there is none they would end the process, by a signal."""
+    machine.counts(1)
+    files = [*machine.folder.glob("*.db")]
+
+    assert len(files) == 3
+    assert all(file.stat().st_blocks * 512 >= file.stat().st_size > 0 for file in files)
+
+
+def test_what_is_refused_unread_is_counted_and_has_a_line():
+    with logged("WARNING") as written:
+        grown = growth(
+            lambda: traffic.refused_unread(503, "POST"),
+            "requests_total",
+            route="none",
+            method="POST",
+            status="503",
+        )
+
+    assert grown == 1
+    [line] = lines(written, event="request")
+    assert (line["method"], line["route"], line["status"]) == ("POST", "none", 503)
