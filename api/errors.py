@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from api import answers, metrics
 from config import outages
+from config.logs import without_details
 
 log = structlog.get_logger(__name__)
 
@@ -214,7 +215,7 @@ def refusal_of(error: IntegrityError) -> Refusal | None:
         error, ProtectedError | RestrictedError
     ):
         return None
-    log.error("unforeseen_conflict", constraint=name, error=str(error))
+    log.error("unforeseen_conflict", constraint=name, error=without_details(str(error), error))
     return Conflict()
 
 

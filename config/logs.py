@@ -3,20 +3,27 @@
 Nothing here needs Django or the settings, since the web server writes lines before they are read.
 """
 
+import functools
+import io
 import json
 import logging
 import logging.config
 import os
+import select
+import socket
+import stat
 import sys
 import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import structlog
 
 from config.outages import Echoes
@@ -75,7 +82,7 @@ def configuration(level: str, *, requests: bool, readable: bool) -> dict[str, An
                 "foreign_pre_chain": _shared,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    structlog.processors.format_exc_info,
+                    structlog.processors.ExceptionRenderer(_traceback),
                     shortened,
                     *([] if readable else [of_process]),
                     structlog.processors.KeyValueRenderer(key_order=first)
@@ -211,6 +218,8 @@ class _Apart:
 
     def _write(self) -> None:
         while self._lines:
+            while not self._ends and _reader_stands_still():
+                time.sleep(GATHERED_SECONDS)
             self._lines.popleft().write()
         with self._counting:
             lost, self._left_out = self._left_out, 0
@@ -262,20 +271,132 @@ class _Routes(logging.Filter):
         return True
 
 
+def _traceback(exc_info: tuple[type[BaseException], BaseException, Any]) -> str:
+    text = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    return without_details(text, exc_info[1])
+
+
+def without_details(text: str, error: BaseException | None) -> str:
+    """Leave out what PostgreSQL tells beside an error: the values of the row, a buyer's too."""
+    for each in _chain(error):
+        if isinstance(each, psycopg.Error) and (detail := each.diag.message_detail):
+            text = text.replace(detail, "left out")
+    return text
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    beyond = [error]
+    while beyond:
+        if (each := beyond.pop()) is not None and each not in found:
+            found.append(each)
+            beyond += [each.__cause__, each.__context__]
+    return found
+
+
+# How long a line waits for whoever reads the log. Who stands still for longer is not waited for any
+# more, or all threads would stand still, too.
+READER_SECONDS = 0.5
+
+
+def _write_in_memory(stream: Any, text: bytes) -> int:
+    stream.write(text.decode())
+    return len(text)
+
+
+def _writer(stream: Any) -> Callable[[bytes], int]:
+    """Return what writes a whole line at once, or as much of it as is taken without waiting."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:
+        return functools.partial(_write_in_memory, stream)
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(kind):
+        wire = socket.socket(fileno=os.dup(descriptor))
+        return lambda text: wire.send(text, socket.MSG_DONTWAIT)
+    if stat.S_ISREG(kind):
+        return functools.partial(os.write, descriptor)
+    try:
+        # A way of our own: others that write there go on waiting, as they are used to.
+        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        # So much a pipe takes at once if it takes anything.
+        return lambda text: os.write(descriptor, text[: select.PIPE_BUF])
+    return functools.partial(os.write, own)
+
+
 class Lines(logging.StreamHandler[Any]):
     """Standard error, where a line that cannot be written is a line, too."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # What is left of the last line, and how many came after it and were not kept.
+        self._rest = b""
+        self._lost = 0
+        self._patience = READER_SECONDS
+        self._way: tuple[Any, Callable[[bytes], int]] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._emit(record)
+        except Exception:
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record) + self.terminator
+        if self._lost:
+            told = logging.LogRecord(__name__, logging.ERROR, "", 0, "lines_left_out", None, None)
+            told.fields = {"times": self._lost}
+            line = self.format(told) + self.terminator + line
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        if self._is_taken(self._rest):
+            self._lost = 0
+            self._is_taken(line.encode(errors="backslashreplace"))
+        else:
+            self._lost += 1
+
+    def stands_still(self) -> bool:
+        try:
+            return bool(self._rest) and not self._is_ready(0)
+        except (ValueError, AttributeError):
+            return False
+
+    def _is_ready(self, seconds: float) -> bool:
+        ready = select.poll()
+        try:
+            ready.register(self.stream.fileno(), select.POLLOUT)
+        except io.UnsupportedOperation:
+            return True
+        return bool(ready.poll(seconds * 1000))
+
+    def _is_taken(self, text: bytes) -> bool:
+        """Write as much as the reader takes without standing still, and keep what is left."""
+        try:
+            if self._way is None or self._way[0] is not self.stream:
+                self._way = self.stream, _writer(self.stream)
+            while text and self._is_ready(self._patience):
+                text = text[self._way[1](text) :]
+                self._patience = READER_SECONDS
+        except (OSError, ValueError, AttributeError):
+            # It has gone, as when a terminal was closed; or its disk is full; or there is none.
+            pass
+        self._rest = text
+        if text:
+            self._patience = 0
+        return not text
+
     def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        # A stream that has gone, as when a terminal was closed, takes no other line either.
-        if not isinstance(error, OSError | ValueError) or self.formatter is None:
-            told = f"{record.name} at {record.pathname}:{record.lineno}: {error!r}"
-            broken = logging.LogRecord(
-                record.name, logging.ERROR, "", 0, "line_not_written", (), None
-            )
-            broken.msg = f"line_not_written: {told}"
-            self.stream.write(self.format(broken) + self.terminator)
-            self.flush()
+        told = f"{record.name} at {record.pathname}:{record.lineno}: {sys.exc_info()[1]!r}"
+        broken = logging.LogRecord(record.name, logging.ERROR, "", 0, "line_not_written", (), None)
+        broken.msg = f"line_not_written: {told}"
+        self._write(self.format(broken) + self.terminator)
+
+
+def _reader_stands_still() -> bool:
+    handlers = logging.getLogger().handlers
+    return any(isinstance(each, Lines) and each.stands_still() for each in handlers)
 
 
 def of_process(logger: object, method: str, line: MutableMapping[str, Any]) -> Any:

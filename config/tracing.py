@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from config.logs import KIND, VERSION
+from config.logs import KIND, VERSION, without_details
 
 STATEMENT_LENGTH_MAX = 2_000
 
@@ -179,6 +179,9 @@ _SENT = (
 def told_of_fault(event: Any, hint: Any) -> Any:
     """Leave of a fault what names nobody: our own line with its fields, and the traceback."""
     told = {name: event[name] for name in _SENT if name in event}
+    _, error, _ = hint.get("exc_info") or (None, None, None)
+    for each in told.get("exception", {}).get("values", ()):
+        each["value"] = without_details(str(each.get("value")), error)
     line = getattr(hint.get("log_record"), "msg", None)
     tags = {"process": KIND, **structlog.contextvars.get_contextvars()}
     if isinstance(line, dict):

@@ -1,12 +1,17 @@
 """What the log writes, at whatever length it came, and by whichever thread."""
 
+import fcntl
 import io
 import json
 import logging
 import os
 import select
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from config import logs
 from config.logs import LENGTH_MAX, TRACEBACK_LENGTH_MAX, shortened
@@ -99,3 +104,101 @@ def test_a_process_ends_though_nobody_reads_its_lines(monkeypatch):
         told = iter(reader)
         while '"number": 8999' not in next(told):
             pass
+
+
+# Whoever reads it.
+
+
+class Reader:
+    """A pipe with room for a few lines, at whose end somebody reads or does not."""
+
+    def __init__(self) -> None:
+        self.end, written = os.pipe()
+        fcntl.fcntl(written, fcntl.F_SETPIPE_SZ, 32_768)
+        os.set_blocking(self.end, False)
+        self.stream = os.fdopen(written, "w")
+        self.handler = logs.Lines()
+        self.handler.stream = self.stream
+        formatter = logs.configuration("INFO", requests=True, readable=False)["formatters"]
+        formatter = dict(formatter["structured"])
+        self.handler.setFormatter(formatter.pop("()")(**formatter))
+
+    def hears(self, text: str, times: int = 1) -> None:
+        for _ in range(times):
+            record = logging.LogRecord("shop", logging.INFO, "", 0, text, None, None)
+            self.handler.emit(record)
+
+    def reads(self) -> list[dict[str, object]]:
+        told = b""
+        while True:
+            try:
+                part = os.read(self.end, 65_536)
+            except BlockingIOError:
+                break
+            told += part
+        return [json.loads(line) for line in told.splitlines()]
+
+
+@pytest.fixture
+def reader(monkeypatch) -> Iterator[Reader]:
+    monkeypatch.setattr(logs, "READER_SECONDS", 0.05)
+    reader = Reader()
+    yield reader
+    reader.stream.close()
+    os.close(reader.end)
+
+
+def test_a_reader_who_stands_still_stops_nobody_and_is_told_what_he_missed(reader):
+    """Without that every thread would wait for him, with the line that it was to write."""
+    reader.hears("early", 1_000)
+
+    early = reader.reads()
+    assert 0 < len(early) < 300
+
+    reader.hears("late")
+    [rest, lost, late] = reader.reads()
+    assert rest["event"] == "early"
+    assert (lost["event"], lost["times"]) == ("lines_left_out", 1_000 - len(early) - 1)
+    assert late["event"] == "late"
+
+    reader.hears("later")
+    assert [line["event"] for line in reader.reads()] == ["later"]
+
+
+def test_a_long_line_is_written_at_once_so_that_no_other_process_stands_in_it(reader, monkeypatch):
+    fcntl.fcntl(reader.stream.fileno(), fcntl.F_SETPIPE_SZ, 65_536)
+    written: list[int] = []
+    write = os.write
+
+    def written_to(descriptor: int, text: bytes) -> int:
+        written.append(len(text))
+        return write(descriptor, text)
+
+    monkeypatch.setattr(os, "write", written_to)
+    monkeypatch.setattr(
+        reader.handler, "format", lambda record: json.dumps({"event": "y" * 30_000})
+    )
+
+    reader.hears("")
+
+    assert len(written) == 1
+    assert len(reader.reads()) == 1
+
+
+def test_to_a_socket_a_line_goes_in_the_same_way(reader):
+    """systemd's journal is one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader.handler.stream = ours.makefile("w")
+        reader.hears("to the journal", 100_000)
+        told = theirs.recv(4096)
+
+    assert json.loads(told.splitlines()[0])["event"] == "to the journal"
+
+
+def test_a_stream_that_has_gone_breaks_nothing(reader):
+    os.close(reader.end)
+    reader.hears("nobody reads", 3)
+    reader.end = os.open(os.devnull, os.O_RDONLY)
+    reader.handler.stream = None
+    reader.hears("there was never one", 3)

@@ -6,14 +6,17 @@ for every secret that somebody had in hand.
 
 import io
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from django.conf import settings as configured
 from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from config import storage
@@ -199,6 +202,30 @@ def test_no_secret_and_no_buyer_is_in_the_log(log, stripe, settings, monkeypatch
     assert min(map(len, secrets)) > 6
     assert all(told in written for told in ("It broke.", "gateway_refused", "debug", "axes"))
     assert [secret for secret in secrets if secret in written] == []
+
+
+@pytest.mark.django_db
+def test_what_the_database_refuses_is_told_without_the_row(log):
+    """PostgreSQL says beside the reason what stands in the row: a cart's id, a buyer's name."""
+
+    def break_it() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"INSERT INTO orders_cart (id) VALUES ('{CART}')")
+        except IntegrityError as error:
+            raise RuntimeError("It broke.") from error
+
+    for name in ("shop", "django.request"):
+        with pytest.raises(RuntimeError) as raised:
+            break_it()
+        assert CART in str(raised.value.__cause__)
+        logging.getLogger(name).error("broke", exc_info=raised.value)
+        structlog.get_logger(name).error("broke too", exc_info=raised.value)
+
+    told = [str(line["exception"]) for line in lines(log) if "exception" in line]
+    assert len(told) == 4
+    assert all("violates not-null constraint" in text and "It broke." in text for text in told)
+    assert CART not in log.getvalue()
 
 
 @pytest.mark.processes
