@@ -6,6 +6,7 @@ ends, so do all workers, even after a kill -9.
 
 import functools
 import gc
+import mmap
 import os
 import resource
 import signal
@@ -29,6 +30,8 @@ SETTLED_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 30
 # How often the process manager is told that all is well.
 BEAT_SECONDS = 5
+# For how long a worker may show no sign of life, beyond what it is given to end.
+SILENT_SECONDS = 30
 # Beyond the grace, for a worker to end after its requests have.
 LAST_SECONDS = 0.5
 _STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -72,7 +75,8 @@ def _reservation(host: str, port: int) -> socket.socket:
         held.bind((host, port))
     except OSError as error:
         held.close()
-        reason = os.strerror(error.errno or 0)
+        # A name that leads nowhere has no number of the system's.
+        reason = error.strerror
         raise PortTakenError(f"Port {port} of {host} cannot be used ({reason}).") from None
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return held
@@ -100,10 +104,20 @@ class _Worker:
         self.pid = 0
         self.pause = 0.0
         self.started_at = self.start_at = 0.0
+        # A byte that both processes see: the worker sets it, and the first process clears it.
+        self._sign_of_life = mmap.mmap(-1, 1)
+        self._looks_without = 0
 
     def start(self, run: Callable[[], None]) -> None:
         self.started_at, parent = time.monotonic(), os.getpid()
-        self.pid = os.fork()
+        self._looks_without = 0
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            self._pause()
+            reason = os.strerror(error.errno or 0)
+            log.error("web_worker_not_started", error=reason, again_in=self.pause)
+            return
         if self.pid:
             return
         try:
@@ -117,15 +131,32 @@ class _Worker:
             os._exit(1)
 
     def has_died(self, status: int) -> None:
+        lived = time.monotonic() - self.started_at
+        self.pid = 0
+        self._pause()
+        code = os.waitstatus_to_exitcode(status)
+        log.error("web_worker_died", status=code, lived_seconds=round(lived), again_in=self.pause)
+
+    def _pause(self) -> None:
         now = time.monotonic()
-        lived = now - self.started_at
-        if lived > SETTLED_SECONDS:
+        if now - self.started_at > SETTLED_SECONDS:
             self.pause = 0
         else:
             self.pause = min(2 * self.pause or 1, LONGEST_PAUSE_SECONDS)
-        self.pid, self.start_at = 0, now + self.pause
-        code = os.waitstatus_to_exitcode(status)
-        log.error("web_worker_died", status=code, lived_seconds=round(lived), again_in=self.pause)
+        self.start_at = now + self.pause
+
+    def lives(self) -> None:
+        """Say so, in the worker."""
+        self._sign_of_life[0] = 1
+
+    def look_after(self, seconds: float) -> None:
+        """End a worker that has stood still for so long: whoever is connected to it waits."""
+        self._looks_without = 0 if self._sign_of_life[0] else self._looks_without + 1
+        self._sign_of_life[0] = 0
+        # Counted in looks, since this process may have stood still, too.
+        if self.pid and self._looks_without * BEAT_SECONDS > seconds:
+            log.error("web_worker_stands_still", worker=self.pid, seconds=round(seconds))
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class _Server:
@@ -138,11 +169,15 @@ class _Server:
 
     def run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOP, signal.SIGCHLD})
-        told = 0
+        told, look_at = 0, time.monotonic() + BEAT_SECONDS
         while told not in _STOP:
             self._replace_the_dead()
             systemd.notify("READY=1", "WATCHDOG=1")
             now = time.monotonic()
+            if now >= look_at:
+                look_at = now + BEAT_SECONDS
+                for worker in self._workers:
+                    worker.look_after(max(SILENT_SECONDS, self._grace + BEAT_SECONDS))
             pauses = [worker.start_at - now for worker in self._workers if not worker.pid]
             told = _signal_within(max(0, min([BEAT_SECONDS, *pauses])))
         self._end()
@@ -154,7 +189,7 @@ class _Server:
                     worker.has_died(ended[1])
         for worker in self._workers:
             if not worker.pid and worker.start_at <= time.monotonic():
-                worker.start(functools.partial(self._work, worker.listening))
+                worker.start(functools.partial(self._work, worker))
 
     def _end(self) -> None:
         """Let all finish what they have begun, and then leave none."""
@@ -175,12 +210,12 @@ class _Server:
 
     # In a worker.
 
-    def _work(self, listening: socket.socket) -> None:
+    def _work(self, worker: _Worker) -> None:
         from config import front
 
         # With connections for a socket that nobody listens to, the kernel would go on.
         for each in self._sockets:
-            if each is not listening:
+            if each is not worker.listening:
                 each.close()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -202,7 +237,17 @@ class _Server:
             timeout_graceful_shutdown=self._grace,
         )
         with logs.written_apart():
-            uvicorn.Server(config).run(sockets=[listening])
+            _Loop(config, worker.lives).run(sockets=[worker.listening])
+
+
+class _Loop(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, lives: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._lives = lives
+
+    async def on_tick(self, counter: int) -> bool:
+        self._lives()
+        return await super().on_tick(counter)
 
 
 def _signal_within(seconds: float) -> int:

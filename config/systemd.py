@@ -3,6 +3,7 @@
 A unit asks for it by `Type=notify` and `WatchdogSec=`; for anybody else nothing happens.
 """
 
+import contextlib
 import os
 import socket
 
@@ -12,10 +13,7 @@ def notify(*states: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        # One that does not listen must not end what it watches.
+    # One that does not listen must not end what it watches.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.setblocking(False)
-        try:
-            manager.sendto("\n".join(states).encode(), address.replace("@", "\0", 1))
-        except OSError:
-            return
+        manager.sendto("\n".join(states).encode(), address.replace("@", "\0", 1))

@@ -1,15 +1,21 @@
 """`manage.py serve` as real processes: dying, stopping, and what it says when it cannot."""
 
+import asyncio
 import concurrent.futures
 import contextlib
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
+import uvicorn
 
+from config.server import _Loop, _Worker
 from config.supervisor import PROJECT
 from tests.concurrency import PATIENCE_SECONDS
 from tests.served import Served, served
@@ -60,6 +66,56 @@ def test_t50_after_a_kill_of_the_first_process_no_orphan_is_left_on_the_port():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", server.port))
+
+
+@pytest.fixture
+def worker() -> Iterator[_Worker]:
+    with socket.socket() as listening:
+        worker = _Worker(listening)
+        yield worker
+        if worker.pid:
+            os.kill(worker.pid, signal.SIGKILL)
+            os.waitpid(worker.pid, 0)
+
+
+def test_t50_a_worker_that_stands_still_is_ended(worker):
+    worker.start(signal.pause)
+    for _ in range(6):
+        worker.look_after(30)
+    assert os.waitpid(worker.pid, os.WNOHANG) == (0, 0)
+
+    worker.look_after(30)
+
+    pid, status = os.waitpid(worker.pid, 0)
+    assert (pid, os.waitstatus_to_exitcode(status)) == (worker.pid, -signal.SIGKILL)
+    worker.has_died(status)
+
+
+def test_one_that_lives_is_not(worker):
+    def live() -> None:
+        loop = _Loop(uvicorn.Config(lambda: None), worker.lives)
+        while True:
+            asyncio.run(loop.on_tick(1))
+
+    worker.start(live)
+    for _ in range(20):
+        wait_for(lambda: worker._sign_of_life[0], PATIENCE_SECONDS)
+        worker.look_after(30)
+
+    assert os.waitpid(worker.pid, os.WNOHANG) == (0, 0)
+
+
+def test_t50_where_no_worker_can_be_started_now_it_is_tried_again(worker, monkeypatch):
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "as many processes as there may be")
+
+    monkeypatch.setattr(os, "fork", fork)
+    for pause in (1, 2, 4):
+        worker.start(signal.pause)
+
+        assert worker.pid == 0
+        assert worker.pause == pause
+        assert worker.start_at > time.monotonic()
 
 
 def test_a_signal_lets_a_request_that_was_begun_end():
