@@ -17,14 +17,17 @@ from io import BytesIO
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
+import httptools
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
+from api import traffic
 from api.errors import Busy, refused
 from config import wsgi
 
@@ -48,10 +51,13 @@ BODIES_BYTES_MAX = 64 * 2**20
 READ_SECONDS = 10
 READ_BYTES = 16_384
 ANSWERS_BYTES_MAX = 64 * 2**20
-# Connections that have asked for nothing yet. Beyond that, the oldest of them is closed.
-SILENT_MAX = 1_000
+# Connections in a process that ask for nothing, whose bodies arrive, or whose answers wait to be
+# read: so many of each. Beyond that, the one that has waited for the longest time is closed.
+WAITING_CONNECTIONS_MAX = 1_000
 # Longer than proxies keep theirs: they would else send a call into one that is just being closed.
 KEEP_ALIVE_SECONDS = 75
+# Requests that one connection may send before it has its answers.
+PIPELINED_MAX = 100
 # Requests that wait for a thread. One more is told at once to come again.
 WAITING_MAX = 1_000
 # A longer answer is handed out while it is made, which holds its thread.
@@ -65,6 +71,35 @@ LINGER_SECONDS = 2
 LIVE = "/health/live"
 
 
+class _Flow(FlowControl):
+    """Reads nothing more as long as requests wait for the answers to those before them."""
+
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(connection.transport)
+        self._pipeline = connection.pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
+class _Parser(httptools.HttpRequestParser):
+    """Goes on with HTTP/1.1 where somebody offers to speak something else, as Java's client does.
+
+    The library takes whatever follows such a head, its body too, for something else already.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(connection)
+        self._connection = connection
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as told:
+            self._connection.decline_to_change(data[told.args[0] :])
+
+
 class Connection(HttpToolsProtocol):
     """One connection, with a bound on time and bytes for each thing that it may do slowly."""
 
@@ -76,8 +111,11 @@ class Connection(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _reading_deadline: asyncio.TimerHandle | None = None
+    _is_in_head = False
     _head_bytes = 0
-    _heads = 0
+    # How many heads and pieces of bodies have come.
+    _parts = 0
+    _unanswered = 0
     _length = 0
     _body_bytes = 0
     _refusal = HTTPStatus.BAD_REQUEST
@@ -88,10 +126,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(self)
+        self.parser = _Parser(self)
         transport.set_write_buffer_limits(0)
-        self.silent[self] = None
-        if len(self.silent) > SILENT_MAX:
-            next(iter(self.silent)).transport.abort()
+        self._ask_for_nothing()
         self._allow(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,20 +142,21 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        heads = self._heads
+        parts = self._parts
         super().data_received(data)
-        if heads == self._heads and self._awaits_a_request():
+        if parts == self._parts:
+            # In the middle of a head, or of what may stand between and behind parts of a body.
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            elif self._deadline is None:
+            elif self._deadline is None and self._awaits_a_request():
                 self._allow(HEAD_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self.unread[self] = None
         waiting = sum(each.transport.get_write_buffer_size() for each in self.unread)
-        if waiting > ANSWERS_BYTES_MAX:
+        if waiting > ANSWERS_BYTES_MAX or len(self.unread) > WAITING_CONNECTIONS_MAX:
             next(iter(self.unread)).transport.abort()
         self._expect_reading()
 
@@ -129,28 +168,37 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_in_head = True
         self._told = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        # What stands behind a body in chunks no proxy has looked at, so it is no header.
+        if self._is_in_head:
+            super().on_header(name, value)
         self._told += len(name) + len(value)
         if len(self.headers) > HEADERS_MAX or self._told + len(self.url) > HEAD_BYTES_MAX:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError(self._refusal)
 
     def on_headers_complete(self) -> None:
+        if self._is_offered_a_change():
+            return
         if self.parser.get_http_version() not in {"1.0", "1.1"}:
             raise ValueError(self._refusal)
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise ValueError(self._refusal)
+        self._is_in_head = False
         self._length = _length_told(self.headers)
+        self._end_deadline()
         super().on_headers_complete()
-        self._heads += 1
+        self._unanswered += 1
+        self._parts += 1
         self._head_bytes = 0
         self.silent.pop(self, None)
-        self._end_deadline()
-        if self._length:
-            self._allow(BODY_SECONDS + self._length / BYTES_A_SECOND)
 
     def on_body(self, body: bytes) -> None:
+        self._parts += 1
+        self._head_bytes = 0
         if self._begun is None:
             super().on_body(body)
             return
@@ -162,22 +210,39 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self._hand_over()
         while Connection.bodies_bytes > BODIES_BYTES_MAX and self.arriving:
-            oldest = next(iter(self.arriving))
-            oldest._forget_body()
-            oldest._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._give_up_the_oldest_body()
 
     def on_message_complete(self) -> None:
+        if self._is_offered_a_change():
+            return
         super().on_message_complete()
         self._end_deadline()
         self._hand_over()
 
+    def _is_offered_a_change(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def decline_to_change(self, rest: bytes) -> None:
+        """Read the request again, without the offer."""
+        if not self._is_offered_a_change():
+            return
+        version = self.parser.get_http_version().encode()
+        head = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        head += [b"%s: %s" % each for each in self.headers if each[0] != b"upgrade"]
+        self.parser = _Parser(self)
+        self.parser.feed_data(b"\r\n".join([*head, b"", rest]))
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin with what has arrived, or is too long to be waited for; wait for the rest."""
+        if cycle.more_body and self._length:
+            self._allow(BODY_SECONDS + self._length / BYTES_A_SECOND)
         if not cycle.more_body or not 0 < self._length <= _WHOLE_MAX:
             super()._start_asgi_task(cycle, app)
             return
         self._begun = cycle, app
         self.arriving[self] = None
+        if len(self.arriving) > WAITING_CONNECTIONS_MAX:
+            self._give_up_the_oldest_body()
         if cycle.waiting_for_100_continue:
             cycle.waiting_for_100_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -191,8 +256,15 @@ class Connection(HttpToolsProtocol):
     # From the request.
 
     def on_response_complete(self) -> None:
+        self._unanswered -= 1
         self._forget_body()
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if not self._unanswered:
+            self._ask_for_nothing()
+        # The last of those that waited may still be arriving.
+        self.flow.resume_reading()
 
     # Of our own.
 
@@ -201,6 +273,13 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refusal)
 
     def _refuse(self, status: HTTPStatus) -> None:
+        if not self._may_be_refused():
+            # It would be taken for the answer to a call that is under way.
+            self.transport.close()
+            return
+        # Whoever has said nothing yet has asked for nothing.
+        if status != HTTPStatus.REQUEST_TIMEOUT or self._head_bytes or self not in self.silent:
+            traffic.refused_unread(status)
         said = status.phrase.encode()
         self.transport.write(
             STATUS_LINE[status]
@@ -210,9 +289,26 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.close()
 
+    def _ask_for_nothing(self) -> None:
+        self.silent[self] = None
+        if len(self.silent) > WAITING_CONNECTIONS_MAX:
+            next(iter(self.silent)).transport.abort()
+
+    def _give_up_the_oldest_body(self) -> None:
+        oldest = next(iter(self.arriving))
+        oldest._forget_body()
+        oldest._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
     def _awaits_a_request(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
+
+    def _may_be_refused(self) -> bool:
+        """Tell whether all requests are answered, but for one that is still arriving."""
+        last = self.cycle
+        return not self._unanswered or (
+            self._unanswered == 1 and last.more_body and not last.response_started
+        )
 
     def _allow(self, seconds: float) -> None:
         self._deadline = self.loop.call_later(seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
@@ -349,6 +445,7 @@ class _Exchange:
     def refuse(self) -> None:
         """Tell the caller to come again."""
         response = refused(Busy())
+        traffic.refused_unread(response.status_code, self._environ["REQUEST_METHOD"])
         self._start(f"{response.status_code}", list(response.items()))
         self._hand_out(response.content, more=False)
 

@@ -199,12 +199,34 @@ def test_t38_bodies_take_only_so_much_memory_and_the_oldest_makes_room(site, mon
 
 
 def test_t38_of_many_who_say_nothing_the_oldest_makes_room(site, monkeypatch):
-    monkeypatch.setattr(front, "SILENT_MAX", 2)
+    monkeypatch.setattr(front, "WAITING_CONNECTIONS_MAX", 2)
     with site.call(b"") as oldest, site.call(b""), site.call(b"GET") as youngest:
         assert all_of(oldest) == ""
 
         youngest.sendall(b" / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert youngest.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_t38_so_it_does_of_those_who_have_their_answer_and_ask_for_nothing_more(site, monkeypatch):
+    monkeypatch.setattr(front, "WAITING_CONNECTIONS_MAX", 2)
+    with site.call(ASK % b"/") as oldest:
+        until_told(oldest, b"\r\n\r\n")
+        with site.call(b""), site.call(b"GET") as youngest:
+            assert all_of(oldest) == ""
+
+            youngest.sendall(b" / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert youngest.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_t38_and_of_those_whose_bodies_do_not_come(site, monkeypatch):
+    monkeypatch.setattr(front, "WAITING_CONNECTIONS_MAX", 2)
+    with site.call(SLOW_BODY) as oldest, contextlib.ExitStack() as younger:
+        until(lambda: len(front.Connection.arriving) == 1)
+        younger.enter_context(site.call(SLOW_BODY))
+        until(lambda: len(front.Connection.arriving) == 2)
+        younger.enter_context(site.call(SLOW_BODY))
+        assert all_of(oldest).startswith("HTTP/1.1 503 ")
+        assert site.get().status == 200
 
 
 # Bodies, as they reach Django.
@@ -269,6 +291,32 @@ def test_t39_of_a_longer_one_in_chunks_nothing_is_read(site):
     assert told.startswith("HTTP/1.1 413 ")
     assert "connection: close" in told
     assert int(site.asked[0]["CONTENT_LENGTH"]) > 100 * MOST
+
+
+@pytest.mark.parametrize("name", [b"X-Forwarded-For", b"Authorization", b"Content-Type"])
+def test_what_stands_behind_a_body_is_no_header(site, name):
+    """A proxy looks at headers and hands on what is there, as HAProxy does."""
+    site.told(
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        + name
+        + b": ours\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        + name
+        + b": theirs\r\nX-Other: theirs\r\n\r\n"
+    )
+
+    [environ] = site.asked
+    assert "ours" in environ.values()
+    assert not [value for value in environ.values() if "theirs" in str(value)]
+
+
+def test_t39_what_stands_behind_a_body_has_an_end(site):
+    with site.call(chunked(2)[:-2] + b"X-Endless: ") as wire:
+        until(lambda: front.Connection.arriving)
+        with contextlib.suppress(ConnectionError):
+            wire.sendall(b"a" * 2 * MOST)
+
+        assert all_of(wire)[9:12] in {"431", ""}
+    assert site.asked == []
 
 
 LONG = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
@@ -527,6 +575,89 @@ def test_requests_that_come_together_are_answered_in_order(site):
     told = site.told(ASK % b"/a" + ASK % b"/b" + last)
 
     assert re.findall(r"\r\n\r\n(/.)", told) == ["/a", "/b", "/c"]
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"TLS/1.2"])
+@pytest.mark.parametrize("length", [b"Content-Length: 3\r\n\r\nabc", b"X: y\r\n\r\n"])
+def test_whoever_offers_to_speak_something_else_is_answered_as_anybody(site, offer, length):
+    """Java's client does so in its first request, and sends the body behind it."""
+    asked = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: " + offer
+    asked += b"\r\n" + length
+    last = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    told = site.told(asked + last)
+    with site.call(asked[:-1]) as wire:
+        wire.sendall(asked[-1:] + last)
+        told_in_parts = all_of(wire)
+
+    for each in (told, told_in_parts):
+        assert re.findall(r"HTTP/1.1 (\d{3}) ", each) == ["200", "200"]
+    assert ("abc" in told) == ("abc" in told_in_parts) == (b"abc" in length)
+
+
+@pytest.fixture
+def gate(site) -> Iterator[threading.Event]:
+    """Opened, it lets the site answer /slow."""
+    gate = threading.Event()
+
+    def answer(environ: dict[str, Any], start: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            gate.wait(PATIENCE_SECONDS)
+        return echo(environ, start)
+
+    site.answers = answer
+    yield gate
+    gate.set()
+
+
+def test_who_asks_on_and_on_without_an_answer_is_cut_off(site, gate):
+    """Each request takes memory a hundred times its size."""
+    asked = ASK % b"/slow"
+
+    assert site.told(asked * (front.PIPELINED_MAX + 2)) == ""
+    assert len(site.asked) == 1
+
+
+def test_so_many_may_wait_for_the_one_before_them(site, gate):
+    with site.call(ASK % b"/slow" + (ASK % b"/") * front.PIPELINED_MAX) as wire:
+        until(lambda: site.asked)
+        gate.set()
+        until(lambda: len(site.asked) == front.PIPELINED_MAX + 1)
+        assert wire.recv(MOST).startswith(b"HTTP/1.1 200 ")
+
+
+def test_nothing_more_is_read_while_requests_wait_for_their_turn(site, gate):
+    """Else each answer would let in as many again, and each body a whole one."""
+    waiting = (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}") * 50
+    with site.call(ASK % b"/slow" + waiting) as wire:
+        until(lambda: site.asked)
+        wire.sendall(waiting * 2)
+        gate.set()
+        until(lambda: len(site.asked) == 151)
+
+
+def test_a_body_may_still_be_arriving_when_its_turn_comes(site, gate, monkeypatch):
+    """The time for it begins then: nothing of it is read before."""
+    monkeypatch.setattr(front, "BODY_SECONDS", 0.2)
+    begun = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{"
+    with site.call(ASK % b"/slow" + begun) as wire:
+        assert not gate.wait(0.4)
+        gate.set()
+        wire.sendall(b"}")
+
+        told = all_of(wire)
+        assert re.findall(r"^HTTP/1.1 (\d{3}) ", told, re.MULTILINE) == ["200", "200"]
+        assert told.endswith("{}")
+
+
+@pytest.mark.parametrize("behind", [b"\0\1\r\n\r\n", b"GET /" + b"a" * 600_000])
+def test_what_is_wrong_with_the_next_request_is_no_answer_to_this_one(site, gate, behind):
+    with site.call(ASK % b"/slow") as wire:
+        until(lambda: site.asked)
+        with contextlib.suppress(ConnectionError):
+            wire.sendall(behind)
+
+        assert all_of(wire) == ""
 
 
 def test_what_breaks_is_a_500_and_the_next_call_is_answered(site):
