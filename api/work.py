@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -94,6 +94,17 @@ class _Lane(Worker):
         except UniqueViolation:
             # As in `take_up_again`.
             await app.job_manager.finish_job(context.job, Status.FAILED, delete_job=False)
+
+
+def _ended(call_next: Callable[[], Any], context: JobContext, worker: Worker) -> Any:
+    """Let each job end. Of this one error asyncio would never hear, and wait for its job for ever.
+
+    Raises: RuntimeError, and whatever the job raises.
+    """
+    try:
+        return call_next()
+    except StopIteration as error:
+        raise RuntimeError("The job asked for more than there was.") from error
 
 
 class _Work:
@@ -218,6 +229,7 @@ class _Work:
             "update_heartbeat_interval": BEAT_SECONDS,
             "stalled_worker_timeout": SILENT_SECONDS,
         }
+        options["task_middleware"] = [_ended, *options.get("task_middleware", [])]
         return _Lane(app, **options)
 
     def _lane_ended(self, lane: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -308,3 +309,16 @@ def test_t49_a_job_that_only_a_newer_release_knows_waits_for_its_worker(start):
     # And goes on to be asked for, by any worker.
     assert waits.get().scheduled_at > clock.now()
     assert "job_of_newer_release" in worker.said
+
+
+def test_a_job_that_asks_for_more_than_there_is_ends_as_any_other():
+    """asyncio hands on every error but this one, for which a lane would wait for ever."""
+
+    def asks(timestamp: int) -> Any:
+        return next(iter(()))
+
+    [contained, *_] = work._Work({"default": 1}, grace=1)._worker("default", 1).task_middleware
+
+    with pytest.raises(RuntimeError):
+        contained(lambda: asks(0), None, None)
+    assert contained(lambda: "done", None, None) == "done"
