@@ -11,7 +11,8 @@ import functools
 import queue
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NoReturn
@@ -60,6 +61,9 @@ KEEP_ALIVE_SECONDS = 75
 PIPELINED_MAX = 100
 # Requests that wait for a thread. One more is told at once to come again.
 WAITING_MAX = 1_000
+# After so long, a request whose caller has left meanwhile is not begun any more: else those that
+# nobody waits for would keep waiting those that came after an outage.
+STALE_SECONDS = 1
 # A longer answer is handed out while it is made, which holds its thread.
 ANSWER_BYTES_MAX = 2 * 2**20
 PIECE_BYTES = 65_536
@@ -69,6 +73,10 @@ TURN_SECONDS = 0.25
 LINGER_SECONDS = 2
 
 LIVE = "/health/live"
+# What a request knows of its caller.
+LEFT = "left"
+# As nginx has it: nobody was there any more.
+LEFT_STATUS = 499
 
 
 class _Flow(FlowControl):
@@ -119,7 +127,8 @@ class Connection(HttpToolsProtocol):
     _length = 0
     _body_bytes = 0
     _refusal = HTTPStatus.BAD_REQUEST
-    # A request whose body is still arriving.
+    # The one that is being answered, and one whose body is still arriving.
+    _current: RequestResponseCycle | None = None
     _begun: tuple[RequestResponseCycle, Any] | None = None
 
     # From the transport.
@@ -137,6 +146,8 @@ class Connection(HttpToolsProtocol):
         self._end_reading()
         self._forget_body()
         self.silent.pop(self, None)
+        if self._current:
+            self._current.scope["state"][LEFT] = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -234,6 +245,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin with what has arrived, or is too long to be waited for; wait for the rest."""
+        self._current = cycle
         if cycle.more_body and self._length:
             self._allow(BODY_SECONDS + self._length / BYTES_A_SECOND)
         if not cycle.more_body or not 0 < self._length <= _WHOLE_MAX:
@@ -389,7 +401,7 @@ class Front:
             if len(message["body"]) > _WHOLE_MAX:
                 body = environ["wsgi.input"] = _TooLong(receive, self._turns)
                 environ["CONTENT_LENGTH"] = str(sys.maxsize)
-        exchange = _Exchange(environ)
+        exchange = _Exchange(environ, scope["state"])
         if not length and environ["PATH_INFO"].startswith(LIVE):
             exchange.run()
         elif self._jobs.qsize() < WAITING_MAX:
@@ -416,8 +428,10 @@ async def _hear_out(receive: Receive) -> None:
 class _Exchange:
     """A request, and the pieces of its answer on their way from a thread to the loop."""
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: Environ, state: Mapping[str, bool]) -> None:
         self._environ = environ
+        self._state = state
+        self._since = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._piece: asyncio.Future[tuple[bytes, bool]] = self._loop.create_future()
         self._is_over = False
@@ -426,6 +440,10 @@ class _Exchange:
     # In a thread.
 
     def run(self) -> None:
+        if LEFT in self._state and time.monotonic() - self._since > STALE_SECONDS:
+            traffic.refused_unread(LEFT_STATUS, self._environ["REQUEST_METHOD"])
+            self._in_loop(_fail, self._piece, _Gone())
+            return
         try:
             response = wsgi.application(self._environ, self._start)
             with contextlib.ExitStack() as stack:

@@ -37,8 +37,9 @@ class Site:
         self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True)
 
     async def serve(self) -> None:
+        self.front = front.Front(self.threads)
         config = uvicorn.Config(
-            front.Front(self.threads),
+            self.front,
             port=self.port,
             interface="asgi3",
             http=front.Connection,
@@ -52,6 +53,10 @@ class Site:
         )
         self.server = uvicorn.Server(config)
         await self.server.serve()
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
 
     def application(self, environ: dict[str, Any], start: Any) -> Any:
         self.asked.append(environ)
@@ -610,12 +615,28 @@ def gate(site) -> Iterator[threading.Event]:
     gate.set()
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(0, ["/slow", "/"]), (60, ["/slow", "/left", "/"])])
+def test_t45_what_nobody_waits_for_any_more_keeps_nobody_waiting(
+    site, gate, monkeypatch, seconds, asked
+):
+    """After an outage a thousand of them stood before those who had just come, for ever."""
+    monkeypatch.setattr(front, "STALE_SECONDS", seconds)
+    with site.call(ASK % b"/slow"), site.call(ASK % b"/left") as left:
+        until(lambda: site.front._jobs.qsize() == 1)
+        left.close()
+        until(lambda: site.connections == 1)
+        gate.set()
+
+        assert site.get().status == 200
+    assert [environ["PATH_INFO"] for environ in site.asked] == asked
+
+
 def test_who_asks_on_and_on_without_an_answer_is_cut_off(site, gate):
     """Each request takes memory a hundred times its size."""
     asked = ASK % b"/slow"
 
     assert site.told(asked * (front.PIPELINED_MAX + 2)) == ""
-    assert len(site.asked) == 1
+    assert len(site.asked) <= 1
 
 
 def test_so_many_may_wait_for_the_one_before_them(site, gate):
