@@ -313,6 +313,25 @@ def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Respon
     return answer(refusal) if refusal else None
 
 
+# A statement that waited too long for a lock, or ran too long; or lost to another one.
+_NOT_NOW = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+_given_up = outages.OnceASecond(__name__, "error", "statement_given_up")
+
+
+def is_given_up(exception: BaseException | None) -> bool:
+    """Tell whether the database gave up a statement, and those who run the shop that it did."""
+    cause = exception and exception.__cause__
+    if not isinstance(cause, _NOT_NOW):
+        return False
+    _given_up.tell(error=outages.short(cause.diag.message_primary))
+    return True
+
+
 # Whoever leaves a job to the worker hears of the database in the queue's words.
 DATABASE_ERRORS = (OperationalError, InternalError, ConnectorException)
 
@@ -379,6 +398,8 @@ def as_refusal(exception: Exception) -> Refusal | None:
         # No refusal to those who run the shop: they are to learn of it.
         outages.tell(exception)
         return DatabaseAway()
+    if is_given_up(exception):
+        return Busy()
     if isinstance(exception, RequestDataTooBig):
         return BodyTooLarge()
     if isinstance(exception, TooManyFieldsSent):

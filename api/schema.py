@@ -416,7 +416,7 @@ class Schema(AutoSchema):
     def _refuses(self, operation: Operation) -> Iterator[type[Refusal]]:
         """Yield the operation's own refusals, and those of every operation like it."""
         yield from operation.refuses
-        yield from (BadRequest, TooManyRequests, DatabaseAway)
+        yield from (BadRequest, TooManyRequests, DatabaseAway, Busy)
         if self.view.authentication_classes:
             yield BadToken
         if self._needs_administrator():
@@ -428,7 +428,7 @@ class Schema(AutoSchema):
         if self._is_idempotent(operation):
             yield from (KeyInUse, KeyReused, ResultGone)
         if self.method != "GET":
-            yield from (Busy, Conflict, BodyTooLarge)
+            yield from (Conflict, BodyTooLarge)
 
 
 _STATUSES = {

@@ -36,6 +36,7 @@ from api.errors import (
     NOT_FOUND,
     SERVER_ERROR,
     BadRequest,
+    Busy,
     DatabaseAway,
     FieldError,
     Invalid,
@@ -44,6 +45,7 @@ from api.errors import (
     as_refusal,
     entry,
     invalid_fields,
+    is_given_up,
     refused,
 )
 from api.tokens import Caller
@@ -377,6 +379,8 @@ def server_error(request: HttpRequest) -> JsonResponse:
     # Django has asked for this answer while it handles the error, and logs that by itself.
     if outages.is_away(sys.exception()):
         return refused(DatabaseAway())
+    if is_given_up(sys.exception()):
+        return refused(Busy())
     request_id = getattr(request, "request_id", "")
     detail = "Something went wrong on the server."
     error = entry(500, SERVER_ERROR.title, detail, code="server_error")

@@ -15,6 +15,7 @@ import pytest
 from django.db import InternalError, OperationalError, connection
 from procrastinate.exceptions import ConnectorException
 
+from api import errors
 from api.errors import answer_exception
 from api.views import FORM
 from config import outages
@@ -31,6 +32,7 @@ PAGES = ("/health/ready", "/admin/", "/admin/login/", "/admin/orders/order/", "/
 @pytest.fixture(autouse=True)
 def _told_anew() -> None:
     outages._away.forget()
+    errors._given_up.forget()
 
 
 @contextmanager
@@ -265,3 +267,37 @@ def test_where_no_database_answers_a_command_says_so_in_a_sentence(tmp_path, poo
         assert sentence.startswith("The database cannot be used now: connection ")
         assert "No such file or directory" in sentence
         assert "Traceback" not in said
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("limit", "statement"),
+    [
+        ("statement_timeout", "SELECT pg_sleep(10)"),
+        ("lock_timeout", "SELECT pg_advisory_xact_lock(46)"),
+    ],
+)
+def test_t46_what_is_only_read_and_waits_too_long_is_503_and_a_line(limit, statement, said):
+    """A table that somebody has locked, or a statement that is too slow."""
+    product(stock=1)
+    api = shopper()
+
+    def slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if 'FROM "inventory_product"' not in sql:
+            return execute(sql, params, many, context)
+        execute(f"SET {limit} = '20ms'", (), False, context)
+        try:
+            return execute(statement, (), False, context)
+        finally:
+            execute(f"RESET {limit}", (), False, context)
+
+    with psycopg.connect(way.url()) as other, connection.execute_wrapper(slow):
+        other.execute("SELECT pg_advisory_lock(46)")
+        answer = api.get("/v2/products")
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "1"
+    assert answer.json()["errors"][0]["code"] == "busy"
+    [line] = said.getvalue().splitlines()
+    assert "event='statement_given_up'" in line
+    assert "timeout" in line
