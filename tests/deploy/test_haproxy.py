@@ -88,7 +88,10 @@ def test_nobody_says_by_themselves_who_they_are(edge):
     "path", ["/metrics", "/%6detrics", "/metrics/", "/health/ready", "/health/%72eady/", "/health/"]
 )
 def test_t54_what_is_for_our_own_machines_stays_inside(edge, path):
-    assert edge.ask(path).status == 404
+    answer = edge.ask(path)
+
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "application/json"
     assert edge.handed_on() == []
 
 
