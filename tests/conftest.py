@@ -1,11 +1,15 @@
 import gc
+import os
 from collections.abc import Iterator
 from itertools import compress
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
 from api import clock, store, tokens
@@ -16,6 +20,7 @@ from payments.gateways import deadline
 from payments.models import Gateway
 from payments.services import audit, installation
 from tests import fake_stripe, roles
+from tests.database import ROLE
 from tests.fake_gateway import FakeGateway
 from tests.fake_stripe import FakeStripe
 from tests.http import Api, administrator, shopper
@@ -63,9 +68,35 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+# What the first of all processes has migrated, and the others copy.
+MIGRATED = "holdfast_migrated"
+
+
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def at_the_server(django_db_modify_db_settings: None) -> "Iterator[psycopg.Connection[Any] | None]":
+    """While one makes its database the others wait, and then have no more to do than to copy it.
+
+    But for a server of somebody's own, where what is left would serve the next run, too.
+    """
+    if not os.environ.get(ROLE):
+        yield None
+        return
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as mine:
+        mine.execute("SELECT pg_advisory_lock(1)")
+        if mine.execute("SELECT 1 FROM pg_database WHERE datname = %s", [MIGRATED]).fetchone():
+            connection.settings_dict["TEST"]["TEMPLATE"] = MIGRATED
+        yield mine
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    at_the_server: "psycopg.Connection[Any] | None",
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        if at_the_server:
+            let_the_next_come(at_the_server)
         lay_the_first_rows()
         first_rows = told_first_rows()
         patch.setattr(
@@ -73,6 +104,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         )
         with roles.serving():
             yield
+
+
+def let_the_next_come(mine: "psycopg.Connection[Any]") -> None:
+    database = connection.settings_dict
+    if not database["TEST"].get("TEMPLATE"):
+        # What others are connected to cannot be copied.
+        connection.close()
+        mine.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(MIGRATED), sql.Identifier(database["NAME"])
+            )
+        )
+    mine.close()
 
 
 @pytest.fixture(autouse=True)
