@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
@@ -77,6 +77,19 @@ def _list(name: str, *default: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _origins(name: str) -> list[str]:
+    """Read what others read as addresses, and break on. Raises: ImproperlyConfigured."""
+    found = _list(name)
+    for each in found:
+        try:
+            _ = urlsplit(each).port
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} has {each!r}, which is no origin such as https://shop.example.com."
+            ) from error
+    return found
+
+
 def _secret(name: str) -> str:
     """Read a secret that has a well-known value in the demo and must be set anywhere else."""
     return env.str(name, DEMO_KEYS[name]) if HOLDFAST_DEMO else env.str(name)
@@ -114,7 +127,7 @@ if HOLDFAST_DEMO and not all(map(_is_of_this_machine, ALLOWED_HOSTS)):
         "The demo's secrets are public, so HOLDFAST_DEMO=1 takes no ALLOWED_HOSTS but those of "
         f"this machine, and not {', '.join(ALLOWED_HOSTS)}."
     )
-CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
@@ -383,7 +396,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # The last two do not exist, but without CORS headers a browser would hide that from the page.
 CORS_URLS_REGEX = r"^/(v2|oauth|pcm|catalog)(/|$)"
 # Which sites' pages may call the API; in the demo, any that a developer serves on this machine.
-CORS_ALLOWED_ORIGINS = _list("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = _origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOWED_ORIGIN_REGEXES = (
     [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"] if HOLDFAST_DEMO else []
 )

@@ -52,6 +52,10 @@ def _start_tracing(endpoint: str) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise _not_installed("OTEL_EXPORTER_OTLP_ENDPOINT", "otel") from error
+    if not endpoint.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is an address, such as http://127.0.0.1:4318."
+        )
     about = {
         "service.name": os.environ.get("OTEL_SERVICE_NAME") or "holdfast",
         "service.version": VERSION,
@@ -145,6 +149,13 @@ def _start_sentry(dsn: str) -> None:
         import sentry_sdk
     except ImportError as error:
         raise _not_installed("SENTRY_DSN", "sentry") from error
+    try:
+        sentry_sdk.utils.Dsn(dsn)
+    except ValueError:
+        # Without its words, for a part of it is a secret.
+        raise ImproperlyConfigured(
+            "SENTRY_DSN is written as Sentry shows it, https://key@host/number."
+        ) from None
     sentry_sdk.init(
         dsn=dsn,
         release=f"holdfast@{VERSION}",

@@ -104,6 +104,7 @@ def test_of_a_web_worker_that_fails_a_line_tells_with_its_traceback():
         ("work", {"SECRET_KEY": ""}, 2, "Nothing runs with this environment: "),
         ("serve", {"TOKEN_KEY": "abc"}, 1, "Holdfast does not serve a shop that is open to str"),
         ("serve", {"WEB_HOST": "192.0.2.1"}, 1, "Port 8000 of 192.0.2.1 cannot be used"),
+        ("serve", {"WEB_HOST": "[::1]"}, 1, "Port 8000 of [::1] cannot be used (Name or service"),
     ],
 )
 def test_why_a_server_or_a_worker_does_not_run_is_a_line_too(command, environment, status, said):

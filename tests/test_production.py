@@ -336,6 +336,7 @@ WRONG = {
     "LOG_LEVEL": "LOUD",
     "TIME_ZONE": "Europe/Nowhere",
     "IMAGE_SOURCES": "https:; script-src *",
+    **dict.fromkeys(("CSRF_TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGINS"), "https://[shop, https://a:b"),
     "DATABASE_URL": "mysql://shop:hunter2@db/shop",
 }
 

@@ -161,3 +161,12 @@ def test_where_the_extra_is_not_installed_a_sentence_says_so(variable, module):
     assert told.returncode != 0
     assert f"{variable} is set, and what it needs is not installed" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"])
+def test_an_address_that_is_none_is_a_sentence_without_it(variable):
+    told = run("manage.py", "check", **SECRETS, **{variable: "hunter2"})
+
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"Nothing runs with this environment: {variable} is ")
+    assert "hunter2" not in told.stderr
