@@ -6,7 +6,7 @@ from pathlib import Path
 from django.db import connection
 
 # Bytes on disk, with all indexes and what stays on record.
-PRODUCT, ENTRY, ORDER, DELIVERY = 5_000, 320, 2_900, 9_000
+PRODUCT, ENTRY, ORDER, DELIVERY = 8_500, 380, 2_900, 9_000
 # How much write-ahead log the server keeps at most, by its own word.
 _WRITE_AHEAD = "SELECT pg_size_bytes(current_setting('max_wal_size'))"
 # Where its files are is for a few roles to know, and its address tells whether that is here.
