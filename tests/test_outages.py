@@ -244,6 +244,54 @@ def test_t45_a_pool_tries_again_as_often_after_a_long_outage_as_after_a_short_on
         process.communicate()
 
 
+RESTARTED = """
+import os, threading
+import django
+import psycopg
+django.setup()
+from django.db import OperationalError, connection
+
+def ask():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+asked, both = [], threading.Barrier(2)
+
+def take_one():
+    asked.append(ask())
+    both.wait()
+    connection.close()
+
+threads = [threading.Thread(target=take_one) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+    for pid in asked:
+        # Until it has gone.
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+failed = 0
+for _ in range(4):
+    try:
+        ask()
+    except OperationalError:
+        failed += 1
+    finally:
+        connection.close()
+print(len(set(asked)), "were cut,", failed, "failed")
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_t45_one_connection_that_was_cut_tells_of_all_in_the_pool():
+    """Otherwise each of them fails a call, however long the server has been back."""
+    process = run("-c", RESTARTED, DATABASE_POOL_SIZE="2", DJANGO_SETTINGS_MODULE="config.settings")
+    told, _ = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert told == "2 were cut, 1 failed\n"
+
+
 COMMANDS = [
     *(["settle_pending_payments"], ["reconcile_payments"], ["audit_inventory"]),
     *(["create_api_client", "erp"], ["changepassword", "somebody"], ["migrate"], ["load_demo"]),

@@ -1,6 +1,7 @@
 from types import TracebackType
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
@@ -19,9 +20,15 @@ class _Errors(DatabaseErrorWrapper):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, outages.READ_ONLY):
+        if isinstance(error, outages.READ_ONLY) or self._was_cut(error):
             self.wrapper.leave()
         super().__exit__(kind, error, traceback)
+
+    def _was_cut(self, error: BaseException | None) -> bool:
+        """Tell whether the server has ended the connection, as a stop or a crash does with all."""
+        if not isinstance(error, psycopg.OperationalError) or self.wrapper.connection is None:
+            return False
+        return self.wrapper.connection.broken or (error.sqlstate or "").startswith("57P")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -30,9 +37,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return _Errors(self)
 
     def leave(self) -> None:
-        """Cut the connection to a server that only reads, and all others that may lead to it.
+        """Cut the connection to a server that only reads or has gone, and all others like it.
 
-        Another server has taken its place, to which the next ones lead.
+        Another server has taken its place, or the same one begun anew, to which the next ones lead.
+        Each of those that wait in the pool would else be somebody's 503, however much later.
         """
         self.connection.close()
         if self.pool:
