@@ -42,8 +42,6 @@ NEXT = f"{version()}.post1"
 # Instead of what asks somebody, or a machine elsewhere.
 INSTEAD = (
     (r"^apt-get install .*", ""),
-    (r"^release=0\.2\.0", f"release={version()}"),
-    (r"^release=0\.3\.0", f"release={NEXT}"),
     # deploy/environment and site.conf show these very values.
     (r"^editor .*", ""),
     (
@@ -92,7 +90,9 @@ UPGRADE = ("Upgrades", "/srv/release", 2)
 
 def script(title: str, blocks: int) -> str:
     """Return what a section says, with what is done here instead of what asks somebody."""
+    release = NEXT if title == UPGRADE[0] else version()
     text = "\n".join(commands(title)[:blocks])
+    text = re.sub(r"^release=.*", f"release={release}", text, flags=re.M)
     for theirs, here in INSTEAD:
         # As it stands: no backslash in it has a meaning for `sub`.
         text = re.sub(theirs, here.replace("\\", r"\\"), text, flags=re.M)
