@@ -378,6 +378,18 @@ class Order(models.Model):
             models.Index(
                 fields=["order_number"], condition=~Q(order_number=""), name="orders_client_number"
             ),
+            # By what a program that shares orders with the shop calls them.
+            models.Index(
+                fields=["external_ref"], condition=~Q(external_ref=""), name="orders_external_ref"
+            ),
+            # What whoever ships asks for, among all that were shipped.
+            models.Index(
+                fields=["payment", "created_at"],
+                condition=Q(shipping="unfulfilled"),
+                name="orders_unfulfilled",
+            ),
+            # What was changed since, for whoever keeps a copy, and for the audit.
+            models.Index(fields=["updated_at", "id"], name="orders_by_change"),
             # In any capitals.
             models.Index(Lower("customer_email"), name="orders_by_email"),
             # What it has not sorted in yet, every search looks through: so that is kept short.

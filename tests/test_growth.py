@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from api.ids import uuid7
 from api.models import IdempotencyKey
 from payments.models import GatewayEvent
 from tests.factories import filled_cart, product, shipped_order
+from tests.lists import asked
 from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough, pytest.mark.tampers_with_the_books]
@@ -86,9 +87,37 @@ def read_by(job: Any) -> dict[str, int]:
     """Do a job, and tell which of its statements read much."""
     with CaptureQueriesContext(connection) as captured:
         job(timestamp=0)
-    asked = [query["sql"] for query in captured.captured_queries]
-    read = {sql: rows_read(sql) for sql in asked if sql.lstrip().startswith(("SELECT", "DELETE"))}
+    return much_read(captured.captured_queries)
+
+
+def much_read(queries: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """Tell which statements read much, and how much."""
+    said = [query["sql"] for query in queries]
+    read = {sql: rows_read(sql) for sql in said if sql.lstrip().startswith(("SELECT", "DELETE"))}
     return {sql: rows for sql, rows in read.items() if rows > FEW}
+
+
+# What programs ask of the list of orders again and again, and how many there are of it.
+ASKED = {
+    "eq(order_number,1000007)": 1,
+    "eq(order_number,#1000007)": 1,
+    "eq(order_number,PO-7)": 0,
+    "eq(external_ref,ERP-7)": 0,
+    "eq(payment,paid):eq(shipping,unfulfilled)": 0,
+    "eq(status,processing)": 0,
+    "eq(status,cancelled)": 0,
+    "gt(updated_at,2100-01-01)": 0,
+}
+
+
+def test_what_programs_ask_of_orders_again_and_again_reads_no_others(
+    shop_of_many_years, back_office
+):
+    for filter_, found in ASKED.items():
+        with CaptureQueriesContext(connection) as captured:
+            answer = asked(back_office, "/v2/orders", filter=filter_)
+        assert answer.json()["meta"]["results"]["total"] == found, filter_
+        assert much_read(captured.captured_queries) == {}, filter_
 
 
 def rows_read(sql: str) -> int:
