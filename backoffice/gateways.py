@@ -78,12 +78,24 @@ class KnownFilter(admin.SimpleListFilter):
         return queryset
 
 
+class GatewayFilter(admin.SimpleListFilter):
+    """The gateways that there are, and not those that all messages name, which it takes to read."""
+
+    title = parameter_name = "gateway"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(slug, slug) for slug in payments.known_gateways().values_list("slug", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(gateway=self.value()) if self.value() else queryset
+
+
 @admin.register(GatewayEvent)
 class GatewayEventAdmin(WalkedAdmin):
     """What gateways told by themselves, newest first; never counted, for it only grows."""
 
     list_display = ["type", "gateway", "reference", "order", "received", "handled"]
-    list_filter = [KnownFilter, "gateway"]
+    list_filter = [KnownFilter, GatewayFilter]
     list_select_related = ["payment__order"]
     search_fields = ["=id", "=reference"]
     search_help_text = "The gateway's name of the event or of the charge"

@@ -80,6 +80,8 @@ LISTS = {
 }
 
 
+# By when they were placed PostgreSQL would walk through all orders for these few.
+_IN_ORDER_OF = {attention.HELD: "cancelled_at"}
 # What may stand in the address of the first list, or of one of its pages.
 _OF_NO_LIST = {LIST_VAR, SEARCH_VAR, PAGE_VAR, ORDER_VAR, AFTER_VAR, BEFORE_VAR}
 
@@ -131,7 +133,7 @@ class WorkListPage(WalkedList):
         if term := self.query.strip():
             found = search(found, term)
         # Both one way, so that an index is enough for a page at any depth.
-        ordering = work_list.ordering
+        ordering = _IN_ORDER_OF.get(why, work_list.ordering)
         found = found.order_by(ordering, "-pk" if ordering.startswith("-") else "pk")
         return found.prefetch_related(Prefetch("items", OrderItem.objects.order_by("position")))
 

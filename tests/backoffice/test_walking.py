@@ -17,7 +17,7 @@ from api.models import Change
 from backoffice.base import PER_PAGE
 from inventory.models import Action, StockTransaction
 from inventory.services import stock
-from orders.models import Order
+from orders.models import Cart, Order
 from payments.models import GatewayEvent
 from tests.factories import MERCHANT, paid_order, product, unpaid_order
 from tests.roles import as_owner
@@ -78,7 +78,16 @@ def _orders_to_ship() -> tuple[str, Any]:
     return "/admin/orders/order/", Order
 
 
-LISTS = [_log, _changes, _events, _all_orders, _orders_to_ship]
+def _carts() -> tuple[str, Any]:
+    now = clock.now()
+    Cart.objects.bulk_create(
+        Cart(id=f"cart-{n}", created_at=now, updated_at=now, expires_at=now + timedelta(days=n))
+        for n in range(ROWS)
+    )
+    return "/admin/orders/cart/", Cart
+
+
+LISTS = [_log, _changes, _events, _carts, _all_orders, _orders_to_ship]
 lists = pytest.mark.parametrize("made", LISTS, ids=lambda made: made.__name__.strip("_"))
 
 

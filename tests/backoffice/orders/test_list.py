@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from backoffice import attention, base
 from backoffice.orders import filters
@@ -208,6 +209,14 @@ def test_a_list_can_be_found_by_an_index_of_its_own(listed, index):
         plan = getattr(Order.objects.all(), listed)().explain()
 
     assert f"using {index} " in plan or f"on {index} " in plan, plan
+
+
+def test_what_is_held_of_cancelled_orders_is_listed_in_the_order_of_its_index(admin_client):
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(f"{ORDERS}?list=attention&why=held")
+
+    [listed] = [each["sql"] for each in captured.captured_queries if "LIMIT 26" in each["sql"]]
+    assert 'ORDER BY "orders_order"."cancelled_at" ASC' in listed
 
 
 # Several at once.
