@@ -49,14 +49,19 @@ TAKEN, SOLD, CANCELLED, REFUNDED = "taken", "sold", "cancelled", "refunded"
 SHIPPED, UNDONE = "shipped", "undone"
 
 
+# Lines are added up for each shipment, and for each order: joined with those of a day, whose number
+# PostgreSQL can only guess, it reads all lines that there ever were.
 def _shipments(kind: str, condition: str) -> str:
     return f"""
-    SELECT '{kind}', placed.currency, count(DISTINCT made.id),
-        coalesce(sum(line.quantity::bigint * item.unit_price), 0)::bigint
+    SELECT '{kind}', placed.currency, count(*), coalesce(sum(sent.amount), 0)::bigint
     FROM orders_shipment AS made
     JOIN orders_order AS placed ON placed.id = made.order_id
-    LEFT JOIN orders_shipmentline AS line ON line.shipment_id = made.id
-    LEFT JOIN orders_orderitem AS item ON item.id = line.item_id
+    CROSS JOIN LATERAL (
+        SELECT sum(line.quantity::bigint * item.unit_price) AS amount
+        FROM orders_shipmentline AS line
+        JOIN orders_orderitem AS item ON item.id = line.item_id
+        WHERE line.shipment_id = made.id
+    ) AS sent
     WHERE made.created_at >= asked.since AND made.created_at < asked.until {condition}
     GROUP BY placed.currency
     """  # noqa: S608 - our own names only, here and below
@@ -87,10 +92,13 @@ PRODUCTS_SOLD = Facts(
     SoldOfDay,
     ("product_id", "currency", "orders", "units", "amount"),
     """
-    SELECT item.product_id, placed.currency, count(DISTINCT placed.id), sum(item.quantity)::bigint,
-        sum(item.quantity::bigint * item.unit_price)::bigint
+    SELECT item.product_id, placed.currency, count(*), sum(item.units)::bigint,
+        sum(item.amount)::bigint
     FROM orders_order AS placed
-    JOIN orders_orderitem AS item ON item.order_id = placed.id
+    CROSS JOIN LATERAL (
+        SELECT product_id, sum(quantity) AS units, sum(quantity::bigint * unit_price) AS amount
+        FROM orders_orderitem WHERE order_id = placed.id GROUP BY product_id
+    ) AS item
     WHERE placed.fully_paid_at >= asked.since AND placed.fully_paid_at < asked.until
     GROUP BY item.product_id, placed.currency
     """,
