@@ -1,8 +1,15 @@
 """The log of all stock in the admin: looked at, searched, and never changed."""
 
-import pytest
+import re
+from datetime import timedelta
+from uuid import UUID
 
-from api import store
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from api import clock, store
+from api.ids import first_id_of
 from inventory.models import Action, StockTransaction
 from inventory.services import stock as inventory
 from tests.backoffice.pages import client_with, text
@@ -85,3 +92,15 @@ def test_the_log_is_never_counted(admin_client, django_assert_num_queries):
         admin_client.get(LOG)
 
     assert not any("COUNT(" in query["sql"] for query in queries.captured_queries)
+
+
+def test_the_last_days_are_looked_for_among_the_last_entries_alone(admin_client):
+    product(5)
+
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(LOG, {"since": "7"})
+
+    [listed] = [each["sql"] for each in captured.captured_queries if "LIMIT 26" in each["sql"]]
+    begin = clock.now() - timedelta(days=9)
+    [bound] = re.findall(r'"inventory_stocktransaction"."id" >= \'([0-9a-f-]+)\'', listed)
+    assert UUID(bound) > first_id_of(begin)
