@@ -503,7 +503,7 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
     ),
     (
         "recovery leaves alone what a worker will charge",
-        _line("payments/services/recovery.py", "_left_alone(), _not_queued()", "_left_alone()"),
+        _line("payments/services/recovery.py", "filter(these, _not_queued())", "filter(these)"),
         ["tests/payments/test_recovery.py"],
     ),
     (
