@@ -249,6 +249,13 @@ class _Loop(uvicorn.Server):
         self._lives()
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Else the signal that it was told by would end the process now, before its last lines. With
+        # requests that were given up that is right: nobody knows what to answer them.
+        if not self.server_state.tasks:
+            self._captured_signals.clear()
+
 
 def _signal_within(seconds: float) -> int:
     """Wait for a signal, of which the end of a child is one; return 0 if there was none."""
