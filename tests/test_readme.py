@@ -176,7 +176,7 @@ def environment_variables() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.args[0] if call.args else None
-        reads = re.fullmatch(r"env\.\w+|_secret|_list", ast.unparse(call.func))
+        reads = re.fullmatch(r"env\.\w+|_secret|_list|_origins", ast.unparse(call.func))
         if reads and isinstance(name, ast.Constant):
             found[str(name.value)] = default_of(call)
     return found
