@@ -83,6 +83,10 @@ def fill(
         fill_goods_in.store_stocktakes(rows, now, CLERK, progress)
     # The days of the year that was made up were added up without it.
     days.forget()
+    # Else it takes the tables for empty, and each reference is looked for in a whole index.
+    progress.step("Telling the planner what is there now")
+    with progress.waiting(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
     progress.step("Comparing the log with the stock")
     with progress.waiting(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

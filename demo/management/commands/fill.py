@@ -2,7 +2,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
 from api import clock
 from demo import fill_orders, fill_room, fill_sales
@@ -63,11 +62,6 @@ class Command(BaseCommand):
             raise CommandError(
                 "Interrupted: nothing was made. It may be run again.", returncode=INTERRUPTED
             ) from None
-        progress.step("Telling the planner what is there now")
-        with progress.waiting(), connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0")
-            cursor.execute("ANALYZE")
-            cursor.execute("RESET statement_timeout")
         progress.step("Done.")
 
     def _require_sense(self, products: int, entries: int, orders: int, deliveries: int) -> None:
