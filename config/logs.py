@@ -304,6 +304,15 @@ def _write_in_memory(stream: Any, text: bytes) -> int:
     return len(text)
 
 
+def _write_if_ready(descriptor: int, text: bytes) -> int:
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    if not ready.poll(0):
+        raise BlockingIOError
+    # So much a pipe takes at once if it takes anything.
+    return os.write(descriptor, text[: select.PIPE_BUF])
+
+
 def _writer(stream: Any) -> Callable[[bytes], int]:
     """Return what writes a whole line at once, or as much of it as is taken without waiting."""
     try:
@@ -320,8 +329,7 @@ def _writer(stream: Any) -> Callable[[bytes], int]:
         # A way of our own: others that write there go on waiting, as they are used to.
         own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
-        # So much a pipe takes at once if it takes anything.
-        return lambda text: os.write(descriptor, text[: select.PIPE_BUF])
+        return functools.partial(_write_if_ready, descriptor)
     return functools.partial(os.write, own)
 
 
@@ -376,9 +384,13 @@ class Lines(logging.StreamHandler[Any]):
         try:
             if self._way is None or self._way[0] is not self.stream:
                 self._way = self.stream, _writer(self.stream)
-            while text and self._is_ready(self._patience):
-                text = text[self._way[1](text) :]
-                self._patience = READER_SECONDS
+            while text:
+                try:
+                    text = text[self._way[1](text) :]
+                    self._patience = READER_SECONDS
+                except BlockingIOError:
+                    if not self._is_ready(self._patience):
+                        break
         except (OSError, ValueError, AttributeError):
             # It has gone, as when a terminal was closed; or its disk is full; or there is none.
             pass
