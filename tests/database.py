@@ -40,7 +40,7 @@ def pytest_load_initial_conftests() -> None:
     os.environ["MEDIA_ROOT"] = _folder_for_pictures()
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """For `--numprocesses=auto`: while one waits for another program, the next has its core."""
     return len(os.sched_getaffinity(0)) + 1

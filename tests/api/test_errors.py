@@ -172,14 +172,22 @@ def test_f19_a_lost_database_asks_for_the_same_call_again(kind, said):
     assert response.data["errors"][0]["code"] == "database_away"
 
 
-@pytest.mark.parametrize(
-    "said", [psycopg.errors.QueryCanceled(), psycopg.errors.InFailedSqlTransaction()]
-)
-def test_f19_what_a_server_says_of_a_statement_is_no_lost_database(said):
+def test_f19_what_a_server_says_of_a_statement_is_no_lost_database():
     error = OperationalError()
-    error.__cause__ = said
+    error.__cause__ = psycopg.errors.InFailedSqlTransaction()
 
     assert answer_exception(error, {}) is None
+
+
+def test_f19_a_statement_that_took_too_long_is_no_lost_database_and_may_be_asked_again():
+    error = OperationalError()
+    error.__cause__ = psycopg.errors.QueryCanceled()
+
+    response = answer_exception(error, {})
+
+    assert response is not None
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.data["errors"][0]["code"] == "busy"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -387,10 +387,14 @@ def statuses(told: bytes) -> list[bytes]:
 
 
 def test_one_address_has_so_many_calls_under_way_and_no_more(edge):
-    begun = head("POST", "/v2/carts", "Content-Length: 10") + b"{"
-    with_body = [edge.connect("127.0.4.1") for _ in range(100)]
-    for wire in with_body:
-        wire.sendall(begun)
+    begun = head("POST", "/v2/carts", "Content-Length: 10000") + b"{"
+    with_body: list[ssl.SSLSocket] = []
+    while len(with_body) < 100:
+        with_body.append(edge.connect("127.0.4.1"))
+        with_body[-1].sendall(begun)
+        # Else the time of the first ones may be over before the last have begun.
+        for wire in with_body:
+            wire.sendall(b" ")
     wait_until(lambda: edge.ask("/v2/products", source="127.0.4.1").status == 429)
 
     assert edge.ask("/v2/products", source="127.0.4.2").status == 200
