@@ -304,10 +304,15 @@ def _write_in_memory(stream: Any, text: bytes) -> int:
     return len(text)
 
 
-def _write_if_ready(descriptor: int, text: bytes) -> int:
+def _takes(descriptor: int, seconds: float) -> bool:
+    """Wait for so long until something can be written, and tell whether it can."""
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)
-    if not ready.poll(0):
+    return bool(ready.poll(seconds * 1000))
+
+
+def _write_if_ready(descriptor: int, text: bytes) -> int:
+    if not _takes(descriptor, 0):
         raise BlockingIOError
     # So much a pipe takes at once if it takes anything.
     return os.write(descriptor, text[: select.PIPE_BUF])
@@ -372,12 +377,10 @@ class Lines(logging.StreamHandler[Any]):
             return False
 
     def _is_ready(self, seconds: float) -> bool:
-        ready = select.poll()
         try:
-            ready.register(self.stream.fileno(), select.POLLOUT)
+            return _takes(self.stream.fileno(), seconds)
         except io.UnsupportedOperation:
             return True
-        return bool(ready.poll(seconds * 1000))
 
     def _is_taken(self, text: bytes) -> bool:
         """Write as much as the reader takes without standing still, and keep what is left."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -110,17 +111,20 @@ def test_what_is_refused_when_it_is_announced_is_never_charged(gateway, order):
     assert state(order) == ("incomplete", "unpaid", 0)
 
 
+def settled_after(*moments: int, by: Callable[[], int]) -> list[int]:
+    settled = []
+    for seconds in moments:
+        with later(timedelta(seconds=seconds)):
+            settled.append(by())
+    return settled
+
+
 def test_who_waits_for_a_gateway_has_time_to_write_down_its_answer(gateway, order, settings):
     settings.GATEWAY_TIMEOUT_SECONDS = 5
     payments.begin(order.pk, PaymentRequest("fake"), actor=MERCHANT)
     gateway.on_find_charge = lambda payment: DECLINED
 
-    settled = []
-    for seconds in (14, 16):
-        with later(timedelta(seconds=seconds)):
-            settled.append(recovery.settle_pending())
-
-    assert settled == [0, 1]
+    assert settled_after(14, 16, by=recovery.settle_pending) == [0, 1]
 
 
 def test_t48_what_a_killed_process_was_asking_is_asked_about_as_soon_as_it_could_not_be_any_more(
@@ -129,12 +133,7 @@ def test_t48_what_a_killed_process_was_asking_is_asked_about_as_soon_as_it_could
     waiting, killed = pay_unknown(gateway, unpaid_order({shirt: 1})), begun(order)
     gateway.on_find_charge = lambda payment: DECLINED
 
-    settled = []
-    for seconds in (14, 16):
-        with later(timedelta(seconds=seconds)):
-            settled.append(recovery.settle_left_behind())
-
-    assert settled == [0, 1]
+    assert settled_after(14, 16, by=recovery.settle_left_behind) == [0, 1]
     assert known(killed).status == "failed"
     # Whoever lived has written that nobody knows, and each minute is soon enough for that.
     assert known(waiting).is_pending
