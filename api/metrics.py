@@ -32,6 +32,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.values import MultiProcessValue
 
+from config import telling
 from config.logs import KIND, VERSION
 
 log = structlog.get_logger(__name__)
@@ -299,7 +300,7 @@ def once_committed(counter: Counter, *labels: str) -> None:
 
 
 def _count(counter: Counter, labels: tuple[str, ...]) -> None:
-    _child(counter, labels).inc()
+    telling.later(_child(counter, labels).inc)
 
 
 # Finding a child by its labels takes longer than counting.

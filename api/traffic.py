@@ -3,17 +3,17 @@
 import functools
 import logging
 import time
-from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 from django.utils.functional import SimpleLazyObject
 
 from api import errors, metrics
-from config import logs, tracing
+from config import logs, telling, tracing
 
 _log = logging.getLogger(logs.REQUESTS)
 
@@ -76,45 +76,85 @@ def begin(request: HttpRequest) -> Begun:
 
 def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
     seconds = time.perf_counter() - begun.at
-    match = request.resolver_match
-    route = match.route if match else NOWHERE
-    method = request.method if request.method in METHODS else "other"
     if not begun.is_quiet:
         metrics.in_flight.discard(request)
-        _requests(route, method, response.status_code).inc()
-        _seconds(route).observe(seconds)
     if request.path_info.startswith(_PAGES):
         # A program's are counted as they are answered, by the one of several that it reads.
         for refusal in begun.refusals:
             errors.count(refusal)
     _refusals.set(None)
+    match, status, client = request.resolver_match, response.status_code, _client(request)
     if begun.trace:
-        begun.trace.end(method, route, response.status_code, _client(request))
+        begun.trace.end(_method(request.method), _route(match), status, client)
+    ended = Ended(
+        at=time.time(),
+        seconds=seconds,
+        request_id=request.request_id,  # type: ignore[attr-defined]
+        method=request.method or "",
+        match=match,
+        status=status,
+        client=client,
+        made=_made(response),
+        length=None if response.streaming else len(response.content),  # type: ignore[attr-defined]
+    )
+    telling.later(functools.partial(_tell, begun, ended))
+
+
+class Ended(NamedTuple):
+    """What is told of a request, without the request itself: its body may be large."""
+
+    at: float
+    seconds: float
+    request_id: str
+    method: str
+    match: ResolverMatch | None
+    status: int
+    client: dict[str, str]
+    made: tuple[str, str] | None
+    length: int | None
+
+
+def _tell(begun: Begun, ended: Ended) -> None:
+    method, route = _method(ended.method), _route(ended.match)
+    if not begun.is_quiet:
+        _requests(route, method, ended.status).inc()
+        _seconds(route).observe(ended.seconds)
     level = logging.DEBUG if begun.is_quiet else logging.INFO
     if _log.isEnabledFor(level):
         line: dict[str, Any] = {
-            "request_id": request.request_id,  # type: ignore[attr-defined]
+            "request_id": ended.request_id,
             "method": method,
             "route": route,
-            "status": response.status_code,
-            "ms": round(seconds * 1000, 1),
-            **_client(request),
-            **(_about(route, match.kwargs, response) if match else {}),
+            "status": ended.status,
+            "ms": round(ended.seconds * 1000, 1),
+            **ended.client,
+            **_about(ended),
         }
-        if not response.streaming:
-            line["bytes"] = len(response.content)  # type: ignore[attr-defined]
+        if ended.length is not None:
+            line["bytes"] = ended.length
         if begun.tries:
             line["tried_again"] = begun.tries
-        logs.tell(_log, level, "request", line)
+        logs.tell(_log, level, "request", line, ended.at)
 
 
 def refused_unread(status: int, method: str = "") -> None:
     """Tell of a request that was refused before anybody looked at its address."""
-    method = method if method in METHODS else "other"
+    telling.later(functools.partial(_tell_unread, status, _method(method), time.time()))
+
+
+def _tell_unread(status: int, method: str, at: float) -> None:
     _requests(NOWHERE, method, status).inc()
     if _log.isEnabledFor(logging.INFO):
         line = {"method": method, "route": NOWHERE, "status": status}
-        logs.tell(_log, logging.INFO, "request", line)
+        logs.tell(_log, logging.INFO, "request", line, at)
+
+
+def _method(method: str | None) -> str:
+    return method if method in METHODS else "other"
+
+
+def _route(match: ResolverMatch | None) -> str:
+    return match.route if match else NOWHERE
 
 
 # Finding a child by its labels takes longer than counting.
@@ -140,13 +180,21 @@ def _client(request: HttpRequest) -> dict[str, str]:
     return {"client": caller.client_id}
 
 
-def _about(route: str, kwargs: Mapping[str, Any], response: HttpResponseBase) -> dict[str, str]:
-    """Tell which order and payment it was about: by the address, or by what was made."""
-    found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
-    if route.startswith(_ORDER_PAGES):
-        found["order"] = str(kwargs["object_id"])[:36]
+def _made(response: HttpResponseBase) -> tuple[str, str] | None:
+    """Return the type and the id of the one thing that is answered, where it has both."""
     body = getattr(response, "data", None)
     data = body.get("data") if isinstance(body, dict) else None
-    if isinstance(data, dict) and (told := _TYPES.get(str(data.get("type")))):
-        found.setdefault(told, str(data.get("id")))
+    return (str(data.get("type")), str(data.get("id"))) if isinstance(data, dict) else None
+
+
+def _about(ended: Ended) -> dict[str, str]:
+    """Tell which order and payment it was about: by the address, or by what was made."""
+    if ended.match is None:
+        return {}
+    kwargs = ended.match.kwargs
+    found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
+    if ended.match.route.startswith(_ORDER_PAGES):
+        found["order"] = str(kwargs["object_id"])[:36]
+    if ended.made and (told := _TYPES.get(ended.made[0])):
+        found.setdefault(told, ended.made[1])
     return found

@@ -81,7 +81,7 @@ def _measured(products: str, folder: Path) -> list[tuple[float, float]]:
 def _main() -> None:
     import django
 
-    from config import logs
+    from config import logs, telling
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -100,7 +100,7 @@ def _main() -> None:
             products.append(products.pop(0))
             _buy(application, token["access_token"], products[0])
         # Its lines are written a moment later.
-        time.sleep(2 * logs.GATHERED_SECONDS)
+        time.sleep(2 * telling.GATHERED_SECONDS)
         return time.process_time() - began
 
     def bought_unseen() -> float:
@@ -109,7 +109,7 @@ def _main() -> None:
 
     rounds = []
     # As in a web server.
-    with logs.written_apart():
+    with telling.apart():
         # The first round finds out what is found out once. The first in one has colder caches.
         for number in range(ROUNDS + 1):
             if number % 2:

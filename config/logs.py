@@ -3,29 +3,22 @@
 Nothing here needs Django or the settings, since the web server writes lines before they are read.
 """
 
-import functools
-import io
 import json
 import logging
 import logging.config
 import os
-import select
-import socket
-import stat
 import sys
 import threading
-import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import structlog
 
+from config.lines import Lines
 from config.outages import Echoes
 from config.version import version
 
@@ -144,102 +137,15 @@ def _unraisable(told: Any) -> None:
     _log.error("unraisable_exception", exc_info=of_error)
 
 
-def tell(logger: logging.Logger, level: int, event: str, fields: dict[str, Any]) -> None:
+def tell(logger: logging.Logger, level: int, event: str, fields: dict[str, Any], at: float) -> None:
     """Log a line of short fields for those that are written by the thousand.
 
     It skips what costs more than the line: who called is not looked for, and nothing is processed.
-    Inside `written_apart` another thread writes it, a moment later.
+    `at`: when it was, in seconds since 1970.
     """
-    line = _Line(logger, level, event, fields, time.time())
-    if _apart is None:
-        line.write()
-    else:
-        _apart.take(line)
-
-
-class _Line(NamedTuple):
-    logger: logging.Logger
-    level: int
-    event: str
-    fields: dict[str, Any]
-    at: float
-
-    def write(self) -> None:
-        record = logging.LogRecord(self.logger.name, self.level, "", 0, self.event, None, None)
-        record.created, record.fields = self.at, self.fields
-        self.logger.handle(record)
-
-
-# For how long lines gather, to be written together.
-GATHERED_SECONDS = 0.2
-# Where whoever reads the lines stands still, so many are kept for them.
-KEPT_MAX = 10_000
-# How long the end of a process waits for them.
-LAST_SECONDS = 1
-
-
-class _Apart:
-    """A thread that writes lines: one after the other they take a fifth of the time of single ones
-    between requests, which find nothing of it in the processor's caches. And nobody who is answered
-    waits for whoever reads them.
-    """
-
-    def __init__(self) -> None:
-        self._lines: deque[_Line] = deque()
-        self._some = threading.Event()
-        self._left_out = 0
-        self._counting = threading.Lock()
-        self._ends = False
-        self._thread = threading.Thread(target=self._write_for_ever, name="lines", daemon=True)
-        self._thread.start()
-
-    def take(self, line: _Line) -> None:
-        if len(self._lines) >= KEPT_MAX:
-            with self._counting:
-                self._left_out += 1
-            return
-        self._lines.append(line)
-        if not self._some.is_set():
-            self._some.set()
-
-    def end(self) -> None:
-        self._ends = True
-        self._some.set()
-        self._thread.join(LAST_SECONDS)
-
-    def _write_for_ever(self) -> None:
-        while not self._ends:
-            self._some.wait()
-            if not self._ends:
-                time.sleep(GATHERED_SECONDS)
-            # Before they are taken: a line that comes now is seen now, or the next time.
-            self._some.clear()
-            self._write()
-
-    def _write(self) -> None:
-        while self._lines:
-            while not self._ends and _reader_stands_still():
-                time.sleep(GATHERED_SECONDS)
-            self._lines.popleft().write()
-        with self._counting:
-            lost, self._left_out = self._left_out, 0
-        if lost:
-            _log.warning("lines_left_out: %d, since nobody read them", lost)
-
-
-_apart: _Apart | None = None
-
-
-@contextmanager
-def written_apart() -> Iterator[None]:
-    """Have a thread write what is told here. What a process told last is lost if it is killed."""
-    global _apart
-    _apart = _Apart()
-    try:
-        yield
-    finally:
-        ending, _apart = _apart, None
-        ending.end()
+    record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
+    record.created, record.fields = at, fields
+    logger.handle(record)
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
@@ -292,126 +198,6 @@ def _chain(error: BaseException | None) -> list[BaseException]:
             found.append(each)
             beyond += [each.__cause__, each.__context__]
     return found
-
-
-# How long a line waits for whoever reads the log. Who stands still for longer is not waited for any
-# more, or all threads would stand still, too.
-READER_SECONDS = 0.5
-
-
-def _write_in_memory(stream: Any, text: bytes) -> int:
-    stream.write(text.decode())
-    return len(text)
-
-
-def _takes(descriptor: int, seconds: float) -> bool:
-    """Wait for so long until something can be written, and tell whether it can."""
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    return bool(ready.poll(seconds * 1000))
-
-
-def _write_if_ready(descriptor: int, text: bytes) -> int:
-    if not _takes(descriptor, 0):
-        raise BlockingIOError
-    # So much a pipe takes at once if it takes anything.
-    return os.write(descriptor, text[: select.PIPE_BUF])
-
-
-def _writer(stream: Any) -> Callable[[bytes], int]:
-    """Return what writes a whole line at once, or as much of it as is taken without waiting."""
-    try:
-        descriptor = stream.fileno()
-    except io.UnsupportedOperation:
-        return functools.partial(_write_in_memory, stream)
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISSOCK(kind):
-        wire = socket.socket(fileno=os.dup(descriptor))
-        return lambda text: wire.send(text, socket.MSG_DONTWAIT)
-    if stat.S_ISREG(kind):
-        return functools.partial(os.write, descriptor)
-    try:
-        # A way of our own: others that write there go on waiting, as they are used to.
-        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        return functools.partial(_write_if_ready, descriptor)
-    return functools.partial(os.write, own)
-
-
-class Lines(logging.StreamHandler[Any]):
-    """Standard error, where a line that cannot be written is a line, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # What is left of the last line, and how many came after it and were not kept.
-        self._rest = b""
-        self._lost = 0
-        self._patience = READER_SECONDS
-        self._way: tuple[Any, Callable[[bytes], int]] | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._emit(record)
-        except Exception:
-            self.handleError(record)
-
-    def _emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record) + self.terminator
-        if self._lost:
-            told = logging.LogRecord(__name__, logging.ERROR, "", 0, "lines_left_out", None, None)
-            told.fields = {"times": self._lost}
-            line = self.format(told) + self.terminator + line
-        self._write(line)
-
-    def _write(self, line: str) -> None:
-        if self._is_taken(self._rest):
-            self._lost = 0
-            self._is_taken(line.encode(errors="backslashreplace"))
-        else:
-            self._lost += 1
-
-    def stands_still(self) -> bool:
-        try:
-            return bool(self._rest) and not self._is_ready(0)
-        except (ValueError, AttributeError):
-            return False
-
-    def _is_ready(self, seconds: float) -> bool:
-        try:
-            return _takes(self.stream.fileno(), seconds)
-        except io.UnsupportedOperation:
-            return True
-
-    def _is_taken(self, text: bytes) -> bool:
-        """Write as much as the reader takes without standing still, and keep what is left."""
-        try:
-            if self._way is None or self._way[0] is not self.stream:
-                self._way = self.stream, _writer(self.stream)
-            while text:
-                try:
-                    text = text[self._way[1](text) :]
-                    self._patience = READER_SECONDS
-                except BlockingIOError:
-                    if not self._is_ready(self._patience):
-                        break
-        except (OSError, ValueError, AttributeError):
-            # It has gone, as when a terminal was closed; or its disk is full; or there is none.
-            pass
-        self._rest = text
-        if text:
-            self._patience = 0
-        return not text
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        told = f"{record.name} at {record.pathname}:{record.lineno}: {sys.exc_info()[1]!r}"
-        broken = logging.LogRecord(record.name, logging.ERROR, "", 0, "line_not_written", (), None)
-        broken.msg = f"line_not_written: {told}"
-        self._write(self.format(broken) + self.terminator)
-
-
-def _reader_stands_still() -> bool:
-    handlers = logging.getLogger().handlers
-    return any(isinstance(each, Lines) and each.stands_still() for each in handlers)
 
 
 def of_process(logger: object, method: str, line: MutableMapping[str, Any]) -> Any:

@@ -18,7 +18,7 @@ import structlog
 import uvicorn
 from django.urls import get_resolver
 
-from config import logs, systemd
+from config import systemd, telling
 from config.embedded import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -236,7 +236,7 @@ class _Server:
             timeout_keep_alive=front.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=self._grace,
         )
-        with logs.written_apart():
+        with telling.apart():
             _Loop(config, worker.lives).run(sockets=[worker.listening])
 
 

@@ -89,6 +89,7 @@ def test_what_is_asked_for_every_second_is_not_counted():
 @pytest.mark.django_db
 def test_requests_in_flight_are_those_that_have_begun():
     request: WSGIRequest = RequestFactory().get("/v2/orders")
+    request.request_id = "of-the-test"  # type: ignore[attr-defined]
     idle = number("requests_in_flight")
 
     begun = traffic.begin(request)
