@@ -39,7 +39,7 @@ def main() -> None:
             elif sys.argv[1:] == ["products"]:
                 products.bench()
             elif sys.argv[1:] == ["seeing"]:
-                seeing.bench()
+                seeing.bench(server)
             elif sys.argv[1:2] == ["audit"]:
                 audit.bench(server, sys.argv[2:])
             else:

@@ -73,7 +73,7 @@ def measure_flows(server: Server, products: list[str]) -> None:
         f"{'p50 ms':>8}{'p99 ms':>8}"
     )
     with web_server() as (port, pid):
-        database = _database_cpu(server)
+        database = database_cpu(server)
         for name, baskets, shoppers in scenarios:
             found = flow.measure(
                 baskets,
@@ -92,7 +92,7 @@ def measure_flows(server: Server, products: list[str]) -> None:
 
 def measure_stock(server: Server, folder: Path, products: list[uuid.UUID]) -> None:
     yardstick.prepare(server.url, PRODUCTS)
-    cpu = _database_cpu(server)
+    cpu = database_cpu(server)
     print(f"\n{'stock service':<32}{'per s':>7}{'CPU us':>8}{'limit us':>10}{'of the limit':>14}")
     for lines, operations in ((1, OPERATIONS), (20, OPERATIONS // 4)):
         limit = yardstick.measure(server.url, programs() / "pgbench", folder, PRODUCTS, lines, cpu)
@@ -106,7 +106,7 @@ def measure_stock(server: Server, folder: Path, products: list[uuid.UUID]) -> No
 
 
 def measure_triggers(server: Server, products: list[uuid.UUID]) -> None:
-    cpu = _database_cpu(server)
+    cpu = database_cpu(server)
     print(f"\n{'deferred triggers':<32}{'per s':>7}{'CPU us':>8}{'without':>10}{'their share':>14}")
     for lines, operations in ((1, OPERATIONS), (20, OPERATIONS // 4)):
         found = triggers.measure(products, lines, operations, cpu)
@@ -117,7 +117,7 @@ def measure_triggers(server: Server, products: list[uuid.UUID]) -> None:
         )
 
 
-def _database_cpu(server: Server) -> Callable[[], float]:
+def database_cpu(server: Server) -> Callable[[], float]:
     assert server.process
     pid = server.process.pid
     return lambda: cpu_seconds(pid)
