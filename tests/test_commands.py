@@ -20,10 +20,10 @@ def ended(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Callable[[BaseExcepti
     """Tell how a command ends in which something is raised."""
 
     def end(error: BaseException) -> Any:
-        def fail(argv: list[str]) -> None:
+        def fail(program: command.Program) -> None:
             raise error
 
-        monkeypatch.setattr(command, "execute_from_command_line", fail)
+        monkeypatch.setattr(command.Program, "execute", fail)
         with pytest.raises(SystemExit) as end:
             command.main()
         return end.value.code, capsys.readouterr().err
@@ -66,13 +66,42 @@ def test_t52_so_is_a_role_without_the_right(ended):
 
 
 def test_what_is_wrong_with_us_is_no_sentence(monkeypatch):
-    def fail(argv: list[str]) -> None:
+    def fail(program: command.Program) -> None:
         raise DataError("value too long")
 
-    monkeypatch.setattr(command, "execute_from_command_line", fail)
+    monkeypatch.setattr(command.Program, "execute", fail)
 
     with pytest.raises(DataError):
         command.main()
+
+
+# As the command `check`, one that tells how it finds the garbage collector.
+TELLS_OF_GARBAGE = """
+import gc, sys
+from django.core import management
+from config.__main__ import Program
+
+class Tells(management.BaseCommand):
+    def handle(self, **options):
+        print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+
+management.load_command_class = lambda app, name: Tells()
+Program(["manage.py", "check", "--skip-checks"]).execute()
+"""
+
+
+@pytest.mark.processes
+def test_a_command_runs_with_what_was_loaded_apart_from_what_may_be_garbage():
+    told = subprocess.run(
+        [sys.executable, "-c", TELLS_OF_GARBAGE],
+        cwd=PROJECT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout == "True True\n"
 
 
 @pytest.mark.processes
