@@ -18,8 +18,8 @@ from inventory.services import currencies, stock_value
 from payments import gateways
 from payments.gateways import deadline
 from payments.models import Gateway
-from payments.services import audit, installation
-from tests import fake_stripe, roles
+from payments.services import installation
+from tests import books, fake_stripe, roles
 from tests.database import ROLE
 from tests.fake_gateway import FakeGateway
 from tests.fake_stripe import FakeStripe
@@ -99,6 +99,7 @@ def django_db_setup(
             let_the_next_come(at_the_server)
         lay_the_first_rows()
         first_rows = told_first_rows()
+        books.learn_what_the_audit_asks()
         patch.setattr(
             TransactionTestCase, "_fixture_teardown", lambda test: leave_the_first_rows(first_rows)
         )
@@ -142,7 +143,7 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
     if not request.node.get_closest_marker("tampers_with_the_books"):
         if connection.in_atomic_block:
             connection.check_constraints()
-        assert audit.differences() == []
+        assert books.differences() == []
 
 
 def _is_transactional(request: pytest.FixtureRequest) -> bool:
