@@ -288,12 +288,14 @@ def test_without_a_database_the_processes_still_tell_what_they_know(monkeypatch)
 
 # Several processes of one machine.
 
-# Counts, says so, and does what it is told: to go on living, or to end.
+# Counts, says so, and does what it is told: to go on living, or to end. What counts needs
+# the settings alone, and is there in a third of the time that all of Holdfast takes.
 COUNTS = """
 import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-import django
-django.setup()
+from django.conf import settings
+from django.utils.log import configure_logging
+configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 from api import metrics
 metrics.ORDERS.labels("placed").inc(int(sys.argv[1]))
 metrics.SECONDS.labels("v2/orders").observe(0.2)

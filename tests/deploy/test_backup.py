@@ -29,7 +29,8 @@ pytestmark = pytest.mark.processes
 
 SCRIPTS = PROJECT / "deploy" / "backup"
 
-# What happens in a shop, by its own services, in a process of its own.
+# What happens in a shop, by its own services, in a process of its own: what it reads from a line.
+# After what it says to that, it says a line of nothing.
 SHOP = """
 import sys
 
@@ -52,21 +53,23 @@ def pay(order_id, gateway="stripe", name=""):
     request = PaymentRequest(gateway, token=token, custom_reference=name)
     return payments.pay(order_id, request, actor=COMMAND_LINE)
 
-what, *arguments = sys.argv[1:]
-if what == "open":
-    product(sku="SHIRT", stock=1000, price=1000)
-    for slug in ("stripe", "manual"):
-        payments.set_gateway(slug, enabled=True, actor=COMMAND_LINE)
-elif what == "sell":
-    for _ in range(int(arguments[0])):
-        print(pay(unpaid_order({shirt(): 1}).pk).status, flush=True)
-elif what == "order":
-    print(unpaid_order({shirt(): 1}).pk)
-elif what == "pay":
-    try:
-        print(pay(*arguments).status)
-    except GatewaysClosed as refusal:
-        print(refusal)
+for line in sys.stdin:
+    what, *arguments = line.split()
+    if what == "open":
+        product(sku="SHIRT", stock=1000, price=1000)
+        for slug in ("stripe", "manual"):
+            payments.set_gateway(slug, enabled=True, actor=COMMAND_LINE)
+    elif what == "sell":
+        for _ in range(int(arguments[0])):
+            print(pay(unpaid_order({shirt(): 1}).pk).status, flush=True)
+    elif what == "order":
+        print(unpaid_order({shirt(): 1}).pk)
+    elif what == "pay":
+        try:
+            print(pay(*arguments).status)
+        except GatewaysClosed as refusal:
+            print(refusal)
+    print(flush=True)
 """
 
 
@@ -154,14 +157,30 @@ class Shop:
             "STRIPE_PUBLISHABLE_KEY": "pk_test_fake",
             "STRIPE_API_BASE": stripe.url,
         }
+        self.process: Any = None
 
     def begin(self, *what: str) -> Any:
-        return self._begin("-c", SHOP, *what)
+        process = self._begin("-c", SHOP)
+        self._say(process, *what)
+        return process
 
     def does(self, *what: str) -> list[str]:
-        status, said = ended(self.begin(*what))
-        assert status == 0, said
-        return said.splitlines()
+        self.process = self.process or self._begin("-c", SHOP)
+        self._say(self.process, *what)
+        said: list[str] = []
+        while (line := self.process.stdout.readline()) != "\n":
+            assert line, said
+            said.append(line.rstrip())
+        return said
+
+    def _say(self, process: Any, *what: str) -> None:
+        process.stdin.write(f"{' '.join(what)}\n")
+        process.stdin.flush()
+
+    def close(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
 
     def command(self, *argv: str, typed: str = "") -> tuple[int, str]:
         process = self._begin("manage.py", *argv)
@@ -210,11 +229,24 @@ def restored(folder: Path, server: Archiving) -> Iterator[Archiving]:
     made.delete()
 
 
-def test_t54_a_shop_is_restored_to_just_before_and_says_of_all_money_what_to_do(
-    server, restored, stripe_server
-):
+@pytest.fixture
+def shop(server: Archiving, stripe_server: FakeStripe) -> Iterator[Shop]:
     stripe_server.reset()
-    shop = Shop(server.url, stripe_server)
+    made = Shop(server.url, stripe_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def copy(restored: Archiving, stripe_server: FakeStripe) -> Iterator[Shop]:
+    made = Shop(restored.url, stripe_server)
+    yield made
+    made.close()
+
+
+def test_t54_a_shop_is_restored_to_just_before_and_says_of_all_money_what_to_do(
+    server, restored, shop, copy, stripe_server
+):
     assert shop.command("migrate", "--verbosity=0") == (0, "")
     shop.does("open")
     pictures = server.folder / "pictures"
@@ -240,7 +272,6 @@ def test_t54_a_shop_is_restored_to_just_before_and_says_of_all_money_what_to_do(
     told = server.run_script("restore", str(server.backups), str(restored.data), moment)
     assert "Payment gateways are closed in: holdfast" in told
     restored.start()
-    copy = Shop(restored.url, stripe_server)
     assert restored.ask("SELECT array_agg(DISTINCT amount) FROM inventory_price") == [1000]
     assert restored.ask("SELECT count(*) FROM payments_payment") == 33
     assert (backup.parents[1] / "pictures" / "shirt.webp").read_text() == "a picture"

@@ -6,6 +6,7 @@ children dies is replaced at once. They end with this process, and it ends with 
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import select
@@ -31,6 +32,7 @@ PAUSE_SECONDS = 0.02
 def main() -> None:
     die_with_parent(signal.SIGKILL)()
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    gc.disable()
     django.setup()
     # What every child needs, loaded here once for all.
     import config.front
@@ -38,6 +40,9 @@ def main() -> None:
     from tests.torture import marks
 
     marks.install()
+    # No child looks through what all share, which would copy it.
+    gc.freeze()
+    gc.enable()
     nursery = Nursery()
     for line in _lines(meanwhile=nursery.replace_the_dead):
         order = json.loads(line)
