@@ -4,6 +4,7 @@ It must run before pytest-django reads the settings, and so is loaded by `-p` in
 """
 
 import atexit
+import gc
 import os
 import secrets
 import shutil
@@ -24,6 +25,8 @@ ROLE = "TESTS_SERVE_AS"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
+    # Until all is imported and collected: see tests/conftest.py.
+    gc.disable()
     os.environ["HOLDFAST_DEMO"] = "1"
     # Tests open and close connections thread by thread; a pool would hand them on.
     os.environ["DATABASE_POOL_SIZE"] = "0"
