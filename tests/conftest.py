@@ -50,6 +50,8 @@ def pytest_configure() -> None:
     settings.WHITENOISE_AUTOREFRESH = True
     # On a slow machine a test that counts statements would meet one that reads the settings again.
     settings.CLIENT_CACHE_SECONDS = 3600
+    # Half a second for each password that is set or checked: what starts as a program takes it.
+    settings.PASSWORD_HASHERS = ["tests.passwords.QuickOneAtATime"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -192,13 +192,9 @@ def test_trying_many_names_is_stopped_before_any_password_is_hashed(settings):
 @pytest.fixture
 def hashing(settings) -> Iterator[None]:
     """Somebody else's password is being hashed."""
-    settings.PASSWORD_HASHERS = ["tests.backoffice.test_logins.QuickOneAtATime"]
+    settings.PASSWORD_HASHERS = ["tests.passwords.QuickOneAtATime"]
     with passwords._hashing:
         yield
-
-
-class QuickOneAtATime(passwords.OneAtATime):
-    iterations = 1
 
 
 def assert_told_to_come_back(response: Any) -> None:
@@ -241,7 +237,7 @@ def test_t41_so_is_whoever_sets_one(page, sent):
 
 @pytest.mark.django_db(transaction=True)
 def test_t41_of_many_who_come_at_once_one_is_let_through_at_a_time(settings, monkeypatch):
-    settings.PASSWORD_HASHERS = ["tests.backoffice.test_logins.QuickOneAtATime"]
+    settings.PASSWORD_HASHERS = ["tests.passwords.QuickOneAtATime"]
     User.objects.create(username="maria", is_staff=True, password=make_password("right"))
     others_were_told, at_once = threading.Barrier(4, timeout=PATIENCE_SECONDS), []
     hash_it = PBKDF2PasswordHasher.encode
