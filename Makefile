@@ -59,7 +59,8 @@ rules:
 	# There is no database yet, of which it would warn after waiting for one.
 	DATABASE_POOL_SIZE=0 $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	# While types are still looked at: else each process that runs tests would compile all of them.
-	DATABASE_URL=postgresql://nobody@localhost/nothing $(BIN)/python -m pytest --collect-only -qqq -m ""
+	@DATABASE_URL=postgresql://nobody@localhost/nothing $(BIN)/python -m pytest --collect-only -qqq \
+		>.venv/collected.log || { cat .venv/collected.log; exit 1; }
 
 format: .venv/dev.installed ## write the code the way `make check` wants it
 	$(BIN)/ruff format .
