@@ -162,7 +162,8 @@ def _serve(port: int) -> None:
 def _manage(argv: list[str]) -> None:
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(["manage.py", *argv])
+    # The checks of this code take longer than most commands, and find the same in each child.
+    execute_from_command_line(["manage.py", argv[0], "--skip-checks", *argv[1:]])
 
 
 def _command(argv: list[str], ahead: float, output: int) -> None:
