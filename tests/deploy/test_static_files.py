@@ -81,6 +81,18 @@ def test_scripts_and_styles_find_each_other_under_such_names_too(served):
     assert all(found.values())
 
 
+def test_no_script_of_a_library_imports_another_and_its_map_lies_there_unpacked(served):
+    """Only through ours is looked for such names, and nobody but a developer reads a map."""
+    imported = re.compile(r"""(?:from|import)\s*\(?\s*["']\.{1,2}/""")
+    importing = {
+        file.parent.name for file in served.rglob("*.js") if imported.search(file.read_text())
+    }
+
+    assert importing == {"shop"}
+    assert [*served.rglob("*.map")]
+    assert [*served.rglob("*.map.gz")] == []
+
+
 def test_a_page_without_collected_files_is_drawn_all_the_same(settings, tmp_path):
     settings.STATIC_ROOT = str(tmp_path)
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage.static_files(str(tmp_path))}
