@@ -14,6 +14,33 @@ ELSEWHERE = "location = 'http://elsewhere.example/'"
 ON_THE_CONSOLE = "console.error('oh dear')"
 UNCAUGHT = "setTimeout(() => { throw new Error('oh dear') })"
 
+GRAVE = ("serious", "critical")
+PLANTED = """document.body.insertAdjacentHTML("beforeend", `
+    <img src="data:,">
+    <p style="color: #aaa; background: #fff">faint</p>
+    <a href="/"></a>
+    <button></button>
+    <input>
+    <select><option>one</option></select>
+    <ul><p>no item</p></ul>
+    <div role="button" tabindex="0"></div>
+    <div role="nothing">of no known role</div>
+    <div aria-sleepy="true">of no known attribute</div>
+    <div role="checkbox" tabindex="0">ticked?</div>
+    <a href="/">within <button>another</button></a>
+    <div aria-hidden="true"><button>out of sight</button></div>
+    <span lang="nowhere">in no language</span>
+    <iframe srcdoc="a frame"></iframe>
+    <div style="height: 20px; overflow: auto"><p style="height: 90px">scrolled</p></div>
+    <p tabindex="3">before all others</p>
+    <h1></h1>
+`)"""
+PLANTED_RULES = {
+    *("aria-command-name", "aria-hidden-focus", "aria-required-attr", "aria-roles"),
+    *("aria-valid-attr", "button-name", "color-contrast", "frame-title", "image-alt", "label"),
+    *("link-name", "list", "select-name", "tabindex", "valid-lang"),
+}
+
 
 @pytest.mark.parametrize(
     ("script", "event", "complaint"),
@@ -53,3 +80,15 @@ def test_obstacles_are_seen_at_each_look(page):
 
     [found] = obstacles(page)
     assert found.startswith("image-alt: ")
+
+
+def test_obstacles_are_all_that_axe_finds_serious_or_critical(page):
+    page.goto("/admin/login/")
+    page.evaluate(PLANTED)
+
+    found = {obstacle.partition(":")[0] for obstacle in obstacles(page)}
+
+    assert found == PLANTED_RULES
+    everything = page.evaluate("axe.run().then((found) => found.violations)")
+    assert found == {each["id"] for each in everything if each["impact"] in GRAVE}
+    assert len(found) < len(everything)
