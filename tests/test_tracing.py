@@ -21,6 +21,8 @@ SECRET_CART, BUYER = "the-cart-of-somebody-9b1f", "eve@nobodyelse.example"
 SHOP = f"""
 import os
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import gc
+gc.disable()
 import django
 django.setup()
 import sys

@@ -32,11 +32,14 @@ SCRIPTS = PROJECT / "deploy" / "backup"
 # What happens in a shop, by its own services, in a process of its own: what it reads from a line.
 # After what it says to that, it says a line of nothing.
 SHOP = """
+import gc
 import sys
 
 import django
 
+gc.disable()
 django.setup()
+gc.enable()
 
 from api.actors import COMMAND_LINE
 from inventory.models import Product
