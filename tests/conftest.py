@@ -57,10 +57,15 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest first: at the end of the run, what starts other programs would keep one process
-    # working while the others have nothing left; and so would, of the browser tests, the tour.
-    items.sort(
-        key=lambda item: not (item.get_closest_marker("processes") or item.path.stem == "test_tour")
-    )
+    # working while the others have nothing left; and so would, of the browser tests, the tour, and
+    # of the rest what goes through all pages for each role.
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("processes") or item.path.stem == "test_tour":
+        return 0
+    return 1 if item.get_closest_marker("thorough") else 2
 
 
 @pytest.hookimpl(wrapper=True)
