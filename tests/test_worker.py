@@ -87,7 +87,7 @@ def wait_until(happened: Callable[[], object], of: Work | None = None) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not happened():
         assert time.monotonic() < deadline, of and of.said
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def defer(task: str = PURGE, **options: str) -> int:
