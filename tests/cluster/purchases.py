@@ -32,6 +32,9 @@ BEFORE_SECONDS = 6
 STOCKS = [30, 100_000, 100_000, 100_000]
 # A buyer who gets no answer asks again, for longer than any part is away.
 PATIENCE_SECONDS = 120
+# Who is told that nobody knows yet makes room for the next buyer after a while: else all of them
+# may wait for recovery, and nobody is left who could show that the shop sells.
+IN_DOUBT_SECONDS = 2
 LOST, DECLINED = 0.05, 0.1
 NEVER = math.inf
 # What an edge says for a server that does not.
@@ -80,7 +83,8 @@ def _pay(street: Street, shopper: Shopper, order: str, chance: random.Random) ->
     card = "pm_card_chargeDeclined" if chance.random() < DECLINED else "pm_card_visa"
     paying = _insisted(lambda key: shopper.pay(order, card, key=key), chance)
     # Nobody knows yet: so ask what has become of it. In the end recovery has to find that out.
-    while paying.status == 202 and street.is_open:
+    until = time.monotonic() + IN_DOUBT_SECONDS
+    while paying.status == 202 and street.is_open and time.monotonic() < until:
         time.sleep(0.5)
         payment = paying.data["id"]
         paying = _insisted(
