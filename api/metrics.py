@@ -296,11 +296,8 @@ POOL_WAITING = Gauge(
 
 def once_committed(counter: Counter, *labels: str) -> None:
     """Count when the transaction has been committed: it may be rolled back, or begun again."""
-    transaction.on_commit(functools.partial(_count, counter, labels), robust=True)
-
-
-def _count(counter: Counter, labels: tuple[str, ...]) -> None:
-    telling.later(_child(counter, labels).inc)
+    count = _child(counter, labels).inc
+    transaction.on_commit(functools.partial(telling.later, count), robust=True)
 
 
 # Finding a child by its labels takes longer than counting.

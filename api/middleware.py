@@ -47,10 +47,10 @@ class RequestMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         if request.path_info.startswith(API_PATHS):
             request.path_info = request.path_info.rstrip("/")
-        begun = traffic.begin(request)
+        seen = traffic.begin(request)
         response = _refused_host(request) or self.get_response(request)
         response["X-Request-Id"] = request_id
-        traffic.end(begun, request, response)
+        traffic.end(seen, request, response)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

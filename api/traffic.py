@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -31,16 +31,78 @@ _TYPES = {"order": "order", "transaction": "payment"}
 # Where people read what was refused, on whichever page shows it.
 _PAGES = "/admin/"
 
-# How often the transactions of the request were begun again, and what refused those that ended.
-_tries: ContextVar[list[str] | None] = ContextVar("tries", default=None)
-_refusals: ContextVar[list[errors.Refusal] | None] = ContextVar("refusals", default=None)
+
+class Seen:
+    """A request, and what is told of it. Not the request itself: its body may be large."""
+
+    at: float
+    client: dict[str, str]
+    length: int | None
+    made: tuple[str, str] | None
+    match: ResolverMatch | None
+    request_id: str
+    seconds: float
+    status: int
+
+    def __init__(self, method: str | None, *, is_quiet: bool) -> None:
+        self.method = method if method in METHODS else "other"
+        self.is_quiet = is_quiet
+        # How often its transactions were begun again, and what refused those that ended.
+        self.tries: list[str] = []
+        self.refusals: list[errors.Refusal] = []
+        self.trace: tracing.Request | None = None
+        self.began = time.perf_counter()
+
+    @property
+    def route(self) -> str:
+        return self.match.route if self.match else NOWHERE
+
+    def tell(self) -> None:
+        route = self.route
+        if not self.is_quiet:
+            _requests(route, self.method, self.status).inc()
+            _seconds(route).observe(self.seconds)
+        level = logging.DEBUG if self.is_quiet else logging.INFO
+        if _log.isEnabledFor(level):
+            logs.tell(_log, level, "request", self._line(route), self.at)
+
+    def _line(self, route: str) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "request_id": self.request_id,
+            "method": self.method,
+            "route": route,
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 1),
+            **self.client,
+            **self._about(),
+        }
+        if self.length is not None:
+            line["bytes"] = self.length
+        if self.tries:
+            line["tried_again"] = self.tries
+        return line
+
+    def _about(self) -> dict[str, str]:
+        """Tell which order and payment it was about: by the address, or by what was made."""
+        if self.match is None:
+            return {}
+        kwargs = self.match.kwargs
+        found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
+        if self.match.route.startswith(_ORDER_PAGES):
+            found["order"] = str(kwargs["object_id"])[:36]
+        if self.made and (told := _TYPES.get(self.made[0])):
+            found.setdefault(told, self.made[1])
+        return found
+
+
+_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 
 def tried_again(reason: str) -> None:
     """Count that a transaction is begun again."""
     metrics.RETRIES.labels(reason).inc()
-    if (tries := _tries.get()) is not None:
-        tries.append(reason)
+    if seen := _seen.get():
+        seen.tries.append(reason)
 
 
 def given_up(reason: str) -> None:
@@ -50,96 +112,42 @@ def given_up(reason: str) -> None:
 
 def refused(refusal: errors.Refusal) -> None:
     """Keep in mind what a service has refused, until it is known who reads that."""
-    if (refusals := _refusals.get()) is not None:
-        refusals.append(refusal)
+    if seen := _seen.get():
+        seen.refusals.append(refusal)
 
 
-class Begun(NamedTuple):
-    at: float
-    tries: list[str]
-    refusals: list[errors.Refusal]
-    is_quiet: bool
-    trace: tracing.Request | None
-
-
-def begin(request: HttpRequest) -> Begun:
-    tries, refusals = list[str](), list[errors.Refusal]()
-    _tries.set(tries)
-    _refusals.set(refusals)
-    is_quiet = request.path_info.startswith(QUIET)
-    if not is_quiet:
+def begin(request: HttpRequest) -> Seen:
+    seen = Seen(request.method, is_quiet=request.path_info.startswith(QUIET))
+    _seen.set(seen)
+    if not seen.is_quiet:
         metrics.in_flight.add(request)
         metrics.keep_telling()
-    trace = None if is_quiet else tracing.request(request.headers)
-    return Begun(time.perf_counter(), tries, refusals, is_quiet, trace)
+        seen.trace = tracing.request(request.headers)
+    return seen
 
 
-def end(begun: Begun, request: HttpRequest, response: HttpResponseBase) -> None:
-    seconds = time.perf_counter() - begun.at
-    if not begun.is_quiet:
+def end(seen: Seen, request: HttpRequest, response: HttpResponseBase) -> None:
+    seen.seconds, seen.at = time.perf_counter() - seen.began, time.time()
+    _seen.set(None)
+    if not seen.is_quiet:
         metrics.in_flight.discard(request)
-    if request.path_info.startswith(_PAGES):
+    seen.request_id = request.request_id  # type: ignore[attr-defined]
+    seen.match, seen.client = request.resolver_match, _client(request)
+    seen.status, seen.made = response.status_code, _made(response)
+    seen.length = None if response.streaming else len(response.content)  # type: ignore[attr-defined]
+    if seen.refusals and request.path_info.startswith(_PAGES):
         # A program's are counted as they are answered, by the one of several that it reads.
-        for refusal in begun.refusals:
+        for refusal in seen.refusals:
             errors.count(refusal)
-    _refusals.set(None)
-    match, status, client = request.resolver_match, response.status_code, _client(request)
-    if begun.trace:
-        begun.trace.end(_method(request.method), _route(match), status, client)
-    ended = Ended(
-        at=time.time(),
-        seconds=seconds,
-        request_id=request.request_id,  # type: ignore[attr-defined]
-        method=request.method or "",
-        match=match,
-        status=status,
-        client=client,
-        made=_made(response),
-        length=None if response.streaming else len(response.content),  # type: ignore[attr-defined]
-    )
-    telling.later(functools.partial(_tell, begun, ended))
-
-
-class Ended(NamedTuple):
-    """What is told of a request, without the request itself: its body may be large."""
-
-    at: float
-    seconds: float
-    request_id: str
-    method: str
-    match: ResolverMatch | None
-    status: int
-    client: dict[str, str]
-    made: tuple[str, str] | None
-    length: int | None
-
-
-def _tell(begun: Begun, ended: Ended) -> None:
-    method, route = _method(ended.method), _route(ended.match)
-    if not begun.is_quiet:
-        _requests(route, method, ended.status).inc()
-        _seconds(route).observe(ended.seconds)
-    level = logging.DEBUG if begun.is_quiet else logging.INFO
-    if _log.isEnabledFor(level):
-        line: dict[str, Any] = {
-            "request_id": ended.request_id,
-            "method": method,
-            "route": route,
-            "status": ended.status,
-            "ms": round(ended.seconds * 1000, 1),
-            **ended.client,
-            **_about(ended),
-        }
-        if ended.length is not None:
-            line["bytes"] = ended.length
-        if begun.tries:
-            line["tried_again"] = begun.tries
-        logs.tell(_log, level, "request", line, ended.at)
+    if seen.trace:
+        seen.trace.end(seen.method, seen.route, seen.status, seen.client)
+    telling.later(seen.tell)
 
 
 def refused_unread(status: int, method: str = "") -> None:
     """Tell of a request that was refused before anybody looked at its address."""
-    telling.later(functools.partial(_tell_unread, status, _method(method), time.time()))
+    method = method if method in METHODS else "other"
+    telling.later(functools.partial(_tell_unread, status, method, time.time()))
 
 
 def _tell_unread(status: int, method: str, at: float) -> None:
@@ -147,14 +155,6 @@ def _tell_unread(status: int, method: str, at: float) -> None:
     if _log.isEnabledFor(logging.INFO):
         line = {"method": method, "route": NOWHERE, "status": status}
         logs.tell(_log, logging.INFO, "request", line, at)
-
-
-def _method(method: str | None) -> str:
-    return method if method in METHODS else "other"
-
-
-def _route(match: ResolverMatch | None) -> str:
-    return match.route if match else NOWHERE
 
 
 # Finding a child by its labels takes longer than counting.
@@ -185,16 +185,3 @@ def _made(response: HttpResponseBase) -> tuple[str, str] | None:
     body = getattr(response, "data", None)
     data = body.get("data") if isinstance(body, dict) else None
     return (str(data.get("type")), str(data.get("id"))) if isinstance(data, dict) else None
-
-
-def _about(ended: Ended) -> dict[str, str]:
-    """Tell which order and payment it was about: by the address, or by what was made."""
-    if ended.match is None:
-        return {}
-    kwargs = ended.match.kwargs
-    found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
-    if ended.match.route.startswith(_ORDER_PAGES):
-        found["order"] = str(kwargs["object_id"])[:36]
-    if ended.made and (told := _TYPES.get(ended.made[0])):
-        found.setdefault(told, ended.made[1])
-    return found

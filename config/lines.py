@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import logging
 import os
 import select
@@ -58,7 +59,7 @@ class Lines(logging.StreamHandler[Any]):
     def _emit(self, record: logging.LogRecord) -> None:
         # For one line: whoever has kept his reader's waits for him no more.
         seconds = 0 if self._kept else READER_SECONDS
-        if self._kept:
+        if self._bytes >= KEPT_BYTES:
             self.write_kept(0)
         if self._bytes >= KEPT_BYTES:
             self._left_out += 1
@@ -70,7 +71,8 @@ class Lines(logging.StreamHandler[Any]):
             self._keep(self.format(missed))
             self._left_out = 0
         self._keep(line)
-        self.write_kept(seconds)
+        if not getattr(record, "is_one_of_many", False):
+            self.write_kept(seconds)
 
     def _keep(self, line: str) -> None:
         text = (line + self.terminator).encode(errors="backslashreplace")
@@ -91,14 +93,24 @@ class Lines(logging.StreamHandler[Any]):
 
     def _is_written(self, write: Callable[[bytes], int], until: float) -> bool:
         try:
-            written = write(self._kept[0])
+            written = write(self._together())
         except BlockingIOError:
             return _takes(self.stream.fileno(), max(0, until - time.monotonic()))
         self._bytes -= written
-        self._kept[0] = self._kept[0][written:]
-        if not self._kept[0]:
-            self._kept.popleft()
+        while self._kept and written >= len(self._kept[0]):
+            written -= len(self._kept.popleft())
+        if written:
+            self._kept[0] = self._kept[0][written:]
         return True
+
+    def _together(self) -> bytes:
+        """Return as many lines as a pipe takes without another process standing in them."""
+        length = 0
+        for number, line in enumerate(self._kept):
+            length += len(line)
+            if length > select.PIPE_BUF:
+                return b"".join(itertools.islice(self._kept, max(1, number)))
+        return b"".join(self._kept)
 
 
 def _of_process() -> list[Lines]:
@@ -106,7 +118,7 @@ def _of_process() -> list[Lines]:
 
 
 def write_kept() -> None:
-    """Write what was kept for a reader who stood still, though no line comes after it."""
+    """Write the lines of many that gathered, and what was kept for a reader who stood still."""
     for each in _of_process():
         each.acquire()
         try:

@@ -141,10 +141,10 @@ def tell(logger: logging.Logger, level: int, event: str, fields: dict[str, Any],
     """Log a line of short fields for those that are written by the thousand.
 
     It skips what costs more than the line: who called is not looked for, and nothing is processed.
-    `at`: when it was, in seconds since 1970.
+    The caller calls `lines.write_kept` after some of them. `at`: when, in seconds since 1970.
     """
     record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
-    record.created, record.fields = at, fields
+    record.created, record.fields, record.is_one_of_many = at, fields, True
     logger.handle(record)
 
 

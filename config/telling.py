@@ -37,7 +37,7 @@ class _Thread:
 
     def take(self, tell: Tell) -> None:
         if len(self._waiting) >= WAITING_MAX:
-            tell()
+            _tell_now(tell)
             return
         self._waiting.append(tell)
         if not self._some.is_set():
@@ -56,7 +56,13 @@ class _Thread:
             self._some.clear()
             while self._waiting:
                 _told(self._waiting.popleft())
+            # In few calls: with each of them this thread and those that work change places.
             lines.write_kept()
+
+
+def _tell_now(tell: Tell) -> None:
+    tell()
+    lines.write_kept()
 
 
 def _told(tell: Tell) -> None:
@@ -72,7 +78,7 @@ _thread: _Thread | None = None
 def later(tell: Tell) -> None:
     """Have this called: at once, or inside `apart` a moment later by its thread."""
     if _thread is None:
-        tell()
+        _tell_now(tell)
     else:
         _thread.take(tell)
 

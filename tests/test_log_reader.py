@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import select
 import socket
 from collections.abc import Iterator
 
@@ -146,6 +147,30 @@ def test_a_long_line_is_written_at_once_so_that_no_other_process_stands_in_it(re
 
     assert len(written) == 1
     assert len(reader.reads()) == 1
+
+
+def test_lines_of_many_gather_and_go_in_few_calls_each_of_whole_lines(reader, monkeypatch):
+    """With each call the thread that writes and those that work would change places."""
+    written: list[bytes] = []
+    write = os.write
+
+    def written_to(descriptor: int, text: bytes) -> int:
+        written.append(text)
+        return write(descriptor, text)
+
+    monkeypatch.setattr(os, "write", written_to)
+    monkeypatch.setattr(logging.getLogger("of.requests"), "propagate", False)
+    monkeypatch.setattr(logging.getLogger("of.requests"), "handlers", [reader.handler])
+    monkeypatch.setattr(logging.getLogger(), "handlers", [reader.handler])
+    for number in range(100):
+        logs.tell(logging.getLogger("of.requests"), logging.INFO, "request", {"n": number}, 0)
+    assert written == []
+    lines.write_kept()
+
+    assert [line["n"] for line in reader.reads()] == list(range(100))
+    assert len(written) < 10
+    # So no other process can stand in the middle of one.
+    assert all(len(text) <= select.PIPE_BUF and text.endswith(b"\n") for text in written)
 
 
 def test_to_a_socket_a_line_goes_in_the_same_way(reader):

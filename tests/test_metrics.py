@@ -92,9 +92,9 @@ def test_requests_in_flight_are_those_that_have_begun():
     request.request_id = "of-the-test"  # type: ignore[attr-defined]
     idle = number("requests_in_flight")
 
-    begun = traffic.begin(request)
+    seen = traffic.begin(request)
     assert number("requests_in_flight") == idle + 1
-    traffic.end(begun, request, HttpResponse())
+    traffic.end(seen, request, HttpResponse())
     assert number("requests_in_flight") == idle
 
 
@@ -129,12 +129,12 @@ def test_a_refusal_is_counted_once_and_by_the_one_who_reads_it(db, path, is_answ
     def refused() -> None:
         request: WSGIRequest = RequestFactory().get(path)
         request.request_id = "1"  # type: ignore[attr-defined]
-        begun = traffic.begin(request)
+        seen = traffic.begin(request)
         with pytest.raises(Busy) as raised:
             refuses()
         if is_answered:
             errors.refused(raised.value)
-        traffic.end(begun, request, HttpResponse())
+        traffic.end(seen, request, HttpResponse())
 
     @in_transaction
     def refuses() -> None:

@@ -71,6 +71,18 @@ def test_where_too_much_waits_whoever_comes_tells_of_himself(monkeypatch):
     assert sorted(by) == sorted([own] * 3 + ["telling"] * 2)
 
 
+def test_without_its_thread_it_is_told_and_written_at_once(monkeypatch):
+    written = io.StringIO()
+    handler = lines.Lines()
+    handler.stream = written
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(_log, "level", logging.INFO)
+
+    tell(1)
+
+    assert written.getvalue() == "request\n"
+
+
 def test_a_reader_who_stood_still_gets_what_was_kept_though_nothing_comes_after_it(monkeypatch):
     monkeypatch.setattr(lines, "READER_SECONDS", 0)
     monkeypatch.setattr(telling, "AGAIN_SECONDS", 0.01)
