@@ -54,10 +54,15 @@ class _Thread:
                 time.sleep(GATHERED_SECONDS)
             # Before they are taken: what comes now is seen now, or the next time.
             self._some.clear()
-            while self._waiting:
-                _told(self._waiting.popleft())
-            # In few calls: with each of them this thread and those that work change places.
-            lines.write_kept()
+            self._tell()
+        # What came between the last look and the end.
+        self._tell()
+
+    def _tell(self) -> None:
+        while self._waiting:
+            _told(self._waiting.popleft())
+        # In few calls: with each of them this thread and those that work change places.
+        lines.write_kept()
 
 
 def _tell_now(tell: Tell) -> None:
@@ -77,10 +82,11 @@ _thread: _Thread | None = None
 
 def later(tell: Tell) -> None:
     """Have this called: at once, or inside `apart` a moment later by its thread."""
-    if _thread is None:
-        _tell_now(tell)
+    # Read once: it ends while others are at work.
+    if thread := _thread:
+        thread.take(tell)
     else:
-        _thread.take(tell)
+        _tell_now(tell)
 
 
 @contextmanager

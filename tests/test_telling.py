@@ -46,6 +46,32 @@ def test_it_is_told_a_moment_later_and_without_anybody_s_help():
             wait_for(lambda told=number: f'"number": {told}' in written.getvalue(), 30)
 
 
+def test_what_comes_while_it_ends_is_told_too(monkeypatch):
+    monkeypatch.setattr(telling, "LAST_SECONDS", 30)
+    told = list[str]()
+    has_looked, ends = threading.Event(), threading.Event()
+
+    def write_kept() -> None:
+        has_looked.set()
+        ends.wait(30)
+
+    monkeypatch.setattr(lines, "write_kept", write_kept)
+    end = telling._Thread.end
+
+    def end_once_it_has_looked(thread: telling._Thread) -> None:
+        thread._ends = True
+        ends.set()
+        end(thread)
+
+    monkeypatch.setattr(telling._Thread, "end", end_once_it_has_looked)
+    with telling.apart():
+        telling.later(lambda: told.append("early"))
+        has_looked.wait(30)
+        telling.later(lambda: told.append("late"))
+
+    assert told == ["early", "late"]
+
+
 def test_what_cannot_be_told_is_a_line_and_the_rest_is_told():
     told = list[int]()
     with logged() as written, telling.apart():
