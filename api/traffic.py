@@ -38,7 +38,7 @@ class Seen:
     at: float
     client: dict[str, str]
     length: int | None
-    made: tuple[str, str] | None
+    made: dict[str, str]
     match: ResolverMatch | None
     request_id: str
     seconds: float
@@ -90,9 +90,7 @@ class Seen:
         found = {told: str(kwargs[name]) for name, told in _KWARGS.items() if name in kwargs}
         if self.match.route.startswith(_ORDER_PAGES):
             found["order"] = str(kwargs["object_id"])[:36]
-        if self.made and (told := _TYPES.get(self.made[0])):
-            found.setdefault(told, self.made[1])
-        return found
+        return self.made | found
 
 
 _seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
@@ -180,8 +178,11 @@ def _client(request: HttpRequest) -> dict[str, str]:
     return {"client": caller.client_id}
 
 
-def _made(response: HttpResponseBase) -> tuple[str, str] | None:
-    """Return the type and the id of the one thing that is answered, where it has both."""
+def _made(response: HttpResponseBase) -> dict[str, str]:
+    """Tell the id of the order or payment that is answered, if it is one."""
     body = getattr(response, "data", None)
     data = body.get("data") if isinstance(body, dict) else None
-    return (str(data.get("type")), str(data.get("id"))) if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        return {}
+    told = _TYPES.get(str(data.get("type")))
+    return {told: str(data.get("id"))} if told else {}

@@ -44,17 +44,12 @@ class Lines(logging.StreamHandler[Any]):
 
     def handleError(self, record: logging.LogRecord) -> None:
         told = f"{record.name} at {record.pathname}:{record.lineno}: {sys.exc_info()[1]!r}"
-        broken = logging.LogRecord(record.name, logging.ERROR, "", 0, "", (), None)
-        broken.msg = f"line_not_written: {told}"
-        self._emit(broken)
+        told = f"line_not_written: {told}"
+        self._emit(logging.LogRecord(record.name, logging.ERROR, "", 0, told, None, None))
 
     def flush(self) -> None:
         """Write what is kept. A process does so at its end."""
-        self.acquire()
-        try:
-            self.write_kept(LAST_SECONDS)
-        finally:
-            self.release()
+        self.write_kept(LAST_SECONDS)
 
     def _emit(self, record: logging.LogRecord) -> None:
         # For one line: whoever has kept his reader's waits for him no more.
@@ -80,8 +75,9 @@ class Lines(logging.StreamHandler[Any]):
         self._bytes += len(text)
 
     def write_kept(self, seconds: float) -> None:
-        """Write all that the reader takes, and wait so long for him. The caller holds the lock."""
+        """Write all that the reader takes, and wait so long for him."""
         until = time.monotonic() + seconds
+        self.acquire()
         try:
             if self._way is None or self._way[0] is not self.stream:
                 self._way = self.stream, _writer(self.stream)
@@ -90,6 +86,8 @@ class Lines(logging.StreamHandler[Any]):
         except (OSError, ValueError, AttributeError):
             # It has gone, as when a terminal was closed; or its disk is full; or there is none.
             pass
+        finally:
+            self.release()
 
     def _is_written(self, write: Callable[[bytes], int], until: float) -> bool:
         try:
@@ -120,11 +118,7 @@ def _of_process() -> list[Lines]:
 def write_kept() -> None:
     """Write the lines of many that gathered, and what was kept for a reader who stood still."""
     for each in _of_process():
-        each.acquire()
-        try:
-            each.write_kept(0)
-        finally:
-            each.release()
+        each.write_kept(0)
 
 
 def _forget() -> None:

@@ -129,16 +129,24 @@ def test_what_a_process_has_kept_its_children_do_not_write_again(reader):
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_long_line_is_written_at_once_so_that_no_other_process_stands_in_it(reader, monkeypatch):
-    fcntl.fcntl(reader.stream.fileno(), fcntl.F_SETPIPE_SZ, 65_536)
-    written: list[int] = []
+@pytest.fixture
+def written(monkeypatch) -> list[bytes]:
+    """Each call that writes, as a list of what it wrote."""
+    calls: list[bytes] = []
     write = os.write
 
     def written_to(descriptor: int, text: bytes) -> int:
-        written.append(len(text))
+        calls.append(text)
         return write(descriptor, text)
 
     monkeypatch.setattr(os, "write", written_to)
+    return calls
+
+
+def test_a_long_line_is_written_at_once_so_that_no_other_process_stands_in_it(
+    reader, written, monkeypatch
+):
+    fcntl.fcntl(reader.stream.fileno(), fcntl.F_SETPIPE_SZ, 65_536)
     monkeypatch.setattr(
         reader.handler, "format", lambda record: json.dumps({"event": "y" * 30_000})
     )
@@ -149,16 +157,8 @@ def test_a_long_line_is_written_at_once_so_that_no_other_process_stands_in_it(re
     assert len(reader.reads()) == 1
 
 
-def test_lines_of_many_gather_and_go_in_few_calls_each_of_whole_lines(reader, monkeypatch):
+def test_lines_of_many_gather_and_go_in_few_calls_each_of_whole_lines(reader, written, monkeypatch):
     """With each call the thread that writes and those that work would change places."""
-    written: list[bytes] = []
-    write = os.write
-
-    def written_to(descriptor: int, text: bytes) -> int:
-        written.append(text)
-        return write(descriptor, text)
-
-    monkeypatch.setattr(os, "write", written_to)
     monkeypatch.setattr(logging.getLogger("of.requests"), "propagate", False)
     monkeypatch.setattr(logging.getLogger("of.requests"), "handlers", [reader.handler])
     monkeypatch.setattr(logging.getLogger(), "handlers", [reader.handler])

@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.watching import Watch
 
 FOLDER = Path(__file__).parent
-# The first is the same without what surrounds a page, at three quarters of the cost.
+# The first is the same without what surrounds a page, at little more than half the cost.
 NAMES = (
     "chromium-headless-shell",
     *("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"),
