@@ -69,6 +69,13 @@ _READ = {
         ),
         "Choose the payment gateways": ("payments.change_gateway",),
         "Keep the programs that call the API": ("api.add_apiclient", "api.change_apiclient"),
+        "See the events, and what other programs were told of them": (
+            *("events.view_event", "events.view_integration"),
+            *("events.view_delivery", "events.view_deliveryattempt"),
+        ),
+        "Keep the programs that are told of events": (
+            *("events.add_integration", "events.change_integration", "events.delete_integration"),
+        ),
     },
     "People": {
         "See people and roles": ("auth.view_group", "auth.view_user"),

@@ -30,6 +30,11 @@ _ROWS = {
     "auth.group":                (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
     "auth.permission":           (NOBODY,    NOBODY,  NOBODY,  NOBODY),
     "auth.user":                 (EVERYBODY, OWNERS,  OWNERS,  NOBODY),
+    # Whom to tell, of what. What was told follows from that.
+    "events.integration":        (EVERYBODY, OWNERS,  OWNERS,  OWNERS),
+    "events.event":              (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "events.delivery":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "events.deliveryattempt":    (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "inventory.category":        (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     # To upload, apply and revert one is to change stock.
     "inventory.sheet":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
@@ -87,7 +92,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "payments.settle_payment": OWNERS,
 }
 
-APPS = ("api", "auth", "inventory", "orders", "payments")
+APPS = ("api", "auth", "events", "inventory", "orders", "payments")
 
 
 def grant(*also: str) -> None:

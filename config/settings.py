@@ -167,6 +167,14 @@ PAYMENT_DEADLINE_MINUTES = env.int("PAYMENT_DEADLINE_MINUTES", default=30, valid
 # How long a gateway keeps money reserved. Then the authorization and the order's units are let go.
 AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7, validate=_TIME)
 
+# For how long the feed of events is kept, and with it what became of their deliveries.
+EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=30, validate=_TIME)
+# Where the shop is found, in what is told outside of any request: events and mails.
+PUBLIC_URL = env.str(
+    "PUBLIC_URL",
+    default=f"http://127.0.0.1:{WEB_PORT}" if HOLDFAST_DEMO else f"https://{ALLOWED_HOSTS[0]}",
+).rstrip("/")
+
 # How much a request's body may have, files apart.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 # As many pictures as are sent at once; a page that takes fewer files says so.
@@ -215,6 +223,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "axes",
     "api",
+    "events",
     "inventory",
     "orders",
     "payments",

@@ -231,7 +231,7 @@ def good(route: str, shop: Shop) -> Any:
 
 def everything() -> dict[str, Any]:
     """All rows of our own tables."""
-    ours = ("inventory", "orders", "payments")
+    ours = ("events", "inventory", "orders", "payments")
     models = [model for app in ours for model in apps.get_app_config(app).get_models()]
     tables = [StoreSettings._meta.db_table, *(model._meta.db_table for model in models)]
     rows = (f"(SELECT json_agg({table} ORDER BY {table}) FROM {table})" for table in tables)

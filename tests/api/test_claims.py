@@ -8,7 +8,7 @@ import pytest
 
 from config.supervisor import PROJECT
 
-APPS = ("api", "inventory", "orders", "payments", "backoffice")
+APPS = ("api", "events", "inventory", "orders", "payments", "backoffice")
 # What is about keys themselves.
 ASIDE = {"api/idempotency.py"}
 # Who sends a picture again that is there is told of that one.

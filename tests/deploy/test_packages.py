@@ -18,7 +18,17 @@ from config.version import version
 from tests.test_production import SECRETS
 from tests.test_supervisor import free_port, wait_for
 
-PACKAGES = ("api", "backoffice", "config", "demo", "inventory", "orders", "payments", "templates")
+PACKAGES = (
+    "api",
+    "backoffice",
+    "config",
+    "demo",
+    "events",
+    "inventory",
+    "orders",
+    "payments",
+    "templates",
+)
 START_SECONDS = 30
 OVER_TLS = {"X-Forwarded-Proto": "https"}
 

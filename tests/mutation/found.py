@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
-APPS = ("api", "inventory", "orders", "payments", "backoffice", "demo")
+APPS = ("api", "events", "inventory", "orders", "payments", "backoffice", "demo")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,12 @@
+"""What the worker does on a schedule. Every job may run twice, or in parallel, without harm."""
+
+from procrastinate.contrib.django import app
+
+from events.services import keeping
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(queueing_lock="purge_events", pass_context=False)
+def purge_events(timestamp: int) -> None:
+    """Delete events that are older than they are kept, and what became of their deliveries."""
+    keeping.purge()
