@@ -92,6 +92,7 @@ _GROUPS = [
                 "payments/gatewayevent/",
                 "payments.change_gateway",
             ),
+            Entry("Events", "rss_feed", "events/event/", "events.change_integration"),
             Entry("API clients", "key", "api/apiclient/", "api.change_apiclient"),
             Entry("Changes", "history", "api/change/", "api.view_change"),
         ],

@@ -22,6 +22,7 @@ from django.urls import URLPattern, URLResolver
 
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
+from events.models import Event
 from inventory.models import Product
 from inventory.services import stocktakes
 from inventory.services.sheets import processing
@@ -271,6 +272,14 @@ def shop(books_agree: None) -> None:
     store.change(name="Harbour Goods", actor=MERCHANT)
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
+    )
+    Event.objects.create(
+        position=1,
+        type="product.updated",
+        kind="product",
+        subject=str(shirt.pk),
+        occurred_at=clock.now(),
+        payload=f'{{"data": {{"type": "product", "id": "{shirt.pk}"}}}}',
     )
     delivery({shirt: 3})
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)

@@ -24,6 +24,7 @@ OFFERED = {
     "api.apiclient": {"active"},
     "api.change": {"what"},
     "auth.user": {"groups", "is_active"},
+    "events.event": {"type", "about"},
     "inventory.delivery": {"state"},
     "inventory.product": {"status", "category", "managed", "stock_state", "counted", "cost"},
     "inventory.sheet": {"kind", "source", "state"},

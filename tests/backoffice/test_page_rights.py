@@ -59,6 +59,9 @@ TABLE = {
     "orders_cart_(desk|check_out|discard)":                                     (SELLERS, SELLERS),
     "figures.*":                                                                (ALL, NOBODY),
 
+    # What others were told.
+    "events_event_change":                                                      (ALL, NOBODY),
+
     # What is listed, and what was done with it, is for all who work here; the rest for nobody.
     ".*_(changelist|history)":                                                  (ALL, NOBODY),
     "(orders_cart|payments_gatewayevent|inventory_(picture|stocktransaction|sheet))_change":

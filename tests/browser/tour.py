@@ -132,6 +132,7 @@ SIGHTS = [
     Sight("order-refund", PAID, ("#", "Refund")),
     Sight("order-record-payment", UNPAID, ("#", "Record payment")),
     Sight("carts", "/admin/orders/cart/"),
+    Sight("events", "/admin/events/event/"),
     Sight("store", "/admin/api/storesettings/"),
     Sight("gateway-events", "/admin/payments/gatewayevent/"),
     Sight("gateways", "/admin/payments/gateway/"),
