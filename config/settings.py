@@ -169,6 +169,10 @@ AUTHORIZATION_DAYS = env.int("AUTHORIZATION_DAYS", default=7, validate=_TIME)
 
 # For how long the feed of events is kept, and with it what became of their deliveries.
 EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=30, validate=_TIME)
+# Hosts of its own network, by name or address, that integrations may name all the same.
+WEBHOOK_INSIDE_HOSTS = _list(
+    "WEBHOOK_INSIDE_HOSTS", *(("localhost", "127.0.0.1", "[::1]") if HOLDFAST_DEMO else ())
+)
 # Where the shop is found, in what is told outside of any request: events and mails.
 PUBLIC_URL = env.str(
     "PUBLIC_URL",
