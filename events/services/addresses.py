@@ -37,7 +37,7 @@ _PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::([0-9]{1,5}))?", re.IGNO
 _LABEL = re.compile(r"[0-9a-z_]([0-9a-z_-]{0,61}[0-9a-z_])?")
 # What some take for a number of an IPv4 address: decimal, octal, or hexadecimal.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
 # As long as the column.
 _LENGTH_MAX = 2_000
 
@@ -51,7 +51,7 @@ class Target(NamedTuple):
     path: str
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """A URL to which nothing is sent, and why."""
 
 
@@ -59,7 +59,7 @@ def fault_of(url: str) -> str:
     """Say why nothing may be sent to this URL; empty if nothing speaks against it so far."""
     try:
         target_of(url)
-    except _Unfit as unfit:
+    except Unfit as unfit:
         return str(unfit)
     return ""
 
@@ -67,34 +67,34 @@ def fault_of(url: str) -> str:
 def target_of(url: str) -> Target:
     """Read a URL more strictly than browsers and libraries do, which differ where it is unclear.
 
-    Raises: _Unfit, whose text is a sentence.
+    Raises: Unfit, whose text is a sentence.
     """
     if len(url) > _LENGTH_MAX:
-        raise _Unfit(f"The URL is longer than {_LENGTH_MAX} characters.")
+        raise Unfit(f"The URL is longer than {_LENGTH_MAX} characters.")
     if not _SIGNS.fullmatch(url):
-        raise _Unfit("The URL has a space, or a sign that must be written as % and a number.")
+        raise Unfit("The URL has a space, or a sign that must be written as % and a number.")
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     if scheme != "https" and not (scheme == "http" and settings.HOLDFAST_DEMO):
-        raise _Unfit("The URL must begin with https://.")
+        raise Unfit("The URL must begin with https://.")
     if "#" in rest:
-        raise _Unfit("The URL must have no # and nothing after it.")
+        raise Unfit("The URL must have no # and nothing after it.")
     place = re.split(r"[/?]", rest, maxsplit=1)[0]
     if "@" in place:
-        raise _Unfit("The URL must have no user's name or password before its host.")
+        raise Unfit("The URL must have no user's name or password before its host.")
     found = _PLACE.fullmatch(place)
     if not found:
-        raise _Unfit("The URL names no host such as shop.example.com.")
-    port = int(found[2] or _PORTS[scheme])
+        raise Unfit("The URL names no host such as shop.example.com.")
+    port = int(found[2] or PORTS[scheme])
     if not 1 <= port <= 65_535:
-        raise _Unfit("The URL's port must be from 1 to 65535.")
+        raise Unfit("The URL's port must be from 1 to 65535.")
     host = _host(found[1].lower())
     path = rest[len(place) :]
     return Target(scheme, host, port, path if path.startswith("/") else f"/{path}")
 
 
 def _host(written: str) -> str:
-    """Raises: _Unfit."""
+    """Raises: Unfit."""
     if written.startswith("["):
         host = str(_of_version_6(written[1:-1]))
     else:
@@ -103,9 +103,9 @@ def _host(written: str) -> str:
         if _NUMBER.fullmatch(labels[-1]):
             host = str(_of_version_4(host))
         elif len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-            raise _Unfit("The URL names no host such as shop.example.com.")
+            raise Unfit("The URL names no host such as shop.example.com.")
     if not is_named(host) and _is_of_own_network(host):
-        raise _Unfit(
+        raise Unfit(
             "The URL's host is inside this network. Whoever runs this server can allow it, by "
             "WEBHOOK_INSIDE_HOSTS."
         )
@@ -116,14 +116,14 @@ def _of_version_6(text: str) -> IPv6Address:
     try:
         return IPv6Address(text)
     except ValueError as error:
-        raise _Unfit("The URL's host is no IPv6 address.") from error
+        raise Unfit("The URL's host is no IPv6 address.") from error
 
 
 def _of_version_4(text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except ValueError as error:
-        raise _Unfit("The URL's host is no IPv4 address such as 198.51.100.7.") from error
+        raise Unfit("The URL's host is no IPv4 address such as 198.51.100.7.") from error
 
 
 def _is_of_own_network(host: str) -> bool:
