@@ -8,8 +8,12 @@ LANES = {
     "events": 2,
     # Everything else that is done by the clock. An audit takes one of the two for long.
     "default": 2,
+    # What others are told; and beside it runs what numbers, delivers and sends. See api.beside.
+    "telling": 1,
     # Files of people, each for some seconds at a time.
     "sheets": 1,
     # What requests have left to a worker, so that with a slow gateway they come at the shop's pace.
     "payments": 8,
 }
+
+TELLING = "telling"

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import psycopg.errors
 from django.db import IntegrityError, connection, transaction
 
-from api import traffic
+from api import news, traffic
 from api.errors import DATABASE_ERRORS, Busy, Refusal, refusal_of
 
 P = ParamSpec("P")
@@ -43,7 +43,9 @@ def in_transaction(service: Callable[P, R]) -> Callable[P, R]:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     with transaction.atomic(durable=True):
-                        return service(*args, **kwargs)
+                        result = service(*args, **kwargs)
+                    news.soon()
+                    return result
                 except (*DATABASE_ERRORS, Stale) as error:
                     if not _may_try_again(error):
                         raise

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -30,7 +30,9 @@ from procrastinate.worker import Worker
 from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg_pool import AsyncConnectionPool
 
+from api import beside
 from api.ids import uuid7
+from api.lanes import TELLING
 from config import outages
 from config.systemd import notify
 
@@ -67,7 +69,8 @@ def work(lanes: Mapping[str, int], *, grace: float) -> None:
     What is under way then has `grace` seconds, and else is taken up by another worker. Raises:
     whatever is no fault of the database, which is waited for.
     """
-    asyncio.run(_Work(lanes, grace).until_told_to_stop())
+    with beside.running() if TELLING in lanes else nullcontext():
+        asyncio.run(_Work(lanes, grace).until_told_to_stop())
 
 
 class _Connector(PsycopgConnector):

@@ -89,6 +89,11 @@ def later(tell: Tell) -> None:
         _tell_now(tell)
 
 
+def is_apart() -> bool:
+    """Tell whether this process has the thread."""
+    return _thread is not None
+
+
 @contextmanager
 def apart() -> Iterator[None]:
     """Have a thread call what is told here. What a process told last is lost if it is killed."""

@@ -2,11 +2,12 @@
 
 from procrastinate.contrib.django import app
 
+from api.lanes import TELLING
 from events.services import keeping
 
 
 @app.periodic(cron="47 * * * *")
-@app.task(queueing_lock="purge_events", pass_context=False)
+@app.task(queue=TELLING, queueing_lock="purge_events", pass_context=False)
 def purge_events(timestamp: int) -> None:
     """Delete events that are older than they are kept, and what became of their deliveries."""
     keeping.purge()

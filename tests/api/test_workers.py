@@ -49,6 +49,7 @@ def test_t44_who_was_heard_of_is_told_by_queue_also_that_nobody_is_there(client)
         "recovery": 3,
         "events": None,
         "default": 3,
+        "telling": None,
         "sheets": 300,
         "payments": None,
     }
