@@ -10,7 +10,7 @@ from api.bodies import PublishedBody
 from api.errors import BAD_REQUEST, Refusal
 from api.fields import Flag, WholeNumber
 from api.idempotency import Key, once
-from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX
+from api.models import CART_EXPIRY_DAYS_MAX, PAGE_LENGTH_MAX, StoreSettings
 from api.pagination import OFFSET_MAX
 from api.views import ApiView, deleted, envelope
 
@@ -96,23 +96,37 @@ class _SettingsAnswers(ApiView):
         return self.answered()
 
 
+def store_settings(row: StoreSettings) -> answers.Settings:
+    return {
+        "type": "settings",
+        "page_length": row.page_length,
+        **FIXED,
+        "page_offset_limit": OFFSET_MAX,
+        "currency_limit": 10,
+        "filter_limit": 10,
+        "tax_item_limit": 0,
+        "promotions_limit": 0,
+        "integration_limit": 0,
+        "event_limit": 0,
+    }
+
+
+def cart_settings(row: StoreSettings) -> answers.CartSettings:
+    return {
+        "type": "settings",
+        "cart_expiry_days": row.cart_expiry_days,
+        "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
+        "inventories": {"defer_inventory_check": row.defer_inventory_check},
+        "show_all_carts": row.show_all_carts,
+        "custom_items_by_shoppers": row.custom_items_by_shoppers,
+    }
+
+
 class SettingsView(_SettingsAnswers):
     changes = SettingsChanges
 
     def answered(self) -> Response:
-        answer: answers.Settings = {
-            "type": "settings",
-            "page_length": store.current().page_length,
-            **FIXED,
-            "page_offset_limit": OFFSET_MAX,
-            "currency_limit": 10,
-            "filter_limit": 10,
-            "tax_item_limit": 0,
-            "promotions_limit": 0,
-            "integration_limit": 0,
-            "event_limit": 0,
-        }
-        return envelope(answer)
+        return envelope(store_settings(store.current()))
 
     @once(again=deleted)
     def delete(self, request: Request, key: Key | None) -> Response:
@@ -125,13 +139,4 @@ class CartSettingsView(_SettingsAnswers):
     changes = CartSettingsChanges
 
     def answered(self) -> Response:
-        current = store.current()
-        answer: answers.CartSettings = {
-            "type": "settings",
-            "cart_expiry_days": current.cart_expiry_days,
-            "discounts": {"custom_discounts_enabled": False, "use_rule_promotions": False},
-            "inventories": {"defer_inventory_check": current.defer_inventory_check},
-            "show_all_carts": current.show_all_carts,
-            "custom_items_by_shoppers": current.custom_items_by_shoppers,
-        }
-        return envelope(answer)
+        return envelope(cart_settings(store.current()))

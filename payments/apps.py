@@ -7,8 +7,10 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         from api import health
         from inventory.services import picture_files
+        from payments import told
         from payments.services import audit, installation
 
         health.register("audit", audit.standing)
         health.register("gateways", installation.standing)
         picture_files.let_be_while(installation.are_closed)
+        told.register()

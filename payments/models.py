@@ -195,6 +195,10 @@ class Payment(ActedBy):
         complete = self.status == self.Status.COMPLETE
         return complete and self.is_authorization and not self.captured_amount
 
+    def pending_attempt(self) -> "Attempt | None":
+        """Return what is under way of it, from attempts that were read with it. See `attempts`."""
+        return next((attempt for attempt in self.attempts.all() if attempt.is_pending), None)
+
     @property
     def authorized_amount(self) -> int:
         return self.amount if self.is_authorized else 0

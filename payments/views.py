@@ -39,7 +39,7 @@ def _paid_before(_: ApiView, payment_id: str) -> Response:
     payment = payments.require_not_refused(Payment.objects.get(pk=payment_id))
     if payment.is_pending and payment.charging_until and payment.charging_until > clock.now():
         raise KeyInUse
-    return _transaction(payment, _pending(payment))
+    return _transaction(payment, payment.pending_attempt())
 
 
 class PaymentsView(ApiView):
@@ -67,14 +67,10 @@ class TransactionsView(ApiView):
         require_whole(request)
         by_code = currencies.by_code()
         transactions = [
-            serializers.transaction(payment, by_code[payment.currency], _pending(payment))
+            serializers.transaction(payment, by_code[payment.currency], payment.pending_attempt())
             for payment in payments.payments_of(order_id)
         ]
         return envelope(transactions)
-
-
-def _pending(payment: Payment) -> Attempt | None:
-    return next((attempt for attempt in payment.attempts.all() if attempt.is_pending), None)
 
 
 class TransactionView(ApiView):
@@ -83,7 +79,7 @@ class TransactionView(ApiView):
     def get(self, request: Request, order_id: uuid.UUID, payment_id: uuid.UUID) -> Response:
         payment = payments.payment_of(order_id, payment_id)
         currency = currencies.by_code()[payment.currency]
-        return envelope(serializers.transaction(payment, currency, _pending(payment)))
+        return envelope(serializers.transaction(payment, currency, payment.pending_attempt()))
 
 
 class ConfirmView(ApiView):
@@ -97,7 +93,7 @@ class ConfirmView(ApiView):
     ) -> Response:
         self.understood(serializers.ConfirmBody, body_required=False)
         payment = payments.confirm(order_id, payment_id, key=key)
-        return _transaction(payment, _pending(payment))
+        return _transaction(payment, payment.pending_attempt())
 
 
 class _AttemptView(ApiView):
@@ -107,7 +103,7 @@ class _AttemptView(ApiView):
 
     def attempted(self, payment_id: uuid.UUID | str) -> Response:
         payment = payments.payment_of(self.kwargs["order_id"], uuid.UUID(str(payment_id)))
-        return _transaction(payment, _pending(payment))
+        return _transaction(payment, payment.pending_attempt())
 
 
 class CaptureView(_AttemptView):

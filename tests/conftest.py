@@ -109,6 +109,7 @@ def django_db_setup(
         if at_the_server:
             let_the_next_come(at_the_server)
         lay_the_first_rows()
+        forget_what_was_to_be_told()
         first_rows = told_first_rows()
         books.learn_what_the_audit_asks()
         patch.setattr(
@@ -255,6 +256,13 @@ def leave_the_first_rows(first_rows: str = "") -> None:
             cursor.execute(statement)
         if told != first_rows:
             lay_the_first_rows()
+        forget_what_was_to_be_told()
+
+
+def forget_what_was_to_be_told() -> None:
+    """To lay rows, and to take them away, is a change like any other."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM events_outbox")
 
 
 def lay_the_first_rows() -> None:

@@ -1,0 +1,294 @@
+"""Numbering what has committed: the outbox becomes the feed, one position after the other.
+
+One transaction at a time does it, whoever runs it, under a lock of the database. So whoever has
+read the feed up to a position has read all there will ever be up to it. A number that each writer
+drew for himself would not do: the one that commits last may have drawn the lowest, and whoever has
+read past that never sees it.
+
+What is told of a thing is what it is when it is numbered. So of one thing no event is older than
+the one before it, though it may be newer than its type says.
+"""
+
+import json
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import DatabaseError, connection, transaction
+
+from api import news
+from api.ids import uuid7
+from events.services import kinds
+from events.services.kinds import Document, Range, Told
+
+log = structlog.get_logger(__name__)
+
+# How many rows are numbered together, and beyond how many entries of logs no more are taken.
+ROWS, ENTRIES = 500, 2_000
+# How often it looks, though nobody has said that there is news.
+LOOK_SECONDS = 1.0
+# Anything that nobody else takes.
+_LOCK = int.from_bytes(b"feed", "big")
+STOCK = "stock"
+
+_READ = """
+SELECT ordinal, xid::text, occurred_at, kind, subject, changes, stocks::text[], firsts, lasts
+FROM events_outbox
+"""
+_OLDEST = f"{_READ} ORDER BY ordinal LIMIT %s"
+# What else the same transactions wrote.
+_THEIRS = f"{_READ} WHERE ordinal > %s AND xid = ANY(%s::xid8[]) ORDER BY ordinal"
+
+_TOLD = "SELECT stock_id::text, last FROM events_toldstock WHERE stock_id = ANY(%s::uuid[])"
+_KEEP_TOLD = """
+INSERT INTO events_toldstock AS told (stock_id, first, last)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[])
+ON CONFLICT (stock_id) DO UPDATE SET last = excluded.last
+"""
+_WRITE = """
+COPY events_event (position, id, type, kind, subject, sequence, occurred_at, payload) FROM STDIN
+"""
+
+
+class Row(NamedTuple):
+    """A row of the outbox."""
+
+    ordinal: int
+    transaction: str
+    occurred_at: datetime
+    kind: str
+    subject: str
+    changes: list[str]
+    stocks: list[str] | None
+    firsts: list[int] | None
+    lasts: list[int] | None
+
+    @property
+    def entries(self) -> int:
+        return sum(map(int.__sub__, self.lasts or (), self.firsts or ())) + len(self.stocks or ())
+
+
+def run(stop: threading.Event) -> None:
+    """Number whatever commits, as soon as it does, until told to stop. Any number may run this."""
+    waiter = news.Waiter(news.CHANNEL)
+    try:
+        while not stop.is_set():
+            if number_some() is None:
+                waiter.wait(LOOK_SECONDS, stop)
+    finally:
+        waiter.close()
+
+
+def number_all() -> int:
+    """Number whatever has committed, and return how many events that were."""
+    numbered = 0
+    while (some := number_some()) is not None:
+        numbered += some
+    return numbered
+
+
+def number_some() -> int | None:
+    """Number the oldest of what has committed; None if there is none, or another is at it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if cursor.fetchone() == (False,):
+            return None
+        rows = _taken(cursor)
+        if not rows:
+            return None
+        told = _told(cursor, rows)
+        _write(cursor, told)
+        cursor.execute(
+            "DELETE FROM events_outbox WHERE ordinal = ANY(%s)", [[row.ordinal for row in rows]]
+        )
+        # Whoever delivers need not wait until he looks again.
+        cursor.execute("NOTIFY holdfast_feed")
+    return len(told)
+
+
+def _taken(cursor: Any) -> list[Row]:
+    """Read the oldest rows, and with each all that its transaction wrote: it is told together."""
+    cursor.execute(_OLDEST, [ROWS])
+    rows: list[Row] = []
+    entries = 0
+    found = [Row(*row) for row in cursor.fetchall()]
+    for row in found:
+        if entries >= ENTRIES:
+            break
+        rows.append(row)
+        entries += row.entries
+    if len(rows) == ROWS or len(rows) < len(found):
+        transactions = list({row.transaction for row in rows})
+        cursor.execute(_THEIRS, [rows[-1].ordinal, transactions])
+        rows += [Row(*row) for row in cursor.fetchall()]
+    return rows
+
+
+def _told(cursor: Any, rows: Sequence[Row]) -> list[Told]:
+    """Make events of the rows, in the order of their ordinals.
+
+    What one transaction did to one thing is told where it did it first.
+    """
+    things = _things(rows)
+    documents = {kind: _rendered(kind, ids) for kind, ids in _ids_by_kind(things.values()).items()}
+    ranges = _ranges(cursor, rows)
+    entries = kinds.entries(list(ranges.values())) if ranges else {}
+    told: list[Told] = []
+    for row in rows:
+        if row.kind == STOCK:
+            for stock in row.stocks or ():
+                told.extend(entries.get(ranges.pop((row.transaction, stock), _NONE), ()))
+        elif thing := things.pop((row.transaction, row.kind, row.subject), None):
+            gone = kinds.gone(row.kind, row.subject)
+            payload = documents.get(row.kind, {}).get(row.subject, gone)
+            for change in kinds.happened(row.kind, thing.changes):
+                told.append(Told(row.kind, change, row.subject, row.occurred_at, payload))
+    return told
+
+
+def _rendered(kind: str, ids: Collection[str]) -> Mapping[str, Document]:
+    """Render all of them, or all but those at which it fails: one fault must not end the feed."""
+    try:
+        return kinds.documents(kind, ids)
+    except DatabaseError:
+        raise
+    except Exception:
+        log.exception("not_rendered", kind=kind, ids=sorted(ids)[:10])
+        if len(ids) == 1:
+            return {}
+        return {one: found for each in ids for one, found in _rendered(kind, {each}).items()}
+
+
+@dataclass
+class _Thing:
+    """What one transaction did to one thing."""
+
+    kind: str
+    subject: str
+    changes: set[str]
+
+
+def _things(rows: Sequence[Row]) -> dict[tuple[str, str, str], _Thing]:
+    things: dict[tuple[str, str, str], _Thing] = {}
+    for row in rows:
+        if row.kind != STOCK:
+            key = (row.transaction, row.kind, row.subject)
+            thing = things.setdefault(key, _Thing(row.kind, row.subject, set()))
+            thing.changes.update(row.changes)
+    return things
+
+
+def _ids_by_kind(things: Iterable[_Thing]) -> dict[str, set[str]]:
+    ids: dict[str, set[str]] = {}
+    for thing in things:
+        if "deleted" not in thing.changes:
+            ids.setdefault(thing.kind, set()).add(thing.subject)
+    return ids
+
+
+_NONE = Range("", 0, 0)
+
+
+def _ranges(cursor: Any, rows: Sequence[Row]) -> dict[tuple[str, str], Range]:
+    """Join what each transaction wrote into each stock's log, and keep that it is told.
+
+    The triggers leave no gap and no overlap. Where there is one all the same, because somebody took
+    a trigger away for a while or emptied the outbox, what is missing is told now, and what was told
+    already is not told again.
+    """
+    found: dict[tuple[str, str], Range] = {}
+    for row in rows:
+        for stock, first, last in zip(
+            row.stocks or (), row.firsts or (), row.lasts or (), strict=True
+        ):
+            key = (row.transaction, stock)
+            before = found.get(key)
+            found[key] = Range(stock, before.first if before else first, last)
+    if not found:
+        return {}
+    cursor.execute(_TOLD, [[stock for _, stock in found]])
+    until: dict[str, int] = dict(cursor.fetchall())
+    firsts: dict[str, int] = {}
+    ranges: dict[tuple[str, str], Range] = {}
+    for key, each in found.items():
+        first = until.get(each.stock, each.first - 1) + 1
+        if first != each.first:
+            log.error("log_not_told_in_a_row", stock=each.stock, told=first - 1, now=each.first)
+        if first <= each.last:
+            ranges[key] = Range(each.stock, first, each.last)
+            firsts.setdefault(each.stock, first)
+            until[each.stock] = each.last
+    columns = [(stock, first, until[stock]) for stock, first in sorted(firsts.items())]
+    if columns:
+        cursor.execute(_KEEP_TOLD, [list(column) for column in zip(*columns, strict=True)])
+    return ranges
+
+
+def _write(cursor: Any, told: Sequence[Told]) -> None:
+    if not told:
+        return
+    cursor.execute("SELECT coalesce(max(position), 0) FROM events_event")
+    [last] = cursor.fetchone()
+    with cursor.copy(_WRITE) as copy:
+        for position, (event, payload) in enumerate(_written(told), last + 1):
+            copy.write_row(
+                (
+                    position,
+                    uuid7(),
+                    event.type,
+                    event.kind,
+                    event.subject,
+                    event.sequence,
+                    event.occurred_at,
+                    payload,
+                )
+            )
+
+
+def _written(told: Iterable[Told]) -> Iterator[tuple[Told, str]]:
+    """Write each document once, however many events have it."""
+    texts: dict[int, str] = {}
+    for event in told:
+        key = id(event.payload)
+        if key not in texts:
+            texts[key] = json.dumps(event.payload, ensure_ascii=False, separators=(",", ":"))
+        yield event, texts[key]
+
+
+class Waiting(NamedTuple):
+    """What has committed and is not numbered yet: how many rows, and for how many seconds."""
+
+    rows: int
+    seconds: float
+
+
+_WAITING = """
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)::float
+FROM (SELECT occurred_at FROM events_outbox ORDER BY ordinal LIMIT %s) AS waiting
+"""
+
+
+def waiting(at_most: int = 10_000) -> Waiting:
+    """Look how far the feed is behind. No more than `at_most` rows are counted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [at_most])
+        return Waiting(*cursor.fetchone())
+
+
+def forget_of_this_transaction() -> None:
+    """Leave untold what this transaction has written, for whoever makes a shop's past by the row.
+
+    The logs of its stocks are told from here on.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO events_toldstock (stock_id, first, last) "
+            "SELECT stock_id, max(last) + 1, max(last) FROM events_outbox, "
+            "unnest(stocks, lasts) AS entry (stock_id, last) "
+            "WHERE xid = pg_current_xact_id() AND kind = 'stock' GROUP BY stock_id "
+            "ON CONFLICT (stock_id) DO UPDATE SET first = excluded.first, last = excluded.last"
+        )
+        cursor.execute("DELETE FROM events_outbox WHERE xid = pg_current_xact_id()")

@@ -1,0 +1,155 @@
+"""What others are told of products, currencies, pictures and stock: what the API shows of them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from django.db.models import Prefetch
+
+from api import compiled
+from api.models import StoreSettings
+from events.services import kinds
+from events.services.kinds import Document, Range, Told
+from inventory import serializers
+from inventory.models import (
+    DEFAULT_LOCATION_ID,
+    Currency,
+    Picture,
+    Product,
+    ProductPicture,
+    Stock,
+    StockTransaction,
+)
+from inventory.services import currencies
+
+
+def register() -> None:
+    kinds.renders("currency", _currencies)
+    kinds.renders("file", _files)
+    kinds.renders("product", _products)
+    kinds.unfolds_stock(unfold)
+
+
+def _currencies(ids: Collection[str]) -> Mapping[str, Document]:
+    rows = Currency.objects.filter(pk__in=ids)
+    return {
+        str(row.pk): {"data": serializers.currency(row, kinds.absolute(f"/v2/currencies/{row.pk}"))}
+        for row in rows
+    }
+
+
+def _files(ids: Collection[str]) -> Mapping[str, Document]:
+    rows = Picture.objects.filter(pk__in=ids)
+    return {str(row.pk): {"data": serializers.file(row, kinds.absolute)} for row in rows}
+
+
+def _products(ids: Collection[str]) -> Mapping[str, Document]:
+    """Render products, drafts too, as administrators see them: prices in the store's currency."""
+    rows = (
+        Product.objects.kept()
+        .filter(pk__in=ids)
+        .prefetch_related(
+            "prices",
+            Prefetch("stocks", Stock.objects.filter(location_id=DEFAULT_LOCATION_ID)),
+            Prefetch("product_pictures", ProductPicture.objects.order_by("position")),
+        )
+    )
+    by_code, default = currencies.by_code(), currencies.named("").code
+    documents: dict[str, Document] = {}
+    for row in rows:
+        pictures = [shown.picture_id for shown in row.product_pictures.all()]
+        [stock] = row.stocks.all()
+        answer = serializers.product(row, list(row.prices.all()), stock, by_code, default, pictures)
+        answer["image_url"] = kinds.absolute(answer["image_url"])
+        documents[str(row.pk)] = {"data": answer}
+    return documents
+
+
+# Stock, of which each entry of the log is told.
+
+# With the entry before each range, which knows what was available then.
+_ENTRIES = """
+JOIN unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS told (stock, after, until)
+    ON stock_id = told.stock AND sequence BETWEEN told.after AND told.until
+"""
+
+
+def unfold(ranges: Sequence[Range]) -> Mapping[Range, list[Told]]:
+    """Make the events of each range: its entries, and then which threshold it has crossed.
+
+    What one transaction wrote is one movement: shipping gives units back and takes them away, and
+    in between nobody could have had them.
+    """
+    stocks = {
+        str(stock.pk): stock
+        for stock in Stock.objects.filter(pk__in={each.stock for each in ranges}).select_related(
+            "product"
+        )
+    }
+    entries = _entries(ranges)
+    general = _general_threshold()
+    told: dict[Range, list[Told]] = {}
+    for each in ranges:
+        stock = stocks[each.stock]
+        found = [entries[each.stock, number] for number in range(each.first, each.last + 1)]
+        before = entries.get((each.stock, each.first - 1))
+        told[each] = [
+            *(_entry(stock, entry) for entry in found),
+            *_crossings(stock, before, found[-1], general),
+        ]
+    return told
+
+
+def _entries(ranges: Sequence[Range]) -> dict[tuple[str, int], StockTransaction]:
+    columns = [(each.stock, each.first - 1, each.last) for each in ranges]
+    rows = compiled.fetch(
+        StockTransaction, _ENTRIES, [list(column) for column in zip(*columns, strict=True)]
+    )
+    return {(str(row.stock_id), row.sequence): row for row in rows}
+
+
+def _entry(stock: Stock, entry: StockTransaction) -> Told:
+    document = {"data": serializers.stock_transaction(entry, stock.product_id)}
+    subject = str(stock.product_id)
+    return Told(
+        *("stock-transaction", "created", subject, entry.created_at, document),
+        sequence=entry.sequence,
+    )
+
+
+def _crossings(
+    stock: Stock, before: StockTransaction | None, entry: StockTransaction, general: int
+) -> Iterator[Told]:
+    """Tell what was crossed from one entry to the other: each line once, on the way across it.
+
+    The first units of a stock cross nothing: it was never out. Nor is anybody waiting for a product
+    that is archived, or for stock that is not managed.
+    """
+    if not before or not stock.managed or stock.product.archived_at:
+        return
+    own = stock.product.low_stock_threshold
+    threshold = general if own is None else own
+    crossed = {
+        "low": before.available > threshold >= entry.available,
+        "out": before.available > 0 >= entry.available,
+        "back": entry.available > 0 >= before.available,
+    }
+    for change in filter(crossed.__getitem__, crossed):
+        yield Told(
+            *("stock", change, str(stock.product_id), entry.created_at),
+            {"data": _numbers(stock, entry)},
+            sequence=entry.sequence,
+        )
+
+
+def _numbers(stock: Stock, entry: StockTransaction) -> Document:
+    """Show the stock as it was after the entry, and not as it may be by now."""
+    answer = serializers.stock(stock)
+    answer["available"], answer["allocated"] = entry.available, entry.allocated
+    answer["total"] = entry.total
+    answer["meta"]["updated_at"] = serializers.at(entry.created_at)
+    return answer
+
+
+def _general_threshold() -> int:
+    """Read the store's threshold anew: what crosses it is told once, and never again."""
+    row = StoreSettings.objects.only("low_stock_threshold").first() or StoreSettings()
+    return row.low_stock_threshold

@@ -1,0 +1,479 @@
+"""What has committed is told: once, in order, in positions without gaps."""
+
+import itertools
+import re
+import threading
+from collections import defaultdict
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+
+from events.models import Event, Outbox, ToldStock
+from events.services import kinds, sequencing
+from inventory.models import Action, Product, StockTransaction
+from inventory.services import products, stock
+from orders.models import Order
+from orders.services import carts, orders
+from payments.services import payments
+from payments.services.payments import PaymentRequest
+from tests.concurrency import run_together
+from tests.events.told import events_since, payload, told_of, types
+from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, unpaid_order
+
+pytestmark = pytest.mark.django_db
+committing = pytest.mark.django_db(transaction=True)
+
+
+@committing
+def test_a_purchase_is_told_step_by_step():
+    shirt = product(5)
+    told = []
+
+    def step(act):
+        told.append(types(told_of(act)))
+
+    step(lambda: carts.add_item("c", product_id=shirt.pk, quantity=2, currency="USD"))
+    step(lambda: orders.checkout("c", BUYER))
+    order = Order.objects.get()
+    step(lambda: payments.pay(order.pk, PaymentRequest("manual"), actor=MERCHANT))
+
+    assert told == [
+        ["cart.updated"],
+        ["order.created"],
+        ["transaction.created", "order.updated", "order.paid", "stock-transaction.created"],
+    ]
+
+
+def test_each_event_shows_the_thing_as_the_api_does(back_office):
+    shirt = product(5)
+    order = paid_order({shirt: 2})
+    sequencing.number_all()
+
+    [told] = Event.objects.filter(type="order.paid")
+    of_api = back_office.get(f"/v2/orders/{order.pk}?include=items").json()
+    assert payload(told) == of_api
+    assert (told.kind, told.subject, told.sequence) == ("order", str(order.pk), None)
+    entry = Event.objects.filter(type="stock-transaction.created").latest("position")
+    of_api = back_office.get(f"/v2/inventories/{shirt.pk}/transactions").json()
+    assert payload(entry)["data"] in of_api["data"]
+    assert (entry.subject, entry.sequence) == (str(shirt.pk), 2)
+
+
+@committing
+def test_what_rolls_back_is_never_told():
+    shirt = product(5)
+
+    def change_and_go_back():
+        with transaction.atomic():
+            Product.objects.filter(pk=shirt.pk).update(name="Other")
+            transaction.set_rollback(True)
+
+    assert told_of(change_and_go_back) == []
+
+
+@committing
+def test_what_one_transaction_does_to_a_thing_is_told_together():
+    shirt = product(5)
+
+    def change_twice():
+        with transaction.atomic():
+            for name in ("One", "Two"):
+                Product.objects.filter(pk=shirt.pk).update(name=name)
+
+    [told] = told_of(change_twice)
+
+    assert (told.type, payload(told)["data"]["name"]) == ("product.updated", "Two")
+
+
+@committing
+def test_what_is_made_is_not_changed_besides():
+    assert types(told_of(lambda: product(2))) == ["product.created", "stock-transaction.created"]
+
+
+@committing
+def test_what_was_made_and_deleted_at_once_was_never_there():
+    def make_and_delete():
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO inventory_currency SELECT gen_random_uuid(), 'XXX', exchange_rate,"
+                    " format, decimal_point, thousand_separator, decimal_places, false, enabled,"
+                    " created_at, updated_at FROM inventory_currency WHERE code = 'USD'"
+                )
+                cursor.execute("DELETE FROM inventory_currency WHERE code = 'XXX'")
+
+    assert told_of(make_and_delete) == []
+
+
+@committing
+def test_what_changed_nothing_that_anybody_sees_is_not_told():
+    order = unpaid_order({product(5): 1})
+
+    def touch():
+        with transaction.atomic():
+            Order.objects.lock(order.pk).write()
+
+    assert told_of(touch) == []
+
+
+def test_psql_is_heard_as_anybody_else():
+    shirt = product(1)
+
+    def rename():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE inventory_product SET name = 'By hand' WHERE id = %s", [shirt.pk]
+            )
+
+    assert types(told_of(rename)) == ["product.updated"]
+
+
+def test_a_thing_that_is_gone_by_then_is_named_alone():
+    cart_id = filled_cart({product(1): 1})
+    sequencing.number_all()
+    carts.save(cart_id, name="Last words")
+    outbox = list(Outbox.objects.values_list("ordinal", flat=True))
+    carts.delete(cart_id)
+    Outbox.objects.exclude(ordinal__in=outbox).delete()
+
+    sequencing.number_all()
+
+    told = Event.objects.latest("position")
+    assert (told.type, payload(told)) == ("cart.updated", {"type": "cart", "id": cart_id})
+
+
+def test_what_is_deleted_is_named_alone():
+    cart_id = filled_cart({product(1): 1})
+
+    sequencing.number_all()
+    [told] = told_of(lambda: carts.delete(cart_id))
+
+    assert (told.type, payload(told)) == ("cart.deleted", {"type": "cart", "id": cart_id})
+
+
+# One at a time, without gaps.
+
+
+@committing
+def test_positions_follow_one_another_whatever_many_write_at_once():
+    shirts = [product(50) for _ in range(4)]
+    done = threading.Event()
+
+    def number_until_done():
+        while not done.is_set():
+            sequencing.number_some()
+
+    def buy():
+        for shirt in shirts:
+            paid_order({shirt: 1, shirts[0]: 1} if shirt is not shirts[0] else {shirt: 1})
+
+    def buy_and_tell():
+        try:
+            run_together(buy, buy, buy)
+        finally:
+            done.set()
+
+    outcomes = run_together(buy_and_tell, number_until_done, number_until_done)
+    assert outcomes == [None, None, None]
+    sequencing.number_all()
+
+    events = events_since(0)
+    assert [event.position for event in events] == [*range(1, len(events) + 1)]
+    assert len({event.id for event in events}) == len(events)
+    assert not Outbox.objects.exists()
+    entries: dict[str, list[int]] = defaultdict(list)
+    states: dict[str, list[str]] = defaultdict(list)
+    for event in events:
+        if event.kind == "stock-transaction":
+            entries[event.subject].append(event.sequence or 0)
+        if event.kind == "order":
+            states[event.subject].append(event.type)
+    for each in StockTransaction.objects.values_list("stock__product_id", flat=True).distinct():
+        log = StockTransaction.objects.filter(stock__product_id=each).count()
+        assert entries[str(each)] == [*range(1, log + 1)]
+    told = ["order.created", "order.updated", "order.paid"]
+    assert len(states) == 12
+    assert all(each == told for each in states.values())
+
+
+@committing
+def test_a_position_that_was_read_is_never_filled_later_as_a_plain_number_is():
+    """Two commit in the other order than they drew their numbers: the control loses one of them."""
+    first, second = product(1), product(1)
+    sequencing.number_all()
+    read_up_to = itertools.count()
+    has_written, may_commit = threading.Event(), threading.Event()
+
+    def rename(which, name):
+        Product.objects.filter(pk=which.pk).update(name=name)
+
+    def slow():
+        with transaction.atomic():
+            rename(first, "drew the lower number")
+            has_written.set()
+            assert may_commit.wait(10)
+
+    seen_by_number: list[str] = []
+    seen_by_position: list[str] = []
+    number, position = next(read_up_to), Event.objects.latest("position").position
+
+    def read():
+        nonlocal number, position
+        for row in Outbox.objects.filter(ordinal__gt=number).order_by("ordinal"):
+            seen_by_number.append(row.subject)
+            number = row.ordinal
+        with transaction.atomic():
+            rows = list(Outbox.objects.all())
+            sequencing.number_all()
+            for event in events_since(position):
+                seen_by_position.append(event.subject)
+                position = event.position
+            # The control reads what was there, as if it stayed.
+            Outbox.objects.bulk_create(rows)
+
+    def quick():
+        assert has_written.wait(10)
+        rename(second, "drew the higher number")
+        read()
+        may_commit.set()
+
+    assert run_together(slow, quick) == [None, None]
+    Outbox.objects.filter(subject=str(second.pk)).delete()
+    read()
+
+    assert seen_by_number == [str(second.pk)]
+    assert seen_by_position == [str(second.pk), str(first.pk)]
+
+
+@committing
+def test_only_one_numbers_at_a_time():
+    product(1)
+    has_numbered, may_commit = threading.Event(), threading.Event()
+
+    def slow():
+        with transaction.atomic():
+            numbered = sequencing.number_some()
+            has_numbered.set()
+            assert may_commit.wait(10)
+        return numbered
+
+    def other():
+        assert has_numbered.wait(10)
+        numbered = sequencing.number_some()
+        may_commit.set()
+        return numbered
+
+    first, second = run_together(slow, other)
+
+    assert first
+    assert second is None
+
+
+@committing
+def test_what_dies_before_its_commit_has_numbered_nothing():
+    product(1)
+    last = Event.objects.count()
+    with transaction.atomic():
+        assert sequencing.number_some()
+        transaction.set_rollback(True)
+    assert Event.objects.count() == last
+
+    sequencing.number_all()
+
+    assert [event.position for event in events_since(0)] == [*range(1, Event.objects.count() + 1)]
+    assert Event.objects.filter(type="product.created").count() == 1
+
+
+@committing
+def test_a_transaction_is_told_whole_however_many_rows_are_numbered_together(monkeypatch):
+    monkeypatch.setattr(sequencing, "ROWS", 2)
+    made = [product(5) for _ in range(3)]
+    sequencing.number_all()
+    last = Event.objects.latest("position").position
+
+    with transaction.atomic():
+        for name in ("One", "Two"):
+            for each in made:
+                Product.objects.filter(pk=each.pk).update(name=name)
+
+    assert sequencing.number_some() == 3
+    assert sequencing.number_some() is None
+    assert [event.subject for event in events_since(last)] == [str(each.pk) for each in made]
+
+
+@committing
+def test_no_more_entries_are_numbered_together_than_fit(monkeypatch):
+    monkeypatch.setattr(sequencing, "ENTRIES", 2)
+    shirt = product(5)
+    sequencing.number_all()
+    for _ in range(5):
+        stock.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+
+    batches = iter(sequencing.number_some, None)
+
+    assert [*batches] == [2, 2, 1]
+
+
+def test_what_cannot_be_rendered_is_named_and_does_not_end_the_feed(monkeypatch):
+    whole = kinds._renders["product"]
+
+    def render(ids):
+        if str(bad.pk) in ids:
+            raise ValueError("broken")
+        return whole(ids)
+
+    good, bad = product(), product()
+    monkeypatch.setitem(kinds._renders, "product", render)
+
+    sequencing.number_all()
+
+    told = {event.subject: payload(event) for event in Event.objects.filter(kind="product")}
+    assert told[str(good.pk)]["data"]["sku"] == good.sku
+    assert told[str(bad.pk)] == {"type": "product", "id": str(bad.pk)}
+
+
+def test_after_everything_was_forgotten_positions_go_on(settings):
+    from events.services import keeping
+
+    product(1)
+    sequencing.number_all()
+    last = Event.objects.latest("position").position
+    Event.objects.update(numbered_at="2020-01-01T00:00Z")
+
+    assert keeping.purge() == last - 1
+    assert [event.position for event in told_of(lambda: product())][:1] == [last + 1]
+
+
+# The log of each stock, entry by entry.
+
+
+def test_entries_that_somebody_kept_from_the_outbox_are_told_with_the_next_and_none_twice():
+    shirt = product(5)
+    sequencing.number_all()
+    stock.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    Outbox.objects.all().delete()
+    stock.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    again = Outbox.objects.get(kind="stock")
+    sequencing.number_all()
+    Outbox.objects.bulk_create([again])
+    sequencing.number_all()
+
+    entries = Event.objects.filter(type="stock-transaction.created").order_by("position")
+    assert [event.sequence for event in entries] == [1, 2, 3]
+    told = ToldStock.objects.get()
+    assert (told.first, told.last) == (1, 3)
+
+
+CROSSINGS = [
+    # Available before and after, with a threshold of 3, and what that crosses.
+    (10, 4, []),
+    (10, 3, ["stock.low"]),
+    (4, 2, ["stock.low"]),
+    (3, 2, []),
+    (3, 1, []),
+    (2, 0, ["stock.out"]),
+    (10, 0, ["stock.low", "stock.out"]),
+    (0, 1, ["stock.back"]),
+    (0, 10, ["stock.back"]),
+    (2, 10, []),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "crossed"), CROSSINGS)
+def test_each_threshold_is_told_once_on_the_way_across_it(before, after, crossed):
+    shirt = product(20, low_stock_threshold=3)
+    stock.record(shirt.pk, Action.DECREMENT, 20 - before, actor=MERCHANT)
+    action = Action.DECREMENT if after < before else Action.INCREMENT
+
+    told = told_of(lambda: stock.record(shirt.pk, action, abs(after - before), actor=MERCHANT))
+
+    assert types(told) == ["stock-transaction.created", *crossed]
+    for event in told[1:]:
+        assert payload(event)["data"]["available"] == after
+        assert event.subject == str(shirt.pk)
+
+
+@committing
+def test_units_that_pass_through_in_one_transaction_cross_nothing():
+    """Shipping gives the units back and takes them away: in between nobody could have them."""
+    from orders.services import shipments
+
+    order = paid_order({product(2): 2})
+    told = told_of(lambda: shipments.ship(order.pk, actor=MERCHANT))
+
+    assert [each for each in types(told) if each.startswith("stock")] == [
+        "stock-transaction.created",
+        "stock-transaction.created",
+    ]
+
+
+def test_the_first_units_of_a_product_were_never_out():
+    assert not [each for each in types(told_of(lambda: product(5))) if "stock." in each]
+
+
+def test_stock_that_is_managed_no_more_is_not_out():
+    shirt = product(5)
+    told = told_of(lambda: products.update(shirt.pk, manage_stock=False, actor=MERCHANT))
+
+    assert "stock.out" not in types(told)
+    assert "product.updated" in types(told)
+
+
+# Every table and column of which something is told.
+
+# Columns that change without being seen by whoever reads the API, and why.
+UNSEEN = {
+    "inventory_product": {"id", "created_at", "updated_at", "archived_at"},
+    "inventory_currency": {"id", "created_at", "updated_at"},
+    "orders_order": {
+        *("id", "number", "cart_id", "placed_from", "found_by", "created_at", "updated_at"),
+        *("pending", "attempts_open", "refunds_open", "allocated_at", "left_be_at"),
+        # The states say it.
+        *("shipped_at", "cancelled_at"),
+    },
+    "orders_orderitem": {"id", "order_id", "stocked", "allocated"},
+    "payments_payment": {
+        *("id", "order_id", "actor_kind", "actor_id", "actor_name", "created_at", "updated_at"),
+        *("captured_at", "refunding_amount", "late", "token", "failure"),
+        *("charging_until", "queued_until"),
+    },
+    "events_integration": {
+        *("id", "signing_secret", "old_signing_secret", "old_signs_until"),
+        *("created_at", "updated_at"),
+    },
+}
+
+
+@pytest.mark.parametrize("table", UNSEEN)
+def test_every_column_that_the_api_shows_is_told_when_it_changes(table):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger "
+            "WHERE tgrelid = %s::regclass AND NOT tgisinternal",
+            [table],
+        )
+        compared = {
+            name.strip('"')
+            for (definition,) in cursor.fetchall()
+            if "tell" in definition and "AFTER UPDATE" in definition
+            for name in re.findall(r"old\.(\"?\w+\"?)", definition)
+        }
+    [model] = [each for each in apps.get_models() if each._meta.db_table == table]
+    columns = {field.column for field in model._meta.concrete_fields}
+
+    assert columns - compared - {"archived_at"} == UNSEEN[table] - {"archived_at"}
+
+
+def test_nothing_is_told_that_is_no_known_type():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname, tgargs FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid "
+            "WHERE proname IN ('events_tell', 'events_tell_of')"
+        )
+        told = {
+            tuple(bytes(arguments).decode().split("\0")[:2]) for _, arguments in cursor.fetchall()
+        }
+
+    assert told
+    assert {f"{kind}.{change}" for kind, change in told} <= kinds.TYPES
