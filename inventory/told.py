@@ -89,7 +89,13 @@ def unfold(ranges: Sequence[Range]) -> Mapping[Range, list[Told]]:
     told: dict[Range, list[Told]] = {}
     for each in ranges:
         stock = stocks[each.stock]
-        found = [entries[each.stock, number] for number in range(each.first, each.last + 1)]
+        numbers = range(each.first, each.last + 1)
+        # All of them, unless somebody has taken entries out of the log, of which the audit tells.
+        found = [
+            entries[each.stock, number] for number in numbers if (each.stock, number) in entries
+        ]
+        if not found:
+            continue
         before = entries.get((each.stock, each.first - 1))
         told[each] = [
             *(_entry(stock, entry) for entry in found),

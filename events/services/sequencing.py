@@ -143,8 +143,10 @@ def _told(cursor: Any, rows: Sequence[Row]) -> list[Told]:
                 told.extend(entries.get(ranges.pop((row.transaction, stock), _NONE), ()))
         elif thing := things.pop((row.transaction, row.kind, row.subject), None):
             gone = kinds.gone(row.kind, row.subject)
-            payload = documents.get(row.kind, {}).get(row.subject, gone)
+            document = documents.get(row.kind, {}).get(row.subject, gone)
             for change in kinds.happened(row.kind, thing.changes):
+                # It may have been made anew since.
+                payload = gone if change == "deleted" else document
                 told.append(Told(row.kind, change, row.subject, row.occurred_at, payload))
     return told
 

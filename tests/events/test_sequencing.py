@@ -152,6 +152,21 @@ def test_what_is_deleted_is_named_alone():
     assert (told.type, payload(told)) == ("cart.deleted", {"type": "cart", "id": cart_id})
 
 
+@committing
+def test_what_is_deleted_is_named_alone_though_it_was_made_anew_since():
+    shirt = product(5)
+    cart_id = filled_cart({shirt: 1})
+
+    def delete_and_make_anew():
+        carts.delete(cart_id)
+        filled_cart({shirt: 2}, cart_id=cart_id)
+
+    deleted, made = told_of(delete_and_make_anew)
+
+    assert (deleted.type, payload(deleted)) == ("cart.deleted", {"type": "cart", "id": cart_id})
+    assert (made.type, payload(made)["data"]["id"]) == ("cart.updated", cart_id)
+
+
 # One at a time, without gaps.
 
 
