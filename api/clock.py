@@ -18,6 +18,11 @@ def now() -> datetime:
     return _read()
 
 
+def at(moment: datetime) -> str:
+    """Write a moment as the API tells it: RFC 3339, in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 @contextmanager
 def replaced(read: Callable[[], datetime]) -> Iterator[None]:
     """Take the time from `read` instead, in this process: how the demo tells its past."""

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from api.actors import Actor
 from api.bodies import PublishedBody
+from api.clock import at
 from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
 from inventory.models import Action, Currency, Picture, Price, Product, Stock, StockTransaction
@@ -164,11 +165,6 @@ class StockTransactionBody(PublishedBody):
 
 class StockId(serializers.Serializer[Any]):
     id = Id()
-
-
-def at(moment: datetime) -> str:
-    """Write a moment as RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def formatted_price(amount: int, currency: Currency) -> answers.FormattedPrice:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from django.db.models import Prefetch
 
 from api import compiled
+from api.clock import at
 from api.models import StoreSettings
 from events.services import kinds
 from events.services.kinds import Document, Range, Told
@@ -151,7 +152,7 @@ def _numbers(stock: Stock, entry: StockTransaction) -> Document:
     answer = serializers.stock(stock)
     answer["available"], answer["allocated"] = entry.available, entry.allocated
     answer["total"] = entry.total
-    answer["meta"]["updated_at"] = serializers.at(entry.created_at)
+    answer["meta"]["updated_at"] = at(entry.created_at)
     return answer
 
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from api import clock
 from api.bodies import PublishedBody
+from api.clock import at
 from api.errors import FieldError, Invalid
 from api.fields import (
     AMOUNT_MAX,
@@ -27,7 +28,7 @@ from api.settings_views import DiscountsChanges, ItemsChanges
 from api.views import validated
 from inventory.answers import FormattedPrice, Price
 from inventory.models import Currency, StockTransaction
-from inventory.serializers import actor, at, formatted_price
+from inventory.serializers import actor, formatted_price
 from orders import answers
 from orders.errors import NegativeAmount, PromotionNotFound, ReorderUnsupported
 from orders.models import CART_ID, Cart, Order, OrderItem, Shipment

@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from api.bodies import WholeBody
+from api.clock import at
 from api.fields import Choice, Flag, Id, Quantity, Text
-from inventory.serializers import actor, at
+from inventory.serializers import actor
 from inventory.services.stock import Whereabouts
 from orders import answers
 from orders.models import ITEMS_MAX, Return, ReturnLine, Shipment, ShipmentLine

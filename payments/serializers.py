@@ -6,10 +6,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from api.bodies import PublishedBody, WholeBody
+from api.clock import at
 from api.errors import NotSupported
 from api.fields import Amount, Choice, Flag, Text, WholeNumber
 from inventory.models import Currency
-from inventory.serializers import at, formatted_price
+from inventory.serializers import formatted_price
 from orders.models import Order, OrderItem
 from orders.serializers import order_items, order_prices
 from payments import answers
