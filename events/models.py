@@ -173,8 +173,13 @@ class Delivery(models.Model):
         GIVEN_UP = "given up"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Which may be gone: of millions of these, none must be waited for when somebody deletes it.
     integration = models.ForeignKey(
-        Integration, models.CASCADE, related_name="deliveries", db_index=False
+        Integration,
+        models.DO_NOTHING,
+        related_name="deliveries",
+        db_index=False,
+        db_constraint=False,
     )
     origin = models.CharField(max_length=8, choices=Origin, default=Origin.FEED)
     # In the feed, which may have let it go; None for a test, which is in no feed.
@@ -233,7 +238,9 @@ class DeliveryAttempt(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="tries", db_index=False)
     # As the delivery's, for lists of one integration.
-    integration = models.ForeignKey(Integration, models.CASCADE, related_name="+", db_index=False)
+    integration = models.ForeignKey(
+        Integration, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
     at = models.DateTimeField()
     milliseconds = models.PositiveIntegerField()
@@ -249,7 +256,11 @@ class DeliveryAttempt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["delivery", "number"], name="attempt_once_a_number")
         ]
-        indexes = [models.Index(fields=["integration", "-id"], name="attempts_newest_first")]
+        indexes = [
+            models.Index(fields=["integration", "-id"], name="attempts_newest_first"),
+            # Few among many, and what people look for.
+            models.Index(fields=["-id"], condition=Q(succeeded=False), name="attempts_that_failed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number} of {self.delivery_id}"

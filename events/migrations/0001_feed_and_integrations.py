@@ -190,8 +190,9 @@ class Migration(migrations.Migration):
                 (
                     "integration",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="deliveries",
                         to="events.integration",
                     ),
@@ -254,8 +255,9 @@ class Migration(migrations.Migration):
                 (
                     "integration",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="+",
                         to="events.integration",
                     ),
@@ -264,7 +266,12 @@ class Migration(migrations.Migration):
             options={
                 "default_permissions": ("view",),
                 "indexes": [
-                    models.Index(fields=["integration", "-id"], name="attempts_newest_first")
+                    models.Index(fields=["integration", "-id"], name="attempts_newest_first"),
+                    models.Index(
+                        condition=models.Q(("succeeded", False)),
+                        fields=["-id"],
+                        name="attempts_that_failed",
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(
