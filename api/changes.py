@@ -25,7 +25,10 @@ State = Mapping[str, Any]
 # What the services keep by themselves, and nobody sets.
 _KEPT_BY_ITSELF = {"created_at", "updated_at", "date_joined", "last_login", "version"}
 # Of these the record says only that they changed.
-_SECRETS = {"password", "secret_sha256"}
+_SECRETS = {
+    *("password", "secret_sha256"),
+    *("secret_key", "signing_secret", "old_signing_secret"),
+}
 _ROWS_A_STATEMENT = 1000
 
 
@@ -43,6 +46,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 

@@ -359,6 +359,11 @@ def listed(
 def require_whole(request: Request) -> None:
     """Refuse `filter` and `sort` where a list is always told as it is. Raises: BadRequest."""
     conditions(request, ListFilters)
+    require_unsorted(request)
+
+
+def require_unsorted(request: Request) -> None:
+    """Raises: SortNotSupported."""
     if values_of(request, "sort"):
         _require_sortable([], ListFilters)
 

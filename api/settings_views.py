@@ -106,8 +106,8 @@ def store_settings(row: StoreSettings) -> answers.Settings:
         "filter_limit": 10,
         "tax_item_limit": 0,
         "promotions_limit": 0,
-        "integration_limit": 0,
-        "event_limit": 0,
+        "integration_limit": 100,
+        "event_limit": 100,
     }
 
 

@@ -18,6 +18,7 @@ urlpatterns = [
     path("v2/", include("orders.urls")),
     path("v2/", include("payments.urls")),
     path("v2/", include("inventory.urls")),
+    path("v2/", include("events.urls")),
     path("", include("api.urls")),
     path("", shop.page),
     path("media/<str:name>", media),

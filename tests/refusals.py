@@ -165,6 +165,15 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "currency_not_chargeable": "Offer another gateway, or begin a new cart in another currency.",
     "payment_token_required": "Send what the gateway's own script made of the card as `payment`.",
     "gateway_refused": MERCHANT,
+    "events_forgotten": "Read everything anew, as for a mirror that begins, and go on after the "
+    "`meta.last_position` that a call of the feed told before that. `meta` tells the first and the "
+    "last position that there are.",
+    "feed_set_back": "Read everything anew, and go on after the `meta.last_position` that a call "
+    "of the feed told before that: events that you know may not have happened any more, and others "
+    "may have taken their positions.",
+    "integration_not_found": GONE,
+    "integration_job_not_found": GONE,
+    "too_many_integrations": MERCHANT,
     "result_gone": "Nothing, if it was deleted on purpose; else send the call with a new key.",
     "idempotency_key_reused": "Make a new key for each new thing to be done.",
     "not_supported": "Leave the field that `source` names out: it would have no effect here.",

@@ -18,6 +18,7 @@ from orders.services import returns, shipments
 from orders.services.returns import TakenBack
 from payments.models import Payment
 from payments.services.payments import PaymentRequest, pay
+from tests.events.made import integration
 from tests.factories import MERCHANT, filled_cart, paid_order, product, unpaid_order
 from tests.http import ADDRESS, BUYER, FORM, JSON, Api, administrator
 
@@ -46,6 +47,7 @@ class Shop(NamedTuple):
     shipment: str
     back: str
     back_item: str
+    integration: str
 
     def route(self, route: str) -> tuple[str, str]:
         method, path = route.split(" ")
@@ -89,6 +91,7 @@ def shop(books_agree: None) -> Shop:
         shipment=str(left.pk),
         back=str(back.pk),
         back_item=str(back.lines.get().pk),
+        integration=str(integration().pk),
     )
 
 
@@ -115,8 +118,20 @@ TAKE_BACK = "POST /v2/orders/{parted}/returns"
 SETTLE = "POST /v2/orders/{parted}/returns/{back}/items/{back_item}/settle"
 CHANGE_GATEWAY = "PUT /v2/gateways/test"
 CREATE_CURRENCY = "POST /v2/currencies"
+CREATE_INTEGRATION = "POST /v2/integrations"
+CHANGE_INTEGRATION = "PUT /v2/integrations/{integration}"
 CHANGE_SETTINGS = "PUT /v2/settings"
 CHANGE_CART_SETTINGS = "PUT /v2/settings/cart"
+
+_INTEGRATION = {
+    "type": "integration",
+    "name": "Depot",
+    "description": "Tells the depot",
+    "enabled": True,
+    "integration_type": "webhook",
+    "observes": ["order.paid", "stock.low"],
+    "configuration": {"url": "https://depot.example.com/", "secret_key": "s3cret"},
+}
 
 # A body that would be accepted, by route; "{product}" and the like stand for the shop's ids.
 GOOD: dict[str, Any] = {
@@ -211,6 +226,8 @@ GOOD: dict[str, Any] = {
         "default": False,
         "enabled": True,
     },
+    CREATE_INTEGRATION: _INTEGRATION,
+    CHANGE_INTEGRATION: _INTEGRATION,
     CHANGE_SETTINGS: {"page_length": 50},
     CHANGE_CART_SETTINGS: {
         "cart_expiry_days": 30,
@@ -381,7 +398,10 @@ UNSTORABLE = ["nul\0", "\0", "half a pair \ud83d", "\udc00"]
 NEVER_A_NUMBER_OF_ANYTHING = [-1, -(2**31), 2**63, 2**64, 10**400, -(10**400)]
 
 # Texts that choose, name or must look like something.
-CHOSEN = {"status", "commodity_type", "action", "method", "disposition", "whereabouts"}
+CHOSEN = {
+    *("status", "commodity_type", "action", "method", "disposition", "whereabouts"),
+    *("integration_type", "url"),
+}
 IDS = {"id"}
 
 
@@ -410,6 +430,8 @@ MAY_BE_NULL = {
     *((CHECK_OUT, name) for name in ("external_ref", "order_number")),
     *((CHECK_OUT, name) for name in ("instructions", "phone_number")),
     (CHANGE_ORDER, "external_ref"),
+    *((CREATE_INTEGRATION, name) for name in ("description", "secret_key")),
+    *((CHANGE_INTEGRATION, name) for name in ("description", "secret_key")),
 }
 ANY_LENGTH = {(CREATE_PRODUCT, "description"), (CHANGE_PRODUCT, "description")}
 
@@ -499,6 +521,7 @@ REQUIRED = {
     PAY: ["data.gateway", "data.method"],
     TAKE_BACK: ["data.items"],
     SETTLE: ["data.disposition"],
+    CREATE_INTEGRATION: ["data.configuration", "data.name", "data.observes"],
 }
 
 
@@ -689,6 +712,12 @@ READING = [
     "GET /v2/orders/{parted}/shipments",
     "GET /v2/orders/{parted}/shipments/{shipment}",
     "GET /v2/orders/{parted}/returns/{back}",
+    "GET /v2/integrations/{integration}",
+    "DELETE /v2/integrations/{integration}",
+    "POST /v2/integrations/{integration}/secret",
+    "GET /v2/integrations/{integration}/logs",
+    "GET /v2/integrations/{integration}/jobs",
+    "GET /v2/integrations/{integration}/jobs/{item}/logs",
 ]
 WITH_IDS = [route for route in [*READING, *ROUTES] if "{" in route.replace("{cart}", "")]
 
@@ -701,6 +730,7 @@ def nowhere_in(shop: Shop, wrong: str) -> Shop:
         order=wrong,
         paid_order=wrong,
         parted=wrong,
+        integration=wrong,
     )
 
 

@@ -7,6 +7,8 @@ from django.conf import global_settings, settings
 
 from api import fields, filtering, idempotency, incoming, models, pagination, views
 from config.supervisor import PROJECT
+from events import serializers as event_serializers
+from events.services import integrations
 from inventory import serializers as inventory_serializers
 from inventory import views as inventory_views
 from inventory.services import currencies, images
@@ -63,6 +65,14 @@ DOCUMENTED = {
         unit_serializers.CARRIER_MAX,
         unit_serializers.TRACKING_MAX,
         unit_serializers.REASON_MAX,
+    ],
+    "Integrations of a store": [integrations.INTEGRATIONS_MAX],
+    "Events that an integration observes": [event_serializers.OBSERVES_MAX],
+    "Name, description, `url` and `secret_key` of an integration": [
+        event_serializers.NAME_MAX,
+        event_serializers.DESCRIPTION_MAX,
+        event_serializers.URL_MAX,
+        event_serializers.SECRET_KEY_MAX,
     ],
     "Units of a product, and of a line": [fields.UNITS_MAX],
     "An amount, and a total": [fields.AMOUNT_MAX],

@@ -21,6 +21,7 @@ from orders.services.returns import TakenBack
 from payments.services import payments
 from payments.services.payments import PaymentRequest
 from tests.drawn import picture
+from tests.events.made import attempt, events, integration, job
 from tests.factories import (
     MERCHANT,
     filled_cart,
@@ -395,6 +396,40 @@ def _returns(count: int) -> str:
     return f"/v2/orders/{order.pk}/returns"
 
 
+def _integrations(count: int) -> str:
+    for _ in range(count):
+        integration()
+    return "/v2/integrations"
+
+
+def _jobs(count: int) -> str:
+    made = integration()
+    for _ in range(count):
+        attempt(job(made), 1)
+    return f"/v2/integrations/{made.pk}/jobs"
+
+
+def _logs(count: int) -> str:
+    return f"{_jobs(count).removesuffix('jobs')}logs"
+
+
+def _all_logs(count: int) -> str:
+    _jobs(count)
+    return "/v2/integrations/logs"
+
+
+def _logs_of_a_job(count: int) -> str:
+    tried = job(integration())
+    for number in range(count):
+        attempt(tried, number + 1)
+    return f"/v2/integrations/{tried.integration_id}/jobs/{tried.pk}/logs"
+
+
+def _events(count: int) -> str:
+    events(*["order.paid"] * count)
+    return "/v2/events"
+
+
 # By the address in the description. Of each a list of one is made, and then one of 25.
 COSTS = {
     "/v2/products": _products,
@@ -411,6 +446,12 @@ COSTS = {
     "/v2/orders/{order_id}/transactions": _transactions,
     "/v2/orders/{order_id}/shipments": _shipments,
     "/v2/orders/{order_id}/returns": _returns,
+    "/v2/integrations": _integrations,
+    "/v2/integrations/logs": _all_logs,
+    "/v2/integrations/{integration_id}/logs": _logs,
+    "/v2/integrations/{integration_id}/jobs": _jobs,
+    "/v2/integrations/{integration_id}/jobs/{job_id}/logs": _logs_of_a_job,
+    "/v2/events": _events,
 }
 
 
@@ -429,7 +470,9 @@ def test_every_list_of_the_description_is_measured_here():
 PAGED = [
     path
     for path in COSTS
-    if any(each["name"] == "page[after]" for each in document()["paths"][path]["get"]["parameters"])
+    if any(
+        each["name"] == "page[offset]" for each in document()["paths"][path]["get"]["parameters"]
+    )
 ]
 
 
@@ -440,8 +483,12 @@ NEVER_PAGED = [
 ]
 
 
+# Which has pages, and no end that one could walk to: tests/events/test_feed.py.
+FEED = "/v2/events"
+
+
 def test_what_is_never_paged_is_short():
-    assert COSTS.keys() - PAGED == set(NEVER_PAGED)
+    assert COSTS.keys() - PAGED == {*NEVER_PAGED, FEED}
 
 
 @pytest.mark.parametrize("path", NEVER_PAGED)

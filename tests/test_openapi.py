@@ -32,6 +32,7 @@ from payments.services.payments import PaymentRequest
 from tests import factories
 from tests.described import assert_described, strictly_described
 from tests.drawn import picture
+from tests.events.made import attempt, events, integration, job
 from tests.factories import MERCHANT
 from tests.http import BUYER, Api, administrator, shopper
 
@@ -150,6 +151,10 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
     shipments.ship(parted.pk, actor=MERCHANT, units={item: 3})
     back = returns.take_back(parted.pk, [TakenBack(item, 2, "inspection")], actor=MERCHANT)
     currencies.create(code="EUR", format="€{price}", actor=MERCHANT)
+    events("order.created", "order.paid", "stock.low")
+    told = job(integration(), origin="feed", position=2)
+    attempt(told, 1, succeeded=False, status_code=None, error_detail="Nobody answers")
+    attempt(told, 2)
     unknown = str(uuid.UUID(int=1))
     return {
         "product_id": [str(shirt.pk), str(cap.pk), str(draft.pk), unknown],
@@ -162,6 +167,8 @@ def shop(transactional_db: None) -> dict[str, list[str]]:
         "entry_id": [*_ids(StockTransaction)[:3], unknown],
         "currency_id": [*_ids(Currency), unknown],
         "file_id": [str(picture().pk), unknown],
+        "integration_id": [str(told.integration_id), unknown],
+        "job_id": [str(told.pk), unknown],
         "slug": ["manual", "test", "unknown"],
     }
 

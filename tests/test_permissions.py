@@ -30,6 +30,7 @@ from orders.services.returns import TakenBack
 from payments.models import Payment
 from tests.described import assert_described
 from tests.drawn import picture
+from tests.events.made import attempt, events, integration, job
 from tests.factories import MERCHANT, api_client, filled_cart, paid_order, product
 from tests.http import JSON, SECRET
 from tests.test_admin_pages import everything
@@ -80,6 +81,14 @@ API = {
     "v2/inventories/{product_id}/transactions":             ("", "GET POST"),
     "v2/inventories/{product_id}/transactions/{entry_id}":  ("", "GET"),
     "v2/inventories/{product_id}/holders":                  ("", "GET"),
+    "v2/events":                                            ("", "GET"),
+    "v2/integrations":                                      ("", "GET POST"),
+    "v2/integrations/logs":                                 ("", "GET"),
+    "v2/integrations/{integration_id}":                     ("", "GET PUT DELETE"),
+    "v2/integrations/{integration_id}/secret":              ("", "POST"),
+    "v2/integrations/{integration_id}/logs":                ("", "GET"),
+    "v2/integrations/{integration_id}/jobs":                ("", "GET"),
+    "v2/integrations/{integration_id}/jobs/{job_id}/logs":  ("", "GET"),
     "v2/settings":                                          ("", "GET PUT DELETE"),
     "v2/settings/cart":                                     ("", "GET PUT"),
 }
@@ -158,6 +167,9 @@ class Shop:
         taken = [TakenBack(line.pk, 1, "inspection")]
         self._cart = filled_cart({shirt: 1})
         self._cart_item = CartItem.objects.get(cart=self._cart).pk
+        told = job(integration())
+        attempt(told, 1)
+        events("order.paid")
         self.ids = {
             "cart_id": self._cart,
             "order_id": order.pk,
@@ -169,6 +181,8 @@ class Shop:
             "entry_id": StockTransaction.objects.latest("sequence").pk,
             "currency_id": Currency.objects.get().pk,
             "file_id": picture().pk,
+            "integration_id": told.integration_id,
+            "job_id": told.pk,
             "slug": "stripe",
             "name": "nothing.webp",
         }

@@ -9,6 +9,7 @@ import pytest
 
 from api import store
 from config.supervisor import PROJECT
+from tests.events.made import attempt, integration, job
 from tests.factories import MERCHANT, api_client, product
 from tests.node import installed, run
 
@@ -27,6 +28,7 @@ def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, live_server, tmp
     methods = tmp_path / "methods.json"
     office, storefront = api_client(SECRET), api_client(secret="")
     store.change(custom_items_by_shoppers=True, actor=MERCHANT)
+    attempt(job(integration(name="Told once")), 1)
 
     run(
         [installed(), "--test", "--test-reporter=spec", "run.js"],

@@ -36,8 +36,8 @@ def test_the_defaults_in_the_shape_of_the_contract(back_office):
         "filter_limit": 10,
         "tax_item_limit": 0,
         "promotions_limit": 0,
-        "integration_limit": 0,
-        "event_limit": 0,
+        "integration_limit": 100,
+        "event_limit": 100,
     }
     assert cart == {
         "type": "settings",

@@ -16,6 +16,7 @@ import './payments.js';
 import './orders.js';
 import './lists.js';
 import './settings.js';
+import './integrations.js';
 import './later.js';
 
 after(() => writeFile(process.env.HOLDFAST_METHODS, JSON.stringify(report(merchant.unwatched))));

@@ -1,0 +1,40 @@
+from api.errors import WRONG_STATE, Kind, NotFound, Refusal
+
+GONE = Kind(410, "Gone")
+
+
+class EventsForgotten(Refusal):
+    """What a reader would have to hear next is older than events are kept."""
+
+    kind = GONE
+    code = "events_forgotten"
+    detail = "Events after this position are no longer kept."
+
+
+class FeedSetBack(Refusal):
+    """The feed has not come so far as its reader: so it is not the one that was read."""
+
+    kind = GONE
+    code = "feed_set_back"
+    detail = (
+        "The feed does not reach this position: the shop's database was set back to an earlier "
+        "moment."
+    )
+
+
+class IntegrationNotFound(NotFound):
+    code = "integration_not_found"
+    thing = "Integration"
+    detail = "The requested integration could not be found"
+
+
+class JobNotFound(NotFound):
+    code = "integration_job_not_found"
+    thing = "Integration job"
+    detail = "The requested integration job could not be found"
+
+
+class TooManyIntegrations(Refusal):
+    kind = WRONG_STATE
+    code = "too_many_integrations"
+    detail = "A store has at most 100 integrations."
