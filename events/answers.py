@@ -27,6 +27,7 @@ class Event(TypedDict):
 class FeedMeta(TypedDict):
     first_position: Annotated[int, "The oldest that is kept; 0 while there is none."]
     last_position: Annotated[int, "The newest; 0 while there is none."]
+    last_id: Annotated[Id | None, "Of the newest."]
 
 
 class FeedLinks(TypedDict):

@@ -12,13 +12,13 @@ class EventsForgotten(Refusal):
 
 
 class FeedSetBack(Refusal):
-    """The feed has not come so far as its reader: so it is not the one that was read."""
+    """The feed is not, or no longer, the one that its reader knows."""
 
     kind = GONE
     code = "feed_set_back"
     detail = (
-        "The feed does not reach this position: the shop's database was set back to an earlier "
-        "moment."
+        "The feed does not reach this position, or has another event there: the shop's database "
+        "was set back to an earlier moment."
     )
 
 

@@ -35,6 +35,12 @@ schema.describe(
                 {"type": "integer", "minimum": 0, "maximum": AMOUNT_MAX},
             ),
             (
+                "page[after_id]",
+                "The id of the event at that position: then it is noticed if the shop's database "
+                "was set back, and another event has the position by now.",
+                TEXT,
+            ),
+            (
                 "page[limit]",
                 f"How many; 0 stands for the store's page length, and at most {LIMIT_MAX}.",
                 {"type": "integer", "minimum": 0, "maximum": LIMIT_MAX},

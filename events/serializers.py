@@ -134,6 +134,7 @@ def page(found: feed.Page, links: answers.FeedLinks) -> str:
     meta: answers.FeedMeta = {
         "first_position": found.first_position,
         "last_position": found.last_position,
+        "last_id": str(found.last_id) if found.last_id else None,
     }
     beside = json.dumps({"meta": meta, "links": links})
     return f'{{"data":[{",".join(map(_event, found.events))}],{beside[1:]}'

@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.authentication import Administrator
-from api.filtering import listed, require_unsorted
+from api.filtering import listed, require_unsorted, value_of
 from api.idempotency import Key, once
 from api.pagination import OFFSET_MAX, Page, PositionRefused, paginated
 from api.views import JSON, ApiView, deleted, envelope
@@ -17,6 +18,8 @@ from events.errors import JobNotFound
 from events.filters import IntegrationFilters, JobFilters, LogFilters, types_asked_for
 from events.models import Delivery, DeliveryAttempt, Integration
 from events.services import feed, integrations
+
+_AFTER, _AFTER_ID = "page[after]", "page[after_id]"
 
 
 class EventsView(ApiView):
@@ -28,21 +31,24 @@ class EventsView(ApiView):
         if not asked.walks:
             raise PositionRefused("The feed goes on by page[after] alone.", source="page[offset]")
         after = None if asked.after is None else _position(asked.after)
-        found = feed.page(after, asked.limit, types)
+        found = feed.page(after, asked.limit, types, after_id=_id(value_of(request, _AFTER_ID)))
         return HttpResponse(serializers.page(found, self._links(asked, found)), content_type=JSON)
 
     def _links(self, asked: Page, found: feed.Page) -> answers.FeedLinks:
-        def link(after: str | int | None) -> str:
+        def link(place: Mapping[str, Any]) -> str:
             query = dict(self.request.query_params.lists())
-            query |= {"page[limit]": [str(asked.limit)], "page[after]": [str(after)]}
-            if after is None:
-                del query["page[after]"]
+            for name in ("page[limit]", _AFTER, _AFTER_ID):
+                query.pop(name, None)
+            query["page[limit]"] = [str(asked.limit)]
+            query |= {name: [str(value)] for name, value in place.items()}
             return f"{self.request.path}?{urlencode(query, safe='[](),:*', doseq=True)}"
 
+        given = self.request.query_params
+        last = found.events[-1] if found.more else None
         return {
-            "current": link(asked.after),
-            "first": link(None),
-            "next": link(found.events[-1].position) if found.more else None,
+            "current": link({name: given[name] for name in (_AFTER, _AFTER_ID) if name in given}),
+            "first": link({}),
+            "next": link({_AFTER: last.position, _AFTER_ID: last.id}) if last else None,
         }
 
 
@@ -50,9 +56,19 @@ def _position(text: str) -> int:
     """Raises: PositionRefused."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise PositionRefused(
-            "page[after] must be a position of the feed, a whole number.", source="page[after]"
+            "page[after] must be a position of the feed, a whole number.", source=_AFTER
         )
     return int(text)
+
+
+def _id(text: str | None) -> uuid.UUID | None:
+    """Raises: PositionRefused."""
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError as error:
+        raise PositionRefused(
+            "page[after_id] must be the id of an event, a UUID.", source=_AFTER_ID
+        ) from error
 
 
 class _IntegrationAnswers(ApiView):

@@ -1,5 +1,6 @@
 """The feed, read from a position on: in the same time at any depth, and for however rare a type."""
 
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,10 @@ PAGE_BYTES_MAX = 4_000_000
 # All in one statement, so that first, last and page are of one moment. Otherwise what is forgotten
 # in between would be missed, or whoever goes on with the last position would miss what came then.
 _PAGE = """
-WITH bounds AS (SELECT min(position) AS first, max(position) AS last FROM events_event),
+WITH bounds AS (
+    SELECT coalesce(min(position), 0) AS first, coalesce(max(position), 0) AS last
+    FROM events_event
+),
 places AS MATERIALIZED ({places}),
 shown AS (
     SELECT position, id, type, occurred_at, payload,
@@ -24,7 +28,8 @@ shown AS (
         SELECT position FROM places ORDER BY position LIMIT %(limit)s
     ))
 )
-SELECT coalesce(first, 0), coalesce(last, 0), (SELECT count(*) FROM places),
+SELECT first, last, (SELECT id FROM events_event WHERE position = last),
+    (SELECT id FROM events_event WHERE position = %(after)s), (SELECT count(*) FROM places),
     position, id, type, occurred_at, payload
 FROM bounds LEFT JOIN shown ON before < %(bytes)s
 ORDER BY position
@@ -54,13 +59,23 @@ class Page:
     more: bool
     first_position: int
     last_position: int
+    # Of the event at the last position, by which a feed that was set back is known from it.
+    last_id: uuid.UUID | None
 
 
-def page(after: int | None, limit: int, types: Collection[str] | None = None) -> Page:
+def page(
+    after: int | None,
+    limit: int,
+    types: Collection[str] | None = None,
+    *,
+    after_id: uuid.UUID | None = None,
+) -> Page:
     """Return what follows the position, or what is kept from its first on; all types unless named.
 
+    `after_id` is the id of the event that the reader knows at the position.
+
     Raises: EventsForgotten if something after the position is no longer kept; FeedSetBack if the
-    feed never came so far.
+    feed never came so far, or has another event there.
     """
     places = _PLACES if types is None else _PLACES_OF_TYPES
     asked: dict[str, int | list[str]] = {
@@ -73,23 +88,19 @@ def page(after: int | None, limit: int, types: Collection[str] | None = None) ->
     with connection.cursor() as cursor:
         cursor.execute(_PAGE.format(places=places), asked)
         rows = cursor.fetchall()
-    first, last, found = rows[0][:3]
+    first, last, last_id, id_there, found = rows[0][:5]
     if after is not None:
-        _require_known(after, first, last)
+        bounds = {"first_position": first, "last_position": last}
+        if after > last or (after_id and id_there and after_id != id_there):
+            raise FeedSetBack(source="page[after]", meta=bounds)
+        if after + 1 < first:
+            raise EventsForgotten(source="page[after]", meta=bounds)
     events = [
         Event(position=position, id=event_id, type=kind, occurred_at=moment, payload=payload)
         for *_, position, event_id, kind, moment, payload in rows
         if position is not None
     ]
-    return Page(events, found > len(events), first, last)
-
-
-def _require_known(after: int, first: int, last: int) -> None:
-    bounds = {"first_position": first, "last_position": last}
-    if after > last:
-        raise FeedSetBack(source="page[after]", meta=bounds)
-    if after + 1 < first:
-        raise EventsForgotten(source="page[after]", meta=bounds)
+    return Page(events, found > len(events), first, last, last_id)
 
 
 def last_position() -> int:

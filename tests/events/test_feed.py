@@ -47,7 +47,7 @@ def test_the_feed_tells_each_event_with_its_payload_as_it_is_kept(back_office):
             "payload": told,
         },
     )
-    assert shown["meta"] == {"first_position": 12, "last_position": 12}
+    assert shown["meta"] == {"first_position": 12, "last_position": 12, "last_id": str(event.id)}
     assert shown["links"] == {
         "current": "/v2/events?page[limit]=25",
         "first": "/v2/events?page[limit]=25",
@@ -59,7 +59,7 @@ def test_a_feed_without_events_begins_at_nothing(back_office):
     for after in ("", "?page[after]=0"):
         shown = back_office.get(f"/v2/events{after}").json()
         assert (shown["data"], shown["links"]["next"]) == ([], None)
-        assert shown["meta"] == {"first_position": 0, "last_position": 0}
+        assert shown["meta"] == {"first_position": 0, "last_position": 0, "last_id": None}
     assert refused(back_office, **{"page[after]": 1})[1]["code"] == "feed_set_back"
 
 
@@ -115,7 +115,7 @@ def test_what_is_filtered_is_told_up_to_the_last_position_of_the_same_moment(bac
     shown = asked(back_office, "/v2/events", filter="eq(type,stock.low)").json()
 
     assert [event["position"] for event in shown["data"]] == [13]
-    assert shown["meta"] == {"first_position": 11, "last_position": 16}
+    assert (shown["meta"]["first_position"], shown["meta"]["last_position"]) == (11, 16)
     assert positions(back_office, **{"filter": "eq(type,stock.low)", "page[after]": 16}) == []
 
 
@@ -140,6 +140,32 @@ def test_a_reader_that_is_ahead_learns_that_the_feed_was_set_back(back_office):
 
     assert (status, error["code"]) == (410, "feed_set_back")
     assert error["meta"] == {"first_position": 1, "last_position": 6}
+
+
+def test_a_feed_that_was_set_back_and_has_grown_again_is_known_by_the_ids(back_office):
+    before = events(*MIXED)
+    known = {"page[after]": 4, "page[after_id]": before[3].id}
+    assert positions(back_office, **known) == [5, 6]
+    following = back_office.get("/v2/events?page[limit]=4").json()["links"]["next"]
+    Event.objects.all().delete()
+    events(*MIXED, "order.paid", first=1)
+
+    assert positions(back_office, **{"page[after]": 4}) == [5, 6, 7]
+    assert refused(back_office, **known)[1]["code"] == "feed_set_back"
+    # Whoever follows the links is told so, too.
+    assert back_office.get(following).status_code == 410
+    # Of an event that is no longer kept nobody knows.
+    Event.objects.filter(position__lt=5).delete()
+    assert positions(back_office, **known) == [5, 6, 7]
+
+
+def test_what_is_no_id_is_refused(back_office):
+    parameters = {"page[after]": 0, "page[after_id]": "x"}
+
+    status, error = refused(back_office, **parameters)
+
+    assert (status, error["code"]) == (400, "position_refused")
+    assert error["source"] == "page[after_id]"
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.0", "", "1e3", "٣", "9" * 19, " 1", "WyJ4Il0"])
