@@ -279,6 +279,12 @@ GATEWAY_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=_registry,
 )
+DELIVERIES = Counter(
+    "holdfast_deliveries",
+    "Attempts to tell an integration of an event, by what came of them.",
+    ["outcome"],
+    registry=_registry,
+)
 POOL = Gauge(
     "holdfast_pool_connections",
     "Connections of the pools of all processes, by state.",

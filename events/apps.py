@@ -7,7 +7,8 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         from api import beside
         from events import told
-        from events.services import sequencing
+        from events.services import delivering, sequencing
 
         told.register()
         beside.register("sequencer", sequencing.run)
+        beside.register("deliverer", delivering.run)

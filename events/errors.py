@@ -34,6 +34,14 @@ class JobNotFound(NotFound):
     detail = "The requested integration job could not be found"
 
 
+class EventNotKept(Refusal):
+    """What would be sent again is older than events are kept."""
+
+    kind = WRONG_STATE
+    code = "event_not_kept"
+    detail = "This event is no longer kept, so it cannot be sent again."
+
+
 class TooManyIntegrations(Refusal):
     kind = WRONG_STATE
     code = "too_many_integrations"

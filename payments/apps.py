@@ -6,6 +6,7 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from api import health
+        from events.services import closing
         from inventory.services import picture_files
         from payments import told
         from payments.services import audit, installation
@@ -13,4 +14,5 @@ class PaymentsConfig(AppConfig):
         health.register("audit", audit.standing)
         health.register("gateways", installation.standing)
         picture_files.let_be_while(installation.are_closed)
+        closing.let_be_while(installation.are_closed)
         told.register()

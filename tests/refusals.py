@@ -174,6 +174,7 @@ ADVICE: dict[str, str | tuple[str, str]] = {
     "integration_not_found": GONE,
     "integration_job_not_found": GONE,
     "too_many_integrations": MERCHANT,
+    "event_not_kept": MERCHANT,
     "result_gone": "Nothing, if it was deleted on purpose; else send the call with a new key.",
     "idempotency_key_reused": "Make a new key for each new thing to be done.",
     "not_supported": "Leave the field that `source` names out: it would have no effect here.",

@@ -102,6 +102,8 @@ def change(
         _begin(integration) if integration.enabled else _stop(integration)
     elif differ.keys() & {"url", "secret_key"}:
         _try_at_once(integration)
+    if "observes" in differ:
+        _look_anew(integration)
 
 
 @in_transaction
@@ -177,6 +179,13 @@ def _try_at_once(integration: Integration) -> None:
     progress.waits_until = None
     progress.save(update_fields=["waits_until"])
     _waiting(integration).filter(next_at__gt=clock.now()).update(next_at=clock.now())
+
+
+def _look_anew(integration: Integration) -> None:
+    """Have the lease taken anew: whoever had it may have passed over what is wanted from now on."""
+    progress = _lock_progress(integration)
+    progress.leased_by = progress.leased_until = None
+    progress.save(update_fields=["leased_by", "leased_until"])
 
 
 def _lock_progress(integration: Integration) -> Progress:
