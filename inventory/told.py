@@ -1,7 +1,9 @@
 """What others are told of products, currencies, pictures and stock: what the API shows of them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import Prefetch
 
 from api import compiled
@@ -79,15 +81,11 @@ def unfold(ranges: Sequence[Range]) -> Mapping[Range, list[Told]]:
     What one transaction wrote is one movement: shipping gives units back and takes them away, and
     in between nobody could have had them.
     """
-    stocks = {
-        str(stock.pk): stock
-        for stock in Stock.objects.filter(pk__in={each.stock for each in ranges}).select_related(
-            "product"
-        )
-    }
+    stocks = _stocks(ranges)
     entries = _entries(ranges)
     general = _general_threshold()
     told: dict[Range, list[Told]] = {}
+    crossed: dict[Range, tuple[StockTransaction, list[str]]] = {}
     for each in ranges:
         stock = stocks[each.stock]
         numbers = range(each.first, each.last + 1)
@@ -97,12 +95,37 @@ def unfold(ranges: Sequence[Range]) -> Mapping[Range, list[Told]]:
         ]
         if not found:
             continue
+        told[each] = [_entry(stock.product_id, entry) for entry in found]
         before = entries.get((each.stock, each.first - 1))
-        told[each] = [
-            *(_entry(stock, entry) for entry in found),
-            *_crossings(stock, before, found[-1], general),
-        ]
+        if changes := _crossed(stock, before, found[-1], general):
+            crossed[each] = found[-1], changes
+    for each, crossings in _crossings(crossed).items():
+        told[each].extend(crossings)
     return told
+
+
+class _Watched(NamedTuple):
+    """What there is to know of a stock to tell of its entries, and of what they cross."""
+
+    id: str
+    product_id: str
+    # Nobody waits for a product that is archived, or for stock that is not managed.
+    is_watched: bool
+    # The product's own.
+    threshold: int | None
+
+
+_WATCHED = """
+SELECT stock.id::text, product_id::text, managed AND archived_at IS NULL, low_stock_threshold
+FROM inventory_stock AS stock JOIN inventory_product AS product ON product.id = product_id
+WHERE stock.id = ANY(%s::uuid[])
+"""
+
+
+def _stocks(ranges: Sequence[Range]) -> dict[str, _Watched]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WATCHED, [list({each.stock for each in ranges})])
+        return {row[0]: _Watched(*row) for row in cursor.fetchall()}
 
 
 def _entries(ranges: Sequence[Range]) -> dict[tuple[str, int], StockTransaction]:
@@ -113,38 +136,52 @@ def _entries(ranges: Sequence[Range]) -> dict[tuple[str, int], StockTransaction]
     return {(str(row.stock_id), row.sequence): row for row in rows}
 
 
-def _entry(stock: Stock, entry: StockTransaction) -> Told:
-    document = {"data": serializers.stock_transaction(entry, stock.product_id)}
-    subject = str(stock.product_id)
+def _entry(product_id: str, entry: StockTransaction) -> Told:
+    document = {"data": serializers.stock_transaction(entry, product_id)}
     return Told(
-        *("stock-transaction", "created", subject, entry.created_at, document),
+        *("stock-transaction", "created", product_id, entry.created_at, document),
         sequence=entry.sequence,
     )
 
 
-def _crossings(
-    stock: Stock, before: StockTransaction | None, entry: StockTransaction, general: int
-) -> Iterator[Told]:
+def _crossed(
+    stock: _Watched, before: StockTransaction | None, entry: StockTransaction, general: int
+) -> list[str]:
     """Tell what was crossed from one entry to the other: each line once, on the way across it.
 
-    The first units of a stock cross nothing: it was never out. Nor is anybody waiting for a product
-    that is archived, or for stock that is not managed.
+    The first units of a stock cross nothing: it was never out.
     """
-    if not before or not stock.managed or stock.product.archived_at:
-        return
-    own = stock.product.low_stock_threshold
-    threshold = general if own is None else own
+    if not before or not stock.is_watched:
+        return []
+    threshold = general if stock.threshold is None else stock.threshold
     crossed = {
         "low": before.available > threshold >= entry.available,
         "out": before.available > 0 >= entry.available,
         "back": entry.available > 0 >= before.available,
     }
-    for change in filter(crossed.__getitem__, crossed):
-        yield Told(
-            *("stock", change, str(stock.product_id), entry.created_at),
-            {"data": _numbers(stock, entry)},
-            sequence=entry.sequence,
-        )
+    return [change for change in crossed if crossed[change]]
+
+
+def _crossings(
+    crossed: Mapping[Range, tuple[StockTransaction, list[str]]],
+) -> Mapping[Range, list[Told]]:
+    """Make the events of what was crossed. Few cross anything: only their stocks are read whole."""
+    if not crossed:
+        return {}
+    stocks = Stock.objects.select_related("product").in_bulk({each.stock for each in crossed})
+    by_id = {str(pk): stock for pk, stock in stocks.items()}
+    return {
+        each: [_crossing(change, by_id[each.stock], entry) for change in changes]
+        for each, (entry, changes) in crossed.items()
+    }
+
+
+def _crossing(change: str, stock: Stock, entry: StockTransaction) -> Told:
+    return Told(
+        *("stock", change, str(stock.product_id), entry.created_at),
+        {"data": _numbers(stock, entry)},
+        sequence=entry.sequence,
+    )
 
 
 def _numbers(stock: Stock, entry: StockTransaction) -> Document:

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 ROWS, ENTRIES = 500, 2_000
 # How often it looks, though nobody has said that there is news.
 LOOK_SECONDS = 1.0
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # Anything that nobody else takes.
 _LOCK = int.from_bytes(b"feed", "big")
 STOCK = "stock"
@@ -256,7 +257,7 @@ def _written(told: Iterable[Told]) -> Iterator[tuple[Told, str]]:
     for event in told:
         key = id(event.payload)
         if key not in texts:
-            texts[key] = json.dumps(event.payload, ensure_ascii=False, separators=(",", ":"))
+            texts[key] = _json(event.payload)
         yield event, texts[key]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
-from api import clock, store
+from api import clock, compiled, store
 from api.errors import Standing
 from orders.models import Cart, CartItem
 from orders.services.offers import Offer, custom_offer, offers, offers_in
@@ -59,7 +59,7 @@ def newest_first() -> "QuerySet[Cart]":
 def contents_of(carts: Collection[Cart]) -> list[CartContents]:
     """Read many carts at once: a query for their items, and one for the items' offers."""
     items: dict[str, list[CartItem]] = {cart.pk: [] for cart in carts}
-    for item in CartItem.objects.filter(cart__in=carts).order_by("pk"):
+    for item in compiled.fetch(CartItem, "WHERE cart_id = ANY(%s) ORDER BY id", [list(items)]):
         items[item.cart_id].append(item)
     offered = offers_in(
         product_ids(item for lines in items.values() for item in lines),

@@ -9,10 +9,11 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 
+from api import store
 from events.models import Event, Outbox, ToldStock
 from events.services import kinds, sequencing
 from inventory.models import Action, Product, StockTransaction
-from inventory.services import products, stock
+from inventory.services import currencies, products, stock
 from orders.models import Order
 from orders.services import carts, orders
 from payments.services import payments
@@ -23,6 +24,8 @@ from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, u
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)
+# Of a batch in which there is something of everything that a purchase does.
+STATEMENTS = 20
 
 
 @committing
@@ -358,6 +361,20 @@ def test_after_everything_was_forgotten_positions_go_on(settings):
 
     assert keeping.purge() == last - 1
     assert [event.position for event in told_of(lambda: product())][:1] == [last + 1]
+
+
+def test_a_batch_takes_as_many_statements_for_many_as_for_one(settings, django_assert_num_queries):
+    settings.CLIENT_CACHE_SECONDS = 600
+    currencies.forget()
+    store.forget()
+    shirts = [product(50) for _ in range(5)]
+    sequencing.number_all()
+
+    for bought in ([{shirts[0]: 1}], [dict.fromkeys(shirts, 1)] * 4):
+        for wanted in bought:
+            paid_order(wanted)
+        with django_assert_num_queries(STATEMENTS):
+            assert sequencing.number_some()
 
 
 # The log of each stock, entry by entry.
