@@ -13,7 +13,8 @@ from backoffice import (  # noqa: F401
     store,
 )
 from backoffice.deliveries import admin as deliveries  # noqa: F401
-from backoffice.events import feed as events  # noqa: F401
+from backoffice.events import deliveries as told  # noqa: F401
+from backoffice.events import feed, integrations  # noqa: F401
 from backoffice.orders import admin as orders  # noqa: F401
 from backoffice.products import list as products  # noqa: F401
 from backoffice.sheets import admin as sheets  # noqa: F401

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from backoffice import attention, audit, dates
 from backoffice.base import COUNTED, counted
+from backoffice.events import health
 from backoffice.order_states import payment_words
 from inventory.models import Delivery, Product, Stock
 from inventory.services import currencies, deliveries
@@ -43,6 +44,8 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["money_held"] = money_held()
     if may("inventory.view_product") and may("inventory.view_stock"):
         context["low_stock"] = low_stock()
+    if may("events.view_integration"):
+        context["troubled"] = [(each, health.of(each)) for each in health.troubled()[:ROWS]]
     if may("inventory.view_delivery"):
         context["due"] = due()
     return context

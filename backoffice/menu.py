@@ -92,6 +92,7 @@ _GROUPS = [
                 "payments/gatewayevent/",
                 "payments.change_gateway",
             ),
+            Entry("Integrations", "webhook", "events/integration/", "events.change_integration"),
             Entry("Events", "rss_feed", "events/event/", "events.change_integration"),
             Entry("API clients", "key", "api/apiclient/", "api.change_apiclient"),
             Entry("Changes", "history", "api/change/", "api.view_change"),
@@ -130,13 +131,18 @@ def _opened(path: str) -> Entry | None:
     return max(over, key=lambda entry: len(entry.path), default=None)
 
 
+# What is reached by links from a page that is in the menu.
+_BELOW = {"/admin/events/delivery/": "Deliveries of events"}
+
+
 def title_of(address: str) -> str:
-    """Return what the menu calls the page at an address, or "" if it is in nobody's menu."""
+    """Return what the page at an address is called, or "" if its model says it."""
     return _named().get(address, "")
 
 
 def _named() -> dict[str, str]:
-    return {f"/admin/{each.path}": each.title for group in _GROUPS for each in group.entries}
+    shown = {f"/admin/{each.path}": each.title for group in _GROUPS for each in group.entries}
+    return shown | _BELOW
 
 
 def crumbs(parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

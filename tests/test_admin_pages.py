@@ -22,13 +22,13 @@ from django.urls import URLPattern, URLResolver
 
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
-from events.models import Event
 from inventory.models import Product
 from inventory.services import stocktakes
 from inventory.services.sheets import processing
 from inventory.services.variants import Option
 from orders.models import AuditResult, Order
 from payments.models import GatewayEvent
+from tests.backoffice.events import making as made
 from tests.drawn import picture
 from tests.factories import (
     MERCHANT,
@@ -67,6 +67,14 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "api_apiclient_restore": ("api.change_apiclient", "api.change_apiclient"),
     "auth_user_let_in": ("auth.change_user", "auth.change_user"),
     "auth_user_password_change": ("auth.change_user", "auth.change_user"),
+    **dict.fromkeys(
+        [
+            *("events_integration_test", "events_integration_send_since"),
+            *("events_integration_renew", "events_integration_enable"),
+            *("events_integration_disable", "events_delivery_resend"),
+        ],
+        ("events.change_integration", "events.change_integration"),
+    ),
     "inventory_category_changelist": ("inventory.view_category", "inventory.change_category"),
     "inventory_parent_add_value": ("inventory.add_product", "inventory.add_product"),
     "inventory_parent_put_in": ("inventory.change_parent", "inventory.change_parent"),
@@ -273,14 +281,7 @@ def shop(books_agree: None) -> None:
     GatewayEvent.objects.create(
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
-    Event.objects.create(
-        position=1,
-        type="product.updated",
-        kind="product",
-        subject=str(shirt.pk),
-        occurred_at=clock.now(),
-        payload=f'{{"data": {{"type": "product", "id": "{shirt.pk}"}}}}',
-    )
+    made.attempt(made.delivery(made.integration(), made.event("product.updated", shirt.pk)), 500)
     delivery({shirt: 3})
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     processing.take_a_batch(sheet.pk)

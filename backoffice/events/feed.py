@@ -17,12 +17,13 @@ from backoffice.dates import moment, said
 from backoffice.events import subjects, words
 from backoffice.history import NOTHING
 from backoffice.walking import WalkedAdmin, WalkedList
-from events.models import Delivery, Event, Outbox
+from events.models import Delivery, Event
+from events.services import sequencing
 from events.services.moments import first_since
 
 ABOUT_VAR = "about"
 # The sequencer looks once a second.
-IS_BEHIND = timedelta(seconds=10)
+IS_BEHIND_SECONDS = 10
 DELIVERIES_SHOWN = 50
 
 
@@ -140,23 +141,25 @@ class EventAdmin(WalkedAdmin):
         if not event.told.is_visible:
             return "Only those see it who may see what it is about."
         return format_html(
-            '<pre class="hf-example" tabindex="0">{}</pre>', subjects.pretty(event.payload)
+            '<pre class="hf-example hf-wrapped" tabindex="0">{}</pre>',
+            subjects.pretty(event.payload),
         )
 
 
 def _delivered(delivery: Delivery) -> str:
-    return f"{delivery.integration}: {delivery.state}"
+    url = reverse("admin:events_delivery_change", args=[delivery.pk])
+    return format_html(
+        '<a class="hf-link" href="{}">{}</a>: {}', url, delivery.integration, delivery.state
+    )
 
 
 def behind() -> str:
     """Say how many changes wait to become events, where they have waited for long."""
-    waiting = Outbox.objects.order_by("ordinal")
-    oldest = waiting.values_list("occurred_at", flat=True).first()
-    if oldest is None or clock.now() - oldest < IS_BEHIND:
+    waiting = sequencing.waiting(COUNTED)
+    if waiting.seconds < IS_BEHIND_SECONDS:
         return ""
-    number = waiting[:COUNTED].count()
-    wait = "change waits" if number == 1 else "changes wait"
+    wait = "1 change waits" if waiting.rows == 1 else f"{counted(waiting.rows)} changes wait"
+    since = clock.now() - timedelta(seconds=waiting.seconds)
     return (
-        f"{counted(number)} {wait} to be told, the first since {said(oldest)}. The worker tells "
-        "them within a second: does it run?"
+        f"{wait} to be told since {said(since)}. The worker does it within a second: does it run?"
     )

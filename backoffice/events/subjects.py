@@ -16,7 +16,7 @@ from backoffice.base import is_number, uuid_of
 from backoffice.events import words
 from backoffice.products.page import page_of
 from events.models import Event, Integration
-from inventory.models import Currency, Picture, Product, Stock, StockTransaction
+from inventory.models import Currency, Picture, Product, StockTransaction
 from inventory.services import codes
 from orders.models import Cart, Order, Return, Shipment
 from payments.models import Gateway, Payment
@@ -163,7 +163,6 @@ def about(subject: str) -> list[str]:
         found += map(
             str, model._default_manager.filter(order=thing_id).values_list("pk", flat=True)
         )
-    found += map(str, Stock.objects.filter(product=thing_id).values_list("pk", flat=True))
     return found
 
 

@@ -243,13 +243,14 @@ def test_each_part_is_for_those_who_may_see_what_it_tells_of():
         client = Client()
         client.force_login(user)
         context = client.get(HOME).context
-        names = ("audit", "to_ship", "holding", "attention", "money_held", "low_stock")
+        names = ("audit", "to_ship", "holding", "attention", "money_held", "low_stock", "troubled")
         return {name for name in names if name in context}
 
     assert parts() == set()
     assert parts("view_product", "view_stock") == {"low_stock"}
     assert parts("view_order") == {"to_ship", "holding"}
     assert "attention" in parts("view_order", "view_payment")
+    assert parts("view_integration") == {"troubled"}
 
 
 def test_the_dashboard_costs_the_same_however_much_there_is(
@@ -266,9 +267,9 @@ def test_the_dashboard_costs_the_same_however_much_there_is(
     audited(minutes_ago=2)
     admin_client.get(HOME)
     fill(1)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         admin_client.get(HOME)
 
     fill(10)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         admin_client.get(HOME)

@@ -60,7 +60,10 @@ TABLE = {
     "figures.*":                                                                (ALL, NOBODY),
 
     # What others were told.
-    "events_event_change":                                                      (ALL, NOBODY),
+    "events_(event|delivery)_change":                                           (ALL, NOBODY),
+    "events_integration_change":                                                (ALL, OWNERS),
+    "events_integration_(add|delete|test|send_since|renew|enable|disable)":     (OWNERS, OWNERS),
+    "events_delivery_resend":                                                   (OWNERS, OWNERS),
 
     # What is listed, and what was done with it, is for all who work here; the rest for nobody.
     ".*_(changelist|history)":                                                  (ALL, NOBODY),

@@ -133,6 +133,8 @@ SIGHTS = [
     Sight("order-record-payment", UNPAID, ("#", "Record payment")),
     Sight("carts", "/admin/orders/cart/"),
     Sight("events", "/admin/events/event/"),
+    Sight("integrations", "/admin/events/integration/"),
+    Sight("integration-new", "/admin/events/integration/add/"),
     Sight("store", "/admin/api/storesettings/"),
     Sight("gateway-events", "/admin/payments/gatewayevent/"),
     Sight("gateways", "/admin/payments/gateway/"),

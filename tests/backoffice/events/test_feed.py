@@ -1,58 +1,29 @@
 """The feed of events in the admin: looked at, searched, and never changed."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from api import clock
+from api import clock, store
 from api.ids import uuid7
 from backoffice.events import words
 from backoffice.events.subjects import about
-from events.models import Delivery, Event, Integration, Outbox, Progress
+from events.models import Event, Outbox
+from events.services import sequencing
 from inventory.models import Action
 from inventory.services import stock as inventory
+from orders.services import returns, shipments
+from orders.services.returns import TakenBack
+from payments.services import payments
+from tests.backoffice.events.making import delivery, event, integration
 from tests.backoffice.pages import client_with, text
-from tests.factories import MERCHANT, paid_order, product
+from tests.drawn import picture
+from tests.factories import MERCHANT, filled_cart, paid_order, product
 
 pytestmark = pytest.mark.django_db
 
 FEED = "/admin/events/event/"
-
-
-def event(type_: str, subject: object, told: dict[str, Any] | None = None, **fields: Any) -> Event:
-    """Put an event at the end of the feed."""
-    kind = type_.rpartition(".")[0]
-    last = Event.objects.order_by("-position").values_list("position", flat=True).first() or 0
-    document = {"data": {"type": kind, "id": str(subject), **(told or {})}}
-    return Event.objects.create(
-        position=last + 1,
-        type=type_,
-        kind=kind,
-        subject=str(subject),
-        occurred_at=clock.now(),
-        payload=json.dumps(document),
-        **fields,
-    )
-
-
-def integration(**fields: Any) -> Integration:
-    now = clock.now()
-    made = Integration.objects.create(
-        **{
-            "name": "Accounts",
-            "enabled": True,
-            "url": "https://books.example.com/hook",
-            "observes": ["order.paid"],
-            "signing_secret": "whsec_c2VjcmV0",
-            "created_at": now,
-            "updated_at": now,
-            **fields,
-        }
-    )
-    Progress.objects.create(integration=made, position=0)
-    return made
 
 
 def found(client: Any, **query: str) -> list[int]:
@@ -79,6 +50,31 @@ def test_the_feed_tells_newest_first_what_happened_and_leads_there(admin_client)
     ]
     assert f'/admin/orders/order/{order.pk}/change/">Order {order}</a>' in shown
     assert f'/admin/inventory/product/{shirt.pk}/inventory/">' in shown
+
+
+def test_what_really_happens_is_told_by_name(admin_client):
+    shirt = product(9, name="Shirt, navy, M")
+    order = paid_order({shirt: 2})
+    shipments.ship(order.pk, actor=MERCHANT)
+    returns.take_back(order.pk, [TakenBack(order.items.get().pk, 1, "restocked")], actor=MERCHANT)
+    cart = filled_cart({shirt: 1})
+    picture()
+    store.change(name="Harbour Goods", actor=MERCHANT)
+    payments.set_gateway("manual", enabled=False, actor=MERCHANT)
+    sequencing.number_all()
+
+    told: dict[str, set[str]] = {}
+    for row in admin_client.get(FEED).context["cl"].result_list:
+        told.setdefault(row.told.name, set()).add(row.told.words)
+
+    assert told[f"Order {order}"] == {
+        *("Order placed", "Order paid", "Order shipped"),
+        *("Payment begun", "Shipment sent", "Return taken"),
+    }
+    assert told[str(shirt)] > {"Product added", "Stock: shipped, 2", "Stock: allocated, 2"}
+    assert told[str(cart)] == {"Cart changed"}
+    assert told["Manual"] == {"Gateway changed"}
+    assert "Picture added" in told["shirt.png"]
 
 
 def test_the_feed_is_filtered_by_type_and_by_what_it_is_about(admin_client):
@@ -119,14 +115,13 @@ def test_an_orders_page_and_a_products_lead_to_their_events(admin_client):
 
 def test_an_event_shows_its_payload_and_whom_it_was_told(admin_client):
     told = event("product.updated", uuid7(), {"name": "Blue <mug>"})
-    listener = integration()
-    Delivery.objects.create(integration=listener, position=1, event_id=told.id, type=told.type)
+    on_its_way = delivery(integration(), told)
 
     page = text(admin_client.get(f"{FEED}{told.pk}/change/"))
 
     assert '"name": "Blue <mug>"' in page
     assert "Blue <mug>" not in admin_client.get(f"{FEED}{told.pk}/change/").content.decode()
-    assert "Accounts: waiting" in page
+    assert f'/admin/events/delivery/{on_its_way.pk}/change/">Accounts</a>: waiting' in page
 
 
 def test_what_an_event_is_about_is_for_those_who_may_see_such_a_thing():
