@@ -278,7 +278,7 @@ class OrderAdmin(SavedViews, CustomerPage, LinesPage, OrderExports, FiguresPages
                 }
                 for row in order_pages.payment_rows(order, payments, names)
             ],
-            "addresses": order_pages.addresses(order),
+            "addresses": order_pages.addresses_of(order),
             "may_change_details": CUSTOMER.is_offered(case),
             "may_change_lines": case.may(MAY_CHANGE) and not LinesCase(request, order).refusal,
             "timeline": order_pages.timeline(order, payments, names),

@@ -23,11 +23,10 @@ from api.idempotency import Answered
 from backoffice.base import PER_PAGE, actor_of, is_number
 from backoffice.forms import OnceForm
 from backoffice.order_states import state_of
-from backoffice.orders.page import address
 from backoffice.orders.search import of_email
 from inventory.services import currencies
 from orders.models import CustomerNote, Order
-from orders.services import customers
+from orders.services import addresses, customers
 
 # From so many of the newest orders, names and addresses are read, and so many of them are shown.
 RECENT, SHOWN = 100, 10
@@ -98,11 +97,11 @@ def read(email: str) -> Customer | None:
         return None
     columns = ("customer_name", "shipping_address", "billing_address")
     recent = list(orders.order_by("-created_at").values_list(*columns)[:RECENT])
-    addresses = [tuple(address(each)) for _, *both in recent for each in both]
+    written = [tuple(addresses.lines(each)) for _, *both in recent for each in both]
     return Customer(
         email=email,
         names=list(dict.fromkeys(name for name, *_ in recent if name))[:SHOWN],
-        addresses=list(dict.fromkeys(filter(None, addresses)))[:SHOWN],
+        addresses=list(dict.fromkeys(filter(None, written)))[:SHOWN],
         orders=sum(row["orders"] for row in rows),
         cancelled=sum(row["cancelled"] for row in rows),
         first=min(row["first"] for row in rows),

@@ -16,7 +16,6 @@ from backoffice.actions import Action, ActionForm
 from backoffice.base import number_of, units
 from backoffice.dates import exact
 from backoffice.forms import WholeNumberField
-from backoffice.orders.carriers import ADDRESSES
 from backoffice.orders.case import OrderCase, became, reason_field
 from backoffice.orders.units import RefundedUnitsForm, UnitsForm, effects_on_money
 from inventory.services import stock as inventory
@@ -24,6 +23,7 @@ from inventory.services.stock import Whereabouts
 from orders.errors import NotPutBack, OrderNotCancellable
 from orders.models import OrderItem, ReturnLine
 from orders.services import returns, shipments
+from orders.services.carriers import ADDRESSES
 from orders.services.returns import TakenBack
 from payments.models import Attempt
 from payments.services import giving_back

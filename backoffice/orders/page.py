@@ -10,7 +10,6 @@ from django.db.models import Prefetch, prefetch_related_objects
 
 from backoffice import movements
 from backoffice.base import units
-from backoffice.orders.carriers import link_to
 from backoffice.sent_pictures import thumbnails
 from inventory.models import StockTransaction
 from orders.models import (
@@ -22,6 +21,8 @@ from orders.models import (
     Shipment,
     ShipmentLine,
 )
+from orders.services import addresses
+from orders.services.carriers import link_to
 from payments.models import Attempt, Payment
 from payments.services import gateway_events
 from payments.services.payments import is_excess
@@ -178,33 +179,11 @@ def _notes(*notes: str) -> str:
     return " · ".join(filter(None, notes))
 
 
-_ADDRESS_LINES = [
-    ("first_name", "last_name"),
-    ("company_name",),
-    ("line_1",),
-    ("line_2",),
-    ("line_3",),
-    ("postcode", "city"),
-    ("county", "region"),
-    ("country",),
-    ("phone_number",),
-    ("instructions",),
-]
-
-
-def addresses(order: Order) -> dict[str, list[str]]:
+def addresses_of(order: Order) -> dict[str, list[str]]:
     return {
-        "Billing address": address(order.billing_address),
-        "Shipping address": address(order.shipping_address),
+        "Billing address": addresses.lines(order.billing_address),
+        "Shipping address": addresses.lines(order.shipping_address),
     }
-
-
-def address(address: Mapping[str, Any]) -> list[str]:
-    lines = (
-        " ".join(str(address[name]) for name in names if address.get(name))
-        for names in _ADDRESS_LINES
-    )
-    return [line for line in lines if line]
 
 
 # The timeline.

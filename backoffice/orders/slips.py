@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 from api.errors import Refusal
 from backoffice.actions import words
 from backoffice.base import uuid_of
-from backoffice.orders.page import address
 from backoffice.sent_pictures import thumbnails
 from inventory.models import Product
 from orders.models import Order, OrderItem, Shipment, ShipmentLine
+from orders.services import addresses
 
 
 class Packed(NamedTuple):
@@ -44,7 +44,8 @@ class Slip:
 
     @property
     def address(self) -> list[str]:
-        return address(self.order.shipping_address) or address(self.order.billing_address)
+        order = self.order
+        return addresses.lines(order.shipping_address) or addresses.lines(order.billing_address)
 
     @property
     def is_part(self) -> bool:
