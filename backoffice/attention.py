@@ -33,6 +33,7 @@ from api.actors import Actor
 from api.errors import Standing
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
+from events.services.notices import Matter, Notice
 from orders.errors import PaymentUnderWay
 from orders.models import Order, ReturnLine
 from orders.services import orders
@@ -60,6 +61,8 @@ SLUGS = {
     HELD: "held",
     PARTLY_PAID: "partly-paid",
 }
+# With more on the list, people have other worries than which one is new.
+MAILED_MAX = 1_000
 
 
 def order_ids(reason: str = "", *, limit: int | None = None) -> "QuerySet[Any, Any]":
@@ -104,6 +107,43 @@ def require_leavable(order: Order, why: Collection[str]) -> None:
         raise PaymentUnderWay
     if not why:
         raise NothingToLeaveBe
+
+
+def _standing() -> list[Matter] | None:
+    """Tell which orders need attention, for those who are told by mail; None: too many to say.
+
+    What a gateway has not said yet is mostly said before anybody can look: then it is no matter.
+    """
+    pairs = [pair for pair in reasons(limit=MAILED_MAX) if pair[1] != UNKNOWN]
+    if len(pairs) >= MAILED_MAX:
+        return None
+    ids = {order_id for order_id, _ in pairs}
+    named = Order.objects.filter(pk__in=ids).values_list("pk", "order_number", "number")
+    numbers = {order_id: written or str(number) for order_id, written, number in named}
+    return [
+        Matter(
+            f"{order_id} {SLUGS[reason]}",
+            {
+                "number": numbers[order_id],
+                "what": reason,
+                "link": f"{settings.PUBLIC_URL}/admin/orders/order/{order_id}/change/",
+            },
+        )
+        for order_id, reason in pairs
+    ]
+
+
+NOTICE = Notice(
+    "attention",
+    "Orders that need attention",
+    "To staff, when an order comes on the list of those that need attention.",
+    sample={
+        "number": "1042",
+        "what": FAILED,
+        "link": f"{settings.PUBLIC_URL}/admin/orders/order/?list=attention",
+    },
+    standing=_standing,
+)
 
 
 @in_transaction

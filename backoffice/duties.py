@@ -30,6 +30,8 @@ _READ = {
         "Give money back": ("payments.refund_payment",),
         "Settle a payment by hand, where its gateway is silent": ("payments.settle_payment",),
         "Export customers' names, addresses and e-mails": ("orders.export_customers",),
+        "See the mails that were sent": ("events.view_mail",),
+        "Send a mail again": ("events.send_mail",),
     },
     "Products": {
         "See products, prices, categories and pictures": (
@@ -72,6 +74,12 @@ _READ = {
         "See the events, and what other programs were told of them": (
             *("events.view_event", "events.view_integration"),
             *("events.view_delivery", "events.view_deliveryattempt"),
+        ),
+        "See what is told by mail, to whom and in which words": (
+            *("events.view_mailsettings", "events.view_mailtext"),
+        ),
+        "Say what is told by mail, to whom and in which words": (
+            *("events.change_mailsettings", "events.change_mailtext"),
         ),
         "Keep the programs that are told of events": (
             *("events.add_integration", "events.change_integration", "events.delete_integration"),

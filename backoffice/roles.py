@@ -35,6 +35,10 @@ _ROWS = {
     "events.event":              (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "events.delivery":           (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
     "events.deliveryattempt":    (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    # They name buyers, as orders do.
+    "events.mail":               (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
+    "events.mailsettings":       (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
+    "events.mailtext":           (EVERYBODY, NOBODY,  OWNERS,  NOBODY),
     "inventory.category":        (EVERYBODY, CLERKS,  CLERKS,  CLERKS),
     # To upload, apply and revert one is to change stock.
     "inventory.sheet":       (EVERYBODY, NOBODY,  NOBODY,  NOBODY),
@@ -82,6 +86,8 @@ MAY: dict[str, tuple[str, ...]] = {
     for (app, model), row in ((name.split("."), row) for name, row in _ROWS.items())
     for action, roles in zip(("view", "add", "change", "delete"), row, strict=True)
 } | {
+    # Once more, to whom it went before.
+    "events.send_mail": SELLERS,
     # What products cost the store, and so what its stock is worth.
     "inventory.view_cost": CLERKS,
     # To take them out of the house. To see them on one page after the other is view_order.

@@ -179,6 +179,27 @@ PUBLIC_URL = env.str(
     default=f"http://127.0.0.1:{WEB_PORT}" if HOLDFAST_DEMO else f"https://{ALLOWED_HOSTS[0]}",
 ).rstrip("/")
 
+# In the demo mails are kept and shown, and sent to nobody.
+MAILS_ARE_SENT = not HOLDFAST_DEMO
+# The server that takes the shop's mails; without one they wait.
+EMAIL_BACKEND = "events.services.smtp.Backend"
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+EMAIL_SECURITY = env.str(
+    "EMAIL_SECURITY", default="starttls", validate=validate.OneOf(["starttls", "tls", "none"])
+)
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_PORT = env.int(
+    "EMAIL_PORT",
+    default={"starttls": 587, "tls": 465, "none": 25}[EMAIL_SECURITY],
+    validate=validate.Range(min=1, max=65_535),
+)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+# For each answer of the server. All of a conversation has an end, too: see events.services.posting.
+EMAIL_TIMEOUT = 10
+# For how long mails are kept, with the words and addresses in them.
+MAILS_KEPT_DAYS = env.int("MAILS_KEPT_DAYS", default=90, validate=_TIME)
+
 # How much a request's body may have, files apart.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 # As many pictures as are sent at once; a page that takes fewer files says so.

@@ -42,6 +42,12 @@ class EventNotKept(Refusal):
     detail = "This event is no longer kept, so it cannot be sent again."
 
 
+class MailNotSendable(Refusal):
+    kind = WRONG_STATE
+    code = "mail_not_sendable"
+    detail = "This mail cannot be sent now."
+
+
 class TooManyIntegrations(Refusal):
     kind = WRONG_STATE
     code = "too_many_integrations"

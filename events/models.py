@@ -264,3 +264,173 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} of {self.delivery_id}"
+
+
+ADDRESS_LENGTH = 254
+# Of people who work here. More are better told by one address that leads to all of them.
+STAFF_MAX = 20
+
+
+class MailSettings(models.Model):
+    """As whom notices are sent by mail, to which staff, and which: one row, kept by people."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    sender_name = models.CharField(max_length=100, blank=True, default="")
+    # Empty: nobody is told anything by mail.
+    sender_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True, default="")
+    staff = ArrayField(models.CharField(max_length=ADDRESS_LENGTH), default=list, blank=True)
+    # The notices that are not wanted: one that a release brings is.
+    off = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+
+    class Meta:
+        default_permissions = ("view", "change")
+        verbose_name = verbose_name_plural = "mail"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="mail_settings_one_row")]
+
+    def __str__(self) -> str:
+        return "Mail"
+
+
+class MailProgress(models.Model):
+    """How far the feed has been told by mail: one row, there while mail is switched on.
+
+    Apart from what people set, which must not be locked while it is told.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    # Of the last event that was looked at.
+    position = models.BigIntegerField()
+    # When mail was switched on: what happened before that is told to nobody.
+    since = models.DateTimeField()
+    # When it was last looked for what stands in no feed; None until then.
+    looked_at = models.DateTimeField(null=True)
+    # Since when the mail server cannot be reached, and why; None while it can.
+    failing_since = models.DateTimeField(null=True)
+    failing_why = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="mail_progress_one_row")]
+
+    def __str__(self) -> str:
+        return f"mail at {self.position}"
+
+
+class MailText(models.Model):
+    """What a store has written for a notice, in Django's template language; without one, ours."""
+
+    notice = models.CharField(max_length=32, primary_key=True, editable=False)
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField()
+    # Why it could not be made with something that happened, and when that was last.
+    fault = models.CharField(max_length=500, blank=True, default="", editable=False)
+    fault_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return self.notice
+
+
+class StaffMatter(models.Model):
+    """Something that staff are to be told of, once: a crossing, or a case that stands.
+
+    What stands keeps its row until it does not any more, so that nobody is told of it again.
+    """
+
+    notice = models.CharField(max_length=32)
+    key = models.CharField(max_length=200)
+    # What its texts are made with.
+    words = models.JSONField()
+    at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["notice", "key"], name="staff_matter_once"),
+        ]
+        indexes = [
+            models.Index(fields=["notice"], condition=Q(told_at=None), name="staff_matters_untold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.notice} {self.key}"
+
+
+class Mail(models.Model):
+    """One mail to one address, as it is sent: at most once, unless somebody sends it again."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        # Somebody speaks with the mail server; that is committed before it hears of the mail.
+        SENDING = "sending"
+        SENT = "sent"
+        # The server will not have it, or could not be reached for days.
+        REFUSED = "refused"
+        # Whoever sent it died, or lost the server, after all of it was said.
+        IN_DOUBT = "in doubt"
+        # Never to be sent: in the demo.
+        KEPT = "kept"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    notice = models.CharField(max_length=32)
+    # What it tells, such as the id of a shipment; empty for what staff are told together.
+    key = models.CharField(max_length=200, blank=True, default="")
+    sender = models.CharField(max_length=400)
+    recipient = models.CharField(max_length=ADDRESS_LENGTH)
+    subject = models.CharField(max_length=250)
+    text = models.TextField()
+    html = models.TextField(blank=True, default="")
+    # Of which order it is, for those to whom it may be shown there.
+    order_id = models.UUIDField(null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    # When it is to be sent; None unless it waits.
+    next_at = models.DateTimeField(null=True)
+    # When it was last begun to send it, and when it was sent.
+    begun_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = [("send_mail", "Can send mails again")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["notice", "key", "recipient"],
+                condition=~Q(key=""),
+                name="mail_once_for_each_thing",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="waiting", next_at__isnull=False)
+                | (~Q(state="waiting") & Q(next_at=None)),
+                name="mail_waits_until",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="sent", sent_at__isnull=False)
+                | (~Q(state="sent") & Q(sent_at=None)),
+                name="mail_sent_some_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], condition=Q(state="waiting"), name="mails_waiting"),
+            models.Index(fields=["begun_at"], condition=Q(state="sending"), name="mails_sending"),
+            models.Index(fields=["created_at"], name="mails_by_age"),
+            models.Index(fields=["recipient", "-id"], name="mails_by_recipient"),
+            models.Index(fields=["state", "-id"], name="mails_by_state"),
+            models.Index(
+                fields=["order_id"], condition=Q(order_id__isnull=False), name="mails_of_an_order"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        # On record, where it stays: so it names nobody.
+        return f"Mail {self.pk}"
+
+    def standing(self) -> dict[str, str]:
+        """What people decide by who send it again."""
+        return {"state": self.state}

@@ -6,13 +6,15 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from api import health
-        from events.services import closing
+        from events.services import closing, notices
         from inventory.services import picture_files
         from payments import told
         from payments.services import audit, installation
+        from payments.services import notices as own
 
         health.register("audit", audit.standing)
         health.register("gateways", installation.standing)
         picture_files.let_be_while(installation.are_closed)
         closing.let_be_while(installation.are_closed)
         told.register()
+        notices.register(own.REFUNDED)

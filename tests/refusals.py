@@ -276,6 +276,7 @@ UNSEEN = {
     "no_units",
     "stock_moved",
     "nothing_to_leave_be",
+    "mail_not_sendable",
     "not_acceptable",
 }
 

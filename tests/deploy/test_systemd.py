@@ -73,5 +73,5 @@ def test_every_secret_comes_from_a_file_and_is_handed_over(service):
 
 def secrets() -> set[str]:
     """What a variable's name shows to be one; a publishable key is none, and no key's id."""
-    is_one = re.compile(r"DATABASE_URL|.*(_KEYS?|_TOKEN|_SECRET|_DSN)")
+    is_one = re.compile(r"DATABASE_URL|.*(_KEYS?|_TOKEN|_SECRET|_PASSWORD|_DSN)")
     return {name for name in documented() if is_one.fullmatch(name)} - {"STRIPE_PUBLISHABLE_KEY"}
