@@ -15,6 +15,6 @@ class PaymentsConfig(AppConfig):
         health.register("audit", audit.standing)
         health.register("gateways", installation.standing)
         picture_files.let_be_while(installation.are_closed)
-        closing.let_be_while(installation.are_closed)
+        closing.let_be_while(installation.are_closed, remember=installation.remember_place)
         told.register()
         notices.register(own.REFUNDED)

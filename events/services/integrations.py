@@ -13,7 +13,7 @@ from api.models import Change
 from api.transactions import in_transaction
 from events.errors import IntegrationNotFound, TooManyIntegrations
 from events.models import Delivery, Integration, Progress
-from events.services import addresses, feed, kinds, signing
+from events.services import addresses, closing, feed, kinds, signing
 
 INTEGRATIONS_MAX = 100
 # So long after a new secret the one before signs beside it.
@@ -66,6 +66,8 @@ def create(
         raise TooManyIntegrations
     integration.save(force_insert=True)
     Progress.objects.create(integration=integration, position=feed.last_position())
+    if enabled:
+        closing.remember()
     changes.created(actor, integration)
     return integration, integration.signing_secret
 
@@ -157,6 +159,7 @@ def _require_sound(fields: Mapping[str, Any]) -> None:
 
 def _begin(integration: Integration) -> None:
     """Go on: whoever delivered before has lost its lease, and writes nothing any more."""
+    closing.remember()
     progress = _lock_progress(integration)
     if progress.given_up_at is None:
         progress.position = feed.last_position()

@@ -7,7 +7,7 @@ remembers of where its gateways were opened last.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,7 +59,7 @@ class Remembered:
         if self.closed_at:
             return f"closed at {self.closed_at:%Y-%m-%d %H:%M:%S} UTC: {self.closed_why}"
         if self.place != self.place_now:
-            return "this database is a copy of the one in which they were opened"
+            return "this database is a copy of the shop's"
         if self.name and self.name != settings.HOLDFAST_INSTALLATION:
             here = settings.HOLDFAST_INSTALLATION
             said = f"names {here}" if here else "is not set"
@@ -161,15 +161,22 @@ def remember(slug: str) -> None:
 
     What is remembered already stays.
     """
-    if slug in gateways.ASKING_NOBODY:
-        return
-    account = {known: account for known, account in accounts().items() if known == slug}
+    if slug not in gateways.ASKING_NOBODY:
+        _remember({known: account for known, account in accounts().items() if known == slug})
+
+
+def remember_place() -> None:
+    """Remember where the database is, as somebody begins to be told of what happens in it."""
+    _remember({})
+
+
+def _remember(whose: Mapping[str, str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO payments_installation (id, name, place, accounts, closed_why) "  # noqa: S608
             f"VALUES (1, %s, {PLACE}, %s, '') ON CONFLICT (id) DO UPDATE "
             "SET accounts = excluded.accounts || payments_installation.accounts",
-            [settings.HOLDFAST_INSTALLATION, json.dumps(account)],
+            [settings.HOLDFAST_INSTALLATION, json.dumps(whose)],
         )
 
 

@@ -17,6 +17,7 @@ from django.db import connection
 from api import clock
 from api.ids import uuid7_of
 from api.models import Change
+from events.services import closing, integrations
 from inventory.models import Stock
 from inventory.services import images, picture_files
 from orders.models import Order
@@ -307,6 +308,33 @@ def test_a_copy_deletes_no_picture_of_the_shop_whose_folder_its_environment_name
     installation.open_gateways(actor=MERCHANT)
     assert picture_files.purge() == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_of_a_shop_without_gateways_is_known_once_somebody_is_told_of_it():
+    integration, _ = integrations.create(
+        name="Accounts", url="https://example.com", observes=["order.paid"], actor=MERCHANT
+    )
+    assert not Installation.objects.exists()
+
+    integrations.change(integration.pk, enabled=True, actor=MERCHANT)
+
+    assert not closing.is_closed()
+    assert installation.why_closed() == ""
+    Installation.objects.update(place="1/1")
+    assert closing.is_closed()
+    assert "this database is a copy" in installation.why_closed()
+
+
+def test_one_that_is_told_from_the_beginning_is_no_other():
+    integrations.create(
+        name="Accounts",
+        url="https://example.com",
+        observes=["order.paid"],
+        enabled=True,
+        actor=MERCHANT,
+    )
+
+    assert Installation.objects.get().place
 
 
 def test_monitoring_is_told_and_strangers_are_not_told_why(client):
