@@ -54,12 +54,16 @@ def test_the_sdk_drives_the_shop_as_the_documentation_says(sdk, live_server, tmp
 @pytest.mark.processes
 def test_t29_the_maintained_sdk_buys(live_server):
     shirt, storefront = product(stock=100, price=1250), api_client(secret="")
+    office = api_client(SECRET)
+    attempt(job(integration(name="Told once")), 1)
 
     run(
         [installed(), "--test", "--test-reporter=spec", "maintained.js"],
         {
             "HOLDFAST_HOST": urlsplit(live_server.url).netloc,
             "HOLDFAST_STOREFRONT_ID": storefront.client_id,
+            "HOLDFAST_CLIENT_ID": office.client_id,
+            "HOLDFAST_CLIENT_SECRET": SECRET,
             "HOLDFAST_PRODUCT": str(shirt.pk),
         },
     )

@@ -1,5 +1,6 @@
 // What the maintained SDK, @epcc-sdk/sdks-shopper, can do here. It knows shoppers only, so the
-// product that it buys is named by tests/test_sdk.py.
+// product that it buys is named by tests/test_sdk.py; and what only administrators may is called by
+// the client that all of its own operations call with.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -146,4 +147,47 @@ test('what is refused is refused in the words of the API', async () => {
   await isRefused(403, 'forbidden', sdk.getCarts());
   const promotion = { type: 'promotion_item', code: 'SPRING' };
   await isRefused(404, 'promotion_not_found', add('greedy', promotion));
+});
+
+/** The SDK's own client, with an administrator's token in its store. */
+async function administrator() {
+  const form = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: process.env.HOLDFAST_CLIENT_ID,
+    client_secret: process.env.HOLDFAST_CLIENT_SECRET,
+  });
+  const baseUrl = `http://${HOLDFAST_HOST}`;
+  const answer = await fetch(`${baseUrl}/oauth/access_token`, { method: 'POST', body: form });
+  const storage = { get: () => token, set() {} };
+  const token = JSON.stringify(await answer.json());
+  return sdk.createShopperClient({ baseUrl }, { clientId: 'office', storage }).client;
+}
+
+test('integrations are made, changed, asked for what became of them, and deleted', async () => {
+  const client = await administrator();
+  const url = '/v2/integrations/{id}';
+  const headers = { 'Content-Type': 'application/json' };
+  const data = {
+    type: 'integration',
+    name: 'ERP',
+    integration_type: 'webhook',
+    observes: ['order.paid'],
+    configuration: { url: 'https://erp.example.com/' },
+  };
+  const send = (method, to, id, body) =>
+    got(200, client[method]({ url: to, path: { id }, headers, body: { data: body } }));
+  const ask = async (to, path, query) => (await got(200, client.get({ url: to, path, query }))).data;
+
+  const { data: made } = await send('post', '/v2/integrations', '', data);
+  assert.equal((await send('put', url, made.id, { enabled: true })).data.enabled, true);
+  assert.equal((await ask(url, { id: made.id })).enabled, true);
+  const all = await ask('/v2/integrations', {}, { page: { limit: 50 }, filter: 'eq(enabled,true)' });
+  const { id } = all.find(({ name }) => name === 'Told once');
+  const [job] = await ask(`${url}/jobs`, { id });
+  const [log] = await ask(`${url}/jobs/{job}/logs`, { id, job: job.id });
+  assert.deepEqual(await ask(`${url}/logs`, { id }), [log]);
+  assert.deepEqual(await ask('/v2/integrations/logs', {}), [log]);
+  await got(204, client.delete({ url, path: { id: made.id } }));
+  await isRefused(404, 'integration_not_found', client.get({ url, path: { id: made.id } }));
+  await got(200, client.get({ url: '/v2/events', query: { page: { after: 0 } } }));
 });
