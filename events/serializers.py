@@ -137,10 +137,10 @@ def page(found: feed.Page, links: answers.FeedLinks) -> str:
         "last_id": str(found.last_id) if found.last_id else None,
     }
     beside = json.dumps({"meta": meta, "links": links})
-    return f'{{"data":[{",".join(map(_event, found.events))}],{beside[1:]}'
+    return f'{{"data":[{",".join(map(event, found.events))}],{beside[1:]}'
 
 
-def _event(row: Event) -> str:
+def event(row: Event) -> str:
     told = {
         "type": "event",
         "id": str(row.id),
