@@ -22,7 +22,7 @@ from inventory.services import products
 from inventory.services.products import Money
 
 ROOT = supervisor.PROJECT
-ROOMS = "api|backoffice|config|demo|inventory|orders|payments"
+ROOMS = "api|backoffice|config|demo|events|inventory|orders|payments"
 README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

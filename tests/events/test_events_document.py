@@ -1,0 +1,56 @@
+"""docs/events.md: every event is in it, with an example of what is really told."""
+
+import json
+import os
+import re
+
+import pytest
+from django.utils import timezone
+
+from events.models import Integration
+from events.services import kinds, signing
+from tests.events import examples
+from tests.events.examples import DOCUMENT, EXAMPLE, rewritten
+
+
+def test_every_type_stands_in_it_once():
+    types = re.findall(r"^#### `(.*)`$", DOCUMENT.read_text(), re.MULTILINE)
+
+    assert len(types) == len(set(types))
+    assert set(types) == kinds.TYPES
+
+
+def test_what_is_published_and_never_told_stands_in_it():
+    [section] = re.findall(
+        r"^## What is not told\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+    assert set(re.findall(r"`([\w-]+)\.\*`", section)) == {
+        each.split(".")[0] for each in kinds.PUBLISHED_ONLY
+    }
+
+
+@pytest.mark.django_db
+def test_its_examples_are_what_is_told(settings):
+    settings.PUBLIC_URL = "https://shop.example"
+
+    told = examples.shown(examples.examples())
+
+    if os.environ.get(examples.WRITE):
+        DOCUMENT.write_text(rewritten(DOCUMENT.read_text(), told))
+    in_it = EXAMPLE.finditer(DOCUMENT.read_text())
+    assert {each["type"]: json.loads(each["json"]) for each in in_it} == told
+
+
+def test_a_receiver_in_python_verifies_as_it_says():
+    [lines] = re.findall(
+        r"^```python\n(.*?standardwebhooks.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    )
+    body = b'{"id": "1", "triggered_by": "order.paid"}'
+    secret = signing.new_secret()
+    headers = signing.headers(Integration(signing_secret=secret), "1", timezone.now(), body)
+    known = {"secret": secret, "headers": headers, "body": body}
+
+    exec(lines, known)
+
+    assert known["event"] == json.loads(body)
