@@ -237,7 +237,11 @@ def serve(url: str, port: str, logins: str, database: Server | None = None) -> N
         children.append(web)
         _wait_until_ready(web, int(port))
         # The workers start only now, or all would load Django on the same cores at the same time.
-        children += [Child(name, url, "manage.py", *options) for name, options in WORKERS.items()]
+        # What they tell others leads to where the shop is found.
+        children += [
+            Child(name, url, "manage.py", *options, WEB_PORT=port)
+            for name, options in WORKERS.items()
+        ]
         print(WELCOME.format(host=HOST, port=port) + logins + "\nCtrl-C stops everything.")
         while True:
             time.sleep(0.2)

@@ -237,6 +237,8 @@ def test_web_server_and_worker_start_again_when_they_die(start):
     wait_for(lambda: len(holdfast.children()) == 3 and holdfast.answers(), START_SECONDS)
 
     now = holdfast.children()
+    # What the worker tells others has links, too.
+    assert f"WEB_PORT={holdfast.port}" in Path(f"/proc/{now['manage.py work']}/environ").read_text()
     assert holdfast.answers()
     assert now["manage.py serve"] != died["manage.py serve"]
     assert now["manage.py work"] != died["manage.py work"]
