@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from api import clock, metrics, workers
 from api.lanes import LANES
 from api.views import not_found
+from events.services import standing
 from orders.models import AuditResult
 from payments.services import recovery
 
@@ -102,6 +103,25 @@ def _workers() -> Iterator[Metric]:
     yield from (count, heard)
 
 
+def _told() -> Iterator[Metric]:
+    """Tell how far others have been told of what happened."""
+    outbox, integrations, behind, waiting, oldest = (
+        _gauge("outbox_oldest_seconds", "For how long the oldest change waits to be numbered."),
+        _gauge("integrations", "Programs that are told of events, by how it goes.", "state"),
+        _gauge("events_behind", "How many events the last of them has not looked at."),
+        _gauge("deliveries_waiting", "Deliveries that have failed and are tried again."),
+        _gauge("deliveries_oldest_seconds", "For how long the oldest of them has waited."),
+    )
+    found = standing.told()
+    outbox.add_metric([], found.outbox_seconds)
+    for state, count in found.integrations.items():
+        integrations.add_metric([state], count)
+    behind.add_metric([], found.behind)
+    waiting.add_metric([], found.waiting)
+    oldest.add_metric([], found.waiting_seconds)
+    yield from (outbox, integrations, behind, waiting, oldest)
+
+
 def _sessions() -> Iterator[Metric]:
     """Tell what the connections of our role do, on all machines and behind any pooler."""
     count = _gauge("database_connections", "Connections of Holdfast's role, by state.", "state")
@@ -135,6 +155,7 @@ _OF_DATABASE: tuple[Callable[[], Iterator[Metric]], ...] = (
     _audits,
     _jobs,
     _workers,
+    _told,
     _sessions,
 )
 
