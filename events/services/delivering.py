@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 import structlog
+import uvloop
 from django.db import connection
 
 from api import clock, news
@@ -53,7 +54,8 @@ def run(stop: threading.Event) -> None:
     if closing.is_closed():
         stop.wait(CLOSED_SECONDS)
     else:
-        asyncio.run(_go_on(stop))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_go_on(stop))
 
 
 async def _go_on(stop: threading.Event) -> None:
