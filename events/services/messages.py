@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from api.clock import at
 from events.models import Integration
 from events.services import signing
 
@@ -48,7 +49,7 @@ def _body(integration: Integration, told: Occurrence, attempt: int) -> str:
         },
         "configuration": configuration,
         "position": told.position,
-        "occurred_at": told.occurred_at.isoformat(),
+        "occurred_at": at(told.occurred_at),
     }
     if told.is_test:
         document["test"] = True

@@ -7,8 +7,11 @@ import re
 import pytest
 from django.utils import timezone
 
-from events.models import Integration
+from api.ids import uuid7
+from events import serializers
+from events.models import Event, Integration
 from events.services import kinds, signing
+from events.services.messages import Occurrence, message
 from tests.events import examples
 from tests.events.examples import DOCUMENT, EXAMPLE, rewritten
 
@@ -40,6 +43,23 @@ def test_its_examples_are_what_is_told(settings):
         DOCUMENT.write_text(rewritten(DOCUMENT.read_text(), told))
     in_it = EXAMPLE.finditer(DOCUMENT.read_text())
     assert {each["type"]: json.loads(each["json"]) for each in in_it} == told
+
+
+def test_an_event_and_a_delivery_have_the_fields_that_it_shows():
+    shown = [
+        re.findall(r'^  "(\w+)"', block, re.MULTILINE)
+        for block in re.findall(r"^```json\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.S)
+    ]
+    told = Occurrence(uuid7(), "order.paid", 4711, timezone.now(), '{"data": {}}')
+    event = Event(
+        id=told.event_id, position=4711, type=told.type, occurred_at=told.occurred_at, payload="{}"
+    )
+    integration = Integration(signing_secret=signing.new_secret(), secret_key="s")
+
+    _, body = message(integration, told, attempt=1, moment=timezone.now())
+
+    assert shown[0] == [*json.loads(serializers.event(event))]
+    assert set(shown[1]) == json.loads(body).keys()
 
 
 def test_a_receiver_in_python_verifies_as_it_says():

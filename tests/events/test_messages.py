@@ -46,7 +46,7 @@ def test_the_body_is_the_published_one_with_position_and_moment_beside_it():
         "payload": json.loads(PAYLOAD),
         "configuration": {"secret_key": "secret_squirrel", "url": "https://webhook.url"},
         "position": 12,
-        "occurred_at": "2026-11-28T04:05:06.789012+00:00",
+        "occurred_at": "2026-11-28T04:05:06.789012Z",
     }
 
 

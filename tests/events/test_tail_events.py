@@ -53,6 +53,7 @@ def test_it_begins_where_it_is_told_and_leaves_out_what_nobody_wants():
     assert [line.split()[0] for line in tail(after=2, readable=True)] == ["3", "4", "5"]
     [line] = tail(after=2, types={"order.paid"}, readable=True)
     assert line.split()[0::2] == ["4", "order.paid"]
+    assert line.split()[3:] == ["id=4"]
     assert tail() == []
 
 

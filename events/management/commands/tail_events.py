@@ -1,3 +1,4 @@
+import json
 from argparse import ArgumentTypeError
 from typing import Any
 
@@ -42,7 +43,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--once", action="store_true", help="end at the last one there is")
         parser.add_argument(
-            "--readable", action="store_true", help="position, moment, type and of what, alone"
+            "--readable",
+            action="store_true",
+            help="position, moment, type, and of each what says most",
         )
 
     def handle(self, **options: Any) -> None:
@@ -63,5 +66,15 @@ class Command(BaseCommand):
         self.stderr.write("The database is away. Waiting for it.")
 
 
+# What of a payload says most about it, as far as it is there.
+_TELLING = (
+    *("order_number", "sku", "code", "slug", "file_name", "action", "quantity"),
+    *("available", "allocated", "status", "payment", "shipping", "product_id", "id"),
+)
+
+
 def _readable(event: Event) -> str:
-    return f"{event.position:>9}  {at(event.occurred_at)}  {event.type:<26}  {event.subject}"
+    told = json.loads(event.payload)
+    thing = told.get("data", told)
+    fields = " ".join(f"{name}={thing[name]}" for name in _TELLING if thing.get(name) is not None)
+    return f"{event.position:>9}  {at(event.occurred_at)}  {event.type:<25}  {fields}"
