@@ -97,7 +97,7 @@ DEATHS = [
 
 
 @pytest.mark.processes
-def test_f40_a_mirror_that_is_killed_at_every_step_is_equal_to_the_shop(web, path):
+def test_a_mirror_that_is_killed_at_every_step_is_equal_to_the_shop(web, path):
     common = product(500, sku="COMMON")
 
     def happen(number: int) -> None:
