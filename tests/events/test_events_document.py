@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 
 import pytest
 from django.utils import timezone
@@ -14,6 +15,8 @@ from events.services import kinds, signing
 from events.services.messages import Occurrence, message
 from tests.events import examples
 from tests.events.examples import DOCUMENT, EXAMPLE, rewritten
+
+EXAMPLES = DOCUMENT.parent / "examples"
 
 
 def test_every_type_stands_in_it_once():
@@ -74,3 +77,16 @@ def test_a_receiver_in_python_verifies_as_it_says():
     exec(lines, known)
 
     assert known["event"] == json.loads(body)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_the_examples_are_as_short_and_plain_as_it_says(path):
+    text = path.read_text()
+    imported = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
+
+    assert imported <= sys.stdlib_module_names
+    [lines] = re.findall(
+        rf"{path.name}\]\(examples/{path.name}\) does all of this in (\d+) lines",
+        " ".join(DOCUMENT.read_text().split()),
+    )
+    assert len(text.splitlines()) <= int(lines)
