@@ -92,6 +92,8 @@ _GROUPS = [
                 "payments/gatewayevent/",
                 "payments.change_gateway",
             ),
+            Entry("Mail", "mail", "events/mailsettings/", "events.change_mailsettings"),
+            Entry("Mails sent", "outbox", "events/mail/", "events.change_mailsettings"),
             Entry("Integrations", "webhook", "events/integration/", "events.change_integration"),
             Entry("Events", "rss_feed", "events/event/", "events.change_integration"),
             Entry("API clients", "key", "api/apiclient/", "api.change_apiclient"),

@@ -22,6 +22,8 @@ from django.urls import URLPattern, URLResolver
 
 from api import clock, store
 from backoffice.roles import APPS, MAY, OWNER, ROLES, VIEWER
+from events.models import Mail
+from events.services import mail_settings
 from inventory.models import Product
 from inventory.services import stocktakes
 from inventory.services.sheets import processing
@@ -75,6 +77,10 @@ PAGES: dict[str, tuple[str, str | None]] = {
         ],
         ("events.change_integration", "events.change_integration"),
     ),
+    "events_mail_send_again": ("events.send_mail", "events.send_mail"),
+    "events_mailsettings_send_test": ("events.change_mailsettings", "events.change_mailsettings"),
+    "events_mailtext_take_ours": ("events.change_mailtext", "events.change_mailtext"),
+    "events_mailtext_preview": ("events.view_mailtext", "events.change_mailtext"),
     "inventory_category_changelist": ("inventory.view_category", "inventory.change_category"),
     "inventory_parent_add_value": ("inventory.add_product", "inventory.add_product"),
     "inventory_parent_put_in": ("inventory.change_parent", "inventory.change_parent"),
@@ -282,6 +288,17 @@ def shop(books_agree: None) -> None:
         id="evt_1", gateway="test", type="charge.succeeded", body={}, received_at=clock.now()
     )
     made.attempt(made.delivery(made.integration(), made.event("product.updated", shirt.pk)), 500)
+    mail_settings.change(actor=MERCHANT, sender_address="shop@example.com")
+    mail_settings.write("order-placed", actor=MERCHANT, subject="Thanks")
+    Mail.objects.create(
+        notice="order-placed",
+        sender="shop@example.com",
+        recipient="ada@example.com",
+        subject="Thanks",
+        text="Thanks",
+        state=Mail.State.IN_DOUBT,
+        created_at=clock.now(),
+    )
     delivery({shirt: 3})
     sheet, _ = processing.upload("shelf.csv", b"sku,count\nNONE,1\n", actor=MERCHANT)
     processing.take_a_batch(sheet.pk)

@@ -27,6 +27,7 @@ OFFERED = {
     "events.delivery": {"integration", "state"},
     "events.event": {"type", "about"},
     "events.integration": {"enabled", "health"},
+    "events.mail": {"state"},
     "inventory.delivery": {"state"},
     "inventory.product": {"status", "category", "managed", "stock_state", "counted", "cost"},
     "inventory.sheet": {"kind", "source", "state"},

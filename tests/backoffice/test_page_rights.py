@@ -65,6 +65,12 @@ TABLE = {
     "events_integration_(add|delete|test|send_since|renew|enable|disable)":     (OWNERS, OWNERS),
     "events_delivery_resend":                                                   (OWNERS, OWNERS),
 
+    # What is told by mail.
+    "events_mail_change":                                                       (ALL, NOBODY),
+    "events_mail_send_again":                                                   (SELLERS, SELLERS),
+    "events_(mailsettings_change|mailtext_(change|preview))":                   (ALL, OWNERS),
+    "events_(mailsettings_send_test|mailtext_take_ours)":                       (OWNERS, OWNERS),
+
     # What is listed, and what was done with it, is for all who work here; the rest for nobody.
     ".*_(changelist|history)":                                                  (ALL, NOBODY),
     "(orders_cart|payments_gatewayevent|inventory_(picture|stocktransaction|sheet))_change":

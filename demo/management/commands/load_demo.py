@@ -5,8 +5,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from api import clock
+from api.actors import SYSTEM
 from backoffice.figures import days
 from demo import logins, story
+from events.services import mail_settings
 from inventory.models import Product
 from orders.models import Order
 from payments.services import audit
@@ -24,6 +26,13 @@ class Command(BaseCommand):
         story.tell(clock.now())
         # Last, with a commit that waits for the disk, which brings every earlier commit there too.
         logins.create()
+        # The past was told to nobody.
+        mail_settings.change(
+            actor=SYSTEM,
+            sender_name="Holdfast demo",
+            sender_address="shop@example.com",
+            staff=["owner@example.com"],
+        )
         audit.run()
         days.add_up()
         self.stdout.write(
