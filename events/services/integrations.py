@@ -167,6 +167,7 @@ def _begin(integration: Integration) -> None:
     progress.failing_since = progress.given_up_at = None
     progress.given_up_why = ""
     progress.save()
+    _wait_no_longer(integration)
 
 
 def _stop(integration: Integration) -> None:
@@ -181,7 +182,7 @@ def _try_at_once(integration: Integration) -> None:
     progress = _lock_progress(integration)
     progress.waits_until = None
     progress.save(update_fields=["waits_until"])
-    _waiting(integration).filter(next_at__gt=clock.now()).update(next_at=clock.now())
+    _wait_no_longer(integration)
 
 
 def _look_anew(integration: Integration) -> None:
@@ -193,6 +194,12 @@ def _look_anew(integration: Integration) -> None:
 
 def _lock_progress(integration: Integration) -> Progress:
     return Progress.objects.select_for_update(no_key=True).get(pk=integration.pk)
+
+
+def _wait_no_longer(integration: Integration) -> None:
+    """Have what failed tried now, and not after hours: its receiver may be well again."""
+    now = clock.now()
+    _waiting(integration).filter(next_at__gt=now).update(next_at=now)
 
 
 def _give_up_what_waits(integration: Integration) -> None:

@@ -260,6 +260,7 @@ def test_one_that_people_disabled_goes_on_from_now():
 def test_one_that_was_disabled_by_itself_goes_on_from_where_it_was():
     made = integration()
     events("order.paid", "order.paid")
+    waiting = job(made, next_at=clock.now() + timedelta(hours=20))
     Integration.objects.update(enabled=False)
     now = clock.now()
     Progress.objects.update(given_up_at=now, given_up_why="410", failing_since=now, waits_until=now)
@@ -270,6 +271,10 @@ def test_one_that_was_disabled_by_itself_goes_on_from_where_it_was():
     assert progress.position == 0
     assert (progress.given_up_at, progress.given_up_why) == (None, "")
     assert (progress.failing_since, progress.waits_until) == (None, None)
+    # What failed is tried at once, and not when it would have been.
+    waiting.refresh_from_db()
+    assert waiting.next_at is not None
+    assert (waiting.state, waiting.next_at <= clock.now()) == ("waiting", True)
 
 
 @pytest.mark.parametrize("enabled", [True, False])
