@@ -2,7 +2,8 @@
 
 Everything is measured in one run on one durable server, so that the ratios hold on any machine.
 `HOLDFAST_DEMO=1 .venv/bin/python -m benchmarks counts` measures a stocktaking instead, `products` a
-catalogue that comes in by file, and `seeing` what logs and metrics cost a purchase;
+catalogue that comes in by file, `seeing` what logs and metrics cost a purchase, and `told` what it
+costs that others are told of everything, and how soon they are;
 `audit --entries 10000000` takes some minutes to make a large shop, and measures how its books are
 compared.
 """
@@ -32,7 +33,7 @@ def main() -> None:
             os.environ.update(dict.fromkeys(LIMITS, "0"))
             django.setup()
             # Not before: they import models.
-            from benchmarks import audit, counts, products, run, seeing
+            from benchmarks import audit, counts, products, run, seeing, told
 
             if sys.argv[1:] == ["counts"]:
                 counts.bench()
@@ -40,6 +41,8 @@ def main() -> None:
                 products.bench()
             elif sys.argv[1:] == ["seeing"]:
                 seeing.bench(server)
+            elif sys.argv[1:] == ["told"]:
+                told.bench(server)
             elif sys.argv[1:2] == ["audit"]:
                 audit.bench(server, sys.argv[2:])
             else:

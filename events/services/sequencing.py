@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 ROWS, ENTRIES = 500, 2_000
 # How often it looks, though nobody has said that there is news.
 LOOK_SECONDS = 1.0
+# How long it lets changes gather while one follows the other: a batch's statements are paid once,
+# and a thing that changes several times in this time is rendered once.
+GATHERED_SECONDS = 0.1
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # Anything that nobody else takes.
 _LOCK = int.from_bytes(b"feed", "big")
@@ -77,8 +80,11 @@ def run(stop: threading.Event) -> None:
     waiter = news.Waiter(news.CHANNEL)
     try:
         while not stop.is_set():
-            if number_some() is None:
+            numbered = number_some()
+            if numbered is None:
                 waiter.wait(LOOK_SECONDS, stop)
+            elif numbered < ROWS:
+                stop.wait(GATHERED_SECONDS)
     finally:
         waiter.close()
 

@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 
-from api import store
+from api import news, store
 from events.models import Event, Outbox, ToldStock
 from events.services import kinds, sequencing
 from inventory.models import Action, Product, StockTransaction
@@ -286,6 +286,27 @@ def test_only_one_numbers_at_a_time():
 
     assert first
     assert second is None
+
+
+def test_what_comes_one_after_the_other_is_gathered_and_a_backlog_is_not(monkeypatch):
+    """A batch that is not full is waited after, for the next; without any, for a notice."""
+    batches = iter([1, sequencing.ROWS, 2, None])
+    waited: list[object] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waited.append(timeout)
+
+    def wait_for_news(_, seconds, stop):
+        waited.append("news")
+        stop.set()
+
+    monkeypatch.setattr(sequencing, "number_some", lambda: next(batches))
+    monkeypatch.setattr(news.Waiter, "wait", wait_for_news)
+    sequencing.run(Stop())
+
+    gathered = sequencing.GATHERED_SECONDS
+    assert waited == [gathered, gathered, "news"]
 
 
 @committing
