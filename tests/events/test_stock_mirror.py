@@ -145,6 +145,28 @@ def test_a_mirror_that_is_killed_at_every_step_is_equal_to_the_shop(web, path):
     assert len(mirrored(path)) == 1 + 2 * (2 * len(DEATHS) + 1)
 
 
+def test_what_happens_while_a_mirror_begins_is_not_missed_however_short_the_pages(web, path):
+    shirt = product(5, sku="SHIRT")
+    caps = [product(1, sku=f"CAP-{number}") for number in range(3)]
+    sequencing.number_all()
+    begun = mirror(path)
+    get, every = begun.shop.get, begun.shop.every
+
+    def and_meanwhile(of: str) -> list[Any]:
+        found = list(every(of))
+        stock.record(shirt.pk, Action.DECREMENT, 1, actor=MERCHANT)
+        products.archive(caps.pop().pk, actor=MERCHANT)
+        sequencing.number_all()
+        return found
+
+    begun.shop.get = lambda asked: get(asked.replace("page[limit]=100", "page[limit]=1"))
+    begun.shop.every = and_meanwhile
+    begun.catch_up()
+    begun.catch_up()
+
+    assert mirrored(path) == in_the_shop() == {"SHIRT": (1, 3, 0, 3), "CAP-0": (1, 1, 0, 1)}
+
+
 def test_a_mirror_that_was_away_for_longer_than_the_feed_is_kept_begins_anew(web, path):
     shirt = product(5, sku="SHIRT")
     sequencing.number_all()
