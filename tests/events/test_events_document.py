@@ -15,6 +15,7 @@ from events.services import kinds, signing
 from events.services.messages import Occurrence, message
 from tests.events import examples
 from tests.events.examples import DOCUMENT, EXAMPLE, rewritten
+from tests.events.test_sequencing import CROSSINGS
 
 EXAMPLES = DOCUMENT.parent / "examples"
 
@@ -24,6 +25,16 @@ def test_every_type_stands_in_it_once():
 
     assert len(types) == len(set(types))
     assert set(types) == kinds.TYPES
+
+
+def test_its_crossings_are_those_that_are_tried():
+    rows = re.findall(r"^\| (\d+ → \d.*?) \| (.+) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    tried = {(before, after): crossed for before, after, crossed in CROSSINGS}
+
+    assert len(rows) == 5
+    for pairs, told in rows:
+        for before, after in re.findall(r"(\d+) → (\d+)", pairs):
+            assert tried[int(before), int(after)] == re.findall(r"`(.+?)`", told)
 
 
 def test_what_is_published_and_never_told_stands_in_it():
