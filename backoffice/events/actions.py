@@ -14,11 +14,12 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from api import clock
 from api.errors import Standing
 from backoffice.actions import Action, ActionForm, Case, only_if
-from backoffice.base import COUNTED, counted, number_of
+from backoffice.base import COUNTED, number_of
 from backoffice.dates import said
 from backoffice.events import words
+from backoffice.events.health import events_after
 from backoffice.products.forms import MomentField
-from events.models import Delivery, Event, Integration
+from events.models import Delivery, Integration
 from events.services import deliveries, integrations, kinds
 from events.services.moments import first_since
 
@@ -71,7 +72,7 @@ def _what_enabling_does(case: IntegrationCase) -> list[str]:
         ]
     return [
         f"It was disabled by itself {said(progress.given_up_at)}. It goes on where it was, and "
-        f"catches up: {_events_for(case.subject, progress.position + 1)} so far.",
+        f"catches up: {events_after(case.subject, progress.position)} so far.",
         "What was given up then can be sent again from the list of its deliveries.",
     ]
 
@@ -226,16 +227,9 @@ def _send_since(case: IntegrationCase, form: ActionForm) -> str:
 def _what_sending_does(case: IntegrationCase) -> list[str]:
     effects = ["Sends everything that it observes once more, from a moment on and in order."]
     if since := asked_since(case.request):
-        found = _events_for(case.subject, first_since(since))
+        found = events_after(case.subject, first_since(since) - 1)
         effects.append(f"Since {said(since)} that is {found}.")
     return effects
-
-
-def _events_for(integration: Integration, first: int) -> str:
-    """Say how many events there are for it from this position on."""
-    found = Event.objects.filter(position__gte=first, type__in=integration.observes)
-    number = found[:COUNTED].count()
-    return "1 event" if number == 1 else f"{counted(number)} events"
 
 
 SEND_SINCE: Action[IntegrationCase] = Action(

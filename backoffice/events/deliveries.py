@@ -20,7 +20,7 @@ from backoffice.dates import moment
 from backoffice.events import subjects, words
 from backoffice.history import NOTHING
 from backoffice.missing import missing
-from backoffice.walking import WalkedAdmin
+from backoffice.walking import WalkedAdmin, WalkedList
 from events.errors import EventNotKept
 from events.models import Delivery, DeliveryAttempt, Event, Integration
 from events.services import deliveries, messages
@@ -103,12 +103,24 @@ class IntegrationFilter(admin.SimpleListFilter):
         return queryset.filter(integration=asked) if asked else queryset
 
 
+class DeliveriesList(WalkedList):
+    """A page of deliveries, in which what their events are about is looked up for all at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        ids = {delivery.event_id for delivery in self.result_list}
+        told = subjects.told(request, list(Event.objects.filter(id__in=ids)))
+        by_id = {each.event.id: each for each in told}
+        for delivery in self.result_list:
+            delivery.told = by_id.get(delivery.event_id)
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(ActionAdmin, WalkedAdmin):
     """Newest first, and never counted: a row for each event and whoever is told of it."""
 
     nouns = ("delivery of an event", "deliveries of events")
-    list_display = ["what", "to", "standing", "attempts", "next_try", "created"]
+    list_display = ["what", "about", "to", "standing", "attempts", "next_try", "created"]
     list_display_links = ["what"]
     list_filter = [IntegrationFilter, StateFilter]
     list_select_related = ["integration"]
@@ -118,12 +130,19 @@ class DeliveryAdmin(ActionAdmin, WalkedAdmin):
     leaps = True
     sortable_by = ()
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return DeliveriesList
+
     def leap(self, moment: Any) -> UUID:
         return first_id_of(moment)
 
     @display(description="what")
     def what(self, delivery: Delivery) -> str:
         return words.words(delivery.type)
+
+    @display(description="about")
+    def about(self, delivery: Any) -> str:
+        return subjects.linked(delivery.told) if delivery.told else NOTHING
 
     @display(description="to")
     def to(self, delivery: Delivery) -> str:

@@ -15,7 +15,6 @@ from api import clock
 from backoffice.base import COUNTED, counted
 from backoffice.dates import moment, said
 from backoffice.events import subjects, words
-from backoffice.history import NOTHING
 from backoffice.walking import WalkedAdmin, WalkedList
 from events.models import Delivery, Event
 from events.services import sequencing
@@ -115,10 +114,7 @@ class EventAdmin(WalkedAdmin):
 
     @display(description="about")
     def about(self, event: Any) -> str:
-        told: subjects.Told = event.told
-        if not told.url:
-            return told.name or NOTHING
-        return format_html('<a class="hf-link" href="{}">{}</a>', told.url, told.name)
+        return subjects.linked(event.told)
 
     @display(description="when")
     def when(self, event: Event) -> str:

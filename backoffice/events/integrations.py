@@ -138,13 +138,13 @@ class IntegrationAdmin(RowActionAdmin, ServiceAdmin):
 
 
 def behind(integration: Any) -> str:
-    """Say how much of the feed it has not been told yet, and what waits to be tried again."""
+    """Say how many events it has not been told yet, and what waits to be sent, once more or not."""
     if not integration.enabled:
         return NOTHING
-    new = max(0, (integration.feed_until or 0) - integration.progress.position)
-    said = [f"{new:,} events"] if new else []
+    new = integration.new
+    said = ["1 event" if new == 1 else f"{counted(new)} events"] if new else []
     if integration.waiting:
-        said.append(f"{counted(integration.waiting)} to be tried again")
+        said.append(f"{counted(integration.waiting)} waiting to be sent")
     return ", ".join(said) or "nothing"
 
 

@@ -10,10 +10,12 @@ from uuid import UUID
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 
 from backoffice import movements
 from backoffice.base import is_number, uuid_of
 from backoffice.events import words
+from backoffice.history import NOTHING
 from backoffice.products.page import page_of
 from events.models import Event, Integration
 from inventory.models import Currency, Picture, Product, StockTransaction
@@ -60,6 +62,13 @@ def told(request: HttpRequest, events: Collection[Event]) -> list[Told]:
     names = _of_orders(visible) | _of_products(visible) | _of_others(visible)
     seen = {event.position: names.get(event.position) or _unnamed(event) for event in visible}
     return [Told(event, event.position in seen, *seen.get(event.position, ())) for event in events]
+
+
+def linked(told: Told) -> str:
+    """Name what an event is about, with a link to it if it is still there."""
+    if not told.url:
+        return told.name or NOTHING
+    return format_html('<a class="hf-link" href="{}">{}</a>', told.url, told.name)
 
 
 def may_see(request: HttpRequest, type_: str) -> bool:

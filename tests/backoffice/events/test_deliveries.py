@@ -11,6 +11,7 @@ from api.ids import uuid7
 from events.models import Delivery, Event, Integration
 from tests.backoffice.events.making import attempt, delivery, event, integration
 from tests.backoffice.pages import client_with, send, signed_in, text
+from tests.factories import paid_order, product
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +40,11 @@ def test_deliveries_are_listed_by_integration_and_state(admin_client, django_ass
     assert found(admin_client, integration=str(accounts.pk)) == [4, 3, 1]
     assert found(admin_client, integration=str(accounts.pk), state="given up") == [3]
     assert found(admin_client, day=f"{clock.now() - timedelta(days=2):%Y-%m-%d}") == []
-    with django_assert_num_queries(4) as queries:
-        admin_client.get(DELIVERIES)
+    order = paid_order({product(9): 2})
+    delivery(accounts, event("order.paid", order.pk))
+    with django_assert_num_queries(6) as queries:
+        shown = text(admin_client.get(DELIVERIES))
+    assert f'/admin/orders/order/{order.pk}/change/">Order {order}</a>' in shown
     assert not any("COUNT(" in query["sql"] for query in queries.captured_queries)
 
 
