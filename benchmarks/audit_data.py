@@ -141,6 +141,28 @@ FROM generate_series(1, {products}) AS n,
     LATERAL (SELECT pg_temp.moment(n, {half} * 10) AS at) AS counted;
 """
 
+# All of the log is in the feed, in the order in which it came. What else is told is left out.
+_FEED = """
+INSERT INTO events_event (position, id, type, kind, subject, sequence, occurred_at, payload)
+SELECT position, gen_random_uuid(), 'stock-transaction.created', 'stock-transaction',
+    product_id::text, sequence, created_at, '{{"data": "' || repeat('.', {payload}) || '"}}'
+FROM (
+    SELECT row_number() OVER (ORDER BY entry.created_at, entry.id) AS position,
+        stock.product_id, entry.sequence, entry.created_at
+    FROM inventory_stocktransaction AS entry
+    JOIN inventory_stock AS stock ON stock.id = entry.stock_id
+) AS entry;
+
+UPDATE events_toldstock SET first = 1;
+"""
+# Without it, as if all of that had been before there was a feed.
+_UNTOLD = """
+INSERT INTO events_toldstock (stock_id, first, last)
+SELECT id, sequence + 1, sequence FROM inventory_stock;
+"""
+
+# About as long as what is told of an entry.
+_PAYLOAD = 500
 _CLIENT = "00000000-0000-7000-8000-00000000c11e"
 # Its indexes are made when it is there, which takes a tenth of the time.
 _INDEXES = """
@@ -152,7 +174,7 @@ FROM pg_index WHERE indrelid = ANY(%s::regclass[]) AND indexrelid NOT IN (
 TABLES = (
     *("inventory_product", "inventory_stock", "inventory_stocktransaction", "inventory_stockcount"),
     *("orders_order", "orders_orderitem", "orders_shipment", "orders_shipmentline"),
-    "payments_payment",
+    *("payments_payment", "events_event", "events_toldstock"),
 )
 
 
@@ -166,6 +188,7 @@ def make(products: int, rounds: int) -> None:
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
         insert(products, rounds)
+        cursor.execute(_FEED.format(payload=_PAYLOAD))
         for _, definition in indexes:
             cursor.execute(definition)
         for table in TABLES:
@@ -186,5 +209,6 @@ def insert(products: int, rounds: int) -> None:
             cursor.execute(_ENTRIES.format(number=number, place=place, round=of_round, **given))
         cursor.execute(_ORDERS.format(**given))
         cursor.execute(_COUNTS.format(**given))
+        cursor.execute(_UNTOLD)
         for table in TABLES:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

@@ -22,6 +22,7 @@ from demo.fill_goods_in import Deliveries
 from demo.fill_progress import Progress
 from demo.fill_sales import CLERK, ENTRIES_A_ORDER, LINES_MAX, Books, Move, Sale
 from demo.fill_stock import ROWS_A_STATEMENT, Entry, Made, id_at
+from events.services import sequencing
 from inventory.models import Action, Stock
 from inventory.services import currencies, products
 from orders.models import Order, OrderItem
@@ -83,6 +84,8 @@ def fill(
         fill_goods_in.store_stocktakes(rows, now, CLERK, progress)
     # The days of the year that was made up were added up without it.
     days.forget()
+    # Nobody waits to hear of a year that was never.
+    sequencing.forget_of_this_transaction()
     # Else it takes the tables for empty, and each reference is looked for in a whole index.
     progress.step("Telling the planner what is there now")
     with progress.waiting(), connection.cursor() as cursor:

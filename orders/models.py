@@ -918,6 +918,8 @@ class AuditResult(models.Model):
     stocks = models.BigIntegerField(default=0)
     entries = models.BigIntegerField(default=0)
     orders = models.BigIntegerField(default=0)
+    # Where the feed of events ended then.
+    position = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

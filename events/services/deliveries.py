@@ -56,11 +56,13 @@ def resend(delivery_id: uuid.UUID, *, actor: Actor, key: Key | None = None) -> u
 
     Raises: JobNotFound; IntegrationNotFound; EventNotKept.
     """
+    again_id = uuid7()
+    claim(key, again_id)
     delivery = Delivery.objects.filter(pk=delivery_id).first()
     if delivery is None:
         raise JobNotFound
     again = turns.again(delivery)
-    claim(key, again.pk)
+    again.pk = again_id
     integration = _lock(delivery.integration_id)
     if delivery.position is None or not Event.objects.filter(pk=delivery.position).exists():
         raise EventNotKept

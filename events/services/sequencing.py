@@ -11,6 +11,7 @@ the one before it, though it may be newer than its type says.
 
 import json
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,9 +43,14 @@ _READ = """
 SELECT ordinal, xid::text, occurred_at, kind, subject, changes, stocks::text[], firsts, lasts
 FROM events_outbox
 """
-_OLDEST = f"{_READ} ORDER BY ordinal LIMIT %s"
+_OLDEST = f"{_READ} WHERE ordinal > %s ORDER BY ordinal LIMIT %s"
 # What else the same transactions wrote.
 _THEIRS = f"{_READ} WHERE ordinal > %s AND xid = ANY(%s::xid8[]) ORDER BY ordinal"
+
+_RUNNING = """
+SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
+FROM pg_current_snapshot() AS now
+"""
 
 _TOLD = "SELECT stock_id::text, last FROM events_toldstock WHERE stock_id = ANY(%s::uuid[])"
 _KEEP_TOLD = """
@@ -75,12 +81,60 @@ class Row(NamedTuple):
         return sum(map(int.__sub__, self.lasts or (), self.firsts or ())) + len(self.stocks or ())
 
 
+class Floor:
+    """Up to which ordinal nothing waits any more, nor ever will: no need to look there.
+
+    While somebody reads in an old snapshot, such as a dump or an audit, PostgreSQL keeps all rows
+    that were deleted since, and whoever looks for the oldest one goes through them, at every look.
+
+    Whoever writes a row has a transaction's number before he draws the row's. So once all have
+    ended who had one when the row was seen, nobody has a lower ordinal who could still commit.
+    """
+
+    # How often it rises, and how often it is forgotten, lest something be left below it that came
+    # in some other way: from a backup, or by hand.
+    RISES_SECONDS, FORGOTTEN_SECONDS = 1.0, 10.0
+
+    def __init__(self) -> None:
+        self._forget(time.monotonic())
+
+    def _forget(self, now: float) -> None:
+        self.ordinal = self._seen = 0
+        # What it may rise to, and the first transaction that was not there yet when that was seen.
+        self._next: tuple[int, int] | None = None
+        self._rises_at = now + self.RISES_SECONDS
+        self._forgotten_at = now + self.FORGOTTEN_SECONDS
+
+    def look(self, cursor: Any) -> bool:
+        """Before the rows are read: return whether it may rise to what was seen by then."""
+        now = time.monotonic()
+        if now >= self._forgotten_at:
+            self._forget(now)
+        if now < self._rises_at:
+            return False
+        self._rises_at = now + self.RISES_SECONDS
+        cursor.execute(_RUNNING)
+        oldest, first_to_come = cursor.fetchone()
+        if self._next is None:
+            self._next = self._seen, first_to_come
+        return bool(oldest >= self._next[1])
+
+    def has_read(self, rows: "Sequence[Row]", *, may_rise: bool) -> None:
+        """After that: rise to below the oldest of these, as high as it may."""
+        if may_rise and self._next:
+            highest, _ = self._next
+            self.ordinal = min(highest, rows[0].ordinal - 1) if rows else highest
+            self._next = None
+        if rows:
+            self._seen = max(self._seen, rows[-1].ordinal)
+
+
 def run(stop: threading.Event) -> None:
     """Number whatever commits, as soon as it does, until told to stop. Any number may run this."""
-    waiter = news.Waiter(news.CHANNEL)
+    waiter, floor = news.Waiter(news.CHANNEL), Floor()
     try:
         while not stop.is_set():
-            numbered = number_some()
+            numbered = number_some(floor)
             if numbered is None:
                 waiter.wait(LOOK_SECONDS, stop)
             elif numbered < ROWS:
@@ -97,13 +151,13 @@ def number_all() -> int:
     return numbered
 
 
-def number_some() -> int | None:
+def number_some(floor: Floor | None = None) -> int | None:
     """Number the oldest of what has committed; None if there is none, or another is at it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if cursor.fetchone() == (False,):
             return None
-        rows = _taken(cursor)
+        rows = _taken(cursor, floor or Floor())
         if not rows:
             return None
         told = _told(cursor, rows)
@@ -116,12 +170,14 @@ def number_some() -> int | None:
     return len(told)
 
 
-def _taken(cursor: Any) -> list[Row]:
+def _taken(cursor: Any, floor: Floor) -> list[Row]:
     """Read the oldest rows, and with each all that its transaction wrote: it is told together."""
-    cursor.execute(_OLDEST, [ROWS])
+    may_rise = floor.look(cursor)
+    cursor.execute(_OLDEST, [floor.ordinal, ROWS])
     rows: list[Row] = []
     entries = 0
     found = [Row(*row) for row in cursor.fetchall()]
+    floor.has_read(found, may_rise=may_rise)
     for row in found:
         if entries >= ENTRIES:
             break
@@ -223,7 +279,8 @@ def _ranges(cursor: Any, rows: Sequence[Row]) -> dict[tuple[str, str], Range]:
     firsts: dict[str, int] = {}
     ranges: dict[tuple[str, str], Range] = {}
     for key, each in found.items():
-        first = until.get(each.stock, each.first - 1) + 1
+        # Where nothing is said of a stock, nothing of its log was told.
+        first = until.get(each.stock, 0) + 1
         if first != each.first:
             log.error("log_not_told_in_a_row", stock=each.stock, told=first - 1, now=each.first)
         if first <= each.last:

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from api import clock
 from inventory.services import audit as audit_of_stock
-from inventory.services import checkpoints, fingerprints
+from inventory.services import checkpoints, fingerprints, telling
 from inventory.services.audit import Difference, found
 from inventory.services.snapshots import apart, read, snapshot, write
 from orders.models import AuditResult, Order
@@ -213,8 +213,8 @@ def compare(
     """
     with _alone():
         began, checked_at = time.monotonic(), clock.now()
-        since = None if whole else _agreed_at()
-        found = apart(partial(_read, since, tell))
+        since = None if whole else _agreed()
+        position, found = apart(partial(_read, since, tell))
         discrepancies = [difference for part in found for difference in part.differences]
         result = AuditResult(
             id=Kind.WHOLE if since is None else Kind.INCREMENTAL,
@@ -226,6 +226,7 @@ def compare(
             stocks=sum(part.stocks for part in found),
             entries=sum(part.entries for part in found),
             orders=sum(part.orders for part in found),
+            position=position,
         )
         _keep(result)
     return result, discrepancies
@@ -247,14 +248,18 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _read(since: datetime | None, tell: Tell | None) -> list[_Part]:
-    """Compare as of one moment, and keep what the next comparison goes on from if all agrees."""
+def _read(since: AuditResult | None, tell: Tell | None) -> tuple[int, list[_Part]]:
+    """Compare as of one moment, and keep what the next comparison goes on from if all agrees.
+
+    Returns where the feed ended at that moment, and what was found.
+    """
     with snapshot() as name:
+        position = telling.last_position()
         parts = _whole() if since is None else _incremental(since)
         found = read(name, _told(parts, tell))
         if not any(part.differences for part in found):
             write(name, checkpoints.keep)
-    return found
+    return position, found
 
 
 def _keep(result: AuditResult) -> None:
@@ -279,15 +284,18 @@ def standing() -> dict[str, float] | None:
     }
 
 
-def _agreed_at() -> datetime | None:
+def _agreed() -> AuditResult | None:
     """Return when all books agreed last; None where nobody knows that they did as a whole."""
     results = {result.pk: result for result in AuditResult.objects.all()}
     whole = results.get(Kind.WHOLE)
     if whole is None or whole.differences or not checkpoints.are_kept():
         return None
-    agreed_at = max(result.checked_at for result in results.values() if not result.differences)
+    agreed = max(
+        (result for result in results.values() if not result.differences),
+        key=lambda result: result.checked_at,
+    )
     # By a clock that was put back since, it tells of no order whether it was changed later.
-    return agreed_at if agreed_at <= clock.now() else None
+    return agreed if agreed.checked_at <= clock.now() else None
 
 
 def _told(parts: Sequence[Callable[[], _Part]], tell: Tell | None) -> list[Callable[[], _Part]]:
@@ -310,6 +318,8 @@ def _whole() -> list[Callable[[], _Part]]:
     return [
         lambda: looked_at._replace(differences=_of_chains()),
         lambda: _Part(audit_of_stock.differences_of_stock(_suspects())),
+        lambda: _Part(telling.out_of_order()),
+        lambda: _Part([*telling.untold(), *telling.unlike_the_feed()]),
         lambda: _Part(audit_of_stock.differences_of_counts()),
         lambda: _Part(
             [*checkpoints.gone(), *checkpoints.rewritten(), *audit.differences_of_holders()]
@@ -322,12 +332,14 @@ def _suspects() -> list[uuid.UUID]:
     return sorted({*fingerprints.out_of_time(), *checkpoints.unlike_the_last_entry()})
 
 
-def _incremental(since: datetime) -> list[Callable[[], _Part]]:
-    since -= MARGIN
+def _incremental(agreed: AuditResult) -> list[Callable[[], _Part]]:
+    since = agreed.checked_at - MARGIN
     changed = Order.objects.filter(updated_at__gt=since)
     order_ids = list(changed.order_by("pk").values_list("pk", flat=True))
     return [
         _of_moved_stock,
+        lambda: _Part(telling.out_of_order(since=agreed.position)),
+        lambda: _Part([*telling.untold(), *telling.unlike_the_feed(moved_only=True)]),
         lambda: _Part(audit_of_stock.differences_of_counts(recorded_since=since)),
         lambda: _Part([*checkpoints.gone(), *audit.differences_of_holders()]),
         *(
@@ -390,8 +402,12 @@ def is_under_way() -> bool:
 
 
 def differences(limit: int = LIMIT) -> list[Difference]:
-    """Return the differences between log, stock, orders and payments, `limit` of each kind."""
-    return [*audit.differences(limit), *money_differences(limit)]
+    """Return the differences between log, stock, orders, payments and feed, `limit` each."""
+    return [
+        *audit.differences(limit),
+        *money_differences(limit),
+        *telling.differences(limit),
+    ]
 
 
 def money_differences(limit: int = 100, orders: audit.Orders = audit.ALL) -> list[Difference]:

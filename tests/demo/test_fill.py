@@ -22,8 +22,11 @@ from demo import fill_goods_in, fill_orders, fill_progress, fill_room, fill_stoc
 from demo.fill_goods_in import Deliveries
 from demo.fill_progress import Progress
 from demo.management.commands.fill import ENTRIES_MAX
+from events.models import Outbox
+from events.services import sequencing
 from inventory.errors import DeliveryNotUndoable
 from inventory.models import (
+    Action,
     Delivery,
     DeliveryLine,
     Parent,
@@ -33,7 +36,7 @@ from inventory.models import (
     Stocktake,
     StockTransaction,
 )
-from inventory.services import booking
+from inventory.services import booking, stock
 from inventory.services.category_tree import LEVELS_MAX, Tree
 from orders.models import Order, OrderItem, ReturnLine, ShipmentLine
 from orders.services import finding
@@ -66,6 +69,18 @@ def test_log_stock_orders_and_money_agree():
 
     assert audit.differences() == []
     assert not Stock.objects.filter(last_moved_at=None).exists()
+
+
+def test_nobody_is_told_of_its_year_but_of_what_happens_after_it():
+    fill()
+
+    assert not Outbox.objects.exists()
+    assert sequencing.number_all() == 0
+    moved = Product.objects.latest("pk")
+    stock.record(moved.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    assert audit.differences() == []
+    assert sequencing.number_all() == 1
+    assert audit.differences() == []
 
 
 def test_t51_the_last_entry_of_the_longest_log_is_made_before_now():

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from api import news, store
 from events.models import Event, Outbox, ToldStock
 from events.services import kinds, sequencing
+from events.services.sequencing import Floor
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import currencies, products, stock
 from orders.models import Order
@@ -21,6 +22,7 @@ from payments.services.payments import PaymentRequest
 from tests.concurrency import run_together
 from tests.events.told import events_since, payload, told_of, types
 from tests.factories import BUYER, MERCHANT, filled_cart, paid_order, product, unpaid_order
+from tests.test_supervisor import wait_for
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)
@@ -64,7 +66,7 @@ def test_each_event_shows_the_thing_as_the_api_does(back_office):
 
 
 @committing
-def test_what_rolls_back_is_never_told():
+def test_f40_what_rolls_back_is_never_told():
     shirt = product(5)
 
     def change_and_go_back():
@@ -174,7 +176,7 @@ def test_what_is_deleted_is_named_alone_though_it_was_made_anew_since():
 
 
 @committing
-def test_positions_follow_one_another_whatever_many_write_at_once():
+def test_f40_positions_follow_one_another_whatever_many_write_at_once():
     shirts = [product(50) for _ in range(4)]
     done = threading.Event()
 
@@ -301,7 +303,7 @@ def test_what_comes_one_after_the_other_is_gathered_and_a_backlog_is_not(monkeyp
         waited.append("news")
         stop.set()
 
-    monkeypatch.setattr(sequencing, "number_some", lambda: next(batches))
+    monkeypatch.setattr(sequencing, "number_some", lambda floor: next(batches))
     monkeypatch.setattr(news.Waiter, "wait", wait_for_news)
     sequencing.run(Stop())
 
@@ -339,6 +341,26 @@ def test_a_transaction_is_told_whole_however_many_rows_are_numbered_together(mon
     assert sequencing.number_some() == 3
     assert sequencing.number_some() is None
     assert [event.subject for event in events_since(last)] == [str(each.pk) for each in made]
+
+
+@committing
+@pytest.mark.parametrize("rows", [500, 1])
+def test_what_lies_in_another_order_on_disk_is_told_in_that_of_its_changes(monkeypatch, rows):
+    monkeypatch.setattr(sequencing, "ROWS", rows)
+    first, second = product(1), product(1)
+    sequencing.number_all()
+    last = Event.objects.latest("position").position
+    with transaction.atomic():
+        for each in (first, second, first):
+            Product.objects.filter(pk=each.pk).update(name=f"{each.name}, again")
+    with connection.cursor() as cursor:
+        # Written anew, they lie behind those that were not: here, the other way round.
+        for ordinal in Outbox.objects.order_by("-ordinal").values_list("ordinal", flat=True)[1:]:
+            cursor.execute("UPDATE events_outbox SET kind = kind WHERE ordinal = %s", [ordinal])
+
+    sequencing.number_all()
+
+    assert [event.subject for event in events_since(last)] == [str(first.pk), str(second.pk)]
 
 
 @committing
@@ -418,6 +440,17 @@ def test_entries_that_somebody_kept_from_the_outbox_are_told_with_the_next_and_n
     assert (told.first, told.last) == (1, 3)
 
 
+def test_a_new_log_is_told_from_its_first_entry_though_that_was_kept_from_the_outbox():
+    shirt = product(5)
+    Outbox.objects.filter(kind="stock").delete()
+    stock.record(shirt.pk, Action.INCREMENT, 1, actor=MERCHANT)
+    sequencing.number_all()
+
+    entries = Event.objects.filter(type="stock-transaction.created").order_by("position")
+    assert [event.sequence for event in entries] == [1, 2]
+    assert ToldStock.objects.get().first == 1
+
+
 CROSSINGS = [
     # Available before and after, with a threshold of 3, and what that crosses.
     (10, 4, []),
@@ -434,7 +467,7 @@ CROSSINGS = [
 
 
 @pytest.mark.parametrize(("before", "after", "crossed"), CROSSINGS)
-def test_each_threshold_is_told_once_on_the_way_across_it(before, after, crossed):
+def test_f41_each_threshold_is_told_once_on_the_way_across_it(before, after, crossed):
     shirt = product(20, low_stock_threshold=3)
     stock.record(shirt.pk, Action.DECREMENT, 20 - before, actor=MERCHANT)
     action = Action.DECREMENT if after < before else Action.INCREMENT
@@ -448,7 +481,7 @@ def test_each_threshold_is_told_once_on_the_way_across_it(before, after, crossed
 
 
 @committing
-def test_units_that_pass_through_in_one_transaction_cross_nothing():
+def test_f41_units_that_pass_through_in_one_transaction_cross_nothing():
     """Shipping gives the units back and takes them away: in between nobody could have them."""
     from orders.services import shipments
 
@@ -530,3 +563,97 @@ def test_nothing_is_told_that_is_no_known_type():
 
     assert told
     assert {f"{kind}.{change}" for kind, change in told} <= kinds.TYPES
+
+
+# What was deleted is not gone through again.
+
+
+@committing
+def test_nothing_is_passed_over_that_may_still_commit(monkeypatch):
+    """Two commit in the other order than they drew their ordinals, and the floor rises between."""
+    monkeypatch.setattr(Floor, "RISES_SECONDS", 0)
+    floor = Floor()
+    first, second = product(1), product(1)
+    sequencing.number_all()
+    has_written, may_commit = threading.Event(), threading.Event()
+
+    def slow():
+        with transaction.atomic():
+            Product.objects.filter(pk=first.pk).update(name="drew the lower ordinal")
+            has_written.set()
+            assert may_commit.wait(10)
+
+    def quick():
+        assert has_written.wait(10)
+        Product.objects.filter(pk=second.pk).update(name="drew the higher one")
+        highest = Outbox.objects.get().ordinal
+        told = [sequencing.number_some(floor) for _ in range(4)]
+        assert told == [1, None, None, None]
+        assert floor.ordinal < highest
+        may_commit.set()
+
+    last = Event.objects.latest("position").position
+    assert run_together(slow, quick) == [None, None]
+
+    assert sequencing.number_some(floor) == 1
+    assert [event.subject for event in events_since(last)] == [str(second.pk), str(first.pk)]
+
+
+@committing
+def test_what_is_told_is_below_the_floor_a_moment_later(monkeypatch):
+    monkeypatch.setattr(Floor, "RISES_SECONDS", 0)
+    floor = Floor()
+    product(1)
+    highest = Outbox.objects.latest("ordinal").ordinal
+
+    def has_risen():
+        sequencing.number_some(floor)
+        return floor.ordinal == highest
+
+    # Whatever runs in other databases of this server has to end before.
+    wait_for(has_risen, 30)
+    assert floor.ordinal == highest
+    # And what comes after it is told.
+    product(1)
+    assert sequencing.number_some(floor)
+
+
+@committing
+def test_the_floor_does_not_rise_above_what_waits(monkeypatch):
+    monkeypatch.setattr(Floor, "RISES_SECONDS", 0)
+    monkeypatch.setattr(sequencing, "ROWS", 1)
+    floor = Floor()
+    for _ in range(3):
+        product(1)
+    ordinals = list(Outbox.objects.order_by("ordinal").values_list("ordinal", flat=True))
+    for _ in range(3):
+        with transaction.atomic():
+            sequencing.number_some(floor)
+            # As one does who dies before its commit.
+            transaction.set_rollback(True)
+
+    assert floor.ordinal < ordinals[0]
+    told = [*iter(lambda: sequencing.number_some(floor), None)]
+    assert len(told) == 3
+    assert not Outbox.objects.exists()
+
+
+@committing
+def test_what_comes_back_below_the_floor_is_told_a_while_later(monkeypatch):
+    monkeypatch.setattr(Floor, "RISES_SECONDS", 0)
+    floor = Floor()
+    shirt = product(1)
+    sequencing.number_all()
+    Product.objects.filter(pk=shirt.pk).update(name="Other")
+    again = Outbox.objects.get()
+
+    def has_risen():
+        sequencing.number_some(floor)
+        return floor.ordinal == again.ordinal
+
+    wait_for(has_risen, 30)
+    Outbox.objects.bulk_create([again])
+
+    assert sequencing.number_some(floor) is None
+    floor._forgotten_at = 0
+    assert sequencing.number_some(floor) == 1

@@ -106,7 +106,10 @@ def _triggers(catalog: Catalog) -> Iterator[Guard]:
         yield Guard("trigger", name, Statement(drop), TRIGGER_TESTS)
 
 
+NUMBERING = ["tests/events/test_sequencing.py", "--maxfail=1"]
+TOLD = ["tests/inventory/test_telling.py", "--maxfail=1"]
 TRIGGER_TESTS = [
+    "tests/events/test_triggers.py",
     "tests/inventory/test_database_net.py",
     "tests/orders/test_orders.py",
     "tests/api/test_changes.py",
@@ -550,8 +553,9 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
     ),
     (
         "a copy of the shop takes no payments",
-        _line("payments/services/installation.py", "if slug not in gateways.ASKING_NOBODY:",
-              "if False:"),
+        _line("payments/services/installation.py",
+              "if slug not in gateways.ASKING_NOBODY:\n        _require_open(Remembered(*row))",
+              "if False:\n        _require_open(Remembered(*row))"),
         ["tests/payments/test_installation.py"],
     ),
     (
@@ -620,6 +624,109 @@ RULES: list[tuple[str, Replacement, Sequence[str]]] = [
         _line("api/filtering.py", "if size > BYTES_MAX or len(terms) + len(plain) > TERMS_MAX:",
               "if False:"),
         ["tests/api/test_filtering.py"],
+    ),
+    # What is told, once and in order.
+    (
+        "one sends a mail at a time",
+        _line("events/services/posting.py", "LIMIT 1 FOR UPDATE SKIP LOCKED", "LIMIT 1"),
+        ["tests/events/test_posting.py", "--maxfail=1"],
+    ),
+    (
+        "one tells an integration at a time",
+        _line("events/services/turns.py", " FOR NO KEY UPDATE OF free SKIP LOCKED", ""),
+        ["tests/events/test_turns.py", "--maxfail=1"],
+    ),
+    (
+        "one numbers at a time",
+        _line("events/services/sequencing.py", '"SELECT pg_try_advisory_xact_lock(%s)"',
+              '"SELECT %s::bigint IS NOT NULL"'),
+        NUMBERING,
+    ),
+    (
+        "the oldest is numbered first",
+        _line("events/services/sequencing.py", 'WHERE ordinal > %s ORDER BY ordinal LIMIT %s"',
+              'WHERE ordinal > %s LIMIT %s"'),
+        NUMBERING,
+    ),
+    (
+        "a transaction is told whole",
+        _line("events/services/sequencing.py", "AND xid = ANY(%s::xid8[]) ORDER BY ordinal",
+              "AND xid = ANY(%s::xid8[]) AND false"),
+        NUMBERING,
+    ),
+    (
+        "a transaction's rows are told in order",
+        _line("events/services/sequencing.py", "AND xid = ANY(%s::xid8[]) ORDER BY ordinal",
+              "AND xid = ANY(%s::xid8[])"),
+        NUMBERING,
+    ),
+    (
+        "what is not committed is not passed over",
+        _line("events/services/sequencing.py", "bool(oldest >= self._next[1])", "True"),
+        NUMBERING,
+    ),
+    (
+        "what waits is not passed over",
+        _line("events/services/sequencing.py", "min(highest, rows[0].ordinal - 1) if rows else ",
+              ""),
+        NUMBERING,
+    ),
+    (
+        "a log is told from where it was told to",
+        _line("events/services/sequencing.py", "until.get(each.stock, 0) + 1", "each.first"),
+        NUMBERING,
+    ),
+    (
+        "a new log is told from its first entry",
+        _line("events/services/sequencing.py", "until.get(each.stock, 0) + 1",
+              "until.get(each.stock, each.first - 1) + 1"),
+        NUMBERING,
+    ),
+    (
+        "what was made is not changed besides",
+        _line("events/services/kinds.py", '{"updated"} if "created" in changes else set()',
+              "set()"),
+        NUMBERING,
+    ),
+    (
+        "what was made and deleted was never there",
+        _line("events/services/kinds.py", 'return [] if "created" in changes else ["deleted"]',
+              'return ["deleted"]'),
+        NUMBERING,
+    ),
+    (
+        "the audit sees what waits to be told",
+        _line("inventory/services/telling.py",
+              "OR waiting.first <> coalesce(told.last, 0) + 1 OR NOT waiting.in_a_row", ""),
+        TOLD,
+    ),
+    (
+        "the audit sees that what waits follows one another",
+        _line("inventory/services/telling.py", " OR NOT waiting.in_a_row", ""),
+        TOLD,
+    ),
+    (
+        "the audit sees logs that go on untold",
+        _line("inventory/services/telling.py",
+              "stock.sequence <> coalesce(waiting.last, told.last, 0)\n    OR ", ""),
+        TOLD,
+    ),
+    (
+        "the audit sees gaps in the feed",
+        _line("inventory/services/telling.py", "WHERE number <> last - first + 1", "WHERE false"),
+        TOLD,
+    ),
+    (
+        "the audit sees entries out of order",
+        _line("inventory/services/telling.py", "WHERE event.sequence <> event.before + 1",
+              "WHERE false"),
+        TOLD,
+    ),
+    (
+        "the audit sees where the feed ends",
+        _line("inventory/services/telling.py", "ELSE event.sequence <> told.last END",
+              "ELSE false END"),
+        TOLD,
     ),
 ]  # fmt: skip
 

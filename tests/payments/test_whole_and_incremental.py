@@ -80,7 +80,7 @@ def test_f35_the_whole_audit_finds_what_an_entry_by_entry_replay_finds(shirt, wh
     told: list[tuple[int, int]] = []
     result, found = audit.compare(whole=True, tell=lambda *parts: told.append(parts))
 
-    assert told == [(part, 5) for part in range(1, 6)]
+    assert told == [(part, 7) for part in range(1, 8)]
     assert set(found) == set(audit.differences())
     assert "SHIRT" in str(found) or what == "no stock"
     assert (result.kind, result.differences) == ("whole", len(found))
@@ -336,12 +336,12 @@ def test_nobody_else_compares_from_before_the_moment_that_is_read_until_it_is_to
 
         monkeypatch.setattr(audit, step, see_and_do)
 
-    for step in ("_agreed_at", "snapshot", "write", "_keep"):
+    for step in ("_agreed", "snapshot", "write", "_keep"):
         seeing(step)
 
     audit.compare()
 
-    assert seen == [(step, False) for step in ("_agreed_at", "snapshot", "write", "_keep")]
+    assert seen == [(step, False) for step in ("_agreed", "snapshot", "write", "_keep")]
     assert _others_may_compare()
 
 
