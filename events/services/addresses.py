@@ -5,6 +5,7 @@ the one that hands out a cloud's keys. An address is looked at when it is writte
 can be without asking anybody, and what its name leads to at every connection (`is_inside`).
 """
 
+import functools
 import ipaddress
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -137,7 +138,13 @@ def _is_of_own_network(host: str) -> bool:
 
 def is_named(host: str) -> bool:
     """Tell whether whoever runs the server has allowed this host by its name."""
-    return host in {_plain(name) for name in settings.WEBHOOK_INSIDE_HOSTS}
+    return host in _plain_ones(tuple(settings.WEBHOOK_INSIDE_HOSTS))
+
+
+# Asked for each delivery, and always the same.
+@functools.lru_cache(maxsize=8)
+def _plain_ones(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_plain, names))
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -181,10 +181,46 @@ class _Network(httpcore.AsyncNetworkBackend):
         for address in tried:
             try:
                 # One that is silent leaves time for the others.
-                return await self.connecting.connect_tcp(address, port, self.seconds / len(tried))
+                each = self.seconds / len(tried)
+                return _Gathering(await self.connecting.connect_tcp(address, port, each))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 fault = error
         raise fault
+
+
+@dataclass
+class _Gathering(httpcore.AsyncNetworkStream):
+    """Sends head and body of a request together: one call of the kernel, and one packet if small.
+
+    What is written goes out when an answer is waited for.
+    """
+
+    stream: httpcore.AsyncNetworkStream
+    unsent: bytes = b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        unsent, self.unsent = self.unsent, b""
+        # Who does not want to read to the end may have answered already.
+        with suppress(httpcore.WriteError):
+            await self.stream.write(unsent)
+        return await self.stream.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.unsent += buffer
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Gathering(await self.stream.start_tls(ssl_context, server_hostname))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.stream.get_extra_info(info)
 
 
 async def _beginning(response: httpcore.Response) -> bytes:

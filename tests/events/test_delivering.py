@@ -142,6 +142,26 @@ def test_one_that_was_told_nothing_keeps_its_position_up(receiver: Receiver):
     assert receiver.received == []
 
 
+def test_whoever_waits_passes_over_nothing_meanwhile(receiver: Receiver):
+    receiver.answers = [status(503, Retry_After="3600")]
+    waiting = told_to(receiver.url)
+    other = told_to(receiver.url, observes=["settings.updated"])
+    numbered([1])
+
+    with working():
+        soon(lambda: progress(waiting).waits_until is not None)
+        numbered([2])
+        soon(lambda: progress(other).position == 2)
+        numbered([3], "cart.updated")
+        soon(lambda: progress(other).position == 3)
+        assert progress(waiting).position == 1
+        Progress.objects.update(waits_until=None)
+        Delivery.objects.update(next_at=waiting.created_at)
+        received = receiver.wait_for(3)
+
+    assert positions(received) == [1, 1, 2]
+
+
 def test_a_receiver_that_hangs_slows_no_other(receivers: list[Receiver]):
     hanging, other = receivers
     hanging.answering = never
