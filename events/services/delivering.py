@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -45,8 +46,14 @@ CLOSED_SECONDS = 60.0
 FAULT_SECONDS = 30.0
 # What is under way may take so long when it is told to stop.
 LAST_SECONDS = 0.5
+# Whoever has a page or more to tell gives way to those who buy: after each event it pauses so many
+# times as long as it had to wait for a core itself, up to so many seconds.
+GENTLENESS = 10
+PAUSE_MAX_SECONDS = 0.2
 # Statements at once.
 _THREADS = 4
+# What Linux says of a thread: nanoseconds on a core, and nanoseconds in which it waited for one.
+_SCHEDULING = Path("/proc/thread-self/schedstat")
 
 
 def run(stop: threading.Event) -> None:
@@ -207,6 +214,8 @@ class Deliverer:
     async def take(self, lease: Lease, turn: Turn) -> None:
         """Send what is in a turn, one after the other, until one fails. Raises: Lost."""
         unwritten = _Unwritten(self, lease, lease.position)
+        has_much = len(turn.parcels) >= turns.BATCH
+        waited = waited_for_a_core()
         try:
             for parcel in turn.parcels:
                 sending = asyncio.ensure_future(self.send(turn, parcel))
@@ -217,9 +226,18 @@ class Deliverer:
                     sending.cancel()
                 if self.stops or unwritten.is_enough:
                     return
+                if has_much:
+                    waited = await self.give_way(waited)
             unwritten.position = turn.position
         finally:
             await unwritten.write()
+
+    async def give_way(self, waited: float) -> float:
+        """Pause where cores are short. `waited`: for how long it had waited for one until then."""
+        pause = GENTLENESS * (waited_for_a_core() - waited)
+        if pause > 0:
+            await asyncio.sleep(min(pause, PAUSE_MAX_SECONDS))
+        return waited_for_a_core()
 
     async def send(self, turn: Turn, parcel: Parcel) -> Answer:
         headers, body = message(
@@ -246,6 +264,17 @@ class Deliverer:
         self.waiter.close()
         self.waiting.shutdown(wait=False)
         self.threads.shutdown(wait=False)
+
+
+def waited_for_a_core() -> float:
+    """Return for how many seconds this thread could have gone on and had no core.
+
+    Always the same where the system does not say.
+    """
+    try:
+        return int(_SCHEDULING.read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 @dataclass

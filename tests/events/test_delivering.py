@@ -1,6 +1,8 @@
 """The loop that tells integrations, with receivers that are real servers on loopback."""
 
+import asyncio
 import functools
+import itertools
 import threading
 import time
 import uuid
@@ -32,6 +34,7 @@ def hurried(monkeypatch):
     monkeypatch.setattr(delivering, "LOOK_SECONDS", 0)
     monkeypatch.setattr(delivering, "RENEW_SECONDS", 0)
     monkeypatch.setattr(delivering, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(delivering, "GENTLENESS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +177,39 @@ def test_a_receiver_that_hangs_slows_no_other(receivers: list[Receiver]):
         assert positions(other.wait_for(120)) == list(range(1, 121))
         # All of that while one request has no answer yet, and no second one is made.
         assert len(hanging.received) == 1
+
+
+@pytest.mark.parametrize(("events", "gives_way"), [(4, True), (3, False)])
+def test_whoever_has_much_to_tell_gives_way_where_cores_are_short(
+    receiver: Receiver, monkeypatch, events: int, gives_way: bool
+):
+    """Nobody does for a few events: those are told as soon as they can be."""
+    monkeypatch.setattr(turns, "BATCH", 4)
+    monkeypatch.setattr(delivering, "GENTLENESS", 10)
+    # It waits two milliseconds more whenever it looks.
+    waited = itertools.count(0, 0.002)
+    monkeypatch.setattr(delivering, "waited_for_a_core", lambda: next(waited))
+    paused: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        if seconds != delivering.GATHERED_SECONDS:
+            paused.append(round(seconds, 4))
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    integration = told_to(receiver.url)
+    numbered(range(1, events + 1))
+
+    with working():
+        soon(lambda: progress(integration).position == events)
+
+    assert set(paused) == ({0.02} if gives_way else set())
+
+
+def test_a_thread_knows_how_long_it_has_waited_for_a_core():
+    before = delivering.waited_for_a_core()
+    assert 0 <= before <= delivering.waited_for_a_core() < time.monotonic()
 
 
 def test_what_came_of_others_is_written_while_one_hangs(receiver: Receiver, monkeypatch):
