@@ -20,12 +20,12 @@ from unfold.widgets import (
 
 from api.errors import Refusal
 from backoffice.actions import Action, ActionForm, Case, RowActionAdmin, only_if, row_action
-from backoffice.base import ServiceAdmin, actor_of
+from backoffice.base import COUNTED, ServiceAdmin, actor_of, counted
 from backoffice.dates import said
 from backoffice.forms import EditForm
 from backoffice.mails.sent import in_frame
 from backoffice.missing import missing
-from events.models import STAFF_MAX, MailProgress, MailSettings, MailText
+from events.models import STAFF_MAX, Mail, MailProgress, MailSettings, MailText
 from events.services import mail_settings, mailing, notices, posting, texts
 from events.services.notices import Words
 from events.services.texts import TextFault, Texts
@@ -198,12 +198,17 @@ def standing() -> list[str]:
         return ["Mail is off: nobody is told anything, until a sender's address is written here."]
     if not mail_settings.can_send():
         return [_NOT_SENT]
+    found = []
     if progress.failing_since:
-        return [
+        found.append(
             f"The mail server cannot be reached, since {said(progress.failing_since)}: "
             f"{progress.failing_why}. What waits is sent as soon as it is back."
-        ]
-    return []
+        )
+    for state in (Mail.State.IN_DOUBT, Mail.State.REFUSED):
+        number = Mail.objects.filter(state=state)[:COUNTED].count()
+        if number:
+            found.append(f"Mails that are {state.value}: {counted(number)}. See Mails sent.")
+    return found
 
 
 _NOT_SENT = (
@@ -301,6 +306,8 @@ class MailTextAdmin(RowActionAdmin, ServiceAdmin):
             context = {
                 "title": notice.title,
                 "notice": notice,
+                # A template would call it.
+                "takes_order": notice.example is not None and request.user.has_perm(_SEES_ORDERS),
                 "names": named_in(mailing.samples(notice)[-1]),
                 "tags": texts.TAGS,
                 "filters": texts.FILTERS,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from api import clock
 from events.models import Event, Integration, Mail, MailProgress, MailText, Progress, StaffMatter
@@ -56,6 +57,15 @@ def test_what_happened_before_mail_was_switched_on_is_told_to_nobody():
 
     assert told() == []
     assert MailProgress.objects.get().position == 2
+
+
+def test_a_crossing_of_before_mail_was_switched_on_is_told_to_nobody():
+    shirt = product(9)
+    before = timezone.now()
+    switch_on()
+    happen("stock.out", shirt.pk, sequence=7, occurred_at=before, available=0)
+
+    assert told() == []
 
 
 def test_what_happened_while_mail_was_off_is_never_told():

@@ -89,6 +89,13 @@ def test_a_server_that_cannot_be_reached_is_said(admin_client, settings):
     assert "cannot be reached" in text(admin_client.get(PAGE))
 
 
+def test_what_did_not_go_out_is_said(admin_client, settings):
+    settings.MAILS_ARE_SENT, settings.EMAIL_HOST = True, "mail.example.com"
+    sent(state=Mail.State.IN_DOUBT, next_at=None)
+
+    assert "Mails that are in doubt: 1." in text(admin_client.get(PAGE))
+
+
 def test_a_test_goes_to_whoever_asks(admin_client, settings):
     settings.MAILS_ARE_SENT, settings.EMAIL_HOST = True, "mail.example.com"
     User.objects.update(email="me@example.com")
@@ -162,6 +169,7 @@ def test_a_preview_shows_what_is_typed_of_a_real_order_and_saves_nothing(admin_c
     order = paid_order({product(9, name="Shirt"): 1})
     typed = {"subject": "S {{ order.number }}", "text": "T {{ order.total }}", "html": "<i>x</i>"}
 
+    assert 'name="_order" form="mailtext_form"' in admin_client.get(WORDS).text
     answer = admin_client.post(PREVIEW, {**typed, "_order": f"#{order.number}"})
 
     said = text(answer)
