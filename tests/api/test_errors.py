@@ -105,7 +105,7 @@ def test_what_is_not_found_is_named_as_the_contract_names_it():
         f"{thing} not found": f"The requested {thing.lower()} could not be found"
         for thing in (
             *("Product", "Stock transaction", "Currency", "Gateway", "Transaction", "File"),
-            *("Category", "Parent"),
+            *("Category", "Parent", "Integration", "Integration job"),
         )
     }
 
