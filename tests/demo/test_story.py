@@ -14,6 +14,7 @@ from backoffice.roles import ROLES
 from demo.catalogue import PRODUCTS
 from demo.drawings import FOLDER, drawings
 from demo.story import DAYS, written
+from events.models import Event, Outbox
 from inventory.models import (
     Delivery,
     Parent,
@@ -128,6 +129,18 @@ def test_back_office_has_its_secret_and_the_storefront_has_none():
 
     assert back_office.has_secret("demo-secret")
     assert storefront.secret_sha256 == ""
+
+
+@pytest.mark.usefixtures("demo")
+def test_its_past_is_told_as_it_happened():
+    events = list(Event.objects.order_by("position"))
+
+    times = [event.occurred_at for event in events]
+    assert times == sorted(times)
+    assert times[0] < NOW - timedelta(days=DAYS - 1)
+    assert not Outbox.objects.exists()
+    told = {(event.subject, event.type) for event in events}
+    assert {(str(order.pk), "order.created") for order in Order.objects.all()} <= told
 
 
 @pytest.mark.usefixtures("demo")
