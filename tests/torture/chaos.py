@@ -20,9 +20,11 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from tests.factories import product
 from tests.torture import check_history, crowd
+from tests.torture import hearing as hearing_of
 from tests.torture.caller import Entry
 from tests.torture.cluster import Cluster
 from tests.torture.crowd import Town
+from tests.torture.hearing import Hearing
 from tests.torture.history import Record
 from tests.torture.marks import MARKS
 from tests.torture.store import SECRET, Store
@@ -61,6 +63,8 @@ class Report:
     calls: Counter[tuple[str, str]]
     # What died, was stopped, or was cut.
     deaths: Counter[str]
+    # What those who are told of it have heard, and how much of it again.
+    heard: Counter[str]
     # What Stripe's stand-in did with money.
     moves: Counter[str]
     differences: list[str]
@@ -71,7 +75,8 @@ class Report:
             calls[what] += number
         return (
             f"seed {self.seed}: {_counted(self.deaths) or 'no deaths'}; "
-            f"calls: {_counted(calls)}; at the gateway: {_counted(self.moves)}"
+            f"calls: {_counted(calls)}; at the gateway: {_counted(self.moves)}; "
+            f"told: {_counted(self.heard) or 'nobody'}"
         )
 
 
@@ -99,7 +104,8 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
         history=str(record.path),
         until=time.time() + seconds,
     )
-    harm = Harm(store, chance, cluster)
+    hearing = Hearing(chance) if store.site.tell("processes", kind="worker") else None
+    harm = Harm(store, chance, cluster, hearing)
     before = Counter(store.site.tell("fallen"))
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(len(people), mp_context=context) as pool:
@@ -112,15 +118,24 @@ def run(store: Store, *, seed: int, seconds: float, cluster: Cluster | None = No
         history = [entry for one in _all(coming) for entry in one]
     recover(store, chance)
     store.merchant.history = history
-    differences = store.differences()
+    differences = [*store.differences(), *_of_telling(hearing)]
+    heard = hearing.heard() if hearing else Counter[str]()
+    if hearing:
+        hearing.end()
     record.close(store.merchant, seed, products)
     return Report(
         seed=seed,
         calls=Counter((entry.what, entry.type) for entry in history),
         deaths=harm.done + Counter(store.site.tell("fallen")) - before,
+        heard=heard,
         moves=Counter(store.moves()),
         differences=[*differences, *check_history.complaints(record.folder)],
     )
+
+
+def _of_telling(hearing: Hearing | None) -> list[str]:
+    """Name what the feed does not have as it was, and who has not heard of it."""
+    return hearing.differences() if hearing else hearing_of.differences_of_feed()
 
 
 def stocked(record: Record, stocks: list[int]) -> dict[str, str]:
@@ -150,6 +165,7 @@ class Harm:
     store: Store
     chance: random.Random
     cluster: Cluster | None
+    hearing: Hearing | None
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -239,6 +255,11 @@ class Harm:
         # A mark may be reached by recovery as well, and then that is what dies.
         self.store.site.run("settle_pending_payments", times=2)
 
+    def let_a_receiver_die_or_come_back(self) -> None:
+        if self.hearing:
+            self.hearing.is_dead = not self.hearing.is_dead
+            self.done["receivers died"] += self.hearing.is_dead
+
     # PostgreSQL and the way to it.
 
     def cut_at_commits(self) -> None:
@@ -285,6 +306,7 @@ _TRICKS: dict[Callable[[Harm], None], int] = {
     Harm.end_refunds: 3,
     Harm.use_the_dashboard: 4,
     Harm.recover_meanwhile: 3,
+    Harm.let_a_receiver_die_or_come_back: 6,
 }
 _TRICKS_ON_POSTGRESQL: dict[Callable[[Harm], None], int] = {
     Harm.cut_at_commits: 25,

@@ -20,18 +20,22 @@ ORDERS = "TORTURE_ORDERS"
 class Mark:
     """A function by its module and name, and whether death comes before its commit or after it.
 
-    `only` names the kind of attempt that counts, where one function serves several.
+    `only` names the kind of attempt that counts, where one function serves several. Where one looks
+    again and again, only a look that `has_found` something counts.
     """
 
     where: str
     function: str
     before_commit: bool = False
     only: str = ""
+    has_found: bool = False
 
 
 _SERVICES = "payments.services.payments"
 _SETTLING = "payments.services.settling"
 _STRIPE = "payments.gateways.stripe"
+_NUMBERING = "events.services.sequencing"
+_TURNS = "events.services.turns"
 KINDS = ("capture", "refund", "void")
 
 MARKS = {
@@ -66,6 +70,14 @@ MARKS = {
         "orders.services.cancelling", "cancel_items", before_commit=True
     ),
     "take_back.before_commit": Mark("orders.services.returns", "take_back", before_commit=True),
+    # Telling of it: these die in a worker, beside its jobs. What it writes is not committed yet.
+    "number.before_commit": Mark(_NUMBERING, "_write"),
+    "number.committed": Mark(_NUMBERING, "number_some", has_found=True),
+    "deliver.claimed": Mark(_TURNS, "claim", has_found=True),
+    "deliver.chosen": Mark(_TURNS, "next_turn", has_found=True),
+    "deliver.answered": Mark("events.services.delivering", "_Unwritten.add"),
+    "deliver.before_commit": Mark(_TURNS, "_write", before_commit=True),
+    "deliver.committed": Mark(_TURNS, "settle"),
 }
 
 
@@ -78,7 +90,8 @@ def install() -> None:
         original = getattr(holder, attribute)
         wrapped = _wrapped(name, mark, original)
         setattr(holder, attribute, wrapped)
-        for other in [one for one in sys.modules.values() if one.__name__.startswith("payments.")]:
+        ours = ("payments.", "events.")
+        for other in [one for one in sys.modules.values() if one.__name__.startswith(ours)]:
             for alias, found in list(vars(other).items()):
                 if found is original:
                     setattr(other, alias, wrapped)
@@ -92,7 +105,8 @@ def _wrapped(name: str, mark: Mark, original: Callable[..., Any]) -> Callable[..
     @functools.wraps(work)
     def marked(*args: Any, **kwargs: Any) -> Any:
         result = work(*args, **kwargs)
-        if not mark.only or any(getattr(one, "kind", "") == mark.only for one in args):
+        of_kind = not mark.only or any(getattr(one, "kind", "") == mark.only for one in args)
+        if of_kind and (result or not mark.has_found):
             reach(name)
         return result
 

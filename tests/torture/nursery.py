@@ -83,7 +83,14 @@ class Nursery:
 
     def work(self, *, workers: int) -> None:
         for _ in range(workers):
-            self._keep("worker", lambda: _manage(WORKER))
+            self._keep("worker", _work)
+
+    def rest(self, *, kind: str) -> None:
+        """Kill all of a kind, for good."""
+        for pid in [pid for pid, (of, _) in self.children.items() if of == kind]:
+            _kill_group(pid)
+            os.waitpid(pid, 0)
+            del self.children[pid]
 
     def command(self, *, argv: list[str], times: int, ahead: float) -> list[list[Any]]:
         """Run a command so many times at once, `ahead` seconds later; return status and output."""
@@ -157,6 +164,18 @@ def _serve(port: int) -> None:
     server.LONGEST_PAUSE_SECONDS = 0
     # One worker to a server, so that a death takes nobody along.
     server.serve("127.0.0.1", port, workers=1, threads=4, grace=3, reserved=True)
+
+
+def _work() -> None:
+    from events.services import delivering, turns
+    from events.services.sending import Sender
+
+    # Nobody here waits for minutes until a receiver is asked again, or a dead one's lease is over.
+    turns.LEASE_SECONDS = 3
+    turns.PAUSES[:] = [timedelta(seconds=least) for least in (0.2, 0.5, 1, 2, 4, 8, 8, 8, 8)]
+    delivering.RENEW_SECONDS = 0.7
+    delivering.Sender = functools.partial(Sender, seconds=1.0)  # type: ignore[assignment,attr-defined]
+    _manage(WORKER)
 
 
 def _manage(argv: list[str]) -> None:

@@ -51,7 +51,7 @@ class Site:
         return {
             "HOLDFAST_DEMO": "1",
             "DATABASE_URL": database_url,
-            "DATABASE_POOL_SIZE": "4",
+            "DATABASE_POOL_SIZE": "8",
             "GATEWAY_TIMEOUT_SECONDS": "2",
             # Half of the threads of a web server, as in production.
             "GATEWAY_WAITS_MAX": "2",

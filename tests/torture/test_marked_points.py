@@ -1,15 +1,18 @@
 """A process dies at every marked point once; recovery runs, twice at once; everything agrees."""
 
+import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from events.models import Event
 from inventory.models import StockTransaction
 from orders.models import Order, OrderItem
 from payments.models import Attempt, Payment
 from tests.factories import product, stock_of
 from tests.torture.caller import Entry
+from tests.torture.hearing import Hearing
 from tests.torture.marks import MARKS
 from tests.torture.store import Store
 
@@ -234,6 +237,47 @@ def test_f18_a_server_killed_while_it_moves_a_part_moves_it_once(store: Store, m
         stock_of(shirt).total
         == {"undo_ship": 10, "cancel_some": 7, "take_back": 8}[mark.split(".")[0]]
     )
+    assert store.differences() == []
+
+
+# Telling of it.
+
+
+@pytest.fixture
+def heard(store: Store) -> Iterator[Hearing]:
+    """Those who listen; who numbers and delivers, and is replaced when he dies, ends with them."""
+    hearing = Hearing(random.Random(1))
+    try:
+        yield hearing
+    finally:
+        store.site.tell("rest", kind="worker")
+        hearing.end()
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("number.before_commit", "number.committed", "deliver.claimed", "deliver.chosen"),
+        *("deliver.answered", "deliver.before_commit", "deliver.committed"),
+    ],
+)
+def test_f40_whoever_numbers_or_delivers_and_dies_leaves_nothing_untold(
+    store: Store, heard: Hearing, mark
+):
+    order = store.order(product(stock=10))
+    store.paid(order)
+    fallen = Counter(store.site.tell("fallen"))
+    store.site.kill_at(mark)
+    store.site.tell("work", workers=1)
+
+    assert heard.differences() == []
+    store.merchant.ship(order)
+    assert heard.differences() == []
+
+    assert store.site.waiting_orders() == []
+    assert Counter(store.site.tell("fallen")) - fallen == {"workers died": 1}
+    told = Counter(Event.objects.filter(subject=order).values_list("type", flat=True))
+    assert told["order.created"] == told["order.paid"] == told["order.fulfilled"] == 1
     assert store.differences() == []
 
 

@@ -2,7 +2,8 @@
 
 The last tag sells, the database is migrated under it, old and new processes serve side by side,
 and at last the new ones alone. It ends by itself, with status 1 if anybody met an error or an
-answer that is not in the description of the release that gave it, or if the books differ.
+answer that is not in the description of the release that gave it, if the books differ, or if
+anything that either release did since then is told to nobody.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,13 +69,14 @@ def _upgrade(tag: str, folder: Path, url: str, arguments: argparse.Namespace) ->
     _say(f"Installing {tag} ...")
     old, new = Release.of(tag, folder / "old", url), Release.of_here(folder / "new", url)
     wrong: list[str] = []
+    migrated_at: datetime | None = None
     try:
         _say(f"Starting {tag} with its demo ...")
         old.start()
         if arguments.entries:
             _say(f"Filling the log with {arguments.entries} entries ...")
             old.manage("fill", f"--entries={arguments.entries}", "--orders=100", "--deliveries=10")
-        wrong = _phases(load, old, new, arguments.seconds)
+        migrated_at, wrong = _phases(load, old, new, arguments.seconds)
     except Broken as broken:
         wrong = [str(broken)]
     finally:
@@ -82,14 +85,18 @@ def _upgrade(tag: str, folder: Path, url: str, arguments: argparse.Namespace) ->
             release.stop()
     wrong += [f"{count} times {what}" for what, count in load.wrong.most_common()]
     if not wrong:
-        wrong = _books(load, new)
+        wrong = [*_books(load, new), *_untold(migrated_at)]
     if wrong:
         wrong += [f"the {one.name} log: {line}" for one in (old, new) for line in one.logged()]
     _say(*_summary(load), *(wrong or ["Nothing went wrong."]))
     return 1 if wrong else 0
 
 
-def _phases(load: "Load", old: "Release", new: "Release", seconds: float) -> list[str]:
+def _phases(
+    load: "Load", old: "Release", new: "Release", seconds: float
+) -> tuple[datetime | None, list[str]]:
+    """Return since when all is told, and what went wrong."""
+
     def sell(phase: str) -> None:
         load.phase = phase
         _say(f"{phase} ...")
@@ -104,7 +111,8 @@ def _phases(load: "Load", old: "Release", new: "Release", seconds: float) -> lis
     migrated = new.manage("migrate")
     _say(f"Migrated in {time.monotonic() - begun:.1f} s.")
     if migrated.returncode:
-        return [f"migrate failed: {migrated.stderr[-2000:]}"]
+        return None, [f"migrate failed: {migrated.stderr[-2000:]}"]
+    migrated_at = datetime.now(UTC)
     sell("old, migrated")
     # What a load balancer asks before it goes on sending calls.
     old.get("/health/ready")
@@ -114,7 +122,7 @@ def _phases(load: "Load", old: "Release", new: "Release", seconds: float) -> lis
     load.admit(new)
     old.stop()
     sell("new alone")
-    return []
+    return migrated_at, []
 
 
 def _books(load: "Load", new: "Release") -> list[str]:
@@ -127,6 +135,23 @@ def _books(load: "Load", new: "Release") -> list[str]:
     if lost := set(load.paid) - paid:
         wrong.append(f"{len(lost)} orders were told to be paid and are not, such as {min(lost)}")
     return wrong + _lost_jobs()
+
+
+def _untold(migrated_at: datetime | None) -> list[str]:
+    """Compare the feed with what old and new have done since the tables were there.
+
+    Of the stock's logs, the audit has done so.
+    """
+    from events.models import Event
+    from orders.models import Order
+    from payments.services import audit
+    from tests.torture import hearing
+
+    wrong = hearing.differences_of_feed(migrated_at)
+    wrong += [f"The audit: {each}" for each in audit.differences()]
+    orders = Order.objects.filter(created_at__gte=migrated_at).count() if migrated_at else 0
+    _say(f"{Event.objects.count()} events were told, and {orders} orders since it was migrated.")
+    return wrong
 
 
 def _lost_jobs() -> list[str]:
