@@ -420,6 +420,18 @@ def test_a_batch_takes_as_many_statements_for_many_as_for_one(settings, django_a
             assert sequencing.number_some()
 
 
+def test_an_outbox_that_was_empty_when_it_was_planned_is_read_by_its_index():
+    """PostgreSQL keeps such a plan, and would go through all rows that were numbered since."""
+    product(1)
+    sequencing.number_all()
+
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN SELECT ordinal FROM events_outbox ORDER BY ordinal LIMIT 500")
+        assert "Index" in cursor.fetchone()[0] + cursor.fetchone()[0]
+        cursor.execute("SHOW enable_seqscan")
+        assert cursor.fetchone() == ("off",)
+
+
 # The log of each stock, entry by entry.
 
 
