@@ -258,12 +258,14 @@ class Deliverer:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=LAST_SECONDS)
-        if not self.fault:
-            await self.asked(turns.leave, self.me, mine)
-        await self.sender.close()
-        self.waiter.close()
-        self.waiting.shutdown(wait=False)
-        self.threads.shutdown(wait=False)
+        try:
+            if not self.fault:
+                await self.asked(turns.leave, self.me, mine)
+        finally:
+            await self.sender.close()
+            self.waiter.close()
+            self.waiting.shutdown(wait=False)
+            self.threads.shutdown(wait=False)
 
 
 def waited_for_a_core() -> float:
