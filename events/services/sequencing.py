@@ -49,6 +49,11 @@ FROM events_outbox
 _OLDEST = f"{_READ} WHERE ordinal > %s ORDER BY ordinal LIMIT %s"
 # What else the same transactions wrote.
 _THEIRS = f"{_READ} WHERE ordinal > %s AND xid = ANY(%s::xid8[]) ORDER BY ordinal"
+# What others did before them to the same things. Stock, whose rows name no thing, is one of these.
+_EARLIER = (
+    f"{_READ} WHERE ordinal > %s AND ordinal < %s AND xid <> ALL(%s::xid8[]) "
+    "AND kind || ' ' || subject = ANY(%s)"
+)
 
 _RUNNING = """
 SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
@@ -175,7 +180,10 @@ def number_some(floor: Floor | None = None) -> int | None:
 
 
 def _taken(cursor: Any, floor: Floor) -> list[Row]:
-    """Read the oldest rows, and with each all that its transaction wrote: it is told together."""
+    """Read the oldest rows, and with each all that its transaction wrote: it is told together.
+
+    What stands between them of others' changes to the same things is told with it, in its order.
+    """
     may_rise = floor.look(cursor)
     cursor.execute(_OLDEST, [floor.ordinal, ROWS])
     rows: list[Row] = []
@@ -189,8 +197,12 @@ def _taken(cursor: Any, floor: Floor) -> list[Row]:
         entries += row.entries
     if len(rows) == ROWS or len(rows) < len(found):
         transactions = list({row.transaction for row in rows})
-        cursor.execute(_THEIRS, [rows[-1].ordinal, transactions])
-        rows += [Row(*row) for row in cursor.fetchall()]
+        end = rows[-1].ordinal
+        cursor.execute(_THEIRS, [end, transactions])
+        if theirs := [Row(*row) for row in cursor.fetchall()]:
+            things = list({f"{row.kind} {row.subject}" for row in theirs})
+            cursor.execute(_EARLIER, [end, theirs[-1].ordinal, transactions, things])
+            rows += sorted(theirs + [Row(*row) for row in cursor.fetchall()])
     return rows
 
 

@@ -364,6 +364,27 @@ def test_what_lies_in_another_order_on_disk_is_told_in_that_of_its_changes(monke
 
 
 @committing
+def test_what_others_did_before_it_to_the_same_thing_is_told_before_it(monkeypatch):
+    monkeypatch.setattr(sequencing, "ROWS", 2)
+    mug, cap, pen, shirt = (product(5) for _ in range(4))
+
+    def rename(name, *these):
+        for each in these:
+            Product.objects.filter(pk=each.pk).update(name=name)
+
+    def change():
+        with transaction.atomic():
+            rename("Ours", mug)
+            run_together(lambda: rename("Theirs", cap, pen, shirt))
+            rename("Ours", shirt)
+
+    moments = [event.occurred_at for event in told_of(change) if event.subject == str(shirt.pk)]
+
+    assert len(moments) == 2
+    assert moments == sorted(moments)
+
+
+@committing
 def test_no_more_entries_are_numbered_together_than_fit(monkeypatch):
     monkeypatch.setattr(sequencing, "ENTRIES", 2)
     shirt = product(5)
