@@ -229,11 +229,11 @@ def next_turn(lease: Lease) -> Turn | None:
     if progress is None:
         raise Lost
     integration = progress.integration
-    due = _due(lease, progress)
-    if due is None:
-        return _new_turn(lease, integration)
-    parcels = list(_again(due))
-    return Turn(integration, parcels, lease.position) if parcels else None
+    while due := _due(lease, progress):
+        if parcels := list(_again(due)):
+            return Turn(integration, parcels, lease.position)
+        # The feed has let go of all of these: they wait no more.
+    return _new_turn(lease, integration) if due is None else None
 
 
 def _due(lease: Lease, progress: Progress) -> Sequence[Delivery] | None:

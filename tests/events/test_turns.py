@@ -382,6 +382,18 @@ def test_what_waits_and_is_forgotten_is_given_up_and_stops_nothing(lease, integr
     assert integration.enabled
 
 
+def test_where_all_that_waits_is_forgotten_what_is_new_is_told_at_once(lease, integration):
+    numbered([1])
+    with at(MORNING):
+        sent(lease, badly)
+    numbered([2])
+    Event.objects.filter(position=1).delete()
+
+    with at(MORNING + timedelta(seconds=10)):
+        assert next_turn(lease).parcels[0].told.position == 2
+    assert states(integration) == {1: "given up"}
+
+
 # Tests.
 
 
