@@ -132,6 +132,8 @@ class Sender:
         async with asked as response:
             answered = {name.lower(): value for name, value in response.headers}
             begins = await _beginning(response)
+            if _has_said_more(response):
+                await response.extensions["network_stream"].aclose()
         return {
             "status": response.status,
             "fault": _fault(response.status),
@@ -232,6 +234,15 @@ async def _beginning(response: httpcore.Response) -> bytes:
             if len(read) > BODY_MAX:
                 break
     return read[:BODY_MAX]
+
+
+def _has_said_more(response: httpcore.Response) -> bool:
+    """Tell whether more has come than the answer, which would be taken for that to the next event.
+
+    Such as a body after 204. httpcore itself sees only what comes later, and shows this to nobody.
+    """
+    stream: Any = response.stream
+    return bool(stream._stream._connection._h11_state.trailing_data[0])
 
 
 def _host(target: Target) -> str:

@@ -157,6 +157,18 @@ def test_of_a_huge_answer_the_beginning_is_read_and_kept(receiver: Receiver, ans
     assert len({received.connection for received in receiver.received}) == 2
 
 
+@pytest.mark.parametrize("more", [b"ok", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+def test_what_comes_after_an_answer_is_not_taken_for_the_next_one(receiver: Receiver, more: bytes):
+    def says_more(handler: receivers.Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n" + more)
+
+    receiver.answers = [says_more, status(500)]
+
+    first, second = asyncio.run(posted(receiver.url, times=2))
+
+    assert (first.status, second.status) == (204, 500)
+
+
 def test_what_no_text_can_hold_is_replaced(receiver: Receiver):
     answer = post_to(receiver, status(500, b"\x00\xff\x1f\x8b" + "ä".encode()))
 
