@@ -15,7 +15,8 @@ from procrastinate.contrib.django.utils import connector_params
 
 from config import telling
 
-CHANNEL = "holdfast_told"
+# That something was committed, and that some of it was numbered.
+TOLD, NUMBERED = "holdfast_told", "holdfast_feed"
 
 _is_due = False
 
@@ -35,7 +36,7 @@ def _notify() -> None:
     with suppress(DatabaseError):
         try:
             with connection.cursor() as cursor:
-                cursor.execute(f"NOTIFY {CHANNEL}")
+                cursor.execute(f"NOTIFY {TOLD}")
         finally:
             connection.close()
 

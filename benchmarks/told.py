@@ -23,6 +23,7 @@ import psycopg
 from django.core.management import call_command
 from django.db import connection
 
+from api import news
 from api.actors import SYSTEM
 from benchmarks import flow
 from benchmarks.counts import buying, tell
@@ -265,7 +266,7 @@ def watching() -> Iterator[list[tuple[int, float]]]:
 
     def watch() -> None:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as listening:
-            listening.execute("LISTEN holdfast_feed")
+            listening.execute(f"LISTEN {news.NUMBERED}")
             while not stop.is_set():
                 for _ in listening.notifies(timeout=0.5, stop_after=1):
                     pass

@@ -29,8 +29,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
-# What the sequencer notifies.
-FEED = "holdfast_feed"
 # How often it is looked whether the feed has moved, though nobody says so; what else is due; and
 # whether leases go on.
 POLL_SECONDS = 0.5
@@ -92,7 +90,7 @@ class Deliverer:
         self.me = uuid.uuid4()
         self.tellings: dict[uuid.UUID, _Telling] = {}
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="delivering")
-        self.waiter = news.Waiter(FEED)
+        self.waiter = news.Waiter(news.NUMBERED)
         self.waiting = ThreadPoolExecutor(1, thread_name_prefix="delivering-waits")
         self.stops = False
         # Why nothing can go on.

@@ -13,7 +13,6 @@ from events.services import feed
 from events.services.sequencing import LOOK_SECONDS
 
 PAGE = 100
-_CHANNEL = "holdfast_feed"
 
 
 def follow(
@@ -31,7 +30,7 @@ def follow(
     Raises: EventsForgotten, FeedSetBack.
     """
     after_id, is_told = None, False
-    with closing(news.Waiter(_CHANNEL)) as waiter:
+    with closing(news.Waiter(news.NUMBERED)) as waiter:
         while True:
             try:
                 if after is None:

@@ -11,7 +11,7 @@ from api.actors import Actor
 from api.idempotency import Key, claim
 from api.transactions import in_transaction
 from events.models import Event, Mail, MailProgress, MailSettings, MailText, StaffMatter
-from events.services import texts
+from events.services import closing, texts
 from events.services.texts import Texts
 
 
@@ -52,6 +52,7 @@ def change(
 
 
 def _begin() -> None:
+    closing.remember()
     last = Event.objects.aggregate(last=Max("position"))["last"] or 0
     MailProgress.objects.bulk_create([MailProgress(position=last, since=clock.now())])
 

@@ -139,7 +139,7 @@ class Floor:
 
 def run(stop: threading.Event) -> None:
     """Number whatever commits, as soon as it does, until told to stop. Any number may run this."""
-    waiter, floor = news.Waiter(news.CHANNEL), Floor()
+    waiter, floor = news.Waiter(news.TOLD), Floor()
     try:
         while not stop.is_set():
             numbered = number_some(floor)
@@ -175,7 +175,7 @@ def number_some(floor: Floor | None = None) -> int | None:
             "DELETE FROM events_outbox WHERE ordinal = ANY(%s)", [[row.ordinal for row in rows]]
         )
         # Whoever delivers need not wait until he looks again.
-        cursor.execute("NOTIFY holdfast_feed")
+        cursor.execute(f"NOTIFY {news.NUMBERED}")
     return len(told)
 
 

@@ -74,7 +74,7 @@ def _anything() -> None:
 @pytest.fixture
 def listener(transactional_db):
     with psycopg.connect(**connector_params(), autocommit=True) as connection:
-        connection.execute(f"LISTEN {news.CHANNEL}")
+        connection.execute(f"LISTEN {news.TOLD}")
         yield connection
 
 
@@ -83,7 +83,7 @@ def test_a_commit_of_a_web_server_wakes_whoever_waits(listener):
         _anything()
         heard = list(listener.notifies(timeout=PATIENCE_SECONDS, stop_after=1))
 
-    assert [notice.channel for notice in heard] == [news.CHANNEL]
+    assert [notice.channel for notice in heard] == [news.TOLD]
 
 
 def test_many_commits_of_a_moment_wake_once(listener):
@@ -102,11 +102,11 @@ def test_nobody_notifies_inside_a_transaction_or_where_no_thread_does_it(listene
 
 
 def test_who_waits_hears_of_it_and_else_waits_for_the_time_alone(transactional_db):
-    waiter = news.Waiter(news.CHANNEL)
+    waiter = news.Waiter(news.TOLD)
     stop = threading.Event()
     waiter.wait(0, stop)
     with connection.cursor() as cursor:
-        cursor.execute(f"NOTIFY {news.CHANNEL}")
+        cursor.execute(f"NOTIFY {news.TOLD}")
     # Else this would take so long.
     waiter.wait(PATIENCE_SECONDS, stop)
     lost = waiter._connection

@@ -17,7 +17,7 @@ from django.db import connection
 from api import clock
 from api.ids import uuid7_of
 from api.models import Change
-from events.services import closing, integrations
+from events.services import closing, integrations, mail_settings
 from inventory.models import Stock
 from inventory.services import images, picture_files
 from orders.models import Order
@@ -323,6 +323,14 @@ def test_a_copy_of_a_shop_without_gateways_is_known_once_somebody_is_told_of_it(
     Installation.objects.update(place="1/1")
     assert closing.is_closed()
     assert "this database is a copy" in installation.why_closed()
+
+
+def test_a_copy_of_a_shop_is_known_once_it_sends_mails():
+    mail_settings.change(actor=MERCHANT, sender_address="shop@example.com")
+    assert not closing.is_closed()
+
+    Installation.objects.update(place="1/1")
+    assert closing.is_closed()
 
 
 def test_one_that_is_told_from_the_beginning_is_no_other():
