@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db import connection
 from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Now
@@ -29,6 +30,8 @@ from events.models import Delivery, DeliveryAttempt, Event, Integration, Progres
 from events.services import feed
 from events.services.messages import Occurrence
 from events.services.sending import Answer
+
+log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 30
 # Occurrence in one turn: so many are read, and what came of them is written, at once.
@@ -296,9 +299,13 @@ def _page(lease: Lease, observes: Collection[str]) -> feed.Page:
     try:
         return feed.page(lease.position, BATCH, observes)
     except EventsForgotten:
-        lease.position = feed.page(None, 1).first_position - 1
+        position = feed.page(None, 1).first_position - 1
     except FeedSetBack:
-        lease.position = feed.last_position()
+        position = feed.last_position()
+    # What lies between, it never hears of by itself.
+    of = str(lease.integration_id)
+    log.error("not_in_the_feed_any_more", integration=of, told=lease.position, goes_on=position)
+    lease.position = position
     return _page(lease, observes)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from structlog.testing import capture_logs
 
 from api import clock
 from api.models import Change
@@ -143,7 +144,10 @@ def test_it_begins_with_the_first_that_is_kept_where_the_feed_has_forgotten():
     Event.objects.filter(position__lt=7).delete()
     lease = lease_on(told_to(position=2))
 
-    assert sent(lease, well) == [7, 8, 9]
+    with capture_logs() as logged:
+        assert sent(lease, well) == [7, 8, 9]
+    [said] = logged
+    assert (said["event"], said["told"], said["goes_on"]) == ("not_in_the_feed_any_more", 2, 6)
 
 
 def test_a_position_that_the_feed_never_reached_is_set_to_its_last():
