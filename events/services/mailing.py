@@ -249,7 +249,8 @@ class _Telling:
 
 def sender(mail_settings: MailSettings) -> str:
     """Write whom the mails are from, as it stands in their header."""
-    name = mail_settings.sender_name or store.current().name
+    # No header may hold more than one line.
+    name = " ".join((mail_settings.sender_name or store.current().name).split())
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     address = mail_settings.sender_address
     return f'"{quoted}" <{address}>' if name else address

@@ -47,6 +47,14 @@ def test_until_a_sender_is_set_nobody_is_told_anything():
     assert told() == []
 
 
+def test_a_sender_of_two_lines_is_written_in_one():
+    switch_on()
+    mail_settings.change(actor=MERCHANT, sender_name="Shop\r\nBcc: a@example.com")
+    placed()
+
+    assert {mail.sender for mail in told()} == {'"Shop Bcc: a@example.com" <shop@example.com>'}
+
+
 def test_what_happened_before_mail_was_switched_on_is_told_to_nobody():
     placed()
     numbered_late = placed()
