@@ -87,13 +87,14 @@ def unfold(ranges: Sequence[Range]) -> Mapping[Range, list[Told]]:
     told: dict[Range, list[Told]] = {}
     crossed: dict[Range, tuple[StockTransaction, list[str]]] = {}
     for each in ranges:
-        stock = stocks[each.stock]
+        stock = stocks.get(each.stock)
         numbers = range(each.first, each.last + 1)
-        # All of them, unless somebody has taken entries out of the log, of which the audit tells.
+        # All of them, unless somebody has taken entries out of the log, or the stock away from it,
+        # of which the audit tells.
         found = [
             entries[each.stock, number] for number in numbers if (each.stock, number) in entries
         ]
-        if not found:
+        if not stock or not found:
             continue
         told[each] = [_entry(stock.product_id, entry) for entry in found]
         before = entries.get((each.stock, each.first - 1))

@@ -13,6 +13,7 @@ from api import news, store
 from events.models import Event, Outbox, ToldStock
 from events.services import kinds, sequencing
 from events.services.sequencing import Floor
+from inventory import told as inventory_told
 from inventory.models import Action, Product, StockTransaction
 from inventory.services import currencies, products, stock
 from orders.models import Order
@@ -471,6 +472,23 @@ def test_entries_that_somebody_kept_from_the_outbox_are_told_with_the_next_and_n
     assert [event.sequence for event in entries] == [1, 2, 3]
     told = ToldStock.objects.get()
     assert (told.first, told.last) == (1, 3)
+
+
+def test_entries_of_a_stock_that_somebody_took_away_do_not_end_the_feed(monkeypatch):
+    first, second = product(5), product(5)
+    known = inventory_told._stocks
+
+    def without_the_first(ranges):
+        return {
+            key: each for key, each in known(ranges).items() if each.product_id != str(first.pk)
+        }
+
+    monkeypatch.setattr(inventory_told, "_stocks", without_the_first)
+
+    sequencing.number_all()
+
+    entries = Event.objects.filter(type="stock-transaction.created")
+    assert [event.subject for event in entries] == [str(second.pk)]
 
 
 def test_a_new_log_is_told_from_its_first_entry_though_that_was_kept_from_the_outbox():
