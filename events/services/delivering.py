@@ -47,7 +47,7 @@ LAST_SECONDS = 0.5
 # Whoever has a page or more to tell gives way to those who buy: after each event it pauses so many
 # times as long as it had to wait for a core itself, up to so many seconds.
 GENTLENESS = 10
-PAUSE_MAX_SECONDS = 0.2
+PAUSE_MAX_SECONDS = 0.05
 # Statements at once.
 _THREADS = 4
 # What Linux says of a thread: nanoseconds on a core, and nanoseconds in which it waited for one.
