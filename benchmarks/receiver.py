@@ -42,8 +42,11 @@ class Receiver:
         ]
 
     def wait_for(self, count: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        """Wait for as long as it hears more."""
+        before, deadline = -1, 0.0
         while (heard := self.count()) < count:
+            if heard > before:
+                before, deadline = heard, time.monotonic() + PATIENCE_SECONDS
             assert time.monotonic() < deadline, f"it has heard {heard:,} of {count:,} events"
             time.sleep(0.2)
 
