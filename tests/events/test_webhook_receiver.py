@@ -41,7 +41,7 @@ def test_what_the_shop_has_signed_is_believed_and_nothing_else():
     assert not believes({})
 
 
-@pytest.mark.parametrize("secret", [OLD, NEW])
+@pytest.mark.parametrize("secret", [OLD, NEW], ids=["old", "new"])
 def test_while_a_secret_is_replaced_either_is_good(secret):
     both = signed(old_signing_secret=OLD, old_signs_until=NOW + timedelta(hours=1))
 
