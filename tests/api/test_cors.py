@@ -117,7 +117,7 @@ def test_a_browser_can_read_refusals_too():
     assert answer["Access-Control-Allow-Origin"] == ORIGIN
 
 
-@pytest.mark.parametrize("path", ["/v2/integrations", "/pcm/products", "/catalog", "/catalog/x"])
+@pytest.mark.parametrize("path", ["/v2/customers", "/pcm/products", "/catalog", "/catalog/x"])
 def test_a_browser_can_read_that_what_the_sdks_ask_for_is_not_there(path: str):
     answer = Client().get(path, headers={"Origin": ORIGIN})
 

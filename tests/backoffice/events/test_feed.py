@@ -11,8 +11,6 @@ from backoffice.events import words
 from backoffice.events.subjects import about
 from events.models import Event, Outbox
 from events.services import sequencing
-from inventory.models import Action
-from inventory.services import stock as inventory
 from orders.services import returns, shipments
 from orders.services.returns import TakenBack
 from payments.services import payments
@@ -177,8 +175,8 @@ def test_a_day_is_found_in_the_feed_by_halves(admin_client):
 def test_what_waits_to_be_told_is_said_where_it_has_waited_for_long(admin_client):
     assert "wait to be told" not in text(admin_client.get(FEED))
 
-    inventory.record(product(9).pk, Action.DECREMENT, 1, actor=MERCHANT)
-    Outbox.objects.all().delete()
+    product(9)
+    sequencing.number_all()
     Outbox.objects.create(kind="order", subject="1", occurred_at=clock.now())
     assert "wait to be told" not in text(admin_client.get(FEED))
 
