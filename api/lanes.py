@@ -1,5 +1,6 @@
 """The queues of jobs. Each is a lane of its own, so that none waits behind jobs of another kind."""
 
+TELLING = "telling"
 # How many jobs of a queue one worker does at once.
 LANES = {
     # What a crash or a silence left open, and what lapses with time. Of each kind one at a time.
@@ -9,11 +10,9 @@ LANES = {
     # Everything else that is done by the clock. An audit takes one of the two for long.
     "default": 2,
     # What others are told; and beside it runs what numbers, delivers and sends. See api.beside.
-    "telling": 1,
+    TELLING: 1,
     # Files of people, each for some seconds at a time.
     "sheets": 1,
     # What requests have left to a worker, so that with a slow gateway they come at the shop's pace.
     "payments": 8,
 }
-
-TELLING = "telling"

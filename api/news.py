@@ -44,8 +44,8 @@ def _notify() -> None:
 class Waiter:
     """Waits for notices on a connection of its own; where there is none, for the time alone."""
 
-    def __init__(self, *channels: str) -> None:
-        self._channels = channels
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
         self._connection: psycopg.Connection | None = None
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
@@ -60,8 +60,7 @@ class Waiter:
 
     def _listen(self) -> psycopg.Connection:
         self._connection = psycopg.connect(**connector_params(), autocommit=True)
-        for channel in self._channels:
-            self._connection.execute(f"LISTEN {channel}")
+        self._connection.execute(f"LISTEN {self._channel}")
         return self._connection
 
     def close(self) -> None:
