@@ -15,7 +15,7 @@ from api.bodies import PublishedBody
 from api.clock import at
 from api.fields import Amount, Choice, Code, Flag, Id, Quantity, Text, WholeNumber
 from inventory import answers
-from inventory.models import Action, Currency, Picture, Price, Product, Stock, StockTransaction
+from inventory.models import Action, Currency, Picture, Product, Stock, StockTransaction
 from inventory.services import codes, picture_files, pictures
 from inventory.services.images import LARGE, MEDIUM, THUMBNAIL
 from inventory.services.log import Past
@@ -245,13 +245,18 @@ def stock_transaction(entry: StockTransaction, product_id: Any) -> answers.Stock
 
 def product(
     row: Product,
-    prices: Sequence[Price],
-    row_stock: Stock,
     currencies: Mapping[str, Currency],
     currency: str,
-    picture_ids: Sequence[uuid.UUID],
+    absolute: Callable[[str], str],
 ) -> answers.Product:
-    """Represent a product with its pictures, of which the first takes the place of `image_url`."""
+    """Represent a product with the prices, the stock and the pictures that were read with it.
+
+    The first picture takes the place of `image_url`. `absolute` puts a host before a path.
+    """
+    prices = row.prices.all()
+    row_stock = row.stocks.all()[0]
+    picture_ids = [shown.picture_id for shown in row.product_pictures.all()]
+    image_url = picture_files.address(picture_ids[0], LARGE) if picture_ids else row.image_url
     display_prices = [
         formatted_price(price.amount, currencies[price.currency_id])
         for price in prices
@@ -272,7 +277,7 @@ def product(
         "sku": row.sku,
         "barcode": row.barcode,
         "description": row.description,
-        "image_url": picture_files.address(picture_ids[0], LARGE) if picture_ids else row.image_url,
+        "image_url": absolute(image_url),
         "manage_stock": row_stock.managed,
         "price": [
             {

@@ -56,14 +56,10 @@ def _products(ids: Collection[str]) -> Mapping[str, Document]:
         )
     )
     by_code, default = currencies.by_code(), currencies.named("").code
-    documents: dict[str, Document] = {}
-    for row in rows:
-        pictures = [shown.picture_id for shown in row.product_pictures.all()]
-        [stock] = row.stocks.all()
-        answer = serializers.product(row, list(row.prices.all()), stock, by_code, default, pictures)
-        answer["image_url"] = kinds.absolute(answer["image_url"])
-        documents[str(row.pk)] = {"data": answer}
-    return documents
+    return {
+        str(row.pk): {"data": serializers.product(row, by_code, default, kinds.absolute)}
+        for row in rows
+    }
 
 
 # Stock, of which each entry of the log is told.

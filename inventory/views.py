@@ -64,16 +64,7 @@ class _ProductAnswers(ApiView):
         return currencies.named(self.request.headers.get("X-Moltin-Currency", "")).code
 
     def represented(self, product: Product) -> answers.Product:
-        answer = serializers.product(
-            product,
-            list(product.prices.all()),
-            product.stocks.all()[0],
-            currencies.by_code(),
-            self.currency(),
-            [shown.picture_id for shown in product.product_pictures.all()],
-        )
-        answer["image_url"] = self.absolute(answer["image_url"])
-        return answer
+        return serializers.product(product, currencies.by_code(), self.currency(), self.absolute)
 
     def included(self, products: Sequence[Product]) -> dict[str, answers.IncludedFiles]:
         """Return what stands beside the products, if anything was asked for."""
